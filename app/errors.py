@@ -1,0 +1,26 @@
+"""The errors a user can cause, and the exit codes they end with."""
+
+EXIT_FAILED = 1  #: something failed that is not the user's input (a bug, a lost executor)
+EXIT_BAD_INPUT = 2  #: input, setting or environment that the user can mend
+
+
+class VitrineError(Exception):
+    """A failure told to the user in one line: what, where, what to do.
+
+    The command line and the jobs print the message without a stack trace and exit with
+    `exit_code`.
+    """
+
+    exit_code = EXIT_FAILED
+
+
+class InputError(VitrineError):
+    """The event log, a setting or the environment is wrong; the user can mend it."""
+
+    exit_code = EXIT_BAD_INPUT
+
+
+class BundleError(VitrineError):
+    """A model bundle is missing, damaged or of another schema version."""
+
+    exit_code = EXIT_BAD_INPUT

@@ -1,0 +1,364 @@
+"""Drawing: data to matplotlib figures, and a figure to inline SVG that follows the page's theme.
+
+Colours are those of Okabe & Ito (2008), told apart by colour-blind readers. Text and grid lines are
+drawn in placeholder colours which become CSS variables, so one picture fits light and dark pages.
+"""
+
+import io
+import re
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from html import escape
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+from app.report.text import Format, compact, known, label
+
+BLUE, ORANGE, GREEN = "#0072b2", "#e69f00", "#009e73"
+VERMILLION, PURPLE, SKY, GREY = "#d55e00", "#cc79a7", "#56b4e9", "#8a929b"
+EVENT_COLOURS = {"view": BLUE, "cart": ORANGE, "remove_from_cart": PURPLE, "purchase": GREEN}
+
+INK, MUTED, GRID = "#101112", "#505152", "#c0c1c2"  # placeholders, replaced by the theme's colours
+THEME = {INK: "var(--ink)", MUTED: "var(--muted)", GRID: "var(--grid)"}
+
+WIDTH, WIDE = 6.2, 12.8  # inches: half and full width of the page
+COLOUR_MAP = "viridis"
+
+STYLE = {
+    "svg.fonttype": "none",  # text stays text: small, searchable, in the page's font
+    "text.parse_math": False,  # a brand may hold a dollar sign
+    "font.family": ["sans-serif"],
+    "font.sans-serif": ["DejaVu Sans"],  # ships with matplotlib, so the layout is the same everywhere
+    "font.size": 9,
+    "axes.labelsize": 9,
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 8.5,
+    "text.color": INK,
+    "axes.labelcolor": MUTED,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "axes.edgecolor": GRID,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.unicode_minus": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.6,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+    "figure.constrained_layout.use": True,
+}
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One set of bars: axis title with its unit, a value and a printed text per bar."""
+
+    axis: str
+    values: Sequence[float | None]
+    texts: Sequence[str]
+    tick: Format = compact
+    colours: str | Sequence[str] = BLUE
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line: its name, colour and values."""
+
+    name: str
+    values: Sequence[float | None]
+    colour: str
+
+
+@dataclass(frozen=True)
+class Dot:
+    """An estimate with its interval; None where it was not measured."""
+
+    mean: float | None
+    low: float | None
+    high: float | None
+    colour: str = BLUE
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Matplotlib settings of the report; drawing happens inside."""
+    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
+        # The browser's fonts write the text, so what the layout font lacks is no loss.
+        warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
+        yield
+
+
+def to_svg(figure: Figure, title: str, description: str) -> str:
+    """Inline SVG, the same bytes for the same figure and title.
+
+    Parameters
+    ----------
+    figure
+        Drawn inside `style()`.
+    title
+        Unique on the page: names the picture for screen readers and keeps its element ids apart.
+    description
+        Longer text for screen readers.
+    """
+    buffer = io.StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": title}):
+        nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
+        figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    size = re.search(r'viewBox="0 0 ([\d.]+) ', text)
+    opening = text.index(">") + 1
+    view = re.search(r'viewBox="[^"]*"', text[:opening])
+    assert size and view
+    body = re.sub(r'<g id="[^"]*">', "<g>", text[opening:])  # nothing refers to groups, and ids would repeat
+    body = re.sub(r"<style.*?</style>", "", body, flags=re.DOTALL)  # said once in the page's own style
+    for placeholder, variable in THEME.items():
+        body = body.replace(placeholder, variable)
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" {view[0]} '
+    name = f'role="img" aria-label="{escape(f"{title}. {description}")}">'
+    return f"{head}{name}<title>{escape(title)}</title>{body.strip()}"
+
+
+def bars(names: Sequence[str], panels: Sequence[Panel], columns: int | None = None) -> Figure:
+    """Horizontal bars, one row a name, with each value printed at its bar's end; zero is always shown.
+
+    Parameters
+    ----------
+    names
+        Top to bottom.
+    panels
+        Side by side, sharing the names.
+    columns
+        Panels in a row; default all of them.
+    """
+    across = columns or len(panels)
+    down = -(-len(panels) // across)
+    height = down * (0.75 + 0.27 * len(names))
+    figure = Figure(figsize=(WIDTH if across < 3 else WIDE, max(height, 1.5)))
+    axes = figure.subplots(down, across, sharey=True, squeeze=False)
+    for axis in list(axes.flat)[len(panels) :]:
+        axis.set_visible(False)
+    for axis, panel in zip(axes.flat, panels, strict=False):
+        _bars(axis, names, panel, room=0.24 * across**0.5 if across < 3 else 0.4)
+    return figure
+
+
+def _bars(axis: Axes, names: Sequence[str], panel: Panel, room: float) -> None:
+    values = [value if value is not None and known(value) else 0.0 for value in panel.values]
+    rows = range(len(names))
+    axis.barh(rows, values, height=0.68, color=panel.colours)
+    longest = max([*values, 0.0])
+    for row, (value, text) in enumerate(zip(values, panel.texts, strict=True)):
+        place = max(value, 0.0)
+        axis.annotate(
+            text, (place, row), xytext=(4, 0), textcoords="offset points", va="center_baseline", fontsize=8.5
+        )
+    axis.set_xlim(min([*values, 0.0]) * 1.1, longest * (1 + room) or 1.0)
+    axis.set_ylim(len(names) - 0.5, -0.5)
+    axis.set_yticks(rows, [label(name) for name in names])
+    axis.tick_params(axis="y", labelcolor=INK)
+    axis.xaxis.set_major_locator(MaxNLocator(4))
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: panel.tick(value)))
+    axis.grid(axis="x")
+    axis.set_xlabel(panel.axis)
+    axis.spines["bottom"].set_visible(False)
+
+
+def columns(
+    names: Sequence[str], values: Sequence[float], x: str, y: str, tick: Format = compact, colour: str = BLUE
+) -> Figure:
+    """Vertical bars over ordered names, such as counts of 1, 2, 3."""
+    figure = Figure(figsize=(WIDTH, 2.9))
+    axis = figure.subplots()
+    axis.bar(range(len(names)), values, width=0.8, color=colour)
+    step = -(-len(names) // 20)
+    axis.set_xticks(range(0, len(names), step), list(names)[::step])
+    axis.set_xlim(-0.6, max(len(names), 6) - 0.4)
+    _upright(axis, x, y, tick)
+    return figure
+
+
+def histogram(
+    lows: Sequence[float], highs: Sequence[float], values: Sequence[float], x: str, y: str
+) -> Figure:
+    """Bars over the bins [low, high) of a measured axis."""
+    figure = Figure(figsize=(WIDTH, 2.9))
+    axis = figure.subplots()
+    span = max(highs) - min(lows)
+    widths = [(high - low) * 0.94 if span else 1.0 for low, high in zip(lows, highs, strict=True)]
+    axis.bar(lows, values, width=widths, align="edge" if span else "center", color=BLUE)
+    if not span:
+        axis.set_xlim(lows[0] - 4, lows[0] + 4)
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: compact(value)))
+    _upright(axis, x, y, compact)
+    return figure
+
+
+def _upright(axis: Axes, x: str, y: str, tick: Format) -> None:
+    axis.set_xlabel(x)
+    axis.set_ylabel(y)
+    axis.set_ylim(bottom=0)
+    axis.yaxis.set_major_locator(MaxNLocator(5))
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: tick(value)))
+    axis.grid(axis="y")
+    axis.spines["left"].set_visible(False)
+
+
+def lines(ticks: Mapping[int, str], series: Sequence[Line], x: str, y: str, tick: Format) -> Figure:
+    """Lines over one axis, each named at its right end's height in a legend.
+
+    Parameters
+    ----------
+    ticks
+        Position → text on the horizontal axis.
+    """
+    figure = Figure(figsize=(WIDTH, 3.1))
+    axis = figure.subplots()
+    for line in series:
+        _line(axis, line, width=2.0)
+    axis.set_xticks(list(ticks), list(ticks.values()))
+    _upright(axis, x, y, tick)
+    figure.legend(loc="outside upper left", ncols=4, frameon=False, fontsize=8.5, handlelength=1.4)
+    return figure
+
+
+def days(dates: Sequence[date], series: Sequence[Line], y: str) -> Figure:
+    """One small chart a line over the days, each on its own scale that starts at 0."""
+    figure = Figure(figsize=(WIDE, 0.6 + 1.05 * len(series)))
+    axes = figure.subplots(len(series), 1, sharex=True, squeeze=False)[:, 0]
+    for axis, line in zip(axes, series, strict=True):
+        _line(axis, line, width=1.8)
+        shown = [value if value is not None else float("nan") for value in line.values]
+        axis.fill_between(range(len(dates)), shown, color=line.colour, alpha=0.15, linewidth=0)
+        _upright(axis, "", "", compact)
+        axis.yaxis.set_major_locator(MaxNLocator(3))
+        axis.set_title(line.name, loc="left", fontsize=9, pad=3)
+        axis.margins(x=0.01)
+    step = -(-len(dates) // 16)
+    axes[-1].set_xticks(
+        range(0, len(dates), step), [f"{day.day} {day:%b}" for day in dates[::step]]
+    )
+    axes[-1].set_xlabel(f"day, {dates[0]} to {dates[-1]}")
+    figure.supylabel(y, fontsize=9, color=MUTED)
+    return figure
+
+
+def _line(axis: Axes, line: Line, width: float) -> None:
+    values = [value if value is not None else float("nan") for value in line.values]
+    marker = "o" if len(values) < 3 else None  # a line of one point would not be seen
+    axis.plot(range(len(values)), values, color=line.colour, linewidth=width, marker=marker, label=line.name)
+
+
+def intervals(
+    names: Sequence[str], panels: Mapping[str, Mapping[str, Sequence[Dot]]], tick: Format = compact
+) -> Figure:
+    """Estimates as dots with their intervals as lines.
+
+    Parameters
+    ----------
+    names
+        Rows, top to bottom.
+    panels
+        Axis title → series name → one dot per row. Several series get a legend.
+    """
+    figure = Figure(figsize=(WIDTH, 1.15 + 0.36 * len(names)))
+    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    for axis, (title, series) in zip(axes, panels.items(), strict=True):
+        for number, (name, dots) in enumerate(series.items()):
+            shift = (number - (len(series) - 1) / 2) * 0.3
+            _dots(axis, name, dots, shift)
+        axis.set_yticks(range(len(names)), [label(name, 34) for name in names])
+        axis.tick_params(axis="y", labelcolor=INK)
+        axis.set_ylim(len(names) - 0.5, -0.5)
+        axis.set_xlim(left=0)
+        axis.xaxis.set_major_locator(MaxNLocator(5 if len(panels) == 1 else 4))
+        axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: tick(value)))
+        axis.grid(axis="both")
+        axis.set_xlabel(title)
+        axis.spines[["left", "bottom"]].set_visible(False)
+    if len(next(iter(panels.values()))) > 1:
+        handles, texts = axes[0].get_legend_handles_labels()
+        figure.legend(handles, texts, loc="outside upper left", ncols=4, frameon=False, fontsize=8.5)
+    return figure
+
+
+def _dots(axis: Axes, name: str, dots: Sequence[Dot], shift: float) -> None:
+    named = False
+    for row, dot in enumerate(dots):
+        if dot.mean is None or not known(dot.mean):
+            continue
+        if dot.low is not None and dot.high is not None:
+            axis.plot([dot.low, dot.high], [row + shift] * 2, color=dot.colour, linewidth=2, alpha=0.65)
+        axis.plot(
+            [dot.mean], [row + shift], "o", color=dot.colour, markersize=6, label=None if named else name
+        )
+        named = True
+
+
+def heatmap(
+    rows: Sequence[str], cols: Sequence[str], cells: Mapping[tuple[int, int], float], x: str, y: str, tick: Format
+) -> Figure:
+    """A table of shares in [0, 1], coloured by value, each written in its cell.
+
+    Parameters
+    ----------
+    cells
+        (row, column) → value; absent cells stay blank.
+    """
+    figure = Figure(figsize=(WIDTH, 1.0 + 0.32 * len(rows)))
+    axis = figure.subplots()
+    # Colours follow the cells that differ: a first column of 100% would hide the rest.
+    top = max([value for value in cells.values() if value < 1] or [1.0])
+    grid = [[cells.get((r, c), float("nan")) for c in range(len(cols))] for r in range(len(rows))]
+    axis.pcolormesh(grid, cmap=COLOUR_MAP, vmin=0, vmax=top, edgecolors="none")
+    for (row, col), value in cells.items():
+        colour = "#000000" if value > 0.55 * top else "#ffffff"
+        axis.text(col + 0.5, row + 0.5, tick(value), ha="center", va="center_baseline", color=colour, fontsize=8)
+    axis.set_xticks([c + 0.5 for c in range(len(cols))], list(cols))
+    axis.set_yticks([r + 0.5 for r in range(len(rows))], list(rows))
+    axis.invert_yaxis()
+    axis.set_xlabel(x)
+    axis.set_ylabel(y)
+    axis.spines[:].set_visible(False)
+    return figure
+
+
+def density(
+    x_edges: Sequence[float], y_edges: Sequence[float], cells: Mapping[tuple[int, int], int], x: str, y: str, unit: str
+) -> Figure:
+    """How many fall in each cell of a grid, on a logarithmic colour scale.
+
+    Parameters
+    ----------
+    x_edges, y_edges
+        Ascending edges, one more than there are bins.
+    cells
+        (x bin, y bin) → count above 0.
+    """
+    figure = Figure(figsize=(WIDTH, 2.9))
+    axis = figure.subplots()
+    grid = [
+        [cells.get((i, j), float("nan")) for i in range(len(x_edges) - 1)] for j in range(len(y_edges) - 1)
+    ]
+    top = max(max(cells.values()), 10)
+    mesh = axis.pcolormesh(
+        x_edges, y_edges, grid, cmap=matplotlib.colormaps[COLOUR_MAP].resampled(24), norm=LogNorm(1, top)
+    )
+    bar = figure.colorbar(mesh, ax=axis, label=unit, pad=0.02)
+    bar.ax.yaxis.set_major_locator(LogLocator())
+    bar.ax.yaxis.set_minor_locator(NullLocator())
+    bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: compact(value)))
+    bar.outline.set_visible(False)  # type: ignore[operator]
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: compact(value)))
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: compact(value)))
+    axis.set_xlabel(x)
+    axis.set_ylabel(y)
+    return figure

@@ -1,0 +1,83 @@
+"""How numbers and names are written in the report. A missing number is a dash, never 0."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+DASH = "–"
+Format = Callable[[float | None], str]
+
+
+def known(value: float | None) -> bool:
+    """Whether there is a finite number to show."""
+    return value is not None and math.isfinite(value)
+
+
+def count(value: float | None) -> str:
+    """`42448764` as `42,448,764`."""
+    return f"{value:,.0f}" if value is not None and known(value) else DASH
+
+
+def decimal(value: float | None, digits: int = 2) -> str:
+    """`1234.5` as `1,234.50`."""
+    return f"{value:,.{digits}f}" if value is not None and known(value) else DASH
+
+
+def score(value: float | None) -> str:
+    """A ranking metric, four decimals."""
+    return decimal(value, 4)
+
+
+def compact(value: float | None) -> str:
+    """Three significant digits with a suffix: `1234567` as `1.23M`; for axes and tight labels."""
+    if value is None or not known(value):
+        return DASH
+    for size, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= 0.9995 * size:
+            return f"{value / size:.3g}{suffix}"
+    return f"{value:.3g}"
+
+
+def percent(share: float | None) -> str:
+    """A share as a percentage; one that is not zero is never written as 0%."""
+    if share is None or not known(share):
+        return DASH
+    if share == 0:
+        return "0%"
+    if abs(share) < 0.0001:
+        return "<0.01%"
+    return f"{share:.2%}" if abs(share) < 0.1 else f"{share:.1%}"
+
+
+def percent_tick(share: float | None) -> str:
+    """A percentage on an axis, without needless decimals."""
+    return DASH if share is None or not known(share) else f"{100 * share:.3g}%"
+
+
+def interval(metric: Mapping[str, Any] | None) -> str:
+    """A bootstrap estimate: `0.1234 (0.1200 to 0.1270)`."""
+    if not metric or not known(metric.get("mean")):
+        return DASH
+    return f"{score(metric['mean'])} ({score(metric.get('low'))} to {score(metric.get('high'))})"
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds below two minutes, minutes and seconds above, hours and minutes above two hours."""
+    if seconds is None or not known(seconds):
+        return DASH
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    if seconds < 7200:
+        return f"{seconds // 60:.0f} min {seconds % 60:02.0f} s"
+    return f"{seconds // 3600:.0f} h {seconds % 3600 // 60:02.0f} min"
+
+
+def words(name: str) -> str:
+    """An identifier as words: `remove_from_cart` as `remove from cart`."""
+    return name.replace("_", " ")
+
+
+def label(name: object, width: int = 28) -> str:
+    """A name that fits beside an axis: printable characters only, cut with an ellipsis."""
+    printable = "".join(c if c.isprintable() else " " for c in str(name))
+    return printable if len(printable) <= width else printable[: width - 1] + "…"

@@ -1,0 +1,101 @@
+"""All settings, in one frozen object filled from flags and `VITRINE_*` variables.
+
+Nothing else in the package reads the environment.
+"""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.errors import InputError
+
+
+class Settings(BaseSettings):
+    """What can be set. A flag wins over the variable `VITRINE_<NAME>`, that over the default."""
+
+    model_config = SettingsConfigDict(env_prefix="VITRINE_", frozen=True, extra="forbid")
+
+    # Where things are
+    events: str | None = Field(None, description="Event log: CSV (plain or gzip) or Parquet; a file, folder or glob.")
+    output: Path = Field(
+        Path("vitrine-output"), description="Folder for processed tables, models, recommendations and the report."
+    )
+
+    # Reading and cleaning
+    delimiter: str = Field(",", min_length=1, max_length=1, description="Field separator of CSV files.")
+    max_rejected_share: float = Field(
+        0.05, ge=0, le=1, description="Largest share of rows that may be rejected before the run stops."
+    )
+    max_price: float = Field(1_000_000, gt=0, description="Prices above this are taken as missing.")
+    timezone: str = Field("UTC", description="The shop's time zone, used for hour-of-day charts only.")
+    session_idle_minutes: int = Field(30, gt=0, description="Idle time that ends a session where no id is given.")
+
+    # Analytics
+    segments: int = Field(5, ge=2, le=20, description="Number of customer segments (K-Means k).")
+    seed: int = Field(42, description="Seed of everything random.")
+    cart_window_hours: int = Field(24, gt=0, description="A carted product not bought within this time is abandoned.")
+    popularity_half_life_days: float = Field(7.0, gt=0, description="Half-life of an interaction in popularity.")
+
+    # Recommenders
+    top_k: int = Field(10, ge=1, le=100, description="Products in a recommendation list.")
+    candidates: int = Field(100, ge=10, description="Candidates asked of each generator.")
+    als_engine: Literal["auto", "implicit", "spark"] = Field(
+        "auto", description="ALS engine: implicit (in the driver's memory), spark, or auto by size."
+    )
+    als_max_pairs: int = Field(
+        50_000_000, gt=0, description="User-product pairs up to which auto chooses the implicit engine."
+    )
+    als_factors: int = Field(50, ge=1, description="ALS latent factors.")
+    als_iterations: int = Field(15, ge=1, description="ALS iterations.")
+    als_regularization: float = Field(0.1, ge=0, description="ALS regularisation.")
+    als_alpha: float = Field(1.0, gt=0, description="ALS confidence per unit of rating.")
+    als_nonnegative: bool = Field(False, description="Nonnegative ALS factors (Spark engine only; four times slower).")
+    covisitation_neighbours: int = Field(50, ge=1, description="Neighbours kept per product.")
+    session_max_products: int = Field(20, ge=2, description="Latest products of a session that models look at.")
+    history_products: int = Field(20, ge=1, description="Latest products of a user that a bundle remembers.")
+    bought_days: int = Field(30, ge=0, description="Days during which a bought product is not recommended again.")
+    active_days: int = Field(7, ge=1, description="Users seen in the last so many days get precomputed lists.")
+    blend_weights: dict[str, float] = Field(
+        {"als": 1.0, "covisitation": 1.0, "popularity": 0.3},
+        description="Weight of each generator in the reciprocal-rank blend (JSON).",
+    )
+
+    # Evaluation and publication
+    test_days: float = Field(1.0, gt=0, description="Length of the test slice at the end of the data, in days.")
+    evaluation_queries: int = Field(20_000, ge=100, description="Most queries evaluated per task (sampled by hash).")
+    bootstrap: int = Field(200, ge=20, description="Bootstrap replicates behind each interval.")
+    force_publish: bool = Field(False, description="Publish the new bundle even if the gate refuses it.")
+    keep_bundles: int = Field(5, ge=1, description="Bundles kept; older ones are deleted, never the champion.")
+
+    # Spark
+    master: str = Field("local[*]", description="Spark master, where spark-submit has not set one.")
+    driver_memory: str = Field("4g", description="Driver heap, where spark-submit has not set one.")
+    shuffle_partitions: int | None = Field(None, ge=1, description="Shuffle partitions; default fits the data.")
+
+
+def load_settings(**flags: Any) -> Settings:
+    """Settings from flags and environment.
+
+    Parameters
+    ----------
+    **flags
+        Values given on the command line; None means not given.
+
+    Raises
+    ------
+    InputError
+        A value is not valid; the message names the flag or variable.
+    """
+    try:
+        return Settings(**{name: value for name, value in flags.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]) if first["loc"] else "settings"
+        raise InputError(
+            f"setting {name} (--{name.replace('_', '-')} or VITRINE_{name.upper()}): {first['msg']}, "
+            f"got {first.get('input')!r}"
+        ) from None
+    except ValueError as error:  # a VITRINE_ variable that is not valid JSON
+        raise InputError(f"settings: {error}") from None

@@ -1,0 +1,58 @@
+"""The Spark session, made only at the edges: jobs, command line, tests."""
+
+import os
+import sys
+import time
+
+from pyspark.sql import SparkSession
+
+from app.settings import Settings
+
+BYTES_PER_SHUFFLE_PARTITION = 64 * 1024 * 1024  # of input; small enough for two cores, few enough to schedule
+
+
+def shuffle_partitions(input_bytes: int, cores: int) -> int:
+    """Shuffle partitions that fit the data: one per 64 MiB of input, at least one per core."""
+    return max(cores, min(2000, -(-input_bytes // BYTES_PER_SHUFFLE_PARTITION)))
+
+
+def create_session(settings: Settings, name: str, extra: dict[str, str] | None = None) -> SparkSession:
+    """A session in UTC; master and memory of spark-submit win over the settings.
+
+    Parameters
+    ----------
+    settings
+        Master, driver memory, shuffle partitions.
+    name
+        Application name.
+    extra
+        Further Spark configuration of one job.
+    """
+    # Spark starts its Python workers with whatever `python3` is first on PATH: pin ours.
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    # Spark hands timestamps to Python in the process's local zone: make that UTC as well.
+    os.environ["TZ"] = "UTC"
+    time.tzset()
+    builder = (
+        SparkSession.builder.appName(name)
+        .config("spark.sql.session.timeZone", "UTC")
+        .config("spark.sql.execution.arrow.maxRecordsPerBatch", "5000")
+        .config("spark.sql.parquet.compression.codec", "zstd")
+        .config("spark.sql.csv.parser.columnPruning.enabled", "false")  # else a wrong column count goes unseen
+    )
+    if "SPARK_ENV_LOADED" not in os.environ:  # not under spark-submit, which has set these
+        builder = (
+            builder.master(settings.master)
+            .config("spark.driver.memory", settings.driver_memory)
+            .config("spark.driver.host", "localhost")
+            .config("spark.driver.bindAddress", "127.0.0.1")
+            .config("spark.ui.showConsoleProgress", "false")
+            .config("spark.ui.enabled", "false")
+        )
+    if settings.shuffle_partitions:
+        builder = builder.config("spark.sql.shuffle.partitions", str(settings.shuffle_partitions))
+    for key, value in (extra or {}).items():
+        builder = builder.config(key, value)
+    spark = builder.getOrCreate()
+    spark.sparkContext.setLogLevel("ERROR")
+    return spark
