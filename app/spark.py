@@ -3,11 +3,13 @@
 import os
 import sys
 import time
+from pathlib import Path
 
 from pyspark.sql import SparkSession
 
 from app.settings import Settings
 
+LOG_CONFIGURATION = Path(__file__).with_name("log4j2.properties")
 BYTES_PER_SHUFFLE_PARTITION = 64 * 1024 * 1024  # of input; small enough for two cores, few enough to schedule
 
 
@@ -48,11 +50,10 @@ def create_session(settings: Settings, name: str, extra: dict[str, str] | None =
             .config("spark.driver.bindAddress", "127.0.0.1")
             .config("spark.ui.showConsoleProgress", "false")
             .config("spark.ui.enabled", "false")
+            .config("spark.driver.extraJavaOptions", f"-Dlog4j2.configurationFile=file:{LOG_CONFIGURATION}")
         )
     if settings.shuffle_partitions:
         builder = builder.config("spark.sql.shuffle.partitions", str(settings.shuffle_partitions))
     for key, value in (extra or {}).items():
         builder = builder.config(key, value)
-    spark = builder.getOrCreate()
-    spark.sparkContext.setLogLevel("ERROR")
-    return spark
+    return builder.getOrCreate()

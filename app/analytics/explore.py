@@ -32,7 +32,10 @@ def _with_share(table: Table, column: str) -> Table:
 
 
 def _by_type() -> list[Column]:
-    return [_rows().alias("events"), *(_rows(F.col("event_type") == name).alias(name) for name in EVENT_TYPES)]
+    return [
+        _rows().alias("events"),
+        *(_rows(F.col("event_type") == name).alias(name) for name in EVENT_TYPES),
+    ]
 
 
 def explore_events(events: DataFrame, timezone: str) -> dict[str, Any]:
@@ -67,7 +70,11 @@ def explore_events(events: DataFrame, timezone: str) -> dict[str, Any]:
     ).first()
     assert overall is not None
     missing = [
-        {"column": name, "missing": overall[f"missing_{name}"], "share": overall[f"missing_{name}"] / overall["rows"]}
+        {
+            "column": name,
+            "missing": overall[f"missing_{name}"],
+            "share": overall[f"missing_{name}"] / overall["rows"],
+        }
         for name in missing_columns
     ]
     local_hour = F.hour(F.from_utc_timestamp("event_time", timezone)).alias("hour")
@@ -81,9 +88,7 @@ def explore_events(events: DataFrame, timezone: str) -> dict[str, Any]:
             "first": overall["first"],
             "last": overall["last"],
         },
-        "by_day": _table(
-            events.groupBy(F.col("date").cast("string").alias("date")).agg(*_by_type()).orderBy("date")
-        ),
+        "by_day": _table(events.groupBy(F.col("date").cast("string").alias("date")).agg(*_by_type()).orderBy("date")),
         "by_hour": _table(events.groupBy(local_hour).agg(*_by_type()).orderBy("hour")),
         "price_by_event_type": _prices(events),
         "top_categories": _top(events, "main_category"),
@@ -92,7 +97,9 @@ def explore_events(events: DataFrame, timezone: str) -> dict[str, Any]:
 
 
 def _event_mix(events: DataFrame) -> Table:
-    counts = {row["event_type"]: row["events"] for row in _table(events.groupBy("event_type").agg(_rows().alias("events")))}
+    counts = {
+        row["event_type"]: row["events"] for row in _table(events.groupBy("event_type").agg(_rows().alias("events")))
+    }
     return _with_share([{"event_type": name, "events": counts.get(name, 0)} for name in EVENT_TYPES], "events")
 
 
@@ -159,4 +166,7 @@ def explore_sessions(sessions: DataFrame) -> dict[str, Any]:
     quarters = summary.pop("quartiles") or [None] * 3
     summary |= dict(zip(("p25_events", "median_events", "p75_events"), quarters, strict=True))
     bars = by_id.groupBy(F.least("events", F.lit(LONGEST_SESSION_BAR)).alias("events"))
-    return {"sessions": summary, "session_lengths": _table(bars.agg(F.count("*").alias("sessions")).orderBy("events"))}
+    return {
+        "sessions": summary,
+        "session_lengths": _table(bars.agg(F.count("*").alias("sessions")).orderBy("events")),
+    }

@@ -52,7 +52,10 @@ def weekly_cohorts(sessions: DataFrame) -> list[dict[str, Any]]:
     first = weeks.groupBy("user_id").agg(F.min("active").alias("cohort"))
     counts = (
         weeks.join(first, "user_id", how="inner")
-        .groupBy(F.col("cohort").cast("string").alias("cohort"), (F.date_diff("active", "cohort") / 7).cast("int").alias("week"))
+        .groupBy(
+            F.col("cohort").cast("string").alias("cohort"),
+            (F.date_diff("active", "cohort") / 7).cast("int").alias("week"),
+        )
         .agg(F.count("*").alias("users"))
         .orderBy("cohort", "week")
         .collect()

@@ -11,9 +11,12 @@ from app.events.schema import CART, PURCHASE, REMOVE, VIEW
 RATING = {VIEW: 1.0, CART: 3.0, PURCHASE: 5.0}
 MAX_RATING = 10.0  #: cap of a pair's summed rating (the brief)
 SECONDS_PER_DAY = 86_400
+BEFORE = "_before"  #: ending of the columns that stop at the cut
 
 
-def user_product_pairs(events: DataFrame, as_of: datetime, half_life_days: float) -> DataFrame:
+def user_product_pairs(
+    events: DataFrame, as_of: datetime, half_life_days: float, cut: datetime | None = None
+) -> DataFrame:
     """One row per user and product.
 
     Parameters
@@ -24,6 +27,9 @@ def user_product_pairs(events: DataFrame, as_of: datetime, half_life_days: float
         The moment from which age is counted, usually the latest event.
     half_life_days
         Age at which an event counts half in `decayed`.
+    cut
+        If given, each column stands a second time, as `<name>_before`, over the events before
+        this moment alone: one shuffle then serves both training and evaluation (`pairs_before`).
 
     Returns
     -------
@@ -33,31 +39,47 @@ def user_product_pairs(events: DataFrame, as_of: datetime, half_life_days: float
         last_seen, last_purchase (timestamps), rating (1/3/5 summed, capped at 10) and decayed
         (the same with decay, capped, rounded so that it does not depend on the order of the rows).
     """
-    kind = F.col("event_type")
-    cents = F.round(F.col("price") * 100).cast("long")  # sums of integers do not depend on row order
-    age_days = (F.lit(as_of).cast("timestamp").cast("long") - F.col("event_time").cast("long")) / SECONDS_PER_DAY
-    weight = _rating(kind)
-    decay = F.pow(F.lit(0.5), age_days / F.lit(half_life_days))
-    return events.groupBy("user_id", "product_id").agg(
-        *(F.count_if(kind == name).alias(alias) for name, alias in _COUNTS.items()),
-        F.sum(cents).alias("price_cents"),
-        F.count(cents).alias("prices"),
-        F.sum(F.when(kind == PURCHASE, cents)).alias("paid_cents"),
-        F.min("event_time").alias("first_seen"),
-        F.max("event_time").alias("last_seen"),
-        F.max(F.when(kind == PURCHASE, F.col("event_time"))).alias("last_purchase"),
-        F.least(F.sum(weight), F.lit(MAX_RATING)).alias("rating"),
-        F.round(F.least(F.sum(weight * decay), F.lit(MAX_RATING)), 6).alias("decayed"),
-    )
+    columns = _aggregates(F.lit(True), as_of, half_life_days)
+    if cut is not None:
+        before = _aggregates(F.col("event_time") < F.lit(cut), cut, half_life_days)
+        columns |= {f"{name}{BEFORE}": column for name, column in before.items()}
+    return events.groupBy("user_id", "product_id").agg(*(c.alias(name) for name, c in columns.items()))
+
+
+def pairs_before(pairs: DataFrame) -> DataFrame:
+    """The pairs as they stood at the `cut` of `user_product_pairs`."""
+    names = [name.removesuffix(BEFORE) for name in pairs.columns if name.endswith(BEFORE)]
+    known = pairs.where(F.col(f"last_seen{BEFORE}").isNotNull())
+    return known.select("user_id", "product_id", *(F.col(f"{name}{BEFORE}").alias(name) for name in names))
 
 
 _COUNTS = {VIEW: "views", CART: "carts", REMOVE: "removals", PURCHASE: "purchases"}
 
 
-def _rating(kind: Column) -> Column:
+def _aggregates(taken: Column, as_of: datetime, half_life_days: float) -> dict[str, Column]:
+    kind, time = F.col("event_type"), F.when(taken, F.col("event_time"))
+    cents = F.when(taken, F.round(F.col("price") * 100).cast("long"))  # integer sums: row order can't matter
+    age_days = (F.lit(as_of).cast("timestamp").cast("long") - F.col("event_time").cast("long")) / SECONDS_PER_DAY
+    weight = F.when(taken, event_rating()).otherwise(0.0)
+    decay = F.pow(F.lit(0.5), age_days / F.lit(half_life_days))
+    counts = {alias: F.count_if(taken & (kind == name)) for name, alias in _COUNTS.items()}
+    return counts | {
+        "price_cents": F.sum(cents),
+        "prices": F.count(cents),
+        "paid_cents": F.sum(F.when(kind == PURCHASE, cents)),
+        "first_seen": F.min(time),
+        "last_seen": F.max(time),
+        "last_purchase": F.max(F.when(kind == PURCHASE, time)),
+        "rating": F.least(F.sum(weight), F.lit(MAX_RATING)),
+        "decayed": F.round(F.least(F.sum(weight * decay), F.lit(MAX_RATING)), 6),
+    }
+
+
+def event_rating(event_type: str = "event_type") -> Column:
+    """Implicit rating of one event, see `RATING`."""
     rating = F.lit(0.0)
     for name, value in RATING.items():
-        rating = F.when(kind == name, value).otherwise(rating)
+        rating = F.when(F.col(event_type) == name, value).otherwise(rating)
     return rating
 
 

@@ -33,7 +33,12 @@ USER_SCHEMA = T.StructType(
 
 
 def user_features(
-    pairs: DataFrame, attributes: DataFrame, sessions: DataFrame, active_days: DataFrame, carts: DataFrame, as_of: datetime
+    pairs: DataFrame,
+    attributes: DataFrame,
+    sessions: DataFrame,
+    active_days: DataFrame,
+    carts: DataFrame,
+    as_of: datetime,
 ) -> DataFrame:
     """One row per user.
 

@@ -1,8 +1,12 @@
 """What a page is made of: sections of charts and tables."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
+
+from matplotlib.figure import Figure
+
+from app.report.theme import to_svg
 
 
 @dataclass(frozen=True)
@@ -15,6 +19,7 @@ class Table:
     caption: str = ""
     left: frozenset[int] = frozenset({0})
     folded: bool = False  #: shown only when opened
+    wide: bool = False
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,10 @@ class Chart:
     wide: bool = False
 
 
+Block = Chart | Table
+Columns = dict[str, tuple[str, Callable[[Any], str]]]  #: field → (header, format)
+
+
 @dataclass(frozen=True)
 class Section:
     """A titled part of the page."""
@@ -35,16 +44,35 @@ class Section:
     key: str
     title: str
     intro: str
-    blocks: Sequence[Chart | Table] = field(default_factory=tuple)
+    blocks: Sequence[Block]
 
 
-#: A chart's data to the chart; `None` data stand for "nothing measured".
-Builder = Callable[[Any], Chart | Table]
+def chart(
+    title: str,
+    caption: str = "",
+    figure: Figure | None = None,
+    table: Table | None = None,
+    wide: bool = False,
+) -> Chart:
+    """A chart drawn from its figure; without a figure, a note that there are no data.
+
+    Parameters
+    ----------
+    title
+        What is shown; unique on the page.
+    caption
+        One or two sentences, also read to those who do not see the picture.
+    table
+        The numbers behind the picture, folded under it.
+    wide
+        Takes the full width of the page.
+    """
+    return Chart(title, caption, to_svg(figure, title, caption) if figure else None, table, wide)
 
 
 def table_of(
     rows: Iterable[Mapping[str, Any]],
-    columns: Mapping[str, tuple[str, Callable[[Any], str]]],
+    columns: Columns,
     left: Iterable[int] = (0,),
     **options: Any,
 ) -> Table:

@@ -1,17 +1,8 @@
-"""Drawing: data to matplotlib figures, and a figure to inline SVG that follows the page's theme.
+"""Drawing: data to matplotlib figures, one function a kind of chart, used inside `theme.style()`."""
 
-Colours are those of Okabe & Ito (2008), told apart by colour-blind readers. Text and grid lines are
-drawn in placeholder colours which become CSS variables, so one picture fits light and dark pages.
-"""
-
-import io
-import re
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from html import escape
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -20,41 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from app.report.text import Format, compact, known, label
-
-BLUE, ORANGE, GREEN = "#0072b2", "#e69f00", "#009e73"
-VERMILLION, PURPLE, SKY, GREY = "#d55e00", "#cc79a7", "#56b4e9", "#8a929b"
-EVENT_COLOURS = {"view": BLUE, "cart": ORANGE, "remove_from_cart": PURPLE, "purchase": GREEN}
-
-INK, MUTED, GRID = "#101112", "#505152", "#c0c1c2"  # placeholders, replaced by the theme's colours
-THEME = {INK: "var(--ink)", MUTED: "var(--muted)", GRID: "var(--grid)"}
+from app.report.theme import BLUE, GREY, INK, MUTED
 
 WIDTH, WIDE = 6.2, 12.8  # inches: half and full width of the page
 COLOUR_MAP = "viridis"
-
-STYLE = {
-    "svg.fonttype": "none",  # text stays text: small, searchable, in the page's font
-    "text.parse_math": False,  # a brand may hold a dollar sign
-    "font.family": ["sans-serif"],
-    "font.sans-serif": ["DejaVu Sans"],  # ships with matplotlib, so the layout is the same everywhere
-    "font.size": 9,
-    "axes.labelsize": 9,
-    "xtick.labelsize": 8.5,
-    "ytick.labelsize": 8.5,
-    "text.color": INK,
-    "axes.labelcolor": MUTED,
-    "xtick.color": MUTED,
-    "ytick.color": MUTED,
-    "axes.edgecolor": GRID,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "axes.unicode_minus": True,
-    "grid.color": GRID,
-    "grid.linewidth": 0.6,
-    "xtick.major.size": 0,
-    "ytick.major.size": 0,
-    "figure.constrained_layout.use": True,
-}
 
 
 @dataclass(frozen=True)
@@ -87,47 +47,9 @@ class Dot:
     colour: str = BLUE
 
 
-@contextmanager
-def style() -> Iterator[None]:
-    """Matplotlib settings of the report; drawing happens inside."""
-    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
-        # The browser's fonts write the text, so what the layout font lacks is no loss.
-        warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
-        yield
-
-
-def to_svg(figure: Figure, title: str, description: str) -> str:
-    """Inline SVG, the same bytes for the same figure and title.
-
-    Parameters
-    ----------
-    figure
-        Drawn inside `style()`.
-    title
-        Unique on the page: names the picture for screen readers and keeps its element ids apart.
-    description
-        Longer text for screen readers.
-    """
-    buffer = io.StringIO()
-    with matplotlib.rc_context({"svg.hashsalt": title}):
-        nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
-        figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
-    text = buffer.getvalue()
-    text = text[text.index("<svg") :]
-    size = re.search(r'viewBox="0 0 ([\d.]+) ', text)
-    opening = text.index(">") + 1
-    view = re.search(r'viewBox="[^"]*"', text[:opening])
-    assert size and view
-    body = re.sub(r'<g id="[^"]*">', "<g>", text[opening:])  # nothing refers to groups, and ids would repeat
-    body = re.sub(r"<style.*?</style>", "", body, flags=re.DOTALL)  # said once in the page's own style
-    for placeholder, variable in THEME.items():
-        body = body.replace(placeholder, variable)
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" {view[0]} '
-    name = f'role="img" aria-label="{escape(f"{title}. {description}")}">'
-    return f"{head}{name}<title>{escape(title)}</title>{body.strip()}"
-
-
-def bars(names: Sequence[str], panels: Sequence[Panel], columns: int | None = None) -> Figure:
+def bars(
+    names: Sequence[str], panels: Sequence[Panel], columns: int | None = None, room: float | None = None
+) -> Figure:
     """Horizontal bars, one row a name, with each value printed at its bar's end; zero is always shown.
 
     Parameters
@@ -138,6 +60,8 @@ def bars(names: Sequence[str], panels: Sequence[Panel], columns: int | None = No
         Side by side, sharing the names.
     columns
         Panels in a row; default all of them.
+    room
+        Space for the printed texts, as a share of the longest bar.
     """
     across = columns or len(panels)
     down = -(-len(panels) // across)
@@ -147,7 +71,7 @@ def bars(names: Sequence[str], panels: Sequence[Panel], columns: int | None = No
     for axis in list(axes.flat)[len(panels) :]:
         axis.set_visible(False)
     for axis, panel in zip(axes.flat, panels, strict=False):
-        _bars(axis, names, panel, room=0.24 * across**0.5 if across < 3 else 0.4)
+        _bars(axis, names, panel, room if room is not None else 0.3)
     return figure
 
 
@@ -158,9 +82,7 @@ def _bars(axis: Axes, names: Sequence[str], panel: Panel, room: float) -> None:
     longest = max([*values, 0.0])
     for row, (value, text) in enumerate(zip(values, panel.texts, strict=True)):
         place = max(value, 0.0)
-        axis.annotate(
-            text, (place, row), xytext=(4, 0), textcoords="offset points", va="center_baseline", fontsize=8.5
-        )
+        axis.annotate(text, (place, row), xytext=(4, 0), textcoords="offset points", va="center_baseline", fontsize=8.5)
     axis.set_xlim(min([*values, 0.0]) * 1.1, longest * (1 + room) or 1.0)
     axis.set_ylim(len(names) - 0.5, -0.5)
     axis.set_yticks(rows, [label(name) for name in names])
@@ -187,15 +109,22 @@ def columns(
 
 
 def histogram(
-    lows: Sequence[float], highs: Sequence[float], values: Sequence[float], x: str, y: str
+    lows: Sequence[float], highs: Sequence[float], values: Sequence[float], x: str, y: str, beyond: bool = False
 ) -> Figure:
-    """Bars over the bins [low, high) of a measured axis."""
+    """Bars over the bins [low, high) of a measured axis.
+
+    Parameters
+    ----------
+    beyond
+        The last bar also holds what lies above it, and is drawn grey.
+    """
     figure = Figure(figsize=(WIDTH, 2.9))
     axis = figure.subplots()
     span = max(highs) - min(lows)
     widths = [(high - low) * 0.94 if span else 1.0 for low, high in zip(lows, highs, strict=True)]
-    axis.bar(lows, values, width=widths, align="edge" if span else "center", color=BLUE)
-    if not span:
+    colours = [BLUE] * (len(values) - 1) + [GREY if beyond else BLUE]
+    axis.bar(lows, values, width=widths, align="edge" if span else "center", color=colours)
+    if not span:  # one bin without width: keep its bar from filling the chart
         axis.set_xlim(lows[0] - 4, lows[0] + 4)
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: compact(value)))
     _upright(axis, x, y, compact)
@@ -243,9 +172,7 @@ def days(dates: Sequence[date], series: Sequence[Line], y: str) -> Figure:
         axis.set_title(line.name, loc="left", fontsize=9, pad=3)
         axis.margins(x=0.01)
     step = -(-len(dates) // 16)
-    axes[-1].set_xticks(
-        range(0, len(dates), step), [f"{day.day} {day:%b}" for day in dates[::step]]
-    )
+    axes[-1].set_xticks(range(0, len(dates), step), [f"{day.day} {day:%b}" for day in dates[::step]])
     axes[-1].set_xlabel(f"day, {dates[0]} to {dates[-1]}")
     figure.supylabel(y, fontsize=9, color=MUTED)
     return figure
@@ -297,14 +224,17 @@ def _dots(axis: Axes, name: str, dots: Sequence[Dot], shift: float) -> None:
             continue
         if dot.low is not None and dot.high is not None:
             axis.plot([dot.low, dot.high], [row + shift] * 2, color=dot.colour, linewidth=2, alpha=0.65)
-        axis.plot(
-            [dot.mean], [row + shift], "o", color=dot.colour, markersize=6, label=None if named else name
-        )
+        axis.plot([dot.mean], [row + shift], "o", color=dot.colour, markersize=6, label=None if named else name)
         named = True
 
 
 def heatmap(
-    rows: Sequence[str], cols: Sequence[str], cells: Mapping[tuple[int, int], float], x: str, y: str, tick: Format
+    rows: Sequence[str],
+    cols: Sequence[str],
+    cells: Mapping[tuple[int, int], float],
+    x: str,
+    y: str,
+    tick: Format,
 ) -> Figure:
     """A table of shares in [0, 1], coloured by value, each written in its cell.
 
@@ -313,10 +243,9 @@ def heatmap(
     cells
         (row, column) → value; absent cells stay blank.
     """
-    figure = Figure(figsize=(WIDTH, 1.0 + 0.32 * len(rows)))
+    figure = Figure(figsize=(WIDE, 1.0 + 0.32 * len(rows)))
     axis = figure.subplots()
-    # Colours follow the cells that differ: a first column of 100% would hide the rest.
-    top = max([value for value in cells.values() if value < 1] or [1.0])
+    top = max(cells.values()) or 1.0
     grid = [[cells.get((r, c), float("nan")) for c in range(len(cols))] for r in range(len(rows))]
     axis.pcolormesh(grid, cmap=COLOUR_MAP, vmin=0, vmax=top, edgecolors="none")
     for (row, col), value in cells.items():
@@ -332,7 +261,12 @@ def heatmap(
 
 
 def density(
-    x_edges: Sequence[float], y_edges: Sequence[float], cells: Mapping[tuple[int, int], int], x: str, y: str, unit: str
+    x_edges: Sequence[float],
+    y_edges: Sequence[float],
+    cells: Mapping[tuple[int, int], int],
+    x: str,
+    y: str,
+    unit: str,
 ) -> Figure:
     """How many fall in each cell of a grid, on a logarithmic colour scale.
 
@@ -345,18 +279,22 @@ def density(
     """
     figure = Figure(figsize=(WIDTH, 2.9))
     axis = figure.subplots()
-    grid = [
-        [cells.get((i, j), float("nan")) for i in range(len(x_edges) - 1)] for j in range(len(y_edges) - 1)
-    ]
+    grid = [[cells.get((i, j), float("nan")) for i in range(len(x_edges) - 1)] for j in range(len(y_edges) - 1)]
     top = max(max(cells.values()), 10)
     mesh = axis.pcolormesh(
-        x_edges, y_edges, grid, cmap=matplotlib.colormaps[COLOUR_MAP].resampled(24), norm=LogNorm(1, top)
+        x_edges,
+        y_edges,
+        grid,
+        cmap=matplotlib.colormaps[COLOUR_MAP].resampled(24),
+        norm=LogNorm(1, top),
+        edgecolors="face",
+        linewidth=0.3,
     )
     bar = figure.colorbar(mesh, ax=axis, label=unit, pad=0.02)
     bar.ax.yaxis.set_major_locator(LogLocator())
     bar.ax.yaxis.set_minor_locator(NullLocator())
     bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: compact(value)))
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: compact(value)))
     axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: compact(value)))
     axis.set_xlabel(x)

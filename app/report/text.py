@@ -61,6 +61,13 @@ def interval(metric: Mapping[str, Any] | None) -> str:
     return f"{score(metric['mean'])} ({score(metric.get('low'))} to {score(metric.get('high'))})"
 
 
+def stacked(metric: Mapping[str, Any] | None) -> str:
+    """A bootstrap estimate over its interval, on two lines, for tables of many."""
+    if not metric or not known(metric.get("mean")):
+        return DASH
+    return f"{score(metric['mean'])}\n{score(metric.get('low'))}–{score(metric.get('high'))}"
+
+
 def duration(seconds: float | None) -> str:
     """Seconds below two minutes, minutes and seconds above, hours and minutes above two hours."""
     if seconds is None or not known(seconds):

@@ -1,0 +1,200 @@
+"""The command line `vitrine`: one function a command, each thin."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from app.errors import InputError
+from app.jobs.run import guarded, run_batch, say
+from app.settings import Settings, load_settings
+
+Command = Callable[..., Any]
+
+
+def setting_options(*names: str) -> Callable[[Command], Command]:
+    """Flags for some of the settings; help, default and variable come from their declaration."""
+
+    def add(command: Command) -> Command:
+        for name in reversed(names):
+            declared = Settings.model_fields[name]
+            flag = f"--{name.replace('_', '-')}"
+            text = f"{declared.description} [default: {declared.default}; variable VITRINE_{name.upper()}]"
+            if isinstance(declared.default, bool):
+                command = click.option(flag, name, is_flag=True, default=None, help=text)(command)
+            else:
+                command = click.option(flag, name, metavar="VALUE", default=None, help=text)(command)
+        return command
+
+    return add
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON, for machines.")
+SPARK_SETTINGS = ("master", "driver_memory", "shuffle_partitions")
+READ_SETTINGS = ("events", "output", "delimiter", "max_rejected_share", "timezone", "session_idle_minutes")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="vitrine")
+def main() -> None:
+    """Behavioural analytics and recommendations from an online shop's event log.
+
+    Start with:  vitrine generate --output shop.synthetic.csv  and  vitrine train --events shop.synthetic.csv
+
+    Every flag is also a variable VITRINE_<NAME>; 'vitrine settings' lists them all.
+    Exit codes: 0 done; 2 input, setting or environment to be mended; 1 anything else.
+    """
+
+
+def _batch(name: str, flags: dict[str, Any], as_json: bool) -> None:
+    # Imported here: --help must not wait for Spark.
+    from app import training
+
+    settings: list[Settings] = []
+    code = guarded(lambda: settings.append(load_settings(**flags)))
+    sys.exit(code or run_batch(getattr(training, name), settings[0], as_json=as_json))
+
+
+@main.command()
+@setting_options(
+    *READ_SETTINGS,
+    "segments",
+    "seed",
+    "als_engine",
+    "als_factors",
+    "als_iterations",
+    "blend_weights",
+    "top_k",
+    "active_days",
+    "test_days",
+    "force_publish",
+    "keep_bundles",
+    *SPARK_SETTINGS,
+)
+@json_option
+def train(as_json: bool, **flags: Any) -> None:
+    """Train from an event log, and publish a model bundle, lists and a report.
+
+    Cleans the log, explores it, builds features, segments and profiles, trains the recommenders,
+    tests them on the end of the data, publishes the bundle unless it is worse than the one in use,
+    and writes lists for active users and report.html.
+
+    Without --events the latest cleaned table of the output folder is used again.
+
+    \b
+    Example:
+      vitrine train --events 2019-Oct.csv.gz --output shop/
+    """
+    _batch("train", flags, as_json)
+
+
+@main.command()
+@setting_options(*READ_SETTINGS, *SPARK_SETTINGS)
+@json_option
+def explore(as_json: bool, **flags: Any) -> None:
+    """Clean and explore an event log: event mix, gaps, days, hours, prices, sessions, funnel.
+
+    \b
+    Example:
+      vitrine explore --events 'logs/2019-*.csv' --output shop/
+    """
+    _batch("explore_only", flags, as_json)
+
+
+@main.command()
+@setting_options(*READ_SETTINGS, "segments", "seed", "cart_window_hours", *SPARK_SETTINGS)
+@json_option
+def segments(as_json: bool, **flags: Any) -> None:
+    """Customer segments (K-Means) and behaviour profiles (rules) of an event log.
+
+    \b
+    Example:
+      vitrine segments --events 2019-Oct.csv --output shop/ --segments 5
+    """
+    _batch("segments_only", flags, as_json)
+
+
+@main.command()
+@setting_options("output")
+def report(**flags: Any) -> None:
+    """Write report.html again from the run.json of the last run.
+
+    \b
+    Example:
+      vitrine report --output shop/
+    """
+    from app.folders import Output
+    from app.report.page import write_report
+
+    def run() -> None:
+        output = Output(load_settings(**flags).output.absolute())
+        try:
+            found = json.loads(output.run.read_text())
+        except OSError:
+            raise InputError(f"{output.run}: not there; vitrine train makes it") from None
+        except ValueError as error:
+            raise InputError(f"{output.run}: is damaged ({error}); vitrine train makes it anew") from None
+        write_report(found, output.report)
+        click.echo(f"Report  {output.report}")
+
+    sys.exit(guarded(run))
+
+
+@main.command()
+@setting_options("output")
+def rollback(**flags: Any) -> None:
+    """Publish the bundle again that was in use before this one.
+
+    \b
+    Example:
+      vitrine rollback --output shop/
+    """
+    from app import bundle
+    from app.folders import Output
+
+    def run() -> None:
+        old, new = bundle.rollback(Output(load_settings(**flags).output.absolute()).models)
+        click.echo(f"Bundle {new} is in use again, in place of {old}")
+
+    sys.exit(guarded(run))
+
+
+@main.command()
+@click.option("--output", type=click.Path(path_type=Path), default=Path("shop.synthetic.csv"), show_default=True,
+              help="File to write; .csv, .csv.gz or .parquet. Keep 'synthetic' in its name: reports say so then.")  # fmt: skip
+@click.option("--events", type=click.IntRange(1), default=200_000, show_default=True, help="Number of events.")
+@click.option("--seed", type=int, default=42, show_default=True, help="Same seed, same bytes.")
+@click.option("--users", type=click.IntRange(1), help="Number of users [default: fits the events].")
+@click.option("--products", type=click.IntRange(1), help="Number of products [default: fits the events].")
+@click.option("--days", type=click.IntRange(1), default=14, show_default=True, help="Length of the log in days.")
+def generate(output: Path, events: int, seed: int, users: int | None, products: int | None, days: int) -> None:
+    """Make the event log of a synthetic shop, of any size.
+
+    Event mix, gaps, funnel, session lengths, hours and popularity follow the published figures of the
+    REES46 months; users have tastes that a recommender can learn.
+
+    \b
+    Example:
+      vitrine generate --events 1000000 --output shop.synthetic.csv
+    """
+    from app.events.generate import generate as make
+
+    def run() -> None:
+        shop = make(output, events, seed, users=users, products=products, days=days, progress=say)
+        click.echo(str(shop))
+
+    sys.exit(guarded(run))
+
+
+@main.command()
+def settings() -> None:
+    """List every setting with its variable, default and meaning."""
+    for name, declared in Settings.model_fields.items():
+        click.echo(f"VITRINE_{name.upper()} [{declared.default}]\n    {declared.description}")
+
+
+if __name__ == "__main__":
+    main()

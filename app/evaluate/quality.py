@@ -1,0 +1,263 @@
+"""Quality of recommenders on a test slice, measured where the queries lie.
+
+Workers answer the queries and add up metrics under bootstrap weights; only these sums reach the
+driver.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from app.evaluate.metrics import CUTOFFS, METRICS, hits, interval, poisson_weights, ranking_metrics
+from app.recommend.als import ImplicitALS
+from app.recommend.blend import blend
+from app.recommend.contract import NONE
+from app.recommend.recommender import Recommender, Visits
+
+BLEND, MOST_POPULAR, CHAMPION = "blend", "most_popular", "champion"
+ALL, WARM, COLD = "all", "warm", "cold"
+DEPTH = max(CUTOFFS)
+
+PARTIAL_SCHEMA = T.StructType(
+    [
+        T.StructField("task", T.StringType()),
+        T.StructField("model", T.StringType()),
+        T.StructField("slice", T.StringType()),
+        T.StructField("sums", T.ArrayType(T.DoubleType())),  # (replicates + 1) x (1 + metrics), row-major
+        T.StructField("products", T.ArrayType(T.LongType())),  # distinct top 10, slice "all" only
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Score:
+    """Metrics of one model on one slice of queries.
+
+    `replicates` (r + 1, 1 + metrics): summed weight and metric sums; row 0 is the sample itself.
+    """
+
+    replicates: NDArray[np.float64]
+    products: set[int] = field(default_factory=set)
+
+    @property
+    def queries(self) -> int:
+        return int(self.replicates[0, 0])
+
+    def means(self, metric: str) -> NDArray[np.float64]:
+        """Mean of the sample, then of each bootstrap replicate: (r + 1,)."""
+        weight = np.maximum(self.replicates[:, 0], 1e-9)
+        return self.replicates[:, 1 + METRICS.index(metric)] / weight
+
+    def summary(self, metric: str) -> dict[str, float]:
+        means = self.means(metric)
+        low, high = interval(means[1:])
+        return {"mean": float(means[0]), "low": low, "high": high}
+
+
+Scores = dict[tuple[str, str, str], Score]  # by task, model, slice
+
+
+def measure(
+    queries: DataFrame, candidate: Path, champion: Path | None, champion_unseen_from: int, replicates: int
+) -> Scores:
+    """Ask every query of every model.
+
+    Parameters
+    ----------
+    queries
+        Columns of `app.evaluate.split.session_queries`.
+    candidate
+        Folder of the recommender under test: its blend, each generator alone, and `most_popular`.
+    champion
+        Folder of the bundle in use; its blend is asked too, under the name `champion`, and the
+        candidate's under `blend`, on the slices `unseen*`: queries from `champion_unseen_from`
+        (seconds) on, which neither has seen.
+    replicates
+        Bootstrap replicates.
+
+    Returns
+    -------
+    dict
+        `Score` by (task, model, slice). Slices: all, warm, cold, segment:<name>, and for the
+        comparison with the champion unseen, unseen:segment:<name>.
+    """
+    answer = _answerer(str(candidate), str(champion) if champion else None, champion_unseen_from, replicates)
+    partials = queries.mapInArrow(answer, PARTIAL_SCHEMA).toArrow()
+    scores: Scores = {}
+    for row in partials.to_pylist():
+        key = (row["task"], row["model"], row["slice"])
+        sums = np.array(row["sums"]).reshape(replicates + 1, 1 + len(METRICS))
+        products = set(row["products"])
+        if key in scores:
+            scores[key] = Score(scores[key].replicates + sums, scores[key].products | products)
+        else:
+            scores[key] = Score(sums, products)
+    return scores
+
+
+@lru_cache(maxsize=4)
+def _open(folder: str) -> Recommender:
+    return Recommender.load(Path(folder))
+
+
+def _answerer(
+    candidate: str, champion: str | None, unseen_from: int, replicates: int
+) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    def answer(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            rows: list[dict[str, Any]] = []
+            table = pa.Table.from_batches([batch])
+            for task in sorted(set(table["task"].to_pylist())):
+                chosen = table.filter(pc.equal(table["task"], task))
+                rows += _partials(task, chosen, candidate, champion, unseen_from, replicates)
+            if rows:
+                yield pa.RecordBatch.from_pylist(rows, schema=_ARROW_SCHEMA)
+
+    return answer
+
+
+_ARROW_SCHEMA = pa.schema(
+    [
+        ("task", pa.string()),
+        ("model", pa.string()),
+        ("slice", pa.string()),
+        ("sums", pa.list_(pa.float64())),
+        ("products", pa.list_(pa.int64())),
+    ]
+)
+
+
+def _partials(
+    task: str, table: pa.Table, candidate: str, champion: str | None, unseen_from: int, replicates: int
+) -> list[dict[str, Any]]:
+    visits = Visits.of_lists(
+        table["user_id"].to_numpy(),
+        table["product_ids"].to_pylist(),
+        table["ratings"].to_pylist(),
+        table["bought"].to_pylist(),
+    )
+    asked_at = table["asked_at"].to_numpy()
+    relevant = [np.array(row, np.int64) for row in table["relevant"].to_pylist()]
+    weights = poisson_weights(table["query"].to_numpy(), replicates)
+    slices = _slices(table["segment"].to_pylist())
+    unseen = {
+        f"unseen{'' if name == ALL else ':' + name}": rows & (asked_at >= unseen_from) for name, rows in slices.items()
+    }
+    rows = []
+    for model, lists in _all_lists(visits, asked_at, candidate, champion).items():
+        values = ranking_metrics(hits(lists, relevant), np.array([len(row) for row in relevant]))
+        wanted = slices if model != CHAMPION else {}
+        if champion is not None and model in (BLEND, CHAMPION):
+            wanted = wanted | unseen
+        for name, chosen in wanted.items():
+            if chosen.any():
+                sums = weights[chosen].T @ np.column_stack([np.ones(chosen.sum()), values[chosen]])
+                top = np.unique(lists[:, :10]) if name == ALL else np.empty(0, np.int64)
+                products = top[top != NONE].tolist()
+                rows.append({"task": task, "model": model, "slice": name, "sums": sums.ravel(), "products": products})
+    return rows
+
+
+def _slices(segments: list[str | None]) -> dict[str, NDArray[np.bool_]]:
+    known = np.array([name is not None for name in segments])
+    named = np.array([name or "" for name in segments])
+    by_segment = {f"segment:{name}": named == name for name in sorted(set(named[known]))}
+    return {ALL: np.ones(len(segments), np.bool_), WARM: known, COLD: ~known} | by_segment
+
+
+def _all_lists(
+    visits: Visits, asked_at: NDArray[np.int64], candidate: str, champion: str | None
+) -> dict[str, NDArray[np.int64]]:
+    """Product ids (n, DEPTH) of every model."""
+    recommender = _open(candidate)
+    now = float(asked_at.min())  # one test slice: the days in which a purchase blocks a product hardly differ
+    answer = recommender.recommend(visits, DEPTH, now)
+    out = recommender.excluded(visits, answer.batch, now)
+    popular = recommender.most_popular(len(visits), recommender.candidates)
+    lists = {BLEND: _ids(recommender, answer.lists.items)}
+    alone = answer.parts | {MOST_POPULAR: popular}
+    for name, part in alone.items():
+        lists[name] = _ids(recommender, blend({name: part}, {name: 1.0}, out, DEPTH).items)
+    if champion is not None:
+        other = _open(champion)
+        lists[CHAMPION] = _ids(other, other.recommend(visits, DEPTH, now).lists.items)
+    return lists
+
+
+def _ids(recommender: Recommender, items: NDArray[np.int32]) -> NDArray[np.int64]:
+    return np.where(items == NONE, NONE, recommender.catalogue.product_ids[items])
+
+
+def quality_rows(scores: Scores, catalogue: int) -> list[dict[str, Any]]:
+    """The table people read: one row per task, model and slice, each metric with its interval.
+
+    Parameters
+    ----------
+    scores
+        From `measure`.
+    catalogue
+        Number of products, of which `coverage_10` is the share that stands in some top 10.
+    """
+    return [
+        {
+            "task": task,
+            "model": model,
+            "slice": name,
+            "queries": score.queries,
+            **{metric: score.summary(metric) for metric in METRICS},
+            "coverage_10": len(score.products) / catalogue if name == ALL else None,
+        }
+        for (task, model, name), score in sorted(scores.items())
+        if not name.startswith("unseen")
+    ]
+
+
+def rating_rmse(pairs: DataFrame, cut: datetime, candidate: Path) -> float | None:
+    """Root mean squared error of ALS scores against ratings after the cut.
+
+    Reported because the brief asks for it. An implicit model predicts a preference near 0..1, not
+    a rating up to 10, so that the figure says nothing about ranking; nothing is chosen by it.
+
+    Parameters
+    ----------
+    pairs
+        `user_product_pairs`.
+    cut
+        Pairs last seen from here on are tested.
+    candidate
+        Folder of the recommender.
+    """
+    folder = str(candidate)
+
+    def errors(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        recommender = _open(folder)
+        als = recommender.generators[ImplicitALS.name]
+        assert isinstance(als, ImplicitALS)
+        for batch in batches:
+            users = recommender.users.positions(batch.column("user_id").to_numpy())
+            items = recommender.catalogue.positions(batch.column("product_id").to_numpy())
+            known = (users != NONE) & (items != NONE)
+            predicted = np.einsum("nf,nf->n", als.user_factors[users[known]], als.item_factors[items[known]])
+            squared = (batch.column("rating").to_numpy()[known] - predicted) ** 2
+            yield pa.RecordBatch.from_pydict({"squared": [float(squared.sum())], "pairs": [int(known.sum())]})
+
+    test = pairs.where((F.col("last_seen") >= F.lit(cut)) & (F.col("rating") > 0))
+    row = (
+        test.select("user_id", "product_id", "rating")
+        .mapInArrow(errors, "squared double, pairs long")
+        .agg(F.sum("squared").alias("squared"), F.sum("pairs").alias("pairs"))
+        .first()
+    )
+    assert row is not None
+    return float(np.sqrt(row["squared"] / row["pairs"])) if row["pairs"] else None

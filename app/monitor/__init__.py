@@ -1,0 +1,1 @@
+"""What is measured while the shop runs: InfluxDB points, Prometheus metrics, Grafana dashboards."""

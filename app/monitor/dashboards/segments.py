@@ -1,0 +1,118 @@
+"""Segments: who the customers are, and how each kind is served."""
+
+from grafana_foundation_sdk.builders.dashboard import Dashboard
+from grafana_foundation_sdk.models.common import StackingMode
+
+from app.monitor.dashboards.common import (
+    COUNT,
+    DAYS,
+    MOMENT,
+    SHARE,
+    chart,
+    grid,
+    new,
+    ranking,
+    segment_variable,
+    version_variable,
+)
+from app.monitor.dashboards.flux import as_table, points, ranked, total, total_ratio
+from app.monitor.schema import LISTS, QUALITY, SEGMENTS, SERVED
+
+_FEATURES = tuple(field.name for field in SEGMENTS.fields)
+_SERVED = f'\n  |> filter(fn: (r) => r.generator == "{SERVED}")'
+_SEGMENT = "${__field.labels.segment}"
+
+
+def _by_training(field: str) -> str:
+    """A field per segment, one point per training."""
+    return f'{points(SEGMENTS, field)}\n  |> group(columns: ["segment", "_field"])\n  |> sort(columns: ["_time"])'
+
+
+def dashboard() -> Dashboard:
+    """Size and means per training, lists and hit rate per segment."""
+    board = new(
+        "Segments",
+        "segments",
+        "Customer segments, by the time of the training that cut them, and how each is served.",
+        since="now-30d",
+        refresh="1m",
+        variables=[segment_variable(SEGMENTS), version_variable(SEGMENTS)],
+    )
+    for panel in (
+        chart(
+            "Users per segment",
+            "One point per training. A jump without a campaign means that the segmentation moved, not the customers.",
+            _by_training("users"),
+            unit=COUNT,
+            name=_SEGMENT,
+            stacked=StackingMode.NORMAL,
+            points=True,
+        ),
+        chart(
+            "Spent per user (shop currency)",
+            "Mean money spent per user of a segment, one point per training.",
+            _by_training("monetary"),
+            unit=COUNT,
+            name=_SEGMENT,
+            points=True,
+        ),
+        chart(
+            "Conversion rate",
+            "Mean purchases per view of a segment's users, smoothed, one point per training.",
+            _by_training("conversion_rate"),
+            unit=SHARE,
+            name=_SEGMENT,
+            points=True,
+        ),
+        chart(
+            "Cart abandonment",
+            "Mean share of carted products that were not bought, one point per training.",
+            _by_training("cart_abandonment"),
+            unit=SHARE,
+            name=_SEGMENT,
+            points=True,
+        ),
+        ranking(
+            "HR@10 by segment",
+            "Of the lists as served, over the time range: is a segment left behind?",
+            ranked(
+                total_ratio(points(QUALITY, "hits_10", "queries") + _SERVED, "hits_10", "queries", "segment"), "segment"
+            ),
+            unit=SHARE,
+        ),
+        ranking(
+            "Lists by segment",
+            "Lists written in the time range.",
+            ranked(total(points(LISTS, "lists"), "segment"), "segment"),
+            unit=COUNT,
+        ),
+        grid(
+            "Means per segment",
+            "What each segment's users are like on average, newest training first.",
+            as_table(points(SEGMENTS, *_FEATURES), "segment", "model_version"),
+            units={
+                "_time": MOMENT,
+                "users": COUNT,
+                "recency": DAYS,
+                "frequency": DAYS,
+                "conversion_rate": SHARE,
+                "cart_abandonment": SHARE,
+            },
+            names={
+                "_time": "Trained",
+                "segment": "Segment",
+                "model_version": "Model version",
+                "users": "Users",
+                "recency": "Since last event",
+                "frequency": "Active",
+                "monetary": "Spent",
+                "conversion_rate": "Conversion",
+                "cart_abandonment": "Abandonment",
+                "unique_products": "Products seen",
+                "unique_categories": "Categories seen",
+                "avg_price": "Average price",
+            },
+        ),
+    ):
+        board.with_panel(panel)
+    return board

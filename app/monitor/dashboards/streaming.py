@@ -1,0 +1,145 @@
+"""Streaming health: is the stream alive, fresh and bounded?"""
+
+from grafana_foundation_sdk.builders.dashboard import Dashboard
+
+from app.monitor.dashboards.common import BYTES, COUNT, PER_SECOND, SECONDS, SHARE, TEXT, Panel, chart, new, number
+from app.monitor.dashboards.flux import figures, latest, per_second, per_window, points, total, total_ratio
+from app.monitor.schema import STREAM_PROGRESS
+
+AIM_SECONDS, PROMISE_SECONDS = 3, 60  #: freshness: what is aimed at, what is promised
+_FRESH = ((None, "green"), (AIM_SECONDS, "orange"), (PROMISE_SECONDS, "red"))
+_NONE_IS_GOOD = ((None, "green"), (1, "red"))
+_FIGURE = "${__field.labels.figure}"
+
+
+def _progress(*fields: str) -> str:
+    return points(STREAM_PROGRESS, *fields)
+
+
+def dashboard() -> Dashboard:
+    """Freshness, throughput, durations, state, and what went wrong."""
+    board = new(
+        "Streaming health",
+        "streaming",
+        "Whether the stream is alive, fresh and bounded, by the time its micro-batches ran.",
+        since="now-30m",
+        refresh="5s",
+    )
+    for panel in (*_figures(), *_charts()):
+        board.with_panel(panel)
+    return board
+
+
+def _figures() -> tuple[Panel, ...]:
+    return (
+        number(
+            "Last micro-batch",
+            "Seconds since the last micro-batch of the time range began. Above a minute the stream stands still "
+            "or has nothing to read.",
+            f"{latest(_progress('batch_seconds'))}"
+            "\n  |> map(fn: (r) => ({_value: float(v: int(v: now()) - int(v: r._time)) / 1000000000.0}))",
+            unit=SECONDS,
+            width=4,
+            name="ago",
+            steps=((None, "green"), (30, "orange"), (60, "red")),
+            decimals=0,
+        ),
+        number(
+            "Freshness p95",
+            f"Of the last micro-batch: file's arrival to its lists being readable. Aim {AIM_SECONDS} s, "
+            f"promise {PROMISE_SECONDS} s.",
+            latest(_progress("freshness_p95_seconds")),
+            unit=SECONDS,
+            width=4,
+            name="p95",
+            steps=_FRESH,
+            decimals=2,
+        ),
+        number(
+            "Rejected rows",
+            "Share of the rows read that cannot be events. A sudden rise is a changed feed.",
+            total_ratio(_progress("rejected_rows", "rows"), "rejected_rows", "rows"),
+            unit=SHARE,
+            width=4,
+            name="Rejected",
+            steps=((None, "green"), (0.01, "orange"), (0.05, "red")),
+            decimals=2,
+        ),
+        number(
+            "Bundles refused",
+            "Damaged bundles the stream refused in the time range; it goes on with the one in use.",
+            total(_progress("bundle_refusals")),
+            unit=COUNT,
+            width=4,
+            name="Refused",
+            steps=_NONE_IS_GOOD,
+        ),
+        number(
+            "InfluxDB retries",
+            "Writes that had to be tried again in the time range; nothing is skipped, but freshness suffers.",
+            total(_progress("influx_retries")),
+            unit=COUNT,
+            width=4,
+            name="Retries",
+            steps=((None, "green"), (1, "orange")),
+        ),
+        number(
+            "Bundle in use",
+            "Model version of the last micro-batch.",
+            f'{latest(_progress("model_version"))}\n  |> keep(columns: ["_value"])',
+            unit=TEXT,
+            width=4,
+        ),
+    )
+
+
+def _charts() -> tuple[Panel, ...]:
+    freshness = _progress("freshness_p50_seconds", "freshness_p95_seconds", "freshness_max_seconds")
+    durations = _progress("batch_seconds", "read_seconds", "score_seconds", "write_seconds")
+    return (
+        chart(
+            "Freshness",
+            "From a file's arrival to its lists being readable; the worst micro-batch of each point.",
+            figures(per_window(freshness, fn="max")),
+            unit=SECONDS,
+            name=_FIGURE,
+            steps=_FRESH,
+        ),
+        chart(
+            "Micro-batch durations",
+            "Where the time goes: mean of each point.",
+            figures(per_window(durations, fn="mean")),
+            unit=SECONDS,
+            name=_FIGURE,
+        ),
+        chart(
+            "Rows per second",
+            "Read, rejected, and late ones (behind the watermark: archived, not counted).",
+            figures(per_second(per_window(_progress("rows", "rejected_rows", "late_rows")))),
+            unit=PER_SECOND,
+            name=_FIGURE,
+            interval="10s",
+        ),
+        chart(
+            "Lists per second",
+            "Lists written.",
+            per_second(per_window(_progress("lists"))),
+            unit=PER_SECOND,
+            name="lists",
+            interval="10s",
+        ),
+        chart(
+            "State rows",
+            "Rows in the state store: must level off once the watermark evicts.",
+            per_window(_progress("state_rows"), fn="max"),
+            unit=COUNT,
+            name="rows",
+        ),
+        chart(
+            "State memory",
+            "Memory the state store uses: must level off too.",
+            per_window(_progress("state_bytes"), fn="max"),
+            unit=BYTES,
+            name="bytes",
+        ),
+    )

@@ -1,0 +1,207 @@
+"""The measurements in InfluxDB: what is written, what every dashboard reads.
+
+`docs/influxdb.md` holds the same table; `python -m app.monitor.schema docs/influxdb.md` renews it.
+
+A point's identity is measurement, tags and time: the same point written again overwrites itself.
+"""
+
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from app.monitor.lines import TIME, Field, Measurement, Tag
+
+EVENT_CLOCK = "event time"
+BATCH_CLOCK = "processing time"
+NANOSECONDS_PER_MILLISECOND = 1_000_000
+
+#: Generators of `quality` that are no candidate generators: the list as served, and the baseline.
+SERVED, BASELINE = "blend", "popularity"
+
+_SEGMENT = Tag("segment", "customer segment's business name")
+_VERSION = Tag("model_version", "bundle that made the list; one more per training")
+_GENERATOR = Tag("generator", "candidate generator that put the product there")
+
+EVENTS = Measurement(
+    "events",
+    "Events and revenue of a 5-minute window, rewritten while the window still changes.",
+    f"{EVENT_CLOCK}: start of the window",
+    (Tag("event_type", "view, cart, remove_from_cart, purchase"), Tag("main_category", "first part of category_code")),
+    (
+        Field("events", "integer", "events", "distinct events in the window"),
+        Field("revenue", "float", "shop currency", "sum of prices; 0 unless the event type is purchase"),
+    ),
+)
+
+RECOMMENDATIONS = Measurement(
+    "recommendations",
+    "One point per place of every list written. Write it with `recommendation_lines`.",
+    f"{BATCH_CLOCK}: generated_at in ms, then the point's number in its batch as nanoseconds",
+    (_SEGMENT, _GENERATOR, _VERSION),
+    (
+        Field("user_id", "integer", "", "who the list is for"),
+        Field("product_id", "integer", "", "recommended product"),
+        Field("rank", "integer", "", "place in the list, from 1"),
+        Field("score", "float", "", "score in the blend; comparable within one list only"),
+        Field("price", "float", "shop currency", "the product's average price"),
+    ),
+)
+
+LISTS = Measurement(
+    "lists",
+    "Lists written by a micro-batch, counted so that no panel has to count single recommendations.",
+    f"{BATCH_CLOCK}: start of the micro-batch",
+    (_SEGMENT, _GENERATOR, _VERSION),
+    (
+        Field("lists", "integer", "lists", "lists whose first place the generator filled; sums to all lists"),
+        Field("places", "integer", "places", "places of lists the generator filled"),
+    ),
+)
+
+QUALITY = Measurement(
+    "quality",
+    "Prequential quality of a micro-batch, as sums: HR@10 = hits_10 / queries, MRR = reciprocal_rank_sum / queries.",
+    f"{BATCH_CLOCK}: start of the micro-batch",
+    (
+        _SEGMENT,
+        Tag(
+            "generator",
+            f'"{SERVED}" is the list as served, "{BASELINE}" the baseline, else a candidate generator alone',
+        ),
+        Tag("model_version", "bundle that made the judged list"),
+    ),
+    (
+        Field("queries", "integer", "events", "events whose product could have been in a list made just before"),
+        Field("hits_10", "integer", "events", "queries whose product was in the first ten"),
+        Field("reciprocal_rank_sum", "float", "", "sum of 1 / place over queries; 0 beyond the tenth"),
+    ),
+)
+
+STREAM_PROGRESS = Measurement(
+    "stream_progress",
+    "One point per micro-batch: what it did and how long it took.",
+    f"{BATCH_CLOCK}: start of the micro-batch",
+    (),
+    (
+        Field("rows", "integer", "rows", "rows read"),
+        Field("rejected_rows", "integer", "rows", "rows that cannot be events"),
+        Field("late_rows", "integer", "rows", "events behind the watermark, archived but not counted"),
+        Field("lists", "integer", "lists", "lists written"),
+        Field("batch_seconds", "float", "s", "the whole micro-batch"),
+        Field("read_seconds", "float", "s", "listing files and planning"),
+        Field("score_seconds", "float", "s", "updating sessions and scoring"),
+        Field("write_seconds", "float", "s", "writing to all sinks"),
+        Field("freshness_p50_seconds", "float", "s", "file's arrival to its lists being readable, median over lists"),
+        Field("freshness_p95_seconds", "float", "s", "the same, 95th percentile"),
+        Field("freshness_max_seconds", "float", "s", "the same, worst"),
+        Field("state_rows", "integer", "rows", "rows in the state store"),
+        Field("state_bytes", "integer", "bytes", "memory the state store uses"),
+        Field("influx_retries", "integer", "retries", "writes to InfluxDB that had to be tried again"),
+        Field("bundle_refusals", "integer", "bundles", "damaged bundles refused"),
+        Field("event_time_last", "integer", "ms since 1970", "latest event time read: the shop's clock"),
+        Field("model_version", "string", "", "bundle in use"),
+    ),
+)
+
+MODEL = Measurement(
+    "model",
+    "One point per training, published or not; metrics on the test slice over the whole catalogue.",
+    f"{BATCH_CLOCK}: end of the training",
+    (Tag("model_version", "bundle trained"),),
+    (
+        Field("published", "integer", "", "1 if it became the champion, else 0"),
+        Field("ndcg_10", "float", "", "NDCG@10 of the blend"),
+        Field("ndcg_10_low", "float", "", "lower end of its bootstrap interval"),
+        Field("ndcg_10_high", "float", "", "upper end of its bootstrap interval"),
+        Field("hr_10", "float", "", "hit rate at 10 of the blend"),
+        Field("mrr_10", "float", "", "mean reciprocal rank at 10 of the blend"),
+        Field("recall_10", "float", "", "recall at 10 of the blend"),
+        Field("coverage_10", "float", "", "share of the catalogue in some list of ten"),
+        Field("popular_ndcg_10", "float", "", "NDCG@10 of most popular"),
+        Field("popular_hr_10", "float", "", "hit rate at 10 of most popular"),
+        Field("popular_mrr_10", "float", "", "mean reciprocal rank at 10 of most popular"),
+        Field("popular_recall_10", "float", "", "recall at 10 of most popular"),
+        Field("silhouette", "float", "", "silhouette of the segments"),
+        Field("users", "integer", "users", "users trained on"),
+        Field("products", "integer", "products", "products trained on"),
+        Field("interactions", "integer", "pairs", "user-product pairs trained on"),
+        Field("training_seconds", "float", "s", "the whole run"),
+    ),
+)
+
+SEGMENTS = Measurement(
+    "segments",
+    "One point per training and segment: its size and the means of the features it was cut by.",
+    f"{BATCH_CLOCK}: end of the training",
+    (_SEGMENT, Tag("model_version", "bundle trained")),
+    (
+        Field("users", "integer", "users", "users in the segment"),
+        Field("recency", "float", "d", "days since the last event"),
+        Field("frequency", "float", "d", "active days"),
+        Field("monetary", "float", "shop currency", "spent per user"),
+        Field("conversion_rate", "float", "", "purchases per view, smoothed"),
+        Field("cart_abandonment", "float", "", "share of carted products not bought"),
+        Field("unique_products", "float", "products", "distinct products seen"),
+        Field("unique_categories", "float", "categories", "distinct categories seen"),
+        Field("avg_price", "float", "shop currency", "mean price of what they look at"),
+    ),
+)
+
+MEASUREMENTS = (EVENTS, RECOMMENDATIONS, LISTS, QUALITY, STREAM_PROGRESS, MODEL, SEGMENTS)
+
+
+def recommendation_lines(table: pd.DataFrame, lane: int = 0, lanes: int = 1) -> list[str]:
+    """Lines of `recommendations`, no two of one batch at the same time.
+
+    Many users share generated_at and all tags, so the time must tell them apart. A hash of the
+    user would collide (10,000 points among the 10^6 ns of a millisecond: fifty pairs), so points
+    are numbered: sorted by user and rank, the i-th of a lane stands at generated_at + i·lanes + lane
+    nanoseconds. Lanes thus never meet, and the same rows give the same lines whatever their order.
+    The next batch may start as soon as lanes × (rows of the fullest lane) nanoseconds later, far less
+    than writing the rows takes.
+
+    Parameters
+    ----------
+    table
+        Columns `time` (generated_at as datetime64 or ns; cut to the millisecond) and those of
+        `RECOMMENDATIONS`; all rows of this lane that share a generated_at.
+    lane, lanes
+        Number of the part of the batch this table is, and of how many: a Spark partition and their
+        number. On a retry the same users must come to the same lane.
+    """
+    if not 0 <= lane < lanes:
+        raise ValueError(f"lane {lane} of {lanes}")
+    nanoseconds = pd.Series(
+        pd.DatetimeIndex(pd.to_datetime(table[TIME], utc=True)).as_unit("ns").asi8, index=table.index, dtype="int64"
+    )
+    batch = nanoseconds // NANOSECONDS_PER_MILLISECOND * NANOSECONDS_PER_MILLISECOND
+    ordered = table.assign(**{TIME: batch}).sort_values([TIME, "user_id", "rank", "product_id"], kind="stable")
+    number = ordered.groupby(TIME).cumcount()
+    return RECOMMENDATIONS.lines(ordered.assign(**{TIME: ordered[TIME] + number * lanes + lane}))
+
+
+BEGIN, END = "<!-- schema: begin -->", "<!-- schema: end -->"
+
+
+def markdown() -> str:
+    """The measurements as a section of the documentation."""
+    parts = []
+    for measurement in MEASUREMENTS:
+        parts += [f"### `{measurement.name}`", "", measurement.meaning, "", f"Time: {measurement.clock}.", ""]
+        parts += ["| column | kind | unit | meaning |", "|---|---|---|---|"]
+        parts += [f"| `{tag.name}` | tag | | {tag.meaning} |" for tag in measurement.tags]
+        parts += [f"| `{field.name}` | {field.type} | {field.unit} | {field.meaning} |" for field in measurement.fields]
+        parts.append("")
+    return "\n".join(parts)
+
+
+def renewed(page: str) -> str:
+    """The page with its schema section renewed."""
+    head, rest = page.split(BEGIN)
+    return f"{head}{BEGIN}\n{markdown()}{END}{rest.split(END)[1]}"
+
+
+if __name__ == "__main__":
+    path = Path(sys.argv[1])
+    path.write_text(renewed(path.read_text()))

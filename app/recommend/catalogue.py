@@ -1,0 +1,73 @@
+"""The catalogue of a bundle: every product, with what serving needs to know of it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from pyarrow import feather
+
+COLUMNS = ("product_id", "category_code", "category", "brand", "avg_price", "popularity")
+FILE = "catalogue.arrow"
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Products sorted by id; a product's position is its index everywhere in a bundle.
+
+    `table`: `COLUMNS`, one row per product. `product_ids` (p,) int64. `categories` (c,): names of
+    main categories, sorted; `category` (p,) int32: position of each product's.
+    """
+
+    table: pa.Table
+    product_ids: NDArray[np.int64]
+    categories: list[str]
+    category: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.product_ids)
+
+    @classmethod
+    def of(cls, table: pa.Table) -> "Catalogue":
+        """From a table with `COLUMNS`, in any order."""
+        table = table.select(list(COLUMNS)).sort_by("product_id").combine_chunks()
+        return cls._index(table)
+
+    @classmethod
+    def _index(cls, table: pa.Table) -> "Catalogue":
+        names = sorted(pc.unique(table["category"]).to_pylist())
+        positions = pc.index_in(table["category"], pa.array(names, table["category"].type))
+        return cls(
+            table,
+            np.asarray(table["product_id"].to_numpy(), np.int64),
+            names,
+            positions.to_numpy().astype(np.int32),
+        )
+
+    def positions(self, product_ids: NDArray[np.int64]) -> NDArray[np.int32]:
+        """Position of each product; -1 for one that is not in the catalogue."""
+        return positions(self.product_ids, product_ids)
+
+    def save(self, folder: Path) -> None:
+        # Uncompressed, so that all workers of a machine share one memory-mapped copy.
+        feather.write_feather(self.table, folder / FILE, compression="uncompressed")
+
+    @classmethod
+    def load(cls, folder: Path) -> "Catalogue":
+        return cls._index(feather.read_table(folder / FILE, memory_map=True))
+
+    def take(self, items: NDArray[np.integer[Any]]) -> pa.Table:
+        """Rows of the table by position."""
+        return self.table.take(pa.array(items))
+
+
+def positions(ids: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Index in a sorted array of ids; -1 where an id is not there."""
+    if len(ids) == 0:
+        return np.full(len(wanted), -1, np.int32)
+    found = np.searchsorted(ids, wanted)
+    found[found == len(ids)] = 0
+    return np.where(ids[found] == wanted, found, -1).astype(np.int32)

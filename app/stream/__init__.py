@@ -1,0 +1,1 @@
+"""Live scoring: from a folder of arriving files to recommendation lists."""

@@ -1,0 +1,168 @@
+"""Event files as replay reads them, batch by batch, and the small files that it lands."""
+
+import glob
+import gzip
+import os
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from app.errors import InputError
+
+SUFFIXES = (".csv", ".csv.gz", ".parquet")
+TIME = "event_time"
+BATCH_ROWS = 16_384
+NOT_A_TIME = np.iinfo(np.int64).min  # what NaT is in numpy
+
+Times = NDArray[np.int64]  # microseconds since 1970, UTC
+
+
+class CsvEvents:
+    """CSV files, plain or gzip, as lines: a row is landed as it stands, even one that is no event."""
+
+    suffix = ".csv"
+
+    def __init__(self, files: list[Path], delimiter: str = ",") -> None:
+        self.files = files
+        self.delimiter = delimiter.encode()
+        self.header = self._header(files[0])
+        names = [name.strip(b'" ') for name in self.header.split(self.delimiter)]
+        if TIME.encode() not in names:
+            raise InputError(f"{files[0]}: has no column {TIME} in its first line; is it an event log in CSV?")
+        self.time_at = names.index(TIME.encode())
+        for file in files[1:]:
+            if self._header(file) != self.header:
+                raise InputError(f"{file}: its columns differ from those of {files[0]}; replay them apart")
+
+    def batches(self, skip: int) -> Iterator[tuple[Times, list[bytes]]]:
+        """Times and lines of all rows after the first `skip`."""
+        lines = islice(self._lines(), skip, None)
+        while batch := list(islice(lines, BATCH_ROWS)):
+            yield parse_times([self._time(line) for line in batch]), batch
+
+    def write(self, path: Path, parts: list[Sequence[bytes]]) -> None:
+        """Write rows as one file, header first."""
+        with path.open("wb") as file:
+            file.write(b"\n".join([self.header, *(line for part in parts for line in part)]) + b"\n")
+            _flush(file)
+
+    def _header(self, file: Path) -> bytes:
+        with _open_lines(file) as lines:
+            return lines.readline().removeprefix(b"\xef\xbb\xbf").rstrip(b"\r\n")
+
+    def _lines(self) -> Iterator[bytes]:
+        for file in self.files:
+            with _open_lines(file) as lines:
+                next(lines)
+                yield from (stripped for line in lines if (stripped := line.rstrip(b"\r\n")))
+
+    def _time(self, line: bytes) -> str:
+        fields = line.split(self.delimiter, self.time_at + 1)
+        return fields[self.time_at].decode(errors="replace").strip('"') if len(fields) > self.time_at else ""
+
+
+class ParquetEvents:
+    """Parquet files, read in record batches."""
+
+    suffix = ".parquet"
+
+    def __init__(self, files: list[Path]) -> None:
+        self.files = files
+        for file in files:
+            try:
+                schema = pq.read_schema(file)
+            except (pa.ArrowException, OSError) as error:
+                raise InputError(f"{file}: is not readable Parquet ({str(error).splitlines()[0]})") from None
+            if TIME not in schema.names:
+                raise InputError(f"{file}: has no column {TIME}; is it an event log?")
+
+    def batches(self, skip: int) -> Iterator[tuple[Times, pa.RecordBatch]]:
+        """Times and rows after the first `skip`."""
+        for file in self.files:
+            with pq.ParquetFile(file) as parquet:
+                if skip >= parquet.metadata.num_rows:
+                    skip -= parquet.metadata.num_rows
+                    continue
+                for batch in parquet.iter_batches(BATCH_ROWS):
+                    rows = batch.slice(skip)
+                    skip -= min(skip, batch.num_rows)
+                    if rows.num_rows:
+                        yield parse_times(rows.column(TIME).to_pandas()), rows
+
+    def write(self, path: Path, parts: list[pa.RecordBatch]) -> None:
+        """Write rows as one file."""
+        with path.open("wb") as file:
+            pq.write_table(pa.Table.from_batches(parts), file)
+            _flush(file)
+
+
+Events = CsvEvents | ParquetEvents
+
+
+def open_events(source: str, delimiter: str = ",") -> Events:
+    """The event files of a local file, folder or glob, in the order of their names.
+
+    Raises
+    ------
+    InputError
+        Nothing there, no rows, mixed formats, or no column event_time.
+    """
+    files = _find(source)
+    parquet = {file.name.endswith(".parquet") for file in files}
+    if len(parquet) > 1:
+        raise InputError(f"{source}: holds both CSV and Parquet files; name one kind")
+    return ParquetEvents(files) if parquet == {True} else CsvEvents(files, delimiter)
+
+
+def parse_times(values: Any) -> Times:
+    """Times as microseconds; one that can't be read is taken as that of the row before.
+
+    Returns
+    -------
+    ndarray
+        `NOT_A_TIME` where no row before has a time either.
+    """
+    series = pd.Series(values)
+    if not isinstance(series.dtype, pd.DatetimeTZDtype) and series.dtype.kind != "M":
+        text = series.astype("string").str.slice(0, 19)
+        series = pd.to_datetime(text, format="%Y-%m-%d %H:%M:%S", errors="coerce", utc=True)
+    elif series.dt.tz is None:
+        series = series.dt.tz_localize("UTC")
+    times = series.ffill().dt.tz_convert("UTC").dt.tz_localize(None)
+    return times.to_numpy().astype("datetime64[us]").astype(np.int64)
+
+
+def _find(source: str) -> list[Path]:
+    names = sorted(glob.glob(source)) if glob.has_magic(source) else [source]
+    files: list[Path] = []
+    for path in map(Path, names):
+        if path.is_dir():
+            inside = (file for file in path.rglob("*") if file.is_file() and file.name.endswith(SUFFIXES))
+            hidden = ("_", ".")
+            files += sorted(f for f in inside if not any(p[0] in hidden for p in f.relative_to(path).parts))
+        elif path.is_file():
+            files.append(path)
+    if not files:
+        raise InputError(
+            f"{source}: no event file (*.csv, *.csv.gz or *.parquet) there; give an existing file or folder"
+        )
+    files = [file for file in files if file.stat().st_size > 0]
+    if not files:
+        raise InputError(f"{source}: is empty; an event log has a header and rows")
+    return files
+
+
+def _open_lines(file: Path) -> Any:
+    return gzip.open(file, "rb") if file.name.endswith(".gz") else file.open("rb")
+
+
+def _flush(file: Any) -> None:
+    file.flush()
+    os.fsync(file.fileno())

@@ -1,0 +1,107 @@
+"""Representative points of every measurement, as a short run of the whole system would leave them.
+
+All figures are invented, to be asked for by the dashboards' queries.
+"""
+
+from datetime import datetime, timedelta
+
+import pandas as pd
+
+from app.monitor.schema import (
+    EVENTS,
+    LISTS,
+    MODEL,
+    QUALITY,
+    SEGMENTS,
+    STREAM_PROGRESS,
+    recommendation_lines,
+)
+
+SEGMENT_NAMES = ("VIP_Customers", "Casual Browsers/new", "unknown")  # the second to try the escaping of regexes
+VERSIONS = ("20260101_000000", "20260102_000000")
+BATCH_SECONDS, BATCHES, WINDOWS, LISTS_PER_BATCH = 2, 30, 6, 5
+HITS = {"blend": 4, "popularity": 1}  #: of 10 queries, per batch, segment and version
+GENERATORS = ("als", "covisitation", "popularity")
+
+
+def sample_lines(now: datetime, shop_time: datetime) -> list[str]:
+    """One minute of micro-batches before `now`, of events that happened in the half hour before `shop_time`."""
+    trained = [now - timedelta(minutes=20), now - timedelta(minutes=10)]
+    lines = _windows(shop_time) + _trainings(trained)
+    for number in range(BATCHES):
+        at = now - timedelta(seconds=(BATCHES - number) * BATCH_SECONDS)
+        lines += _batch(at, number, shop_time)
+    return lines
+
+
+def _windows(shop_time: datetime) -> list[str]:
+    counts = {"view": 100, "cart": 10, "purchase": 4, "remove_from_cart": 1}
+    return [
+        EVENTS.line(
+            time=shop_time - timedelta(minutes=5 * (number + 1)),
+            event_type=event_type,
+            main_category=category,
+            events=count,
+            revenue=12.5 * count if event_type == "purchase" else 0.0,
+        )
+        for number in range(WINDOWS)
+        for category in ("electronics", "appliances", "unknown")
+        for event_type, count in counts.items()
+    ]
+
+
+def _batch(at: datetime, number: int, shop_time: datetime) -> list[str]:
+    version = VERSIONS[number * 2 // BATCHES]
+    tags = {"time": at, "model_version": version}
+    lines = [
+        STREAM_PROGRESS.line(
+            time=at,
+            **{field.name: 1 for field in STREAM_PROGRESS.fields if field.type != "string"}
+            | {"rows": 2_000, "model_version": version, "event_time_last": int(shop_time.timestamp() * 1000)},
+        )
+    ]
+    for segment in SEGMENT_NAMES:
+        lines += [
+            QUALITY.line(
+                **tags, segment=segment, generator=generator, queries=10, hits_10=hits, reciprocal_rank_sum=hits / 2
+            )
+            for generator, hits in HITS.items()
+        ]
+        lines += [
+            LISTS.line(**tags, segment=segment, generator=generator, lists=LISTS_PER_BATCH, places=50)
+            for generator in GENERATORS
+        ]
+    return lines + recommendation_lines(_lists(at, version))
+
+
+def _lists(at: datetime, version: str) -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {
+                "time": at,
+                "segment": SEGMENT_NAMES[user % len(SEGMENT_NAMES)],
+                "generator": GENERATORS[rank % len(GENERATORS)],
+                "model_version": version,
+                "user_id": 500_000_000 + user,
+                "product_id": 1_000_000 + rank,
+                "rank": rank,
+                "score": 1 / rank,
+                "price": 99.9,
+            }
+            for user in range(LISTS_PER_BATCH)
+            for rank in range(1, 11)
+        ]
+    )
+
+
+def _trainings(trained: list[datetime]) -> list[str]:
+    lines = []
+    for at, version in zip(trained, VERSIONS, strict=True):
+        lines.append(MODEL.line(time=at, model_version=version, **{field.name: 1 for field in MODEL.fields}))
+        lines += [
+            SEGMENTS.line(
+                time=at, segment=segment, model_version=version, **{field.name: 3 for field in SEGMENTS.fields}
+            )
+            for segment in SEGMENT_NAMES
+        ]
+    return lines

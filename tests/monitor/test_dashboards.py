@@ -1,0 +1,261 @@
+"""The dashboards: in step with their JSON, filled in, and every query answered by a real InfluxDB."""
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from app.monitor.dashboards import DASHBOARDS, documents
+from app.monitor.dashboards.__main__ import write
+from app.monitor.dashboards.flux import points
+from app.monitor.influx import write_lines
+from app.monitor.schema import QUALITY
+from tests.influxd import InfluxServer
+from tests.monitor.sample import (
+    BATCHES,
+    GENERATORS,
+    HITS,
+    LISTS_PER_BATCH,
+    SEGMENT_NAMES,
+    VERSIONS,
+    WINDOWS,
+    sample_lines,
+)
+
+GRAFANA = Path(__file__).resolve().parents[2] / "grafana"
+BOARDS: dict[str, dict[str, Any]] = {name: json.loads(text) for name, text in documents().items()}
+PANELS = [(name, panel) for name, board in BOARDS.items() for panel in board["panels"]]
+EVERYTHING = {"segment": [".*"], "model_version": [".*"]}  # what Grafana puts for "All", by allValue
+REPLAYED = datetime(2019, 10, 1, 12, tzinfo=UTC)
+
+
+def test_committed_json_is_in_step(tmp_path: Path) -> None:
+    (tmp_path / "stale.json").touch()
+    write(tmp_path)
+    ours = {path.name: path.read_text() for path in tmp_path.glob("*.json")}
+    committed = {path.name: path.read_text() for path in (GRAFANA / "dashboards").glob("*.json")}
+    assert committed == ours, "run: python -m app.monitor.dashboards"
+    assert len(ours) == len(DASHBOARDS) == 5
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_a_dashboard_is_filled_in(name: str) -> None:
+    board = BOARDS[name]
+    assert board["title"]
+    assert board["description"]
+    assert board["uid"] == f"vitrine-{name.removesuffix('.json')}"
+    assert board["refresh"]
+    variables = {variable["name"]: variable for variable in board["templating"]["list"]}
+    assert all(v["label"] and v["description"] and v["includeAll"] for v in variables.values())
+    used = set(re.findall(r"\$\{(\w+)(?::\w+)?\}", json.dumps([panel["targets"] for panel in board["panels"]])))
+    assert used == set(variables)
+    ids = [panel["id"] for panel in board["panels"]]
+    assert ids == list(range(1, len(ids) + 1))
+    for text in ('from(bucket: \\"', "localhost", 'shop\\"', "token"):
+        assert text not in json.dumps(board), f"{name} names an installation: {text}"
+
+
+@pytest.mark.parametrize(("name", "panel"), PANELS, ids=[f"{name}-{panel['title']}" for name, panel in PANELS])
+def test_a_panel_is_filled_in(name: str, panel: dict[str, Any]) -> None:
+    defaults = panel["fieldConfig"]["defaults"]
+    assert panel["title"]
+    assert len(panel["description"]) > 10
+    assert panel["targets"]
+    assert defaults["unit"]
+    assert defaults["noValue"]
+    assert panel["datasource"] == {"type": "influxdb", "uid": "vitrine-influxdb"}
+    if panel["type"] == "timeseries":
+        assert panel["options"]["legend"]["showLegend"]
+        assert panel["options"]["legend"]["calcs"]
+        assert defaults["displayName"]
+    elif panel["type"] != "table":
+        assert defaults["thresholds"]["steps"]
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_panels_fill_the_grid_without_overlap(name: str) -> None:
+    taken: set[tuple[int, int]] = set()
+    for panel in BOARDS[name]["panels"]:
+        place = panel["gridPos"]
+        cells = {(place["x"] + x, place["y"] + y) for x in range(place["w"]) for y in range(place["h"])}
+        assert not taken & cells, panel["title"]
+        taken |= cells
+    rows = {y for _, y in taken}
+    assert len(taken) == 24 * len(rows)
+
+
+def test_a_query_cannot_name_an_unknown_field() -> None:
+    with pytest.raises(ValueError, match="no fields \\['hits_20'\\]"):
+        points(QUALITY, "hits_20")
+
+
+def test_provisioning_names_no_installation() -> None:
+    (source,) = yaml.safe_load((GRAFANA / "provisioning/datasources/influxdb.yaml").read_text())["datasources"]
+    assert source["uid"] == "vitrine-influxdb"
+    assert source["jsonData"] == {
+        "version": "Flux",
+        "organization": "$INFLUXDB_ORG",
+        "defaultBucket": "$INFLUXDB_BUCKET",
+    }
+    assert (source["url"], source["secureJsonData"]) == ("$INFLUXDB_URL", {"token": "$INFLUXDB_TOKEN"})
+    (provider,) = yaml.safe_load((GRAFANA / "provisioning/dashboards/vitrine.yaml").read_text())["providers"]
+    assert provider["options"]["path"].startswith("/")
+
+
+# --- Against the real server ------------------------------------------------------------------------
+
+
+def fill(text: str, variables: dict[str, list[str]]) -> str:
+    """Put the variables' values in as Grafana's `:regex` format does; a custom all value goes in as it is."""
+
+    def value(match: re.Match[str]) -> str:
+        values = variables[match[1]]
+        if values == [".*"]:
+            return ".*"
+        escaped = [re.sub(r"[\\^$*+?.()|\[\]{}/]", r"\\\g<0>", value) for value in values]
+        return escaped[0] if len(escaped) == 1 else f"({'|'.join(escaped)})"
+
+    return re.sub(r"\$\{(\w+):regex\}", value, text)
+
+
+def run(
+    server: InfluxServer, query: str, start: str, stop: str = "now()", variables: dict[str, list[str]] = EVERYTHING
+) -> list[dict[str, str]]:
+    """Rows of a panel's query, with the `v` record that Grafana would give."""
+    imports = "".join(f"{line}\n" for line in query.split("\n") if line.startswith("import "))
+    body = "\n".join(line for line in query.split("\n") if not line.startswith("import "))
+    record = (
+        f"option v = {{timeRangeStart: {start}, timeRangeStop: {stop}, windowPeriod: 10s, "
+        f'defaultBucket: "{server.config.bucket}", organization: "{server.config.org}"}}\n'
+    )
+    return server.query(imports + record + fill(body, variables))
+
+
+def default_range(name: str) -> str:
+    return str(BOARDS[name]["time"]["from"]).removeprefix("now")
+
+
+@pytest.fixture(scope="module")
+def filled(influxd_program: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[InfluxServer]:
+    """A server after a minute of the live shop."""
+    server = InfluxServer(tmp_path_factory.mktemp("filled"), influxd_program)
+    now = datetime.now(UTC)
+    write_lines(server.config, sample_lines(now, now))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def replayed(influxd_program: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[InfluxServer]:
+    """A server after a minute of replaying events of 2019."""
+    server = InfluxServer(tmp_path_factory.mktemp("replayed"), influxd_program)
+    write_lines(server.config, sample_lines(datetime.now(UTC), REPLAYED))
+    yield server
+    server.stop()
+
+
+def unanswered(server: InfluxServer, start: str | None = None, **chosen: list[str]) -> list[str]:
+    """Panels and variables without rows, each dashboard at its own range unless one is given."""
+    variables = {**EVERYTHING, **chosen}
+    asked = [(name, panel["title"], t["query"]) for name, panel in PANELS for t in panel["targets"]]
+    asked += [
+        (name, f"variable {variable['name']}", variable["query"]["query"])
+        for name, board in BOARDS.items()
+        for variable in board["templating"]["list"]
+    ]
+    return [
+        f"{name}: {title}"
+        for name, title, query in asked
+        if not any(
+            row.get("_value", "a table") != ""
+            for row in run(server, query, start or default_range(name), variables=variables)
+        )
+    ]
+
+
+def test_every_panel_has_rows_of_a_live_shop(filled: InfluxServer) -> None:
+    assert unanswered(filled) == []
+
+
+def test_every_panel_has_rows_of_a_replay_at_the_time_replayed(replayed: InfluxServer) -> None:
+    assert unanswered(replayed, "2019-10-01T00:00:00Z") == []
+
+
+def test_only_event_time_panels_wait_for_that_range(replayed: InfluxServer) -> None:
+    waiting = unanswered(replayed)
+    assert {text.split(":")[0] for text in waiting} == {"live-shop.json"}
+    assert "live-shop.json: Shop clock" not in waiting
+
+
+@pytest.mark.parametrize("segment", SEGMENT_NAMES)
+def test_every_panel_has_rows_for_one_segment_and_version(filled: InfluxServer, segment: str) -> None:
+    assert unanswered(filled, segment=[segment], model_version=[VERSIONS[1]]) == []
+
+
+def test_no_query_fails_on_an_empty_bucket(influx: InfluxServer) -> None:
+    for name, panel in PANELS:
+        for target in panel["targets"]:
+            run(influx, target["query"], default_range(name))
+
+
+def answer(server: InfluxServer, title: str, **chosen: list[str]) -> list[dict[str, str]]:
+    (found,) = [(name, panel) for name, panel in PANELS if panel["title"] == title]
+    name, panel = found
+    rows = run(server, panel["targets"][0]["query"], default_range(name), variables={**EVERYTHING, **chosen})
+    return rows
+
+
+def test_the_figures_are_right(filled: InfluxServer) -> None:
+    """By hand from the sample: 4 and 1 hits of 10 queries, 3 segments, 30 batches."""
+    rates = {row["generator"]: float(row["_value"]) for row in answer(filled, "HR@10")}
+    assert rates == {generator: hits / 10 for generator, hits in HITS.items()}
+    assert [float(row["_value"]) for row in answer(filled, "Lift over popularity")] == [4.0]
+    assert [int(row["_value"]) for row in answer(filled, "Events judged")] == [10 * 3 * BATCHES]
+    assert [int(row["_value"]) for row in answer(filled, "Lists written")] == [LISTS_PER_BATCH * 3 * 3 * BATCHES]
+    rolling = answer(filled, "Rolling HR@10 by generator")
+    assert {(row["generator"], round(float(row["_value"]), 6)) for row in rolling} == {
+        ("blend", 0.4),
+        ("popularity", 0.1),
+    }
+    events = {row["event_type"]: int(row["_value"]) for row in answer(filled, "Events")}
+    assert events == {
+        "view": 300 * WINDOWS,
+        "cart": 30 * WINDOWS,
+        "purchase": 12 * WINDOWS,
+        "remove_from_cart": 3 * WINDOWS,
+    }
+    assert [float(row["_value"]) for row in answer(filled, "Revenue (shop currency)")] == [12.5 * 12 * WINDOWS]
+    assert [float(row["_value"]) for row in answer(filled, "Purchases per view")] == [0.04]
+    assert {float(row["_value"]) for row in answer(filled, "Purchases per view over time")} == {0.04}
+    windows = answer(filled, "Events by type")
+    assert sum(int(row["_value"]) for row in windows) == 345 * WINDOWS
+    assert len({row["_time"] for row in windows}) == WINDOWS
+    assert [row["main_category"] for row in answer(filled, "Top main categories")].count("electronics") == 1
+    assert [row["_value"] for row in answer(filled, "Champion")] == [VERSIONS[1]]
+    assert [row["_value"] for row in answer(filled, "Bundle in use")] == [VERSIONS[1]]
+    assert [row["_value"] for row in answer(filled, "Trainings")] == ["2"]
+    assert [float(row["_value"]) for row in answer(filled, "Rejected rows")] == [1 / 2000]
+    (ago,) = [float(row["_value"]) for row in answer(filled, "Last micro-batch")]
+    assert 0 <= ago < 60
+
+
+def test_variables_filter(filled: InfluxServer) -> None:
+    judged = answer(filled, "Events judged", segment=[SEGMENT_NAMES[1]])
+    assert [int(row["_value"]) for row in judged] == [10 * BATCHES]
+    judged = answer(filled, "Events judged", segment=[*SEGMENT_NAMES[:2]], model_version=[VERSIONS[0]])
+    assert [int(row["_value"]) for row in judged] == [10 * 2 * BATCHES // 2]
+
+
+def test_the_newest_recommendations_are_whole_rows_newest_first(filled: InfluxServer) -> None:
+    rows = answer(filled, "Newest recommendation of every kind")
+    assert len(rows) == len(SEGMENT_NAMES) * len(GENERATORS) * len(VERSIONS)
+    assert all(row[column] for row in rows for column in ("user_id", "product_id", "rank", "score", "generator"))
+    times = [row["_time"] for row in rows]
+    assert times == sorted(times, reverse=True)
+    half = len(rows) // 2
+    assert [row["model_version"] for row in rows] == [VERSIONS[1]] * half + [VERSIONS[0]] * half

@@ -1,0 +1,192 @@
+"""The page as a whole: complete, offline, the same each time, and safe against what names hold."""
+
+import re
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.report.page import render_report, tiles, write_report
+
+HOSTILE = "<script>alert('x')</script> & $\\frac{1}{2}$ \"q\" \x00 中"
+MakeRun = Callable[..., dict[str, Any]]
+
+SECTIONS = {
+    "exploration": "Exploration",
+    "segments": "Customer segments",
+    "profiles": "Behaviour profiles",
+    "quality": "Recommendation quality",
+    "recommendations": "Recommendations",
+    "run": "The run",
+}
+EIGHT = (
+    "Distribution of scores",
+    "Most recommended categories",
+    "Most recommended brands",
+    "Score against price",
+    "Mean score by main category",
+    "Mean score by brand",
+    "Distribution of prices",
+    "Recommendations per user",
+)
+
+
+class Page(HTMLParser):
+    """Tags, their attributes and the text of a page."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+    def named(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+@pytest.fixture(scope="module")
+def html(make_run: MakeRun) -> str:
+    return render_report(make_run())
+
+
+def pictures(html: str) -> list[str]:
+    return re.findall(r"<svg.*?</svg>", html, flags=re.DOTALL)
+
+
+def test_every_section_and_chart_is_there(html: str) -> None:
+    page = Page(html)
+    assert [section["id"] for section in page.named("section")] == list(SECTIONS)
+    headings = re.findall(r"<h3>(.*?)</h3>", html)
+    assert set(EIGHT) <= set(headings)
+    assert len(headings) == len(set(headings))
+    assert len(pictures(html)) == 25
+    assert "No data" not in html
+
+
+def test_numbers_reach_the_page(html: str) -> None:
+    text = " ".join(Page(html).text)
+    for number in ("1,012,345", "0.2900–0.3100", "7,000.25", "2 min 05 s", "2.134", "0.412"):
+        assert number in text, number
+    assert "35.0% of the sessions that buy have no cart event" in text
+    assert "15 (50.0%) are of products whose brand is unknown" in text
+
+
+def test_tiles_say_blend_baseline_and_verdict(make_run: MakeRun) -> None:
+    shop, models = tiles(make_run())
+    assert [tile.label for tile in shop] == ["Rows read", "Users", "Products", "Sessions", "Conversion"]
+    assert (shop[-1].value, shop[-1].note) == ("10.0%", "40 sessions with a purchase")
+    assert models[0].value == "0.3000"
+    assert models[0].note == ("interval 0.2900 to 0.3100; popularity 0.1000 (0.0900 to 0.1100), so 3 times as high")
+    assert (models[1].value, models[1].note, models[1].state) == ("Published", "better overall", "good")
+    refused = make_run() | {"gate": {"published": False, "reason": "worse for VIPs", "champion": "2019"}}
+    assert (tiles(refused)[1][1].value, tiles(refused)[1][1].note) == (
+        "Refused",
+        "worse for VIPs (champion: 2019)",
+    )
+
+
+def test_unknown_never_leads(make_run: MakeRun) -> None:
+    run = make_run()
+    unknown = {"brand": "unknown", "events": 9999, "purchases": 1, "revenue": 1.0}
+    run["exploration"]["top_brands"].insert(0, unknown)
+    assert "acme leads with 500 events and 20 purchases" in render_report(run)
+
+
+def test_nothing_is_loaded_from_elsewhere(html: str) -> None:
+    page = Page(html)
+    assert not {"script", "link", "img", "iframe", "object", "embed", "base", "form"} & {tag for tag, _ in page.tags}
+    for tag, attributes in page.tags:
+        for name, value in attributes.items():
+            if name in ("src", "href", "xlink:href", "srcset", "action"):
+                assert value is not None
+                assert value.startswith("#"), (tag, name, value)
+    assert "@import" not in html
+    assert all(target.startswith("#") for target in re.findall(r"url\(\s*[\"']?([^)\"']*)", html))
+    outside = re.sub(r'xmlns(:xlink)?="[^"]*"', "", html)
+    assert "http://" not in outside
+    assert "https://" not in outside
+    assert "default-src 'none'" in html
+
+
+def test_same_run_same_bytes(make_run: MakeRun, html: str, tmp_path: Path) -> None:
+    path = tmp_path / "new" / "report.html"
+    write_report(make_run(), path)
+    assert path.read_bytes() == html.encode()
+
+
+def test_pictures_are_described_and_their_ids_unique(html: str) -> None:
+    ids = [attributes["id"] for _, attributes in Page(html).tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    used = set(re.findall(r"url\(#([^)]*)\)", html)) | set(re.findall(r'xlink:href="#([^"]*)"', html))
+    assert used <= set(ids)
+    for picture in pictures(html):
+        root = ElementTree.fromstring(picture)
+        assert root.get("role") == "img"
+        assert root.get("aria-label")
+        assert root[0].tag.endswith("title")
+
+
+def test_names_are_escaped(make_run: MakeRun) -> None:
+    html = render_report(make_run(HOSTILE) | {"events_source": HOSTILE, "version": HOSTILE})
+    page = Page(html)
+    assert not page.named("script")
+    assert "<script" not in html
+    assert "$\\frac{1}{2}$" in " ".join(page.text), "shown as it is, not as a formula"
+    for picture in pictures(html):
+        ElementTree.fromstring(picture)
+
+
+def test_synthetic_data_are_labelled_everywhere(make_run: MakeRun) -> None:
+    plain, labelled = render_report(make_run()), render_report(make_run() | {"synthetic": True})
+    assert "ynthetic" not in plain
+    page = Page(labelled)
+    assert any(attributes.get("class") == "banner" for attributes in page.named("p"))
+    captions = re.findall(r'<(?:figcaption|p class="caption")>(.*?)</', labelled)
+    assert len(captions) == len(re.findall(r"<h3>", labelled))
+    assert all(caption.startswith("Synthetic data.") for caption in captions)
+
+
+@pytest.mark.parametrize("key", ["exploration", "segments", "profiles", "quality", "recommendations", "stages"])
+def test_a_part_alone(make_run: MakeRun, key: str) -> None:
+    html = render_report({key: make_run()[key]})
+    wanted = "run" if key == "stages" else key
+    assert [section["id"] for section in Page(html).named("section")] == [wanted]
+    assert "Analysis of an event log" in html
+
+
+@pytest.mark.parametrize("key", ["exploration", "segments", "profiles", "quality", "recommendations"])
+def test_an_empty_part_says_no_data(make_run: MakeRun, key: str) -> None:
+    run: dict[str, Any] = {key: {} if key != "profiles" else []}
+    if key == "exploration":
+        run = {key: {name: type(value)() for name, value in make_run()[key].items() if name != "totals"}}
+        run[key]["direct_purchase_share"] = run[key]["prices_not_positive"] = None
+    if key == "quality":
+        run = {key: {"tasks": {"session": "The next product."}, "rows": []}}
+    html = render_report(run)
+    assert "No data" in html
+    assert not pictures(html)
+
+
+def test_an_empty_run_is_a_page() -> None:
+    assert "No data" in render_report({})
+
+
+def test_numbers_that_were_not_measured_are_dashes(make_run: MakeRun) -> None:
+    run = make_run()
+    row, other = run["quality"]["rows"][0], run["quality"]["rows"][8]
+    row |= {"ndcg_10": None, "hr_10": {"mean": None, "low": None, "high": None}}
+    run["quality"]["rows"] = [row, other | {"ndcg_10": {"mean": float("nan"), "low": None, "high": None}}]
+    run["segments"]["segments"][0]["recency"] = float("nan")
+    run["exploration"]["price_by_event_type"][0] |= {"mean": None, "min": None, "max": None}
+    html = render_report(run)
+    assert "<td>–</td>" in html
+    assert ">nan" not in html.lower()
