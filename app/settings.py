@@ -64,7 +64,7 @@ class Settings(BaseSettings):
 
     # Evaluation and publication
     test_days: float = Field(1.0, gt=0, description="Length of the test slice at the end of the data, in days.")
-    evaluation_queries: int = Field(20_000, ge=100, description="Most queries evaluated per task (sampled by hash).")
+    evaluation_queries: int = Field(10_000, ge=100, description="Most queries evaluated per task (sampled by hash).")
     bootstrap: int = Field(200, ge=20, description="Bootstrap replicates behind each interval.")
     force_publish: bool = Field(False, description="Publish the new bundle even if the gate refuses it.")
     keep_bundles: int = Field(5, ge=1, description="Bundles kept; older ones are deleted, never the champion.")

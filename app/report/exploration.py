@@ -133,8 +133,8 @@ def by_day(rows: Rows) -> Chart:
     series = [charts.Line(words(kind), [row.get(kind) for row in rows], EVENT_COLOURS[kind]) for kind in _types(rows)]
     return chart(
         title,
-        f"The busiest of {count(len(rows))} days is {busiest['date']}, with {count(busiest['events'])} "
-        "events. Each event type has its own scale.",
+        f"The busiest day of {count(len(rows))} is {busiest['date']}, with {count(busiest['events'])} events. "
+        "Each event type has its own scale.",
         charts.days(dates, series, "events per day"),
         _counts_table(rows, "date", "Day"),
         wide=True,
@@ -174,6 +174,7 @@ def prices(rows: Rows) -> Chart:
     title = "Mean price by event type"
     if not rows:
         return chart(title)
+    rows = sorted(rows, key=lambda row: EVENT_TYPES.index(row["event_type"]))
     panel = charts.Panel(
         "mean price (shop currency)",
         [row["mean"] for row in rows],

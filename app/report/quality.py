@@ -126,7 +126,7 @@ def overall_table(task: str, rows: Rows) -> Block:
     )
     columns: Columns = {"model": ("Model", words), "queries": ("Queries", count)}
     columns |= {name: (text, stacked) for name, text in METRICS.items()}
-    columns["coverage_10"] = ("Coverage@10", percent)
+    columns["coverage_10"] = ("Coverage @10", percent)
     return table_of(
         overall,
         columns,

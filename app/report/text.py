@@ -39,11 +39,13 @@ def compact(value: float | None) -> str:
 
 
 def percent(share: float | None) -> str:
-    """A share as a percentage; one that is not zero is never written as 0%."""
+    """A share as a percentage; what is not quite none or all is never written as 0% or 100%."""
     if share is None or not known(share):
         return DASH
-    if share == 0:
-        return "0%"
+    if share in (0, 1):
+        return f"{share:.0%}"
+    if 0.9995 <= share < 1:
+        return ">99.9%"
     if abs(share) < 0.0001:
         return "<0.01%"
     return f"{share:.2%}" if abs(share) < 0.1 else f"{share:.1%}"

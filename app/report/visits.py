@@ -100,6 +100,8 @@ def cohorts(rows: Rows) -> Chart:
         for row in rows
         if str(row["cohort"]) in starts and int(row["week"]) in weeks
     }
+    if not cells:
+        return chart(title, "The log ends in the week in which it begins.", wide=True)
     after = [row["share"] for row in rows if int(row["week"]) == 1]
     caption = "Share of the users first seen in a week (their number in brackets) who are seen again later."
     if after:
@@ -114,4 +116,4 @@ def cohorts(rows: Rows) -> Chart:
         "users": ("Users", count),
         "share": ("Share", percent),
     }
-    return chart(title, caption, figure if cells else None, table_of(rows, columns), wide=True)
+    return chart(title, caption, figure, table_of(rows, columns), wide=True)

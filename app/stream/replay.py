@@ -144,8 +144,9 @@ def replay(
     _make_folder(state.parent)
     sizes = [[file.name, file.stat().st_size] for file in events.files]
     owner = {"files": sizes, "landing": str(landing.resolve()), **asdict(pace)}
-    position = _resume(state, owner, landing, events.suffix)
-    position = position or Position(run or datetime.now(UTC).strftime("replay-%Y%m%dT%H%M%S"))
+    fresh = Position(run or datetime.now(UTC).strftime("replay-%Y%m%dT%H%M%S"))
+    position = _resume(state, owner, landing, events.suffix) or fresh
+    _save(state, {"replay": owner, "position": asdict(position)})  # a kill from here on keeps the run's name
     begun, begun_rows, first_tick = clock(), position.rows, None
 
     def summary(stopped: bool = False) -> ReplaySummary:

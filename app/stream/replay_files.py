@@ -54,14 +54,11 @@ class CsvEvents:
             _flush(file)
 
     def _header(self, file: Path) -> bytes:
-        with _open_lines(file) as lines:
-            return lines.readline().removeprefix(b"\xef\xbb\xbf").rstrip(b"\r\n")
+        return next(_read_lines(file), b"").removeprefix(b"\xef\xbb\xbf")
 
     def _lines(self) -> Iterator[bytes]:
         for file in self.files:
-            with _open_lines(file) as lines:
-                next(lines)
-                yield from (stripped for line in lines if (stripped := line.rstrip(b"\r\n")))
+            yield from filter(None, islice(_read_lines(file), 1, None))
 
     def _time(self, line: bytes) -> str:
         fields = line.split(self.delimiter, self.time_at + 1)
@@ -132,6 +129,7 @@ def parse_times(values: Any) -> Times:
     series = pd.Series(values)
     if not isinstance(series.dtype, pd.DatetimeTZDtype) and series.dtype.kind != "M":
         text = series.astype("string").str.slice(0, 19)
+        text = text.where(text.str.len() == 19)  # pandas would take "now" and "today" for times
         series = pd.to_datetime(text, format="%Y-%m-%d %H:%M:%S", errors="coerce", utc=True)
     elif series.dt.tz is None:
         series = series.dt.tz_localize("UTC")
@@ -159,8 +157,14 @@ def _find(source: str) -> list[Path]:
     return files
 
 
-def _open_lines(file: Path) -> Any:
-    return gzip.open(file, "rb") if file.name.endswith(".gz") else file.open("rb")
+def _read_lines(file: Path) -> Iterator[bytes]:
+    """The lines of a file, without their ends."""
+    try:
+        with gzip.open(file, "rb") if file.name.endswith(".gz") else file.open("rb") as lines:
+            for line in lines:
+                yield line.rstrip(b"\r\n")
+    except (OSError, EOFError) as error:
+        raise InputError(f"{file}: can't be read ({error})") from None
 
 
 def _flush(file: Any) -> None:

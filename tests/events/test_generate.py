@@ -74,12 +74,24 @@ def test_missing_values(log: pd.DataFrame) -> None:
 
 def test_prices(log: pd.DataFrame) -> None:
     price = log.groupby("event_type")["price"].agg(["mean", "min", "max"])
-    for event_type, mean in OCTOBER_MEAN_PRICES.items():
-        assert price.loc[event_type, "mean"] == pytest.approx(mean, rel=0.08)
     assert price.loc["view", "min"] == 0
     assert price.loc["view", "max"] == OCTOBER_MAX_PRICE
     assert price.loc["purchase", "min"] >= OCTOBER_MIN_PURCHASE_PRICE
     assert (log["price"] > 100).mean() == pytest.approx(OCTOBER_ABOVE_100 / OCTOBER_EVENTS, abs=0.06)
+
+
+def test_mean_prices_over_several_shops() -> None:
+    # one shop's mean hangs on the prices of a few bestsellers: over 30 seeds its sd was 1.2, 2.2 and 2.5 %
+    means = []
+    for seed in range(SEED - 2, SEED + 3):
+        shop = Shop(EVENTS, seed, users=14_000, products=11_000, days=2)
+        days = [shop.day(number) for number in range(2)]
+        event_type = np.concatenate([day.event_type for day in days])
+        price = shop.catalogue.price[np.concatenate([day.product for day in days])]
+        means.append([price[event_type == code].mean() for code in range(3)])
+    published = list(OCTOBER_MEAN_PRICES.values())
+    print("synthetic, mean prices of views, carts and purchases:", np.mean(means, axis=0).round(2))
+    np.testing.assert_allclose(np.mean(means, axis=0), published, rtol=0.04)
 
 
 def test_session_lengths_and_durations(log: pd.DataFrame) -> None:

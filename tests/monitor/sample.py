@@ -17,7 +17,7 @@ from app.monitor.schema import (
     recommendation_lines,
 )
 
-SEGMENT_NAMES = ("VIP_Customers", "Casual Browsers/new", "unknown")  # the second to try the escaping of regexes
+SEGMENT_NAMES = ("VIP_Customers", "Casual.Browsers(new)", "unknown")  # the second tries the escaping of regexes
 VERSIONS = ("20260101_000000", "20260102_000000")
 BATCH_SECONDS, BATCHES, WINDOWS, LISTS_PER_BATCH = 2, 30, 6, 5
 HITS = {"blend": 4, "popularity": 1}  #: of 10 queries, per batch, segment and version

@@ -117,7 +117,7 @@ def fill(text: str, variables: dict[str, list[str]]) -> str:
         values = variables[match[1]]
         if values == [".*"]:
             return ".*"
-        escaped = [re.sub(r"[\\^$*+?.()|\[\]{}/]", r"\\\g<0>", value) for value in values]
+        escaped = [re.sub(r"[\\^$*+?.()|\[\]{}]", r"\\\g<0>", value) for value in values]
         return escaped[0] if len(escaped) == 1 else f"({'|'.join(escaped)})"
 
     return re.sub(r"\$\{(\w+):regex\}", value, text)

@@ -94,6 +94,12 @@ def test_tiles_say_blend_baseline_and_verdict(make_run: MakeRun) -> None:
     )
 
 
+def test_a_log_within_one_week_has_no_one_come_back(make_run: MakeRun) -> None:
+    run = make_run()
+    del run["exploration"]["cohorts"][1:]
+    assert "The log ends in the week in which it begins." in render_report(run)
+
+
 def test_unknown_never_leads(make_run: MakeRun) -> None:
     run = make_run()
     unknown = {"brand": "unknown", "events": 9999, "purchases": 1, "revenue": 1.0}

@@ -19,6 +19,8 @@ from app.report import text
         (text.percent(0.961), "96.1%"),
         (text.percent(0.0175), "1.75%"),
         (text.percent(0), "0%"),
+        (text.percent(1), "100%"),
+        (text.percent(0.9997), ">99.9%"),
         (text.percent(0.00000005), "<0.01%"),
         (text.percent_tick(0.15), "15%"),
         (text.compact(1234567), "1.23M"),

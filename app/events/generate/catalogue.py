@@ -17,7 +17,7 @@ COUNT_EXPONENT = 0.7  # popular categories and brands have more products, but fe
 RANK_EXPONENT = 1.0  # Zipf's law within a category and brand: gives the top product its published share
 PRICE_SIGMA, BRAND_SIGMA = 0.55, 0.25  # log-price spread of products and of brands within a category
 FREE_SHARE, LAUNCHED_SHARE, ENDED_SHARE = 0.006, 0.12, 0.08  # of products
-SATURATION = {"cart": 1.04, "purchase": 1.03}  # dear products lose so much when sessions are drawn by weight
+SATURATION = {"cart": 1.04, "purchase": 1.03}  # tuned: makes up for the loss from drawing sessions without replacement
 CATEGORY_IDS = 370_000  # room for product ids per category
 FIRST_PRODUCT_ID = 1_000_000
 

@@ -3,14 +3,17 @@
 Sources: views by category, "2019-Nov MostVisitedCategory" (published Spark output over the full month);
 brand totals, event mix, missing values, hours, prices and sessions, the published October exploration;
 session funnel, a published session-complete sample; prices and brands within a category, the first
-17,434 rows of October. The `-` category codes are the 70 largest categories without a code there.
+17,434 rows of October (under three hours of one day). The `-` category codes are the 70 largest
+categories without a code there. A category with too few of those rows (prices: 3, brands: 12) has the
+prices and brands of its main category; one with none has an id that is made up.
 """
 
 from typing import NamedTuple
 
 VIEWS, CARTS, PURCHASES = 40_779_399, 926_516, 742_849  #: events by type, October 2019
 EVENTS = VIEWS + CARTS + PURCHASES
-USERS, PRODUCTS, SESSIONS = 3_022_290, 166_794, 9_244_422  #: October 2019
+SESSIONS = 9_244_422  #: October 2019
+USERS, PRODUCTS = 3_000_000, 166_794  #: sizes taken for a month of that many events; in none of those sources
 CODE_MISSING, BRAND_MISSING = 0.3184, 0.1440  #: shares of events, October 2019
 MEAN_PRICE = {"view": 288.98, "cart": 333.83, "purchase": 309.56}  #: October 2019
 MAX_PRICE, MIN_PURCHASE_PRICE = 2574.07, 0.77
@@ -27,7 +30,7 @@ BRAND_SHARES = {
     "huawei": 1_111_205 / EVENTS,
 }
 
-#: Events by hour (thousands). Hours 0 to 9 are published; 10 to 23 are filled in so that the total is
+#: Events by hour (thousands). Hours 0 to 9 are published; 10 to 23 are made up so that the total is
 #: October's and the peak lies at 15 h, which is published too.
 HOURS: tuple[int, ...] = (
     *(307, 559, 1069, 1550, 1916, 2126, 2269, 2336, 2390, 2352, 2290, 2250),
@@ -37,7 +40,7 @@ HOURS: tuple[int, ...] = (
 #: How much likelier than its views a category is to be bought: its share of November's cart events
 #: ("MostAddedCategory") over its share of views; 0.76 for all others.
 CONVERSION = {
-    "electronics.smartphone": 1.70,
+    "electronics.smartphone": 1.64,
     "electronics.audio.headphone": 1.67,
     "electronics.video.tv": 1.08,
     "appliances.kitchen.washer": 1.12,
@@ -46,19 +49,20 @@ CONVERSION = {
     "computers.notebook": 0.59,
     "appliances.kitchen.refrigerators": 0.80,
     "apparel.shoes": 0.46,
-    "electronics.tablet": 1.00,
+    "electronics.tablet": 1.01,
 }
 OTHER_CONVERSION = 0.76
 
-#: Price level of a brand against others in its category (rounded from the same rows).
+#: Price level of a brand: geometric mean over its products of the price against other brands in the same
+#: category, in the same October rows (58 to 221 products a brand).
 BRAND_PRICE = {
-    "apple": 1.9,
-    "samsung": 0.8,
-    "xiaomi": 0.45,
-    "huawei": 0.6,
-    "bosch": 1.3,
-    "lg": 1.2,
-    "sony": 1.3,
+    "apple": 3.45,
+    "samsung": 1.18,
+    "xiaomi": 0.76,
+    "huawei": 0.69,
+    "bosch": 1.46,
+    "lg": 1.35,
+    "sony": 1.64,
 }
 
 

@@ -1,0 +1,353 @@
+"""Replay: order and gaps, landing by rename, and nothing lost or doubled by a kill at any moment."""
+
+import gzip
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.errors import InputError
+from app.events.schema import RAW_COLUMNS
+from app.stream import replay as replay_module
+from app.stream.replay import ReplaySummary, replay
+
+START = datetime(2019, 10, 1, tzinfo=UTC)
+HEADER = ",".join(RAW_COLUMNS)
+
+
+class FakeTime:
+    """A clock that only sleeping moves."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def clock(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        assert seconds > 0
+        self.now += seconds
+
+
+def row(number: int, second: int) -> str:
+    moment = (START + timedelta(seconds=second)).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return f"{moment},view,{1000 + number},2053013555631882655,electronics.smartphone,apple,9.90,{number},s{number}"
+
+
+def write_log(path: Path, seconds: list[int]) -> list[str]:
+    rows = [row(number, second) for number, second in enumerate(seconds)]
+    path.write_text("\n".join([HEADER, *rows]) + "\n")
+    return rows
+
+
+def landed(folder: Path) -> list[list[str]]:
+    """Rows of each landed file, in the order of the names; checks the headers."""
+    files = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    lines = [path.read_text().splitlines() for path in files]
+    assert all(content[0] == HEADER for content in lines)
+    return [content[1:] for content in lines]
+
+
+def flat(files: list[list[str]]) -> list[str]:
+    return list(chain.from_iterable(files))
+
+
+def play(folder: Path, source: Path | str, fake: FakeTime | None = None, **options: Any) -> ReplaySummary:
+    fake = fake or FakeTime()
+    options = {"run": "test", "clock": fake.clock, "sleep": fake.sleep, "state": folder / "state.json"} | options
+    return replay(str(source), folder / "landing", **options)
+
+
+def test_speed_keeps_order_and_gaps(tmp_path: Path) -> None:
+    # at ×10 and one file a second, a file holds ten seconds of the log; second 10 to 29 are silent
+    rows = write_log(tmp_path / "log.csv", [0, 3, 9, 30, 39, 40])
+    fake, moments = FakeTime(), []
+    summary = play(
+        tmp_path,
+        tmp_path / "log.csv",
+        fake,
+        speed=10,
+        progress=lambda done: moments.append((round(fake.now - 100, 6), done.rows, done.event_time)),
+    )
+    assert landed(tmp_path / "landing") == [rows[:3], rows[3:5], rows[5:]]
+    assert [path.name for path in sorted((tmp_path / "landing").iterdir())] == [
+        "test-000000001.csv",
+        "test-000000002.csv",
+        "test-000000003.csv",
+    ]
+    assert moments == [
+        (1.0, 3, START + timedelta(seconds=9)),
+        (4.0, 5, START + timedelta(seconds=39)),
+        (5.0, 6, START + timedelta(seconds=40)),
+    ]
+    assert (summary.files, summary.rows, summary.run_rows, summary.stopped) == (3, 6, 6, False)
+    assert summary.events_per_second == pytest.approx(6 / 5)
+
+
+def test_long_gaps_are_capped(tmp_path: Path) -> None:
+    write_log(tmp_path / "log.csv", [0, 1, 86_400, 86_401])
+    fake = FakeTime()
+    play(tmp_path, tmp_path / "log.csv", fake, speed=1, max_gap_seconds=5)
+    assert fake.now - 100 == pytest.approx(8)  # 1 + 5 + 1 seconds of log, landed when the tick is over
+
+
+def test_rate_ignores_event_times(tmp_path: Path) -> None:
+    rows = write_log(tmp_path / "log.csv", [0, 0, 0, 500, 500, 90_000, 90_000])
+    fake = FakeTime()
+    play(tmp_path, tmp_path / "log.csv", fake, rate=6, tick_seconds=0.5)
+    assert landed(tmp_path / "landing") == [rows[:3], rows[3:6], rows[6:]]
+    assert fake.now - 100 == pytest.approx(1.5)
+
+
+def test_a_slow_disk_delays_but_drops_nothing(tmp_path: Path) -> None:
+    rows = write_log(tmp_path / "log.csv", list(range(10)))
+    fake = FakeTime()
+    play(tmp_path, tmp_path / "log.csv", fake, speed=1, progress=lambda _: fake.sleep(3))
+    assert landed(tmp_path / "landing") == [[line] for line in rows]
+    assert fake.now - 100 == pytest.approx(1 + 10 * 3)
+
+
+def test_files_are_bounded_at_any_speed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replay_module, "FILE_ROWS", 20_000)
+    rows = write_log(tmp_path / "log.csv", [0] * 50_000)
+    play(tmp_path, tmp_path / "log.csv", speed=1e9)
+    files = landed(tmp_path / "landing")
+    assert max(map(len, files)) <= 20_000
+    assert flat(files) == rows
+
+
+def test_limit_and_until_and_going_on(tmp_path: Path) -> None:
+    rows = write_log(tmp_path / "log.csv", list(range(10)))
+    assert play(tmp_path, tmp_path / "log.csv", rate=4, limit=6).rows == 6
+    assert play(tmp_path, tmp_path / "log.csv", rate=4, limit=6).run_rows == 0
+    until = START + timedelta(seconds=8)
+    assert play(tmp_path, tmp_path / "log.csv", rate=4, until=until).rows == 8
+    summary = play(tmp_path, tmp_path / "log.csv", rate=4)
+    assert (summary.rows, summary.run_rows, summary.event_time) == (10, 2, START + timedelta(seconds=9))
+    assert flat(landed(tmp_path / "landing")) == rows
+    assert play(tmp_path, tmp_path / "log.csv", rate=4).run_rows == 0  # at the end: nothing left
+
+
+def test_stop_ends_between_files_and_can_be_resumed(tmp_path: Path) -> None:
+    rows = write_log(tmp_path / "log.csv", list(range(10)))
+    stop = threading.Event()
+    summary = play(tmp_path, tmp_path / "log.csv", speed=1, stop=stop, progress=lambda s: s.rows == 4 and stop.set())
+    assert (summary.stopped, summary.rows) == (True, 4)
+    assert landed(tmp_path / "landing") == [[line] for line in rows[:4]]
+    fake = FakeTime()
+    assert play(tmp_path, tmp_path / "log.csv", fake, speed=1).rows == 10
+    assert fake.now - 100 == pytest.approx(6)  # goes on at once, without the four seconds played before
+    assert flat(landed(tmp_path / "landing")) == rows
+
+
+def test_gzip_folder_and_crlf(tmp_path: Path) -> None:
+    folder = tmp_path / "log"
+    folder.mkdir()
+    rows = [row(number, number) for number in range(6)]
+    (folder / "a.csv").write_bytes("\r\n".join([HEADER, *rows[:2]]).encode())
+    (folder / "b.csv.gz").write_bytes(gzip.compress("\n".join([HEADER, *rows[2:4], "", ""]).encode()))
+    (folder / "c.csv").write_text("\ufeff" + "\n".join([HEADER, *rows[4:]]))
+    (folder / ".hidden.csv").write_text("no log")
+    (folder / "_SUCCESS").write_text("")
+    play(tmp_path, folder, rate=4)
+    assert landed(tmp_path / "landing") == [rows[:4], rows[4:]]
+    shutil.rmtree(tmp_path / "landing")
+    play(tmp_path, f"{folder}/[ab].csv*", rate=4, state=tmp_path / "other.json")
+    assert landed(tmp_path / "landing") == [rows[:4]]
+
+
+def test_rows_that_are_no_events_are_landed_too(tmp_path: Path) -> None:
+    rows = ["nonsense", row(1, 0), "2019-13-45 00:00:00 UTC,view", row(2, 1), '"unclosed', row(3, 3)]
+    (tmp_path / "log.csv").write_text("\n".join([HEADER, *rows]))
+    play(tmp_path, tmp_path / "log.csv", speed=1)
+    assert landed(tmp_path / "landing") == [rows[:3], rows[3:5], rows[5:]]
+
+
+@pytest.mark.parametrize("kind", [pa.timestamp("us", "UTC"), pa.timestamp("ms"), pa.string()])
+def test_parquet(tmp_path: Path, kind: pa.DataType) -> None:
+    moments = pd.Series([START + timedelta(seconds=second) for second in (0, 1, 1, 7)])
+    times = pa.array(moments.dt.strftime("%Y-%m-%d %H:%M:%S UTC") if kind == pa.string() else moments)
+    table = pa.table({"event_time": times.cast(kind), "product_id": [1, 2, 3, 4]})
+    pq.write_table(table, tmp_path / "log.parquet", row_group_size=2)
+    play(tmp_path, tmp_path / "log.parquet", speed=2, limit=1)
+    play(tmp_path, tmp_path / "log.parquet", speed=2)
+    files = sorted((tmp_path / "landing").iterdir())
+    assert [pq.read_table(file)["product_id"].to_pylist() for file in files] == [[1], [2, 3], [4]]
+    assert pa.concat_tables(map(pq.read_table, files)).equals(table)
+
+
+def test_real_rows(tmp_path: Path, shared_data: Path) -> None:
+    source = shared_data / "rees46_oct2019_head" / "events.csv"
+    summary = play(tmp_path, source, speed=600)  # 2 h 50 min in 17 seconds
+    assert summary.rows == 17_434
+    assert summary.files == 18
+    assert flat(landed(tmp_path / "landing")) == source.read_text().splitlines()[1:]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    gaps=st.lists(st.integers(-5, 400), min_size=1, max_size=60),
+    pace=st.one_of(
+        st.fixed_dictionaries({"speed": st.floats(0.01, 1e6)}), st.fixed_dictionaries({"rate": st.floats(0.01, 1e6)})
+    ),
+    tick=st.floats(0.01, 100),
+    max_gap=st.none() | st.floats(0.1, 100),
+    stops=st.lists(st.integers(1, 60), max_size=3),
+)
+def test_landed_files_in_name_order_are_the_source(
+    tmp_path_factory: pytest.TempPathFactory,
+    gaps: list[int],
+    pace: dict[str, float],
+    tick: float,
+    max_gap: float | None,
+    stops: list[int],
+) -> None:
+    folder = tmp_path_factory.mktemp("replay")
+    seconds = [sum(gaps[: at + 1]) for at in range(len(gaps))]
+    rows = write_log(folder / "log.csv", seconds)
+    options = {"tick_seconds": tick, "max_gap_seconds": max_gap, "sleep": None, **pace}
+    fake = FakeTime()
+    options["sleep"] = lambda seconds: setattr(fake, "now", fake.now + max(seconds, 1e6))  # no need to wait
+    for limit in [*sorted(stops), None]:
+        play(folder, folder / "log.csv", fake, limit=limit, **options)
+    files = landed(folder / "landing")
+    assert flat(files) == rows
+    assert all(files)
+    assert not [path for path in (folder / "landing").iterdir() if path.name.startswith(".")]
+
+
+class Killed(BaseException):
+    """Stands for a kill."""
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("step", range(1, 11))
+def test_a_kill_at_any_rename_loses_and_doubles_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int, after: bool
+) -> None:
+    """Killed just before or after each rename (state and landed files alternate)."""
+    rows = write_log(tmp_path / "log.csv", list(range(5)))
+    rename, calls = os.replace, iter(range(1, 1000))
+
+    def dying(source: Path, target: Path) -> None:
+        number = next(calls)
+        if number == step and not after:
+            raise Killed
+        rename(source, target)
+        if number == step:
+            raise Killed
+
+    monkeypatch.setattr(replay_module.os, "replace", dying)
+    with pytest.raises(Killed):
+        play(tmp_path, tmp_path / "log.csv", speed=1)
+    taken = flat(take_away(tmp_path))  # the stream may have read and removed what has landed
+    play(tmp_path, tmp_path / "log.csv", speed=1)
+    assert taken + flat(landed(tmp_path / "landing")) == rows
+
+
+def take_away(folder: Path) -> list[list[str]]:
+    """Read and remove what has landed, as a stream that cleans up."""
+    content = landed(folder / "landing") if (folder / "landing").exists() else []
+    for path in (folder / "landing").glob("[!.]*"):
+        path.unlink()
+    return content
+
+
+def test_kill_9_at_random_moments(tmp_path: Path) -> None:
+    rows = write_log(tmp_path / "log.csv", [second // 3 for second in range(4_000)])
+    play(tmp_path, tmp_path / "log.csv", rate=1_000, tick_seconds=0.01)
+    undisturbed = landed(tmp_path / "landing")
+    assert flat(undisturbed) == rows
+    killed = tmp_path / "killed"
+    code = (
+        "import sys; from pathlib import Path; from app.stream.replay import replay; "
+        "replay(sys.argv[1], Path(sys.argv[2]), state=Path(sys.argv[3]), rate=1000, tick_seconds=0.01, run='test')"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "log.csv"), str(killed / "landing"), str(killed / "state")]
+    chance, files, kills = random.Random(7), [], 0
+    while run_and_kill(command, killed / "state", chance.uniform(0, 1.5)):
+        kills += 1
+        if kills % 2:  # every other time the stream has removed what it has read
+            files += take_away(killed)
+    files += landed(killed / "landing")
+    print(f"{kills} kills, {len(files)} files")
+    assert kills >= 3
+    assert files == undisturbed
+
+
+def run_and_kill(command: list[str], state: Path, seconds: float) -> bool:
+    """Kill a replay some time after its first file; False if it came to its end before."""
+    before, deadline = rows_done(state), time.monotonic() + 60
+    process = subprocess.Popen(command)
+    while rows_done(state) == before and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    time.sleep(seconds)
+    ended = process.poll() is not None
+    process.kill()
+    process.wait()
+    assert process.returncode == (0 if ended else -9)
+    return not ended
+
+
+def rows_done(state: Path) -> int:
+    return json.loads(state.read_text())["position"]["rows"] if state.exists() else 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "give either a speed"),
+        ({"speed": 1, "rate": 1}, "give either a speed"),
+        ({"speed": 0}, "speed must be a number above 0, got 0"),
+        ({"rate": float("nan")}, "rate must be a number above 0, got nan"),
+        ({"rate": 1, "tick_seconds": -1}, "tick_seconds must be a number above 0"),
+        ({"rate": 1, "source": "missing.csv"}, "missing.csv: no event file"),
+        ({"rate": 1, "source": "empty.csv"}, "empty.csv: is empty"),
+        ({"rate": 1, "source": "header.csv"}, "header.csv: has no rows to replay"),
+        ({"rate": 1, "source": "other.csv"}, "other.csv: has no column event_time"),
+        ({"rate": 1, "source": "broken.parquet"}, "broken.parquet: is not readable Parquet"),
+        ({"rate": 1, "source": "broken.csv.gz"}, "broken.csv.gz: can't be read"),
+        ({"speed": 1, "source": "untimed.csv"}, "event_time can't be read in the first 2 rows"),
+        ({"rate": 1, "source": "*.*"}, "holds both CSV and Parquet"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(tmp_path: Path, options: dict[str, Any], message: str) -> None:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    write_log(folder / "log.csv", [1])
+    (folder / "empty.csv").write_text("")
+    (folder / "header.csv").write_text(HEADER + "\n")
+    (folder / "other.csv").write_text("a,b\n1,2\n")
+    (folder / "untimed.csv").write_text(f"{HEADER}\nyesterday,view\ntoday,view\n")
+    (folder / "broken.parquet").write_text("no parquet")
+    (folder / "broken.csv.gz").write_text("no gzip")
+    options = {"source": "log.csv"} | options
+    with pytest.raises(InputError, match=message) as caught:
+        play(tmp_path, folder / options.pop("source"), **options)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_state_of_another_replay_is_refused(tmp_path: Path) -> None:
+    write_log(tmp_path / "log.csv", [1, 2])
+    play(tmp_path, tmp_path / "log.csv", rate=1)
+    with pytest.raises(InputError, match="belongs to another replay \\(its speed, rate differ\\)"):
+        play(tmp_path, tmp_path / "log.csv", speed=1)
+    (tmp_path / "state.json").write_text("{}")
+    with pytest.raises(InputError, match="is not a replay's state"):
+        play(tmp_path, tmp_path / "log.csv", rate=1)
