@@ -6,7 +6,7 @@ Nothing else in the package reads the environment.
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.errors import InputError
@@ -68,6 +68,30 @@ class Settings(BaseSettings):
     bootstrap: int = Field(200, ge=20, description="Bootstrap replicates behind each interval.")
     force_publish: bool = Field(False, description="Publish the new bundle even if the gate refuses it.")
     keep_bundles: int = Field(5, ge=1, description="Bundles kept; older ones are deleted, never the champion.")
+
+    # Stream
+    landing: Path | None = Field(None, description="Folder into which event files arrive; default <output>/landing.")
+    files_per_trigger: int = Field(50, ge=1, description="Most files taken into one micro-batch.")
+    stream_partitions: int = Field(
+        2, ge=1, description="Partitions of the stream's state; fixed in a checkpoint once made."
+    )
+    session_window_hours: int = Field(6, ge=1, description="Length of the window in which a live session is kept.")
+    session_max_events: int = Field(100, ge=2, description="Latest events of a live session that are kept.")
+    watermark_minutes: int = Field(10, ge=1, description="Events later than this are no longer counted in windows.")
+    window_minutes: int = Field(5, ge=1, description="Length of the windows in which events are counted.")
+    lists_seconds: float = Field(0, ge=0, description="Least time between two micro-batches of lists; 0 is at once.")
+    windows_seconds: float = Field(5, ge=0, description="Least time between two updates of window counts.")
+    archive_seconds: float = Field(15, ge=0, description="Least time between two writes to the event archive.")
+    keep_list_batches: int = Field(2_000, ge=1, description="Micro-batches whose lists are kept as files.")
+    clean_landing: bool = Field(False, description="Delete files of the landing folder once they are archived.")
+    metrics_port: int | None = Field(None, description="Port of the driver's Prometheus metrics; none if not set.")
+
+    # InfluxDB; without a URL the stream runs with the file sinks alone
+    influx_url: str | None = Field(None, description="URL of InfluxDB 2, for example http://localhost:8086.")
+    influx_token: SecretStr | None = Field(None, description="Token that may write to the bucket.")
+    influx_org: str = Field("vitrine", description="Organisation.")
+    influx_bucket: str = Field("vitrine", description="Bucket.")
+    influx_timeout: float = Field(30.0, gt=0, description="Seconds after which a write is tried again.")
 
     # Spark
     master: str = Field("local[*]", description="Spark master, where spark-submit has not set one.")

@@ -1,0 +1,65 @@
+# `make` alone lists the targets.
+
+VENV  := .venv
+BIN   := $(VENV)/bin
+READY := $(VENV)/.ready
+DEMO_EVENTS := 250000
+
+.DEFAULT_GOAL := help
+.PHONY: help setup java demo live dashboards docs test test-slow e2e cluster-demo check lock clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(READY) java ## Make .venv from the lock, and see to Java 17 or later
+
+$(READY): requirements.lock pyproject.toml scripts/make-venv
+	@scripts/make-venv $(VENV)
+	@touch $@
+
+java:
+	@scripts/find-java
+
+demo: setup demo/shop.synthetic.csv ## Make a synthetic shop and train on it, into demo/
+	$(BIN)/vitrine train --events demo/shop.synthetic.csv --output demo
+
+demo/shop.synthetic.csv: | setup
+	$(BIN)/vitrine generate --events $(DEMO_EVENTS) --output $@
+
+live: setup ## Watch it live: generate, train, stream and replay, into live/
+	$(BIN)/vitrine live --output live
+
+test: setup ## Run the tests (under ten minutes on two cores)
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: setup ## Run the long tests: kills, outages, full disks
+	$(BIN)/python -m pytest -m slow
+
+e2e: setup ## Test the whole on the Kubernetes cluster of KUBECONFIG
+	tests/e2e/run
+
+cluster-demo: setup ## From nothing to dashboards with data, on kind
+	scripts/cluster-demo
+
+check: $(READY) ## Lint, formatting, types, layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+dashboards: $(READY) ## Write grafana/dashboards and docs/influxdb.md from their code
+	$(BIN)/python -m app.monitor.dashboards
+	$(BIN)/python -m app.monitor.schema docs/influxdb.md
+
+docs: $(READY) ## Write docs/settings.md from the settings
+	$(BIN)/python scripts/settings_page.py docs/settings.md
+
+lock: ## Renew requirements.lock from pyproject.toml (needs uv)
+	@command -v uv >/dev/null || { echo "uv is missing; type: python3.11 -m pip install --user uv" >&2; exit 2; }
+	uv pip compile pyproject.toml --extra dev --generate-hashes --python-version 3.11 --no-emit-index-url \
+		--no-annotate --custom-compile-command "make lock" -o requirements.lock
+
+clean: ## Delete demo/, live/ and caches; .venv stays
+	rm -rf demo live build *.egg-info spark-warehouse metastore_db derby.log
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -exec rm -rf {} +

@@ -1,0 +1,52 @@
+"""Write docs/settings.md from the settings: `python scripts/settings_page.py docs/settings.md`."""
+
+import json
+import sys
+from pathlib import Path
+
+from app.cli import main
+from app.settings import Settings
+
+HEAD = """# Settings
+
+Every setting is a variable `VITRINE_<NAME>`; many are also flags of commands. A flag wins over the variable,
+the variable over the default. Nothing else in the package reads the environment for settings. Tables of
+weights are JSON. `vitrine settings` prints the same list.
+
+This page is written from [`app/settings.py`](../app/settings.py) by `make docs`.
+
+| variable | default | meaning | flag of |
+|---|---|---|---|
+"""
+
+
+def page() -> str:
+    """The page's text."""
+    return HEAD + "".join(_row(name) for name in Settings.model_fields)
+
+
+def _row(name: str) -> str:
+    declared = Settings.model_fields[name]
+    meaning = (declared.description or "").replace("|", "\\|")
+    return f"| `VITRINE_{name.upper()}` | {_default(declared.default)} | {meaning} | {_commands(name)} |\n"
+
+
+def _default(value: object) -> str:
+    if value is None:
+        return "none"
+    return f"`{json.dumps(value) if isinstance(value, dict | bool) else value}`"
+
+
+def _commands(name: str) -> str:
+    """Commands that have the setting as a flag; one of the same name that means something else is left out."""
+    flag = f"`--{name.replace('_', '-')}`"
+    takers = [
+        command.name
+        for command in main.commands.values()
+        if any(option.name == name and f"VITRINE_{name.upper()}" in (option.help or "") for option in command.params)
+    ]
+    return f"{flag}: {', '.join(sorted(filter(None, takers)))}" if takers else ""
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text(page(), encoding="utf-8")
