@@ -61,7 +61,7 @@ class Bundle:
         try:
             segments = SegmentModel(**json.loads((folder / SEGMENTS).read_text()))
             return cls(folder, manifest, Recommender.load(folder), segments)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
             raise BundleError(f"bundle {folder}: cannot be opened ({error})") from error
 
 
@@ -69,12 +69,12 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest, if it is one of this schema version."""
     try:
         manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
-    except (OSError, ValueError) as error:
+        version = manifest.get("schema_version")
+    except (OSError, ValueError, AttributeError) as error:
         raise BundleError(f"bundle {folder}: no readable {MANIFEST} ({error})") from None
-    if manifest.get("schema_version") != SCHEMA_VERSION:
+    if version != SCHEMA_VERSION:
         raise BundleError(
-            f"bundle {folder}: schema version {manifest.get('schema_version')}, this program reads {SCHEMA_VERSION}; "
-            "train again"
+            f"bundle {folder}: schema version {version}, this program reads {SCHEMA_VERSION}; train again"
         )
     return manifest
 
@@ -82,12 +82,16 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 def verify(folder: Path) -> dict[str, Any]:
     """Hold every file against the manifest's checksums; returns the manifest."""
     manifest = read_manifest(folder)
-    for name, expected in manifest["files"].items():
+    try:
+        checksums = {name: entry["sha256"] for name, entry in manifest["files"].items()}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise BundleError(f"bundle {folder}: {MANIFEST} is damaged ({error!r})") from None
+    for name, expected in checksums.items():
         try:
             actual = _sha256(folder / name)
         except OSError as error:
             raise BundleError(f"bundle {folder}: {name} cannot be read ({error.strerror})") from None
-        if actual != expected["sha256"]:
+        if actual != expected:
             raise BundleError(f"bundle {folder}: {name} is damaged (checksum differs); vitrine rollback goes back one")
     return manifest
 
@@ -138,12 +142,12 @@ def publish(models: Path, version: str) -> None:
 
 
 def rollback(models: Path) -> tuple[str, str]:
-    """Go back to the champion before this one; returns (from, to).
+    """Go back to the latest whole champion before this one; returns (from, to).
 
     Raises
     ------
     BundleError
-        Nothing was published before, or the bundle is damaged or gone.
+        Nothing was published before, or no earlier champion is whole.
     """
     with _lock(models):
         names = history(models)
@@ -152,9 +156,16 @@ def rollback(models: Path) -> tuple[str, str]:
         kept = [name for name in names[1:] if (models / name).is_dir()]
         if not kept:
             raise BundleError(f"{models}: no earlier champion than {names[0]} is kept")
-        verify(models / kept[0])
-        _point(models, kept)
-        return names[0], kept[0]
+        damage: list[str] = []
+        for place, name in enumerate(kept):
+            try:
+                verify(models / name)
+            except BundleError as error:
+                damage.append(str(error))
+                continue
+            _point(models, kept[place:])
+            return names[0], name
+        raise BundleError(f"{models}: no champion before {names[0]} is whole ({'; '.join(damage)}); train again")
 
 
 def history(models: Path) -> list[str]:
@@ -187,13 +198,15 @@ def prune(models: Path, keep: int) -> list[str]:
         gone = [path for path in bundles if path.name not in safe]
         now = time.time()
         stale = [path for path in models.glob(f"{STAGING}*") if now - path.stat().st_mtime > STALE_SECONDS]
-        for path in [*gone, *stale]:
+        for path in gone:  # renamed first: what has a bundle's name is whole, even if this is killed
+            stale.append(path.rename(models / f"{STAGING}{path.name}-gone-{os.getpid()}"))
+        for path in stale:
             shutil.rmtree(path, ignore_errors=True)
         return [path.name for path in gone]
 
 
 def _point(models: Path, names: list[str]) -> None:
-    temporary = models / f".{POINTER}-{os.getpid()}"
+    temporary = models / f".{POINTER}.new"  # one name, under the lock: a killed writer leaves no more than this
     with temporary.open("w") as file:
         file.write("\n".join(names) + "\n")
         file.flush()

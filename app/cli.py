@@ -183,10 +183,93 @@ def generate(output: Path, events: int, seed: int, users: int | None, products: 
     from app.events.generate import generate as make
 
     def run() -> None:
-        shop = make(output, events, seed, users=users, products=products, days=days, progress=say)
+        def progress(done: int, total: int, written: int) -> None:
+            say(f"[{done:>2}/{total}] days: {written:>12,} events")
+
+        shop = make(output, events, seed, users=users, products=products, days=days, progress=progress)
         click.echo(str(shop))
 
     sys.exit(guarded(run))
+
+
+STREAM_SETTINGS = (
+    "output",
+    "landing",
+    "delimiter",
+    "files_per_trigger",
+    "stream_partitions",
+    "top_k",
+    "lists_seconds",
+    "windows_seconds",
+    "archive_seconds",
+    "clean_landing",
+    "metrics_port",
+    "influx_url",
+    "influx_org",
+    "influx_bucket",
+)
+REPLAY_SETTINGS = ("replay_speed", "replay_rate", "replay_tick", "replay_max_gap", "replay_limit")
+
+
+@main.command()
+@setting_options(*STREAM_SETTINGS, *SPARK_SETTINGS)
+def stream(**flags: Any) -> None:
+    """Turn arriving event files into recommendation lists, until stopped (Ctrl-C, SIGTERM).
+
+    Files are moved into the landing folder by one rename. Lists go to <output>/stream/lists (Parquet)
+    and merged_recommendations.csv, points to InfluxDB where --influx-url is set (its token is read from
+    VITRINE_INFLUX_TOKEN alone). A published bundle is taken up between two micro-batches.
+
+    \b
+    Example:
+      vitrine stream --output shop/
+    """
+    from app.jobs.stream import run_stream
+
+    settings: list[Settings] = []
+    code = guarded(lambda: settings.append(load_settings(**flags)))
+    sys.exit(code or run_stream(settings[0]))
+
+
+@main.command()
+@setting_options("events", "output", "landing", "delimiter", *REPLAY_SETTINGS)
+def replay(**flags: Any) -> None:
+    """Play an event log into the landing folder, as if it happened now.
+
+    Order and gaps are kept; a replay that was stopped or killed goes on where it was.
+
+    \b
+    Examples:
+      vitrine replay --events shop.synthetic.csv --output shop/ --replay-speed 600
+      vitrine replay --events shop.synthetic.csv --output shop/ --replay-rate 1000
+    """
+    from app.jobs.replay import run_replay
+
+    settings: list[Settings] = []
+    code = guarded(lambda: settings.append(load_settings(**flags)))
+    sys.exit(code or run_replay(settings[0]))
+
+
+@main.command()
+@setting_options("output", "influx_url", "influx_org", "influx_bucket", *SPARK_SETTINGS)
+@click.option("--events", type=click.IntRange(1_000), default=300_000, show_default=True, help="Events of the shop.")
+@click.option("--rate", type=click.FloatRange(1), default=1_000, show_default=True, help="Events replayed a second.")
+@click.option("--seconds", type=click.FloatRange(1), default=60, show_default=True, help="Length of the replay.")
+@json_option
+def live(events: int, rate: float, seconds: float, as_json: bool, **flags: Any) -> None:
+    """The whole system on one synthetic shop: generate, train, stream, replay; ends by itself.
+
+    Starts an InfluxDB where 'influxd' is on the PATH and no --influx-url is given.
+
+    \b
+    Example:
+      vitrine live --output live/
+    """
+    from app.jobs.live import run_live
+
+    settings: list[Settings] = []
+    code = guarded(lambda: settings.append(load_settings(**flags)))
+    sys.exit(code or run_live(settings[0], events, rate, seconds, as_json=as_json))
 
 
 @main.command()

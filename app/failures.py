@@ -1,43 +1,73 @@
 """What Spark says in a stack trace, in a line a user can act on."""
 
 import re
-from pathlib import Path
+from urllib.parse import unquote
 
 from app.errors import InputError, VitrineError
 
-#: What to look for in a failure, and what to say of it; the first that matches is said.
-KNOWN = (
-    (r"No space left on device", "the disk is full: free space on the volume of the output folder"),
-    (r"Read-only file system", "the disk is read-only: give --output a folder that can be written to"),
+#: What a failure says of a file of the log, and what to tell of it; the first that matches is told.
+OF_A_FILE = (
+    (r"Unexpected end of ZLIB|Unexpected end of input stream", "the compressed file is truncated: fetch it again"),
     (
-        r"Unexpected end of ZLIB|Unexpected end of input stream|EOFException",
-        "a compressed file is truncated: fetch it again",
+        r"not a gzip file|Not in GZIP format|gzip (stream|header) CRC|stored gzip size|incorrect header check|"
+        r"invalid (stored block|block type|distance|code lengths|literal/length|bit length)|oversubscribed|"
+        r"too many length or distance symbols",
+        "is named .gz but is not gzip, or is damaged: fetch it again",
     ),
-    (r"not a gzip file|incorrect header check|invalid stored block|Not in GZIP format", "a .gz file is not gzip"),
     (
-        r"CSV header does not conform to the schema",
-        "the files' headers differ: all files of a log need the same columns",
+        r"CSV header does not conform to the schema|Number of column in CSV header is not equal",
+        "the files' headers differ: all files of one --events path need the same columns in the same order; "
+        "name others as a path of their own, separated by a comma",
     ),
-    (r"not a Parquet file|CANNOT_READ_FILE_FOOTER|Could not read footer", "a file is not Parquet, or is damaged"),
-    (r"Permission denied", "permission denied: run as a user who may read the log and write the output"),
-    (r"Mkdirs failed to create", "a folder cannot be made: give --output a folder that can be written to"),
-    (r"OutOfMemoryError|Java heap space", "out of memory: give --driver-memory more, or use a larger executor"),
+    (
+        r"PARQUET_COLUMN_DATA_TYPE_MISMATCH|Illegal Parquet type|PARQUET_TYPE",
+        "a column's type cannot be read, or is not that of the other files: write the Parquet files alike",
+    ),
+    (
+        r"not a Parquet file|CANNOT_READ_FILE_FOOTER|Could not read footer",
+        "is not Parquet, or is damaged: fetch it again",
+    ),
+    (r"FILE_NOT_EXIST", "was there and is gone: did the log change during the run?"),
 )
-FILE = re.compile(r"(?:file:|while reading file |CSV file: )(\S+?\.\w+(?:\.\w+)?)[\s'\".,]")
+#: The same of the machine and of Spark itself.
+OF_THE_SYSTEM = (
+    (
+        r"No space left on device|Disk quota exceeded",
+        "the disk is full: free space on the volume of --output or of Spark's temporary files (SPARK_LOCAL_DIRS)",
+    ),
+    (r"Read-only file system", "the disk is read-only: give --output a folder that can be written to"),
+    (r"Permission denied", "permission denied: run as a user who may read --events and write to --output"),
+    (r"Mkdirs failed to create", "a folder cannot be made: give --output a folder that can be written to"),
+    (r"PATH_ALREADY_EXISTS", "another run is just writing the same table to --output: start again"),
+    (
+        r"OutOfMemoryError|Java heap space|Answer from Java side is empty|Py4JNetworkError",
+        "out of memory, or Spark's Java process was killed: give --driver-memory more, or use a larger machine",
+    ),
+    (
+        r"JAVA_GATEWAY_EXITED",
+        "Spark's Java process did not start: is Java 17 or later installed (JAVA_HOME), and is --driver-memory "
+        "a size that this machine has, such as 4g?",
+    ),
+    (r"Could not parse Master URL", "--master is not the address of a Spark master, such as local[*] or k8s://…"),
+)
+FILE = re.compile(r"(?:file:/*(?=/)|(?<=while reading file )|(?<=CSV file: ))(\S+?\.\w+(?:\.\w+)?)[\s'\".,:]")
 
 
 def explain(error: BaseException) -> VitrineError | None:
     """A one-line error for a failure of Spark or the system, None if it is not a known one."""
-    text = _text(error)
-    for pattern, meaning in KNOWN:
+    text = failure_text(error)
+    for pattern, meaning in OF_THE_SYSTEM:
+        if re.search(pattern, text):
+            return InputError(meaning)
+    for pattern, meaning in OF_A_FILE:
         if re.search(pattern, text):
             place = FILE.search(text)
-            where = f"{Path(place.group(1)).as_posix()}: " if place else ""
-            return InputError(f"{where}{meaning}")
+            return InputError(f"{unquote(place.group(1))}: {meaning}" if place else meaning)
     return None
 
 
-def _text(error: BaseException) -> str:
+def failure_text(error: BaseException) -> str:
+    """All that a failure and its causes say, in Python and in the JVM."""
     parts: list[str] = []
     current: BaseException | None = error
     while current is not None:

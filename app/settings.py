@@ -3,10 +3,12 @@
 Nothing else in the package reads the environment.
 """
 
+import json
 from pathlib import Path
 from typing import Any, Literal
+from zoneinfo import available_timezones
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.errors import InputError
@@ -86,6 +88,15 @@ class Settings(BaseSettings):
     clean_landing: bool = Field(False, description="Delete files of the landing folder once they are archived.")
     metrics_port: int | None = Field(None, description="Port of the driver's Prometheus metrics; none if not set.")
 
+    # Replay
+    replay_speed: float | None = Field(None, gt=0, description="How many times faster than in the log events arrive.")
+    replay_rate: float | None = Field(None, gt=0, description="Events per second, in place of a speed.")
+    replay_tick: float = Field(1.0, gt=0, description="Seconds between two files that a replay delivers.")
+    replay_max_gap: float | None = Field(
+        None, gt=0, description="Longest silence of a replay, in seconds of its own time."
+    )
+    replay_limit: int | None = Field(None, ge=1, description="Events after which a replay ends.")
+
     # InfluxDB; without a URL the stream runs with the file sinks alone
     influx_url: str | None = Field(None, description="URL of InfluxDB 2, for example http://localhost:8086.")
     influx_token: SecretStr | None = Field(None, description="Token that may write to the bucket.")
@@ -97,6 +108,20 @@ class Settings(BaseSettings):
     master: str = Field("local[*]", description="Spark master, where spark-submit has not set one.")
     driver_memory: str = Field("4g", description="Driver heap, where spark-submit has not set one.")
     shuffle_partitions: int | None = Field(None, ge=1, description="Shuffle partitions; default fits the data.")
+
+
+    @field_validator("blend_weights", mode="before")
+    @classmethod
+    def _json(cls, value: Any) -> Any:
+        """A flag gives JSON text."""
+        return json.loads(value) if isinstance(value, str) else value
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        if value not in available_timezones():
+            raise ValueError("is no time zone; give one like UTC or Europe/Paris")
+        return value
 
 
 def load_settings(**flags: Any) -> Settings:

@@ -41,8 +41,10 @@ def create_session(settings: Settings, name: str, extra: dict[str, str] | None =
         .config("spark.sql.execution.arrow.maxRecordsPerBatch", "5000")
         .config("spark.sql.parquet.compression.codec", "zstd")
         .config("spark.sql.csv.parser.columnPruning.enabled", "false")  # else a wrong column count goes unseen
+        .config("spark.sql.legacy.parquet.nanosAsLong", "true")  # Spark has no times as fine as those of pandas
     )
-    if "SPARK_ENV_LOADED" not in os.environ:  # not under spark-submit, which has set these
+    submitted = "SPARK_ENV_LOADED" in os.environ
+    if not submitted:  # spark-submit has set these
         builder = (
             builder.master(settings.master)
             .config("spark.driver.memory", settings.driver_memory)
@@ -56,4 +58,16 @@ def create_session(settings: Settings, name: str, extra: dict[str, str] | None =
         builder = builder.config("spark.sql.shuffle.partitions", str(settings.shuffle_partitions))
     for key, value in (extra or {}).items():
         builder = builder.config(key, value)
-    return builder.getOrCreate()
+    session = builder.getOrCreate()
+    if submitted:
+        _log_quietly(session)
+    return session
+
+
+def _log_quietly(session: SparkSession) -> None:
+    """Log under spark-submit as elsewhere, unless it was told how (`-Dlog4j2.configurationFile`)."""
+    java = session.sparkContext._jvm
+    assert java is not None
+    if java.java.lang.System.getProperty("log4j2.configurationFile") is None:
+        location = java.java.net.URI(LOG_CONFIGURATION.as_uri())
+        java.org.apache.logging.log4j.core.config.Configurator.reconfigure(location)

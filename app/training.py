@@ -26,8 +26,11 @@ from app.evaluate.metrics import METRICS
 from app.evaluate.quality import CHAMPION, Scores, measure, quality_rows, rating_rmse
 from app.evaluate.split import SESSION, TASKS, cut_time, session_queries, user_queries
 from app.events.ingest import CleaningReport, fit_partitions, ingest
+from app.events.read import list_event_files
 from app.events.sessions import session_table, with_session_id
 from app.folders import CLEANED, PRODUCTS, USERS, Output, latest_complete
+from app.monitor.influx import influx_config, write_lines
+from app.monitor.training_points import training_lines
 from app.progress import Progress
 from app.recommend.fit import fit_recommender
 from app.recommend.lists import lists_for_users, write_csv
@@ -35,8 +38,10 @@ from app.report.page import write_report
 from app.report.recommendations import recommendation_charts
 from app.settings import Settings
 
-TRAIN_STAGES, EXPLORE_STAGES, SEGMENTS_STAGES = 10, 2, 4
+TRAIN_STAGES, EXPLORE_STAGES, SEGMENTS_STAGES = 10, 3, 5
+INFLUX_SECONDS = 120.0  #: how long a training waits for InfluxDB before it says so and fails
 STAMP_FORMAT = "%Y%m%d_%H%M%S"
+SYNTHETIC = "_SYNTHETIC"  #: in a cleaned table: its events are made up; a later run from it must say so too
 
 
 @dataclass
@@ -76,12 +81,14 @@ class Run:
     def finish(self) -> dict[str, Any]:
         """Write report and `run.json`; returns what the summary shows."""
         paths = {"report": str(self.output.report), "run": str(self.output.run)}
-        self.found["paths"] = paths | self.found.get("paths", {})
-        self.found["stages"] = [asdict(stage) for stage in self.progress.stages]
-        write_report(self.found, self.output.report)
-        temporary = self.output.run.with_name(".run.json.part")
-        temporary.write_text(json.dumps(self.found, indent=1, default=str))
-        temporary.replace(self.output.run)
+        with self.progress.stage("report") as stage:
+            self.found["paths"] = paths | self.found.get("paths", {})
+            self.found["stages"] = [asdict(done) for done in self.progress.stages[:-1]]
+            write_report(self.found, self.output.report)
+            temporary = self.output.run.with_name(".run.json.part")
+            temporary.write_text(json.dumps(self.found, indent=1, default=str))
+            temporary.replace(self.output.run)
+            stage.note = str(self.output.report)
         return self.found
 
 
@@ -119,7 +126,7 @@ def clean_log(run: Run) -> DataFrame:
             read = events.agg(F.sum("copies")).first()
             assert read is not None
             report = CleaningReport(read[0], stage.rows, read[0] - stage.rows, 0, {}, latest, None)
-            source = str(latest)
+            source, synthetic = str(latest), (latest / SYNTHETIC).is_file()
         else:
             source = settings.events
             fit_partitions(spark, settings, source)
@@ -127,7 +134,10 @@ def clean_log(run: Run) -> DataFrame:
             events = spark.read.parquet(str(report.cleaned))
             stage.rows = report.read
             stage.note = f"{report.kept:,} kept, {report.duplicates:,} duplicates, {report.rejected:,} rejected"
-    run.found |= {"events_source": source, "synthetic": _labelled_synthetic(source)}
+            synthetic = any("synthetic" in Path(name).name for name, _ in list_event_files(spark, source))
+            if synthetic:
+                (report.cleaned / SYNTHETIC).touch()
+    run.found |= {"events_source": source, "synthetic": synthetic}
     run.found["exploration"] = {
         "rows": {name: getattr(report, name) for name in ("read", "kept", "duplicates", "rejected")},
         "rejected": report.reasons,
@@ -136,10 +146,6 @@ def clean_log(run: Run) -> DataFrame:
     if report.rejected_table:
         run.found["paths"]["rejected"] = str(report.rejected_table)
     return with_session_id(events, settings.session_idle_minutes)
-
-
-def _labelled_synthetic(source: str) -> bool:
-    return "synthetic" in Path(source).name
 
 
 def explore(run: Run, events: DataFrame, sessions: DataFrame) -> None:
@@ -163,7 +169,7 @@ def build_features(run: Run, events: DataFrame, sessions: DataFrame) -> Features
     with run.progress.stage("user-product pairs") as stage:
         half_life = settings.popularity_half_life_days
         pairs = _stored(spark, user_product_pairs(events, as_of, half_life, cut), run.scratch / "pairs")
-        stage.rows = pairs.count()
+        stage.rows = run.found["pairs"] = pairs.count()
     with run.progress.stage("user and product features") as stage:
         before = events.where(F.col("event_time") < F.lit(cut))
         attributes = product_attributes(events).persist()
@@ -324,8 +330,9 @@ def make_bundle(
         if verdict.publish:
             bundle.publish(models, folder.name)
         gone = bundle.prune(models, settings.keep_bundles)
+        run.found["version"] = folder.name
         stage.note = f"{'published' if verdict.publish else 'NOT published'}: {verdict.reason}"
-        run.found |= {"version": folder.name, "pruned": gone}
+        run.found["pruned"] = gone
         run.found["paths"] |= {"bundle": str(folder)}
     return folder
 
@@ -337,6 +344,14 @@ def _headline(rows: list[dict[str, Any]]) -> dict[str, Any]:
         for row in rows
         if row["slice"] == "all" and row["model"] != CHAMPION
     }
+
+
+def tell_influx(run: Run) -> None:
+    """Points of the training, where an InfluxDB is set."""
+    influx = influx_config(run.settings)
+    if influx is not None:
+        seconds = sum(stage.seconds for stage in run.progress.stages)
+        write_lines(influx, training_lines(run.found, seconds, run.now), deadline=INFLUX_SECONDS)
 
 
 def recommend_active(run: Run, features: Features, folder: Path) -> None:
@@ -383,9 +398,9 @@ def train(spark: SparkSession, settings: Settings, now: datetime, say: Callable[
         rows, verdict = evaluate(run, features, model, champion)
         folder = make_bundle(run, features, model, rows, verdict)
         recommend_active(run, features, folder)
-        with run.progress.stage("report"):
-            pass
-        return run.finish()
+        found = run.finish()
+        tell_influx(run)
+        return found
     finally:
         shutil.rmtree(run.scratch, ignore_errors=True)
 

@@ -27,7 +27,7 @@ def page() -> str:
 
 def _row(name: str) -> str:
     declared = Settings.model_fields[name]
-    meaning = (declared.description or "").replace("|", "\\|")
+    meaning = (declared.description or "").replace("|", "\\|").replace("<", "&lt;")
     return f"| `VITRINE_{name.upper()}` | {_default(declared.default)} | {meaning} | {_commands(name)} |\n"
 
 

@@ -105,14 +105,13 @@ def _event_mix(events: DataFrame) -> Table:
 
 def _prices(events: DataFrame) -> Table:
     listed = F.col("listed_price")
-    plausible = F.when(~F.isnan(listed), listed)
     return _table(
         events.groupBy("event_type")
         .agg(
-            (F.sum(plausible * F.col("copies")) / _rows(plausible.isNotNull())).alias("mean"),
-            F.min(plausible).alias("min"),
-            F.max(plausible).alias("max"),
-            _rows(plausible.isNotNull()).alias("events"),
+            (F.sum(listed * F.col("copies")) / _rows(listed.isNotNull())).alias("mean"),
+            F.min(listed).alias("min"),
+            F.max(listed).alias("max"),
+            _rows(listed.isNotNull()).alias("events"),
         )
         .orderBy("event_type")
     )

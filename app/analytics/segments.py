@@ -1,6 +1,7 @@
 """Customer segments: K-Means clusters with business names that stay put."""
 
 from dataclasses import asdict, dataclass, field
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -36,20 +37,19 @@ VIP, LOYAL, ACTIVE, DORMANT, CASUAL = (
 )
 
 
-def segment_name(means: dict[str, float], slack: float = 0.0) -> str:
+def segment_name(means: dict[str, float]) -> str:
     """Business name of a cluster from its means, by the brief's thresholds (`_assign_segment_names`).
 
     Parameters
     ----------
     means
         Mean recency (days), frequency (days), monetary (currency), conversion_rate of the cluster.
-    slack
-        Share by which every threshold is loosened (positive) or tightened (negative).
     """
-    return next((name for name, holds in _rules(means, slack).items() if holds), CASUAL)
+    return next((name for name, holds in _rules(means).items() if holds), CASUAL)
 
 
-def _rules(means: dict[str, float], slack: float) -> dict[str, bool]:
+def _rules(means: dict[str, float], slack: float = 0.0) -> dict[str, bool]:
+    """Which rules hold, in their order, each threshold loosened by a share (tightened by a negative one)."""
     recency, frequency, monetary = means["recency"], means["frequency"], means["monetary"]
     low, high = 1 - slack, 1 + slack
     return {
@@ -61,10 +61,15 @@ def _rules(means: dict[str, float], slack: float) -> dict[str, bool]:
 
 
 def stable_name(means: dict[str, float], previous: str) -> str:
-    """The previous name while the means are within `NAME_SLACK` of its rule, else the new one."""
-    if previous == CASUAL:
-        return segment_name(means, slack=-NAME_SLACK)
-    return previous if _rules(means, NAME_SLACK).get(previous, False) else segment_name(means)
+    """The previous name while the means are within `NAME_SLACK` of its thresholds, else the new one.
+
+    Rules are tried in order, so a name is left in two ways: its own rule fails by more than the slack, or
+    an earlier rule holds by more than the slack.
+    """
+    loose, tight = _rules(means, NAME_SLACK), _rules(means, -NAME_SLACK)
+    earlier = takewhile(lambda name: name != previous, tight)
+    stays = loose.get(previous, True) and not any(tight[name] for name in earlier)
+    return previous if stays else segment_name(means)
 
 
 @dataclass(frozen=True)
@@ -91,7 +96,7 @@ class SegmentModel:
 def prepared(users: DataFrame, base_conversion: float) -> DataFrame:
     """User features as K-Means wants them: no nulls, ratios smoothed, long tails logged."""
     smooth = (F.col("purchases") + SMOOTHING_VIEWS * F.lit(base_conversion)) / (F.col("views") + SMOOTHING_VIEWS)
-    columns = dict.fromkeys(FEATURES) | {name: F.coalesce(F.col(name).cast("double"), F.lit(0.0)) for name in FEATURES}
+    columns = {name: F.coalesce(F.col(name).cast("double"), F.lit(0.0)) for name in FEATURES}
     columns["conversion_rate"] = F.least(smooth, F.lit(1.0))
     columns |= {name: F.log1p(columns[name]) for name in LOGGED}
     return users.select("user_id", *(columns[name].alias(name) for name in FEATURES))

@@ -53,7 +53,8 @@ def session_queries(test: DataFrame, known_users: DataFrame, limit: int) -> Data
         .where(F.size(F.array_distinct("events.product_id")) > 1)
         .withColumn("query", F.xxhash64("user_id", "session_id"))
     )
-    cut = 1 + F.pmod(F.xxhash64("query"), F.size("events") - 1).cast("int")
+    # At least 1: Spark may work this out before it has dropped the sessions of one event.
+    cut = 1 + F.pmod(F.xxhash64("query"), F.greatest(F.size("events") - 1, F.lit(1))).cast("int")
     cut_sessions = sessions.select(
         "query",
         "user_id",

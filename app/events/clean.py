@@ -1,5 +1,6 @@
 """Cleaning: from rows of text to the events table, with every row accounted for."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from pyspark.sql import Column, DataFrame
@@ -24,7 +25,7 @@ REASONS = (
 IDENTITY = ("event_time", "event_type", "product_id", "category_id", "category_code", "brand", "listed_price")
 
 
-def parse(raw: DataFrame, latest: datetime, max_price: float) -> DataFrame:
+def parse(raw: DataFrame, latest: datetime, max_price: float, keep: Sequence[str] = ()) -> DataFrame:
     """Typed columns beside the reason why a row can't be an event.
 
     Parameters
@@ -35,6 +36,8 @@ def parse(raw: DataFrame, latest: datetime, max_price: float) -> DataFrame:
         Events after this moment (UTC) are out of range.
     max_price
         Prices above are taken as missing.
+    keep
+        Further columns to hand on.
 
     Returns
     -------
@@ -43,6 +46,7 @@ def parse(raw: DataFrame, latest: datetime, max_price: float) -> DataFrame:
         row's text as `row` where it is rejected.
     """
     event_time = F.when(F.col("event_time").rlike(TIME_PATTERN), F.col("event_time").try_cast("timestamp"))
+    price = F.col("price").try_cast("double")  # NaN, which Spark orders above every number, is as good as none
     typed = raw.select(
         event_time.alias("event_time"),
         F.trim(F.lower("event_type")).alias("event_type"),
@@ -50,11 +54,12 @@ def parse(raw: DataFrame, latest: datetime, max_price: float) -> DataFrame:
         F.col("category_id").try_cast("long").alias("category_id"),
         _text_or_unknown("category_code").alias("category_code"),
         _text_or_unknown("brand").alias("brand"),
-        F.col("price").try_cast("double").alias("listed_price"),
+        F.when(F.abs(price) < float("inf"), price).alias("listed_price"),
         F.col("user_id").try_cast("long").alias("user_id"),
         F.when(~F.lower("user_session").isin(*MISSING_TEXT), F.col("user_session")).alias("user_session"),
         CORRUPT,
         SOURCE_FILE,
+        *keep,
         F.concat_ws(",", *(F.coalesce(name, F.lit("")) for name in RAW_COLUMNS)).alias("text"),
     )
     reason = _reason(latest)
@@ -68,8 +73,7 @@ def _text_or_unknown(name: str) -> Column:
 
 def _price(max_price: float) -> Column:
     listed = F.col("listed_price")
-    # isnan first: Spark orders NaN above every number.
-    return F.when(~F.isnan(listed) & (listed > 0) & (listed <= max_price), listed)
+    return F.when((listed > 0) & (listed <= max_price), listed)
 
 
 def _reason(latest: datetime) -> Column:

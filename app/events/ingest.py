@@ -6,6 +6,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
@@ -54,7 +56,7 @@ def ingest(
     spark, settings
         Session and settings.
     source
-        The log.
+        The log, or several separated by commas.
     folder
         Where the tables go.
     stamp
@@ -69,21 +71,35 @@ def ingest(
     """
     target = folder / f"{CLEANED}{stamp}"
     parsed = parse(read_events(spark, source, settings.delimiter), now, settings.max_price)
-    seen = Observation("read")
-    reasons = [F.count_if(F.col("reason") == name).alias(f"r{i}") for i, name in enumerate(REASONS)]
-    clean(parsed.observe(seen, F.count("*").alias("read"), *reasons)).write.parquet(str(target))
-    counts = {name: seen.get[f"r{i}"] for i, name in enumerate(REASONS) if seen.get[f"r{i}"]}
-    read, rejected = seen.get["read"], sum(counts.values())
     try:
+        read, counts = _write_cleaned(parsed, target)
         _check_share(source, read, counts, settings.max_rejected_share)
-    except InputError:
-        shutil.rmtree(target)
+    except AnalysisException:  # nothing was written yet, and the table may be another run's
         raise
+    except BaseException:
+        shutil.rmtree(target, ignore_errors=True)
+        raise
+    rejected = sum(counts.values())
     table = _store_rejected(parsed, folder / f"{REJECTED}{stamp}") if rejected else None
     row = spark.read.parquet(str(target)).agg(F.count("*").alias("kept"), F.sum("copies").alias("rows")).first()
     assert row is not None
     report = CleaningReport(read, row["kept"], row["rows"] - row["kept"], rejected, counts, target, table)
     return _accounted(report, row["rows"], parsed)
+
+
+def _write_cleaned(parsed: DataFrame, target: Path) -> tuple[int, dict[str, int]]:
+    """Rows read and rows rejected by reason, counted on their way into the table."""
+    seen = Observation("read")
+    measures = [F.count("*").alias("read")]
+    measures += [F.count_if(F.col("reason") == name).alias(f"r{i}") for i, name in enumerate(REASONS)]
+    clean(parsed.observe(seen, *measures)).write.parquet(str(target))
+    try:
+        found = seen.get
+    except Py4JJavaError:  # Spark has no figures where no row came by
+        row = parsed.agg(*measures).first()
+        assert row is not None
+        found = row.asDict()
+    return found["read"], {name: found[f"r{i}"] for i, name in enumerate(REASONS) if found[f"r{i}"]}
 
 
 def _check_share(source: str, read: int, counts: dict[str, int], allowed: float) -> None:

@@ -1,8 +1,12 @@
-"""Reading an event log: CSV (plain or gzip) or Parquet; a file, folder or glob.
+"""Reading an event log: CSV (plain or gzip) or Parquet; files, folders and globs.
 
 Every column is read as text under a declared schema, in one pass and without inference;
 `app.events.clean` decides what is an event.
 """
+
+import csv
+import re
+from functools import reduce
 
 from py4j.protocol import Py4JJavaError
 from pyspark.sql import DataFrame, SparkSession
@@ -14,8 +18,11 @@ from app.events.schema import RAW_COLUMNS
 
 CORRUPT = "_corrupt"  #: the whole row, where its column count or quoting is wrong
 SOURCE_FILE = "source_file"
-PARQUET, CSV = "parquet", "csv"
-SUFFIXES = {".parquet": PARQUET, ".csv": CSV, ".csv.gz": CSV, ".gz": CSV}
+PARQUET = ".parquet"
+SUFFIXES = (PARQUET, ".csv", ".csv.gz", ".gz")
+DELIMITERS = {",": "','", ";": "';'", "\t": "$'\\t'", "|": "'|'"}  #: as they are typed in a shell
+HEADER_CHARACTERS = 100_000  #: more than any header; a binary file may be one endless line
+MOST_COLUMNS = 1_000_000  #: a line with more fields stops Spark, rather than being a bad row
 
 
 def read_events(spark: SparkSession, source: str, delimiter: str = ",") -> DataFrame:
@@ -26,7 +33,8 @@ def read_events(spark: SparkSession, source: str, delimiter: str = ",") -> DataF
     spark
         Session.
     source
-        File, folder or glob, local or of any file system Spark knows.
+        File, folder or glob, local or of any file system Spark knows; or several of these,
+        separated by commas. CSV and Parquet may be mixed. A file named twice is read once.
     delimiter
         Field separator of CSV files.
 
@@ -39,22 +47,25 @@ def read_events(spark: SparkSession, source: str, delimiter: str = ",") -> DataF
     Raises
     ------
     InputError
-        Nothing there, no event files, mixed formats, or a column is missing.
+        Nothing there, no event files, or a column is missing.
     """
-    files = list_event_files(spark, source)
-    formats = {_format(name) for name, _ in files}
-    if len(formats) > 1:
-        raise InputError(f"{source}: holds both CSV and Parquet files; point --events at one kind")
-    if sum(size for _, size in files) == 0:
-        raise InputError(f"{source}: the file is empty; an event log has a header and rows")
-    paths = [name for name, size in files if size > 0]
-    if formats == {PARQUET}:
-        return _read_parquet(spark, source, paths)
-    return _read_csv(spark, source, paths, delimiter)
+    frames: list[DataFrame] = []
+    taken: set[str] = set()
+    for part in _parts(source):
+        files = _part_files(spark, part)
+        if sum(files.values()) == 0:
+            raise InputError(f"{part}: the file is empty; an event log has a header and rows")
+        names = sorted(name for name, size in files.items() if size > 0 and name not in taken)
+        taken.update(names)
+        parquet = [name for name in names if name.endswith(PARQUET)]
+        text = [name for name in names if not name.endswith(PARQUET)]
+        frames += [_read_parquet(spark, part, parquet)] if parquet else []
+        frames += [_read_csv(spark, part, text, delimiter)] if text else []
+    return reduce(DataFrame.unionByName, frames)
 
 
 def list_event_files(spark: SparkSession, source: str) -> list[tuple[str, int]]:
-    """Files of the log and their sizes in bytes, sorted by name.
+    """Files of the log, each once, and their sizes in bytes, sorted by name.
 
     Hidden files (a leading `_` or `.`) are passed over, as Spark does. A file named itself is
     taken whatever its ending; in a folder only known endings are.
@@ -62,44 +73,75 @@ def list_event_files(spark: SparkSession, source: str) -> list[tuple[str, int]]:
     Raises
     ------
     InputError
-        The path does not exist, or holds no event files.
+        A path does not exist, or holds no event files.
     """
-    hadoop = spark._jvm.org.apache.hadoop.fs  # type: ignore[union-attr]
-    path = hadoop.Path(source)
+    files = [_part_files(spark, part) for part in _parts(source)]
+    return sorted(reduce(dict.__or__, files).items())
+
+
+def _parts(source: str) -> list[str]:
+    """The paths of a comma-separated list; a comma inside the braces of a glob does not separate."""
+    parts = [part.strip() for part in re.split(r",(?![^{}]*\})", source)]
+    if not all(parts):
+        raise InputError(f"--events {source!r}: has an empty path; give files, folders or globs separated by commas")
+    return parts
+
+
+def _part_files(spark: SparkSession, source: str) -> dict[str, int]:
     try:
-        file_system = path.getFileSystem(spark._jsc.hadoopConfiguration())  # type: ignore[attr-defined]
-        matches = file_system.globStatus(path) or []
+        files = _matching_files(spark, source)
     except Py4JJavaError as error:
         raise InputError(f"{source}: cannot be read ({error.java_exception.getMessage()})") from None
-    if not matches:
+    if files is None:
         raise InputError(f"{source}: no such file or folder; give --events an existing file, folder or glob")
+    if not files and _hidden(source.rpartition("/")[2]):
+        raise InputError(f"{source}: is hidden from Spark by its leading {source.rpartition('/')[2][0]!r}; rename it")
+    if not files:
+        raise InputError(f"{source}: holds no event files (*.csv, *.csv.gz or *.parquet)")
+    return files
+
+
+def _matching_files(spark: SparkSession, source: str) -> dict[str, int] | None:
+    """Sizes in bytes by name, None where nothing is there."""
+    path = spark._jvm.org.apache.hadoop.fs.Path(source)  # type: ignore[union-attr]
+    file_system = path.getFileSystem(spark._jsc.hadoopConfiguration())
+    literal = file_system.exists(path)  # a name may hold characters of a glob
+    matches = [file_system.getFileStatus(path)] if literal else file_system.globStatus(path)
+    if not matches:
+        return None
     files: dict[str, int] = {}
     for match in matches:
+        root = match.getPath().toString()
         if match.isFile():
-            files[match.getPath().toString()] = match.getLen()
+            if not _hidden(match.getPath().getName()):
+                files[root] = match.getLen()
             continue
         entries = file_system.listFiles(match.getPath(), True)
-        root = len(match.getPath().toString())
         while entries.hasNext():
             entry = entries.next()
             name = entry.getPath().toString()
-            hidden = any(part[:1] in ("_", ".") for part in name[root:].split("/") if part)
-            if not hidden and name.endswith(tuple(SUFFIXES)):
+            if name.endswith(SUFFIXES) and not any(map(_hidden, name[len(root) :].split("/"))):
                 files[name] = entry.getLen()
-    if not files:
-        raise InputError(f"{source}: holds no event files (*.csv, *.csv.gz or *.parquet)")
-    return sorted(files.items())
+    return files
 
 
-def _format(name: str) -> str:
-    return PARQUET if name.endswith(".parquet") else CSV
+def _hidden(name: str) -> bool:
+    return name.startswith(("_", "."))
 
 
-def _read_csv(spark: SparkSession, source: str, paths: list[str], delimiter: str) -> DataFrame:
+def _literal(name: str) -> str:
+    """A file's name as Spark takes it literally: its readers see a glob in every path."""
+    return re.sub(r"([{}\[\]*?\\])", r"\\\1", name)
+
+
+def _read_csv(spark: SparkSession, source: str, names: list[str], delimiter: str) -> DataFrame:
+    if delimiter in '"\r\n':
+        raise InputError(f"--delimiter {delimiter!r}: cannot separate columns; give the character between two fields")
+    paths = [_literal(name) for name in names]
     lines = spark.read.text(paths[0]).limit(1).collect()
-    header = lines[0].value if lines else ""
-    columns = [name.strip().strip('"') for name in header.lstrip("\ufeff").split(delimiter)]
-    _check_columns(source, columns, delimiter)
+    header = lines[0].value[:HEADER_CHARACTERS].removeprefix("\ufeff") if lines else ""
+    columns = next(csv.reader([header], delimiter=delimiter), [])
+    _check_columns(source, [name.strip() for name in columns], header, delimiter)
     schema = T.StructType([T.StructField(name, T.StringType()) for name in [*columns, CORRUPT]])
     frame = (
         spark.read.schema(schema)
@@ -107,16 +149,23 @@ def _read_csv(spark: SparkSession, source: str, paths: list[str], delimiter: str
         .option("enforceSchema", False)  # every file's header is held against the first one's
         .option("sep", delimiter)
         .option("escape", '"')
+        .option("maxColumns", MOST_COLUMNS)
         .option("mode", "PERMISSIVE")
         .option("columnNameOfCorruptRecord", CORRUPT)
         .csv(paths)
     )
-    return frame.select(*RAW_COLUMNS, CORRUPT, F.col("_metadata.file_path").alias(SOURCE_FILE))
+    return frame.select(
+        *(F.col(f"`{name}`").alias(name.strip()) for name in columns if name.strip() in RAW_COLUMNS),
+        CORRUPT,
+        F.col("_metadata.file_path").alias(SOURCE_FILE),
+    ).select(*RAW_COLUMNS, CORRUPT, SOURCE_FILE)
 
 
-def _read_parquet(spark: SparkSession, source: str, paths: list[str]) -> DataFrame:
-    frame = spark.read.parquet(*paths)
-    _check_columns(source, frame.columns, delimiter=None)
+def _read_parquet(spark: SparkSession, source: str, names: list[str]) -> DataFrame:
+    frame = spark.read.parquet(*map(_literal, names))
+    _check_columns(source, frame.columns)
+    if isinstance(frame.schema["event_time"].dataType, T.LongType):  # nanoseconds, as pandas writes times
+        frame = frame.withColumn("event_time", F.timestamp_micros(F.expr("event_time div 1000")))
     return frame.select(
         *(F.col(name).cast("string").alias(name) for name in RAW_COLUMNS),
         F.lit(None).cast("string").alias(CORRUPT),
@@ -124,15 +173,15 @@ def _read_parquet(spark: SparkSession, source: str, paths: list[str]) -> DataFra
     )
 
 
-def _check_columns(source: str, columns: list[str], delimiter: str | None) -> None:
+def _check_columns(source: str, columns: list[str], header: str = "", delimiter: str = "") -> None:
     missing = [name for name in RAW_COLUMNS if name not in columns]
-    if not missing:
-        return
-    if len(missing) == len(RAW_COLUMNS) and delimiter is not None:
-        for other in (",", ";", "\t", "|"):
-            if other != delimiter and "event_time" in [part.strip('" ') for part in columns[0].split(other)]:
-                raise InputError(f"{source}: its columns are separated by {other!r}; give --delimiter {other!r}")
-        raise InputError(
-            f"{source}: is not an event log: its first line has none of the columns {', '.join(RAW_COLUMNS)}"
-        )
-    raise InputError(f"{source}: column {', '.join(missing)} is missing; it has {', '.join(columns)}")
+    doubled = sorted({name for name in columns if columns.count(name) > 1})
+    if len(missing) == len(RAW_COLUMNS):
+        for other, typed in DELIMITERS.items():
+            if other != delimiter and "event_time" in [name.strip('" ') for name in header.split(other)]:
+                raise InputError(f"{source}: its columns are separated by {typed}; give --delimiter {typed}")
+        raise InputError(f"{source}: is not an event log: it has none of the columns {', '.join(RAW_COLUMNS)}")
+    if missing:
+        raise InputError(f"{source}: column {', '.join(missing)} is missing; it has {', '.join(columns)}")
+    if doubled:
+        raise InputError(f"{source}: column {', '.join(map(repr, doubled))} is there twice; rename one")

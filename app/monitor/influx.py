@@ -19,6 +19,7 @@ from influxdb_client.client.exceptions import InfluxDBError
 from influxdb_client.client.write_api import SYNCHRONOUS
 
 from app.errors import InputError, VitrineError
+from app.settings import Settings
 
 BATCH_LINES = 5_000  # InfluxDB's own advice for the size of a write
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0  # seconds between tries, doubled from one to the other
@@ -155,6 +156,16 @@ def write_lines(
     """Open a connection, write all lines, close it; for a Spark partition. See `InfluxWriter`."""
     with InfluxWriter(config, stop=stop, deadline=deadline) as writer:
         return writer.write(lines)
+
+
+def influx_config(settings: Settings) -> InfluxConfig | None:
+    """Where to write points; None if no URL is set."""
+    if settings.influx_url is None:
+        return None
+    token = settings.influx_token.get_secret_value() if settings.influx_token else ""
+    return InfluxConfig(
+        settings.influx_url, token, settings.influx_org, settings.influx_bucket, settings.influx_timeout
+    )
 
 
 def check(config: InfluxConfig) -> None:

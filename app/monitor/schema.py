@@ -17,7 +17,7 @@ BATCH_CLOCK = "processing time"
 NANOSECONDS_PER_MILLISECOND = 1_000_000
 
 #: Generators of `quality` that are no candidate generators: the list as served, and the baseline.
-SERVED, BASELINE = "blend", "popularity"
+SERVED, BASELINE = "blend", "most_popular"
 
 _SEGMENT = Tag("segment", "customer segment's business name")
 _VERSION = Tag("model_version", "bundle that made the list; one more per training")

@@ -88,6 +88,7 @@ class ImplicitALS:
                     (batch.weights, batch.items, batch.offsets), shape=(len(batch), len(self.item_factors))
                 )[fold_in]
                 seen_items.sum_duplicates()
+                seen_items.eliminate_zeros()  # what was only removed from the cart counts as not seen
                 items, scores = self._model.recommend(
                     np.arange(len(fold_in)),
                     seen_items,

@@ -47,15 +47,13 @@ def blend(
     """
     names = list(parts)
     n = len(parts[names[0]].items)
-    rows, items, scores = [], [], []
+    columns: list[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]] = []
     for name in names:
         row, place = np.nonzero(parts[name].items != NONE)
-        rows.append(row)
-        items.append(parts[name].items[row, place])
-        scores.append(weights.get(name, 0.0) / (RANK_OFFSET + 1 + place))
-    row, item, score = (np.concatenate(column) for column in (rows, items, scores))
-    allowed = ~np.isin(_keys(row, item), _keys(*excluded)) & (score > 0)
-    best = top_per_row(row[allowed], item[allowed], score[allowed], n, k)
+        columns.append((row, parts[name].items[row, place], weights.get(name, 0.0) / (RANK_OFFSET + 1 + place)))
+    rows, items, scores = (np.concatenate(column) for column in zip(*columns, strict=True))
+    allowed = ~np.isin(_keys(rows, items), _keys(*excluded)) & (scores > 0)
+    best = top_per_row(rows[allowed], items[allowed], scores[allowed], n, k)
     return Blended(
         best.items,
         best.scores,

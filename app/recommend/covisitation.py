@@ -57,7 +57,7 @@ class CoVisitation:
         weight = RECENCY ** batch.age() * np.log1p(batch.weights)
         scores = self.similarities[batch.items] * weight[:, None]
         rows = np.broadcast_to(batch.rows()[:, None], items.shape)
-        there = items != NONE
+        there = (items != NONE) & (scores > 0)  # what was only removed from the cart recommends nothing
         return top_per_row(rows[there], items[there], scores[there], len(batch), k)
 
 

@@ -57,7 +57,7 @@ class Popularity:
         cells = cell_of("segment", shape[0] - 1) * shape[1] + cell_of("category", shape[1] - 1)
         items = tables.catalogue.positions(table["product_id"].to_numpy())
         best = top_per_row(cells, items, table["score"].to_numpy(), shape[0] * shape[1], settings.candidates)
-        scores = best.scores / np.maximum(best.scores[:, :1], 1e-9)
+        scores = (best.scores / np.maximum(best.scores[:, :1], 1e-9)).astype(np.float32)
         return cls(best.items.reshape(*shape, -1), scores.reshape(*shape, -1), tables.catalogue.category)
 
     def save(self, folder: Path) -> None:
@@ -87,12 +87,13 @@ class Popularity:
         for level, row_segment in ((1.0, segment), (EVERYONE_WEIGHT, np.full(n, everyone))):
             weight = EVERYONE_WEIGHT * level
             cells.append((np.arange(n), row_segment, np.full(n, everything), np.full(n, weight)))
+        length = min(k, self.lists.shape[2])
         parts = [
-            (np.repeat(r, k), self.lists[s, c, :k].ravel(), (self.scores[s, c, :k] * w[:, None]).ravel())
+            (np.repeat(r, length), self.lists[s, c, :k].ravel(), (self.scores[s, c, :k] * w[:, None]).ravel())
             for r, s, c, w in cells
         ]
         row, item, score = (np.concatenate(column) for column in zip(*parts, strict=True))
-        there = item != NONE
+        there = (item != NONE) & (score > 0)
         return top_per_row(row[there], item[there], score[there], n, k)
 
     def everyone(self, rows: int, k: int) -> Candidates:

@@ -173,7 +173,7 @@ class Recommender:
             np.bincount(session_rows, minlength=len(visits)) > 0,
         )
 
-    def recommend(self, visits: Visits, k: int, now: float) -> Answer:
+    def recommend(self, visits: Visits, k: int, now: float | NDArray[np.float64]) -> Answer:
         """Lists of k products.
 
         Not in a list: the product looked at right now, what was bought in the session, and what the
@@ -186,20 +186,23 @@ class Recommender:
         k
             Products per list.
         now
-            Seconds since 1970, from which `bought_days` are counted back.
+            Seconds since 1970, for all or for each (n,), from which `bought_days` are counted back.
         """
         batch = self.batch(visits)
         parts = {name: generator.candidates(batch, self.candidates) for name, generator in self.generators.items()}
         return Answer(batch, blend(parts, self.weights, self.excluded(visits, batch, now), k), parts)
 
-    def excluded(self, visits: Visits, batch: Batch, now: float) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    def excluded(
+        self, visits: Visits, batch: Batch, now: float | NDArray[np.float64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
         """Rows and products that must not be recommended."""
         rows = np.repeat(np.arange(len(visits)), np.diff(visits.offsets))
         items = self.catalogue.positions(visits.product_ids)
         current = np.zeros(len(items), np.bool_)
         current[visits.offsets[1:][np.diff(visits.offsets) > 0] - 1] = True
         out = visits.bought | current
-        bought_rows, bought_items = self.users.bought_since(batch.users, now - self.bought_days * SECONDS_PER_DAY)
+        moments = np.broadcast_to(now, len(visits)) - self.bought_days * SECONDS_PER_DAY
+        bought_rows, bought_items = self.users.bought_since(batch.users, moments)
         return np.concatenate([rows[out], bought_rows]), np.concatenate([items[out], bought_items])
 
     def most_popular(self, rows: int, k: int) -> Candidates:

@@ -114,10 +114,12 @@ class UserTable:
         """Position of each user; -1 for an unknown one."""
         return positions(self.ids, user_ids)
 
-    def bought_since(self, users: NDArray[np.int32], moment: float) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-        """Rows and products (m,) that the known ones of these users bought at or after a moment."""
+    def bought_since(
+        self, users: NDArray[np.int32], moments: NDArray[np.float64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        """Rows and products (m,) that the known ones of these users (n,) bought at or after a moment (n,)."""
         rows, entries = ragged(self.bought_offsets, users)
-        recent = self.bought_at[entries] >= moment
+        recent = self.bought_at[entries] >= moments[rows]
         return rows[recent], self.bought_items[entries[recent]]
 
 

@@ -1,1 +1,1 @@
-"""Live scoring: from a folder of arriving files to recommendation lists."""
+"""The live part: events flow in, lists flow out."""

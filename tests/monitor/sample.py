@@ -20,7 +20,7 @@ from app.monitor.schema import (
 SEGMENT_NAMES = ("VIP_Customers", "Casual.Browsers(new)", "unknown")  # the second tries the escaping of regexes
 VERSIONS = ("20260101_000000", "20260102_000000")
 BATCH_SECONDS, BATCHES, WINDOWS, LISTS_PER_BATCH = 2, 30, 6, 5
-HITS = {"blend": 4, "popularity": 1}  #: of 10 queries, per batch, segment and version
+HITS = {"blend": 4, "most_popular": 1}  #: of 10 queries, per batch, segment and version
 GENERATORS = ("als", "covisitation", "popularity")
 
 

@@ -220,7 +220,7 @@ def test_the_figures_are_right(filled: InfluxServer) -> None:
     rolling = answer(filled, "Rolling HR@10 by generator")
     assert {(row["generator"], round(float(row["_value"]), 6)) for row in rolling} == {
         ("blend", 0.4),
-        ("popularity", 0.1),
+        ("most_popular", 0.1),
     }
     events = {row["event_type"]: int(row["_value"]) for row in answer(filled, "Events")}
     assert events == {

@@ -1,0 +1,63 @@
+"""The replay as a job: `python -m app.jobs.replay`, settings from `VITRINE_*`."""
+
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from app.errors import InputError
+from app.jobs.run import guarded, say
+from app.settings import Settings, load_settings
+from app.stream.folders import StreamFolders
+from app.stream.replay import ReplaySummary, replay
+
+STATE = "replay.json"  #: below <output>/stream: a replay started again goes on where it was
+
+
+def play(settings: Settings, stop: threading.Event) -> ReplaySummary:
+    """Play `events` into the landing folder at `replay_speed` or `replay_rate`."""
+    if settings.events is None:
+        raise InputError("replay needs --events (VITRINE_EVENTS): the log to play")
+    folders = StreamFolders.of(settings)
+    folders.landing.mkdir(parents=True, exist_ok=True)
+    folders.root.mkdir(parents=True, exist_ok=True)
+    state: Path = folders.root / STATE
+    return replay(
+        settings.events,
+        folders.landing,
+        state=state,
+        speed=settings.replay_speed,
+        rate=settings.replay_rate,
+        tick_seconds=settings.replay_tick,
+        max_gap_seconds=settings.replay_max_gap,
+        limit=settings.replay_limit,
+        delimiter=settings.delimiter,
+        progress=lambda done: say(
+            f"{done.rows:,} events played, {done.events_per_second:,.0f}/s, at {done.event_time}"
+        ),
+        stop=stop,
+    )
+
+
+def run_replay(settings: Settings) -> int:
+    """Play until the end of the log or SIGTERM; returns the exit code."""
+    stop = threading.Event()
+
+    def run() -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        done = play(settings, stop)
+        ending = " (stopped)" if done.stopped else ""
+        say(f"{done.rows:,} events in {done.files:,} files, up to {done.event_time}{ending}")
+
+    return guarded(run)
+
+
+def main() -> int:
+    settings: list[Settings] = []
+    code = guarded(lambda: settings.append(load_settings()))
+    return code or run_replay(settings[0])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

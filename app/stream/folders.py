@@ -1,0 +1,68 @@
+"""Where the stream keeps what it makes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.settings import Settings
+
+
+@dataclass(frozen=True)
+class StreamFolders:
+    """Below `<output>/stream`, but for the landing folder, which may lie anywhere."""
+
+    root: Path
+    landing: Path
+    models: Path
+
+    @classmethod
+    def of(cls, settings: Settings) -> "StreamFolders":
+        output = settings.output.absolute()
+        landing = settings.landing.absolute() if settings.landing else output / "landing"
+        return cls(output / "stream", landing, output / "models")
+
+    @property
+    def lists(self) -> Path:
+        return self.root / "lists"
+
+    @property
+    def csv(self) -> Path:
+        """A folder of parts, as Spark writes a CSV: one file could not be replaced by micro-batch."""
+        return self.root / "merged_recommendations.csv"
+
+    @property
+    def windows(self) -> Path:
+        return self.root / "windows"
+
+    @property
+    def archive(self) -> Path:
+        return self.root / "archive"
+
+    @property
+    def rejected(self) -> Path:
+        return self.root / "rejected"
+
+    @property
+    def damaged(self) -> Path:
+        """Files that can't be read, moved out of the landing folder."""
+        return self.root / "damaged"
+
+    @property
+    def batches(self) -> Path:
+        """Which bundle each micro-batch used."""
+        return self.root / "batches"
+
+    def checkpoint(self, query: str) -> Path:
+        return self.root / "checkpoint" / query
+
+    def prepare(self) -> None:
+        for folder in (
+            self.landing,
+            self.lists,
+            self.csv,
+            self.windows,
+            self.archive,
+            self.rejected,
+            self.damaged,
+            self.batches,
+        ):
+            folder.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,209 @@
+"""Scoring a micro-batch where its sessions lie: lists out, figures back.
+
+Each partition answers its sessions, judges the lists they had before (prequential quality), writes
+its own files and InfluxDB points, and hands the driver sums. All it writes is named by micro-batch and
+partition, so that a second try replaces the first.
+"""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyspark import TaskContext
+
+from app.bundle import Bundle
+from app.monitor.influx import InfluxConfig, write_lines
+from app.monitor.schema import BASELINE, SERVED, recommendation_lines
+from app.recommend.blend import blend
+from app.recommend.contract import NONE
+from app.recommend.lists import ARROW_SCHEMA, list_table
+from app.recommend.recommender import CHUNK, Answer
+from app.stream.list_files import write_part
+from app.stream.queries import Sessions
+
+UNKNOWN_SEGMENT = "unknown"
+JUDGED_DEPTH = 10
+RESULT_SCHEMA = "result string"
+BATCH_TIME = "batch_time"
+
+
+@dataclass(frozen=True)
+class Task:
+    """What the scorer of a micro-batch needs to know; travels to the workers."""
+
+    batch: int
+    bundle: Path
+    lists: Path
+    csv: Path
+    partitions: int
+    top_k: int
+    influx: InfluxConfig | None
+
+
+@dataclass
+class Result:
+    """Sums of a partition.
+
+    `lists`: (segment, generator) → lists whose first place it filled, places it filled; `quality`:
+    (segment, generator) → queries, hits in the first ten, sum of reciprocal ranks; `arrived`: arrival
+    of a file (seconds since 1970) → lists that its events led to; `generated_at` in seconds.
+    """
+
+    lists: dict[tuple[str, str], list[int]] = field(default_factory=dict)
+    quality: dict[tuple[str, str], list[float]] = field(default_factory=dict)
+    arrived: Counter[float] = field(default_factory=Counter)
+    short: int = 0  #: lists with fewer products than asked for
+    retries: int = 0
+    score_seconds: float = 0.0
+    write_seconds: float = 0.0
+    generated_at: float = 0.0
+
+    def add(self, other: "Result") -> None:
+        for key, lists in other.lists.items():
+            _add(self.lists, key, lists)
+        for key, judged in other.quality.items():
+            _add(self.quality, key, judged)
+        self.arrived.update(other.arrived)
+        self.short += other.short
+        self.retries += other.retries
+        self.score_seconds = max(self.score_seconds, other.score_seconds)
+        self.write_seconds = max(self.write_seconds, other.write_seconds)
+        self.generated_at = max(self.generated_at, other.generated_at)
+
+    def to_json(self) -> str:
+        pairs = {name: list(getattr(self, name).items()) for name in ("lists", "quality", "arrived")}
+        return json.dumps(vars(self) | pairs)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Result":
+        flat = json.loads(text)
+        for name in ("lists", "quality"):
+            flat[name] = {tuple(key): values for key, values in flat[name]}
+        return cls(**(flat | {"arrived": Counter(dict(flat["arrived"]))}))
+
+
+@lru_cache(maxsize=2)
+def open_bundle(folder: Path) -> Bundle:
+    """A worker's bundle; its checksums were verified by the driver."""
+    return Bundle.open(folder, check=False)
+
+
+def scorer(task: Task) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    """The function that `mapInArrow` runs on rows of `live_sessions` with `batch_time`."""
+
+    def score(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        result, tables = Result(), []
+        started = time.monotonic()
+        for batch in batches:
+            for start in range(0, len(batch), CHUNK):
+                tables.append(_score_chunk(task, batch.slice(start, CHUNK), result))
+        scored = time.monotonic()
+        context = TaskContext.get()
+        partition = context.partitionId() if context else 0
+        if tables:
+            _write(task, pa.concat_tables(tables), partition, result)
+        result.score_seconds, result.write_seconds = scored - started, time.monotonic() - scored
+        yield pa.RecordBatch.from_pydict({"result": [result.to_json()]})
+
+    return score
+
+
+def _score_chunk(task: Task, batch: pa.RecordBatch, result: Result) -> pa.Table:
+    """Lists of the sessions, as `ARROW_SCHEMA` and `segment`; sums go to `result`."""
+    bundle = open_bundle(task.bundle)
+    moment = batch.column(BATCH_TIME)[0].as_py()
+    result.generated_at = moment.timestamp()
+    sessions = Sessions.of(batch, int(moment.timestamp() * 1_000_000))
+    visits, now = sessions.now(), _last_times(sessions)
+    answer = bundle.recommender.recommend(visits, task.top_k, now)
+    generated_at = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+    table = list_table(bundle.recommender, visits, answer.lists, bundle.version, generated_at)
+    segments = _segment_names(bundle, answer.batch.segments)
+    rows = np.nonzero(answer.lists.items != NONE)[0]
+    _count_lists(answer, segments, list(bundle.recommender.generators), result)
+    _judge(bundle, sessions, now, result)
+    _count_arrivals(sessions, result)
+    return table.append_column("segment", pa.array(segments[rows]))
+
+
+def _last_times(sessions: Sessions) -> NDArray[np.float64]:
+    last = np.maximum(sessions.offsets[1:] - 1, 0)
+    return sessions.time[last] if len(sessions.time) else np.zeros(len(sessions))
+
+
+def _segment_names(bundle: Bundle, segments: NDArray[np.int32]) -> NDArray[np.str_]:
+    return np.array([*bundle.segments.names, UNKNOWN_SEGMENT])[segments]  # -1, the unknown, is the last
+
+
+def _count_lists(answer: Answer, segments: NDArray[np.str_], generators: list[str], result: Result) -> None:
+    sources = answer.lists.sources
+    for segment in np.unique(segments):
+        chosen = sources[segments == segment]
+        for number, generator in enumerate(generators):
+            counts = [int((chosen[:, 0] == number).sum()), int((chosen == number).sum())]
+            if counts[1]:
+                _add(result.lists, (str(segment), generator), counts)
+    result.short += int((answer.lists.items[:, -1] == NONE).sum())
+
+
+def _judge(bundle: Bundle, sessions: Sessions, now: NDArray[np.float64], result: Result) -> None:
+    """Was the product of each new event in the list that its session had just before?"""
+    rows, before, wanted = sessions.judged()
+    recommender = bundle.recommender
+    for start in range(0, len(rows), CHUNK):
+        part = slice(start, start + CHUNK)
+        visits = sessions.prefixes(rows[part], before[part])
+        answer = recommender.recommend(visits, JUDGED_DEPTH, now[rows[part]])
+        segments = _segment_names(bundle, answer.batch.segments)
+        out = recommender.excluded(visits, answer.batch, now[rows[part]])
+        item = recommender.catalogue.positions(wanted[part])
+        alone = answer.parts | {BASELINE: recommender.most_popular(len(visits), recommender.candidates)}
+        lists = {SERVED: answer.lists.items}
+        lists |= {name: blend({name: p}, {name: 1.0}, out, JUDGED_DEPTH).items for name, p in alone.items()}
+        for generator, items in lists.items():
+            found = (items == item[:, None]) & (item[:, None] != NONE)
+            reciprocal = np.where(found.any(axis=1), 1 / (1 + found.argmax(axis=1)), 0.0)
+            for segment in np.unique(segments):
+                chosen = reciprocal[segments == segment]
+                sums = [len(chosen), int((chosen > 0).sum()), float(chosen.sum())]
+                _add(result.quality, (str(segment), generator), sums)
+
+
+def _add(sums: dict, key: tuple[str, str], values: list) -> None:  # type: ignore[type-arg]
+    sums[key] = [a + b for a, b in zip(sums.get(key, [0] * len(values)), values, strict=True)]
+
+
+def _count_arrivals(sessions: Sessions, result: Result) -> None:
+    """A list is as old as the oldest file among the new events that led to it."""
+    rows = np.repeat(np.arange(len(sessions)), np.diff(sessions.offsets))
+    oldest = np.full(len(sessions), np.inf)
+    np.minimum.at(oldest, rows[sessions.new], sessions.arrived[sessions.new])
+    result.arrived.update(Counter(oldest[np.isfinite(oldest)].tolist()))
+
+
+def _write(task: Task, table: pa.Table, partition: int, result: Result) -> None:
+    lists = table.select(ARROW_SCHEMA.names)
+    write_part(lists, task.lists, task.csv, task.batch, partition)
+    if task.influx is not None:
+        points = pa.table(
+            {
+                "time": table["generated_at"],
+                "segment": table["segment"],
+                "generator": table["source"],
+                "model_version": table["model_version"],
+                "user_id": table["user_id"],
+                "product_id": table["product_id"],
+                "rank": table["rank"],
+                "score": table["rec_score"],
+                "price": table["avg_price"],
+            }
+        ).to_pandas()
+        result.retries += write_lines(task.influx, recommendation_lines(points, partition, task.partitions)).retries

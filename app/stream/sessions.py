@@ -1,0 +1,37 @@
+"""Sessions in flight, kept by Spark's own aggregation."""
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from app.settings import Settings
+from app.stream.source import ARRIVED, SEEN, valid
+
+#: What is kept of an event, in the order in which events of a session are sorted.
+EVENT_FIELDS = ("event_time", "product_id", "event_type", SEEN, ARRIVED)
+
+
+def live_sessions(events: DataFrame, settings: Settings) -> DataFrame:
+    """The latest events of each session that changed, in update mode.
+
+    A session without an id is the user's, within the window. Windows are cut by event time, and
+    evicted once the watermark has passed their end; an event that comes later than that is dropped
+    here (the archive keeps it). Out-of-order events are sorted; an event that comes twice is
+    dropped by the scorer.
+
+    Returns
+    -------
+    DataFrame
+        Streaming; user_id, session, events (array of struct `EVENT_FIELDS`, latest first, at most
+        `session_max_events`).
+    """
+    event = F.struct(*EVENT_FIELDS)
+    session = F.coalesce("user_session", F.concat(F.lit("user-"), F.col("user_id").cast("string")))
+    window = F.window("event_time", f"{settings.session_window_hours} hours")
+    return (
+        valid(events)
+        .withColumn("session", session)
+        .withWatermark("event_time", f"{settings.watermark_minutes} minutes")
+        .groupBy(window.alias("window"), "user_id", "session")
+        .agg(F.max_by(event, event, settings.session_max_events).alias("events"))
+        .select("user_id", "session", "events")
+    )

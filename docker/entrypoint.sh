@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# What Spark on Kubernetes calls: `driver …` and `executor`. Anything else is run as it stands.
+# Every branch ends in exec: the exit code is the program's own.
+set -euo pipefail
+
+case "${1:-}" in
+  driver)
+    shift
+    set -- "$SPARK_HOME/bin/spark-submit" \
+      --conf "spark.driver.bindAddress=$SPARK_DRIVER_BIND_ADDRESS" --deploy-mode client "$@"
+    ;;
+  executor)
+    # JVM options come as SPARK_JAVA_OPT_<n>, one a variable, and keep their order.
+    options=()
+    while read -r number; do
+      variable=SPARK_JAVA_OPT_$number
+      options+=("${!variable}")
+    done < <(compgen -v | sed -n 's/^SPARK_JAVA_OPT_\([0-9]\{1,\}\)$/\1/p' | sort -n)
+    set -- java "${options[@]}" "-Xms$SPARK_EXECUTOR_MEMORY" "-Xmx$SPARK_EXECUTOR_MEMORY" \
+      -cp "${SPARK_CONF_DIR:-$SPARK_HOME/conf}:$SPARK_HOME/jars/*" \
+      org.apache.spark.scheduler.cluster.k8s.KubernetesExecutorBackend \
+      --driver-url "$SPARK_DRIVER_URL" --executor-id "$SPARK_EXECUTOR_ID" --cores "$SPARK_EXECUTOR_CORES" \
+      --app-id "$SPARK_APPLICATION_ID" --hostname "$SPARK_EXECUTOR_POD_IP" \
+      --resourceProfileId "$SPARK_RESOURCE_PROFILE_ID" --podName "$SPARK_EXECUTOR_POD_NAME"
+    ;;
+esac
+
+# tini reaps what Spark's Python workers leave and passes signals on.
+exec /usr/bin/tini -s -- "$@"

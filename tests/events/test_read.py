@@ -1,0 +1,95 @@
+"""Reading logs of every allowed shape; what is not allowed is in tests/test_bad_input.py."""
+
+import gzip
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pyspark.sql import SparkSession
+
+from app.errors import InputError
+from app.events.read import CORRUPT, SOURCE_FILE, list_event_files, read_events
+from app.events.schema import RAW_COLUMNS
+
+HEADER = ",".join(RAW_COLUMNS)
+ROW = "2019-10-01 00:00:00 UTC,view,44600062,2103807459595387724,,shiseido,35.79,541312140,s-1"
+VALUES = [value or None for value in ROW.split(",")]
+
+
+def write(path: Path, *lines: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def rows(spark: SparkSession, source: Path, delimiter: str = ",") -> list[list[str | None]]:
+    frame = read_events(spark, str(source), delimiter)
+    assert frame.columns == [*RAW_COLUMNS, CORRUPT, SOURCE_FILE]
+    return [list(row)[: len(RAW_COLUMNS)] for row in frame.collect()]
+
+
+def test_csv_as_text(spark: SparkSession, tmp_path: Path) -> None:
+    frame = read_events(spark, str(write(tmp_path / "log.csv", HEADER, ROW)))
+    (row,) = frame.collect()
+    assert list(row)[:-1] == [*VALUES, None]
+    assert row[SOURCE_FILE].endswith("/log.csv")
+
+
+def test_columns_are_found_by_name_in_any_order_among_others(spark: SparkSession, tmp_path: Path) -> None:
+    names = ["note", *reversed(RAW_COLUMNS)]
+    row = ",".join(["x", *(value or "" for value in reversed(VALUES))])
+    assert rows(spark, write(tmp_path / "log.csv", ",".join(names), row)) == [VALUES]
+
+
+def test_quotes_and_delimiters_inside_fields(spark: SparkSession, tmp_path: Path) -> None:
+    quoted = ROW.replace("shiseido", '"a ""b"", c"')
+    assert rows(spark, write(tmp_path / "log.csv", HEADER, quoted))[0][5] == 'a "b", c'
+
+
+def test_other_delimiter_and_byte_order_mark(spark: SparkSession, tmp_path: Path) -> None:
+    source = write(tmp_path / "log.csv", "\ufeff" + HEADER.replace(",", ";"), ROW.replace(",", ";"))
+    assert rows(spark, source, ";") == [VALUES]
+
+
+def test_gzip_and_plain_files_of_a_folder_without_hidden_ones(spark: SparkSession, tmp_path: Path) -> None:
+    write(tmp_path / "a.csv", HEADER, ROW)
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "b.csv.gz").write_bytes(gzip.compress(f"{HEADER}\n{ROW}\n{ROW}\n".encode()))
+    write(tmp_path / ".c.csv", HEADER, ROW)
+    write(tmp_path / "_temporary" / "d.csv", HEADER, ROW)
+    write(tmp_path / "notes.txt", "not a log")
+    names = [Path(name).name for name, _ in list_event_files(spark, str(tmp_path))]
+    assert names == ["a.csv", "b.csv.gz"]
+    assert rows(spark, tmp_path) == [VALUES] * 3
+
+
+def test_glob_takes_what_it_matches(spark: SparkSession, tmp_path: Path) -> None:
+    for name in ("2019-Oct.csv", "2019-Nov.csv", "2020-Jan.csv"):
+        write(tmp_path / name, HEADER, ROW)
+    assert len(rows(spark, tmp_path / "2019-*.csv")) == 2
+
+
+def test_parquet_with_typed_columns(spark: SparkSession, tmp_path: Path) -> None:
+    values = {**dict(zip(RAW_COLUMNS, VALUES, strict=True)), "product_id": 44600062, "price": 35.79}
+    pq.write_table(pa.table({name: [value] for name, value in values.items()}), tmp_path / "log.parquet")
+    assert rows(spark, tmp_path / "log.parquet") == [VALUES]
+
+
+def test_rows_with_too_few_or_many_columns_are_marked(spark: SparkSession, tmp_path: Path) -> None:
+    source = write(tmp_path / "log.csv", HEADER, ROW, "2019-10-01 00:00:00 UTC,view", ROW + ",more")
+    corrupt = [row[CORRUPT] for row in read_events(spark, str(source)).collect()]
+    assert corrupt == [None, "2019-10-01 00:00:00 UTC,view", ROW + ",more"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ([HEADER.replace(",brand", ""), ROW], "column brand is missing"),
+        ([HEADER.replace(",", ";"), ROW], "give --delimiter"),
+        (["some,other,table", "1,2,3"], "is not an event log"),
+    ],
+)
+def test_wrong_columns_are_said(spark: SparkSession, tmp_path: Path, lines: list[str], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        read_events(spark, str(write(tmp_path / "log.csv", *lines)))

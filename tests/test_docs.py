@@ -1,0 +1,114 @@
+"""README and docs say what is there: links, commands, targets, columns, settings."""
+
+import re
+import runpy
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+from pyspark.sql import types as T
+
+from app.analytics.products import PRODUCT_SCHEMA
+from app.analytics.users import USER_SCHEMA
+from app.cli import main
+from app.events.clean import REASONS
+from app.events.schema import CLEANED_SCHEMA, RAW_COLUMNS
+from app.recommend.lists import LIST_SCHEMA
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+FENCE = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
+COMMAND = re.compile(r"^(?:\.venv/bin/)?vitrine +(\S.*)$", re.MULTILINE)
+
+
+def text(page: Path) -> str:
+    return page.read_text(encoding="utf-8")
+
+
+def anchors(page: Path) -> set[str]:
+    """Anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", FENCE.sub("", text(page)), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+
+
+def code(page: Path) -> str:
+    """What is set as code: fenced blocks without their comments, and inline code, a line each."""
+    fenced = FENCE.findall(text(page))
+    lines = [re.sub(r"\s+#.*$", "", line) for block in fenced for line in block.splitlines()[1:-1]]
+    return "\n".join(lines + re.findall(r"`([^`\n]+)`", FENCE.sub("", text(page))))
+
+
+def links() -> list[tuple[Path, str]]:
+    found = [(page, link) for page in PAGES for link in LINK.findall(FENCE.sub("", text(page)))]
+    return [(page, link) for page, link in found if "://" not in link]
+
+
+@pytest.mark.parametrize(("page", "link"), links(), ids=lambda value: str(getattr(value, "name", value)))
+def test_a_link_leads_somewhere(page: Path, link: str) -> None:
+    path, _, anchor = link.partition("#")
+    target = (page.parent / path).resolve() if path else page
+    assert target.exists()
+    assert target.is_relative_to(ROOT)
+    if anchor:
+        assert anchor in anchors(target)
+
+
+def commands() -> list[str]:
+    return sorted({line for page in PAGES for line in COMMAND.findall(code(page))})
+
+
+def check_command(line: str) -> None:
+    """Parse a command line without running it."""
+    name, *arguments = shlex.split(line)
+    main.commands[name].make_context(name, arguments)
+
+
+@pytest.mark.parametrize("line", commands())
+def test_a_command_parses(line: str) -> None:
+    check_command(line)
+
+
+def test_the_commands_are_found_and_wrong_ones_refused() -> None:
+    assert {"train", "explore", "generate"} <= {line.split()[0] for line in commands()}
+    with pytest.raises(KeyError):
+        check_command("retrain")
+    with pytest.raises(click.UsageError):
+        check_command("train --evens log.csv")
+
+
+def test_readme_names_every_command() -> None:
+    missing = [name for name in main.commands if f"`vitrine {name}`" not in text(ROOT / "README.md")]
+    assert not missing
+
+
+def test_targets_named_are_in_the_makefile() -> None:
+    targets = set(re.findall(r"^([a-z0-9-]+):", text(ROOT / "Makefile"), re.MULTILINE))
+    named = {name for page in PAGES for name in re.findall(r"^make ([a-z][a-z0-9-]*)", code(page), re.MULTILINE)}
+    assert {"setup", "demo", "test"} <= named <= targets
+
+
+def test_settings_page_is_in_step() -> None:
+    page = runpy.run_path(str(ROOT / "scripts" / "settings_page.py"))["page"]
+    assert text(ROOT / "docs" / "settings.md") == page(), "type: make docs"
+
+
+@pytest.mark.parametrize(
+    ("heading", "schema"),
+    [
+        ("### Cleaned events", CLEANED_SCHEMA),
+        ("### User behaviour", USER_SCHEMA),
+        ("### Product data", PRODUCT_SCHEMA),
+        ("### Recommendation lists", LIST_SCHEMA),
+    ],
+)
+def test_tables_are_described_column_by_column(heading: str, schema: T.StructType) -> None:
+    section = text(ROOT / "docs" / "data.md").split(f"{heading}\n")[1].split("\n#")[0]
+    first_cells = re.findall(r"^\| ([^|]+) \|", section, re.MULTILINE)
+    assert sorted(re.findall(r"`(\w+)`", " ".join(first_cells))) == sorted(schema.fieldNames())
+
+
+def test_input_columns_and_reject_reasons_are_described() -> None:
+    page = text(ROOT / "docs" / "data.md")
+    assert all(f"| `{name}` |" in page for name in (*RAW_COLUMNS, *REASONS))
