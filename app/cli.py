@@ -163,13 +163,20 @@ def rollback(**flags: Any) -> None:
 
 
 @main.command()
-@click.option("--output", type=click.Path(path_type=Path), default=Path("shop.synthetic.csv"), show_default=True,
-              help="File to write; .csv, .csv.gz or .parquet. Keep 'synthetic' in its name: reports say so then.")  # fmt: skip
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path("shop.synthetic.csv"),
+    show_default=True,
+    help="File to write; .csv, .csv.gz or .parquet. Keep 'synthetic' in its name: reports say so then.",
+)
 @click.option("--events", type=click.IntRange(1), default=200_000, show_default=True, help="Number of events.")
 @click.option("--seed", type=int, default=42, show_default=True, help="Same seed, same bytes.")
 @click.option("--users", type=click.IntRange(1), help="Number of users [default: fits the events].")
 @click.option("--products", type=click.IntRange(1), help="Number of products [default: fits the events].")
-@click.option("--days", type=click.IntRange(1), default=14, show_default=True, help="Length of the log in days.")
+@click.option(
+    "--days", type=click.IntRange(1), help="Length of the log in days [default: 14, or 31 from 5 million events]."
+)
 def generate(output: Path, events: int, seed: int, users: int | None, products: int | None, days: int) -> None:
     """Make the event log of a synthetic shop, of any size.
 

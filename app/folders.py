@@ -2,12 +2,14 @@
 
 import os
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from app.errors import InputError
 
 STAMP = re.compile(r"_(\d{8}_\d{6})$")
+SYNTHETIC_LABEL = "_SYNTHETIC"  #: file that marks a table made from synthetic events
 CLEANED, REJECTED, USERS, PRODUCTS = "cleaned_data_", "rejected_", "user_behavior_", "product_data_"
 
 
@@ -66,3 +68,39 @@ def latest_complete(folder: Path, prefix: str) -> Path | None:
     """
     tables = [path for path in folder.glob(f"{prefix}*") if STAMP.search(path.name) and (path / "_SUCCESS").is_file()]
     return max(tables, key=lambda path: path.name, default=None)
+
+
+def is_synthetic(sources: str) -> bool:
+    """Whether events are synthetic: a path says so, or a label lies in a folder.
+
+    Parameters
+    ----------
+    sources
+        Paths, separated by commas.
+    """
+    return any("synthetic" in source or (Path(source) / SYNTHETIC_LABEL).exists() for source in sources.split(","))
+
+
+def label_synthetic(table: Path) -> None:
+    """Mark a table as made from synthetic events; Spark passes over names with a leading underscore."""
+    (table / SYNTHETIC_LABEL).touch()
+
+
+def prune_tables(folder: Path, keep: int) -> None:
+    """Delete the tables of all but the latest runs.
+
+    Parameters
+    ----------
+    folder
+        Of tables `<prefix><YYYYMMDD_HHMMSS>`.
+    keep
+        How many of the latest stay, for each prefix.
+    """
+    tables: dict[str, list[Path]] = {}
+    for path in sorted(folder.iterdir()):
+        stamp = STAMP.search(path.name)
+        if stamp:
+            tables.setdefault(path.name[: stamp.start()], []).append(path)
+    for paths in tables.values():
+        for path in paths[:-keep]:
+            shutil.rmtree(path, ignore_errors=True)

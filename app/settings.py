@@ -4,6 +4,10 @@ Nothing else in the package reads the environment.
 """
 
 import json
+import os
+import re
+from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import available_timezones
@@ -13,11 +17,15 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.errors import InputError
 
+PREFIX = "VITRINE_"
+#: What Kubernetes sets in every pod for a Service whose name begins with "vitrine-".
+OF_KUBERNETES = re.compile(r"_(SERVICE_HOST|SERVICE_PORT|PORT)(_[A-Z0-9_]+)?$")
+
 
 class Settings(BaseSettings):
     """What can be set. A flag wins over the variable `VITRINE_<NAME>`, that over the default."""
 
-    model_config = SettingsConfigDict(env_prefix="VITRINE_", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
 
     # Where things are
     events: str | None = Field(None, description="Event log: CSV (plain or gzip) or Parquet; a file, folder or glob.")
@@ -109,7 +117,6 @@ class Settings(BaseSettings):
     driver_memory: str = Field("4g", description="Driver heap, where spark-submit has not set one.")
     shuffle_partitions: int | None = Field(None, ge=1, description="Shuffle partitions; default fits the data.")
 
-
     @field_validator("blend_weights", mode="before")
     @classmethod
     def _json(cls, value: Any) -> Any:
@@ -135,8 +142,9 @@ def load_settings(**flags: Any) -> Settings:
     Raises
     ------
     InputError
-        A value is not valid; the message names the flag or variable.
+        A value is not valid, or there is no such variable; the message names the flag or variable.
     """
+    _refuse_unknown(os.environ)
     try:
         return Settings(**{name: value for name, value in flags.items() if value is not None})
     except ValidationError as error:
@@ -148,3 +156,15 @@ def load_settings(**flags: Any) -> Settings:
         ) from None
     except ValueError as error:  # a VITRINE_ variable that is not valid JSON
         raise InputError(f"settings: {error}") from None
+
+
+def _refuse_unknown(environment: Iterable[str]) -> None:
+    """A misspelt variable would else be passed over in silence."""
+    known = [name.upper() for name in Settings.model_fields]
+    for variable in environment:
+        name = variable.upper().removeprefix(PREFIX)
+        if name == variable.upper() or name in known or OF_KUBERNETES.search(name):
+            continue
+        close = get_close_matches(name, known, n=1)
+        hint = f"did you mean {PREFIX}{close[0]}?" if close else "'vitrine settings' lists them all"
+        raise InputError(f"variable {variable}: there is no such setting; {hint}")

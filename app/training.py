@@ -28,7 +28,7 @@ from app.evaluate.split import SESSION, TASKS, cut_time, session_queries, user_q
 from app.events.ingest import CleaningReport, fit_partitions, ingest
 from app.events.read import list_event_files
 from app.events.sessions import session_table, with_session_id
-from app.folders import CLEANED, PRODUCTS, USERS, Output, latest_complete
+from app.folders import CLEANED, PRODUCTS, USERS, Output, is_synthetic, label_synthetic, latest_complete, prune_tables
 from app.monitor.influx import influx_config, write_lines
 from app.monitor.training_points import training_lines
 from app.progress import Progress
@@ -40,8 +40,31 @@ from app.settings import Settings
 
 TRAIN_STAGES, EXPLORE_STAGES, SEGMENTS_STAGES = 10, 3, 5
 INFLUX_SECONDS = 120.0  #: how long a training waits for InfluxDB before it says so and fails
+#: Settings that a bundle's manifest records: those that made the model what it is.
+MODEL_SETTINGS = {
+    "segments",
+    "seed",
+    "cart_window_hours",
+    "popularity_half_life_days",
+    "top_k",
+    "candidates",
+    "als_engine",
+    "als_max_pairs",
+    "als_factors",
+    "als_iterations",
+    "als_regularization",
+    "als_alpha",
+    "als_nonnegative",
+    "covisitation_neighbours",
+    "session_max_products",
+    "history_products",
+    "bought_days",
+    "blend_weights",
+    "test_days",
+    "evaluation_queries",
+    "bootstrap",
+}
 STAMP_FORMAT = "%Y%m%d_%H%M%S"
-SYNTHETIC = "_SYNTHETIC"  #: in a cleaned table: its events are made up; a later run from it must say so too
 
 
 @dataclass
@@ -126,7 +149,7 @@ def clean_log(run: Run) -> DataFrame:
             read = events.agg(F.sum("copies")).first()
             assert read is not None
             report = CleaningReport(read[0], stage.rows, read[0] - stage.rows, 0, {}, latest, None)
-            source, synthetic = str(latest), (latest / SYNTHETIC).is_file()
+            source = str(latest)
         else:
             source = settings.events
             fit_partitions(spark, settings, source)
@@ -134,10 +157,10 @@ def clean_log(run: Run) -> DataFrame:
             events = spark.read.parquet(str(report.cleaned))
             stage.rows = report.read
             stage.note = f"{report.kept:,} kept, {report.duplicates:,} duplicates, {report.rejected:,} rejected"
-            synthetic = any("synthetic" in Path(name).name for name, _ in list_event_files(spark, source))
-            if synthetic:
-                (report.cleaned / SYNTHETIC).touch()
-    run.found |= {"events_source": source, "synthetic": synthetic}
+            files = ",".join(name for name, _ in list_event_files(spark, source))
+            if is_synthetic(f"{source},{files}"):
+                label_synthetic(report.cleaned)
+    run.found |= {"events_source": source, "synthetic": is_synthetic(str(report.cleaned))}
     run.found["exploration"] = {
         "rows": {name: getattr(report, name) for name in ("read", "kept", "duplicates", "rejected")},
         "rejected": report.reasons,
@@ -319,7 +342,7 @@ def make_bundle(
                 "segments_count": len(model.names),
                 "data_window": {"start": window["first"], "end": window["last"]},
                 "synthetic": run.found["synthetic"],
-                "parameters": settings.model_dump(mode="json", exclude={"output", "events", "master", "driver_memory"}),
+                "parameters": settings.model_dump(mode="json", include=MODEL_SETTINGS),
                 "metrics": _headline(rows),
                 "quality": rows,
                 "silhouette": model.silhouette,
@@ -333,6 +356,9 @@ def make_bundle(
         run.found["version"] = folder.name
         stage.note = f"{'published' if verdict.publish else 'NOT published'}: {verdict.reason}"
         run.found["pruned"] = gone
+        for name in gone:
+            shutil.rmtree(run.output.recommendations / name, ignore_errors=True)
+        prune_tables(run.output.processed, settings.keep_bundles)
         run.found["paths"] |= {"bundle": str(folder)}
     return folder
 
@@ -355,7 +381,7 @@ def tell_influx(run: Run) -> None:
 
 
 def recommend_active(run: Run, features: Features, folder: Path) -> None:
-    """Lists for users seen lately, as Parquet and CSV."""
+    """Lists for users seen lately, by the bundle in use, as Parquet and CSV."""
     with run.progress.stage("lists for active users") as stage:
         settings = run.settings
         since = features.as_of - timedelta(days=settings.active_days)
@@ -363,6 +389,7 @@ def recommend_active(run: Run, features: Features, folder: Path) -> None:
         at_utc = features.as_of.replace(tzinfo=UTC)
         lists = lists_for_users(active, folder, settings.top_k, at_utc, run.now)
         target = run.output.recommendations / folder.name
+        shutil.rmtree(target, ignore_errors=True)  # a champion that stayed has lists of an earlier day
         stored = _stored(run.spark, lists, target)
         stage.rows = write_csv(target, run.output.merged_csv)
         run.found["recommendations"] = recommendation_charts(stored)
@@ -397,7 +424,7 @@ def train(spark: SparkSession, settings: Settings, now: datetime, say: Callable[
         model = segment(run, features, previous)
         rows, verdict = evaluate(run, features, model, champion)
         folder = make_bundle(run, features, model, rows, verdict)
-        recommend_active(run, features, folder)
+        recommend_active(run, features, folder if verdict.publish else bundle.champion(run.output.models) or folder)
         found = run.finish()
         tell_influx(run)
         return found

@@ -1,4 +1,4 @@
-"""Popularity: segment × category, then category, then everyone.
+"""Popularity: segment × category, then category, then segment, then everyone.
 
 The categories are the three that a user showed most interest in (the brief, "top_categories"),
 each weighted by its share of the interest; what is still missing is filled with the bestsellers of
@@ -22,7 +22,7 @@ from app.settings import Settings
 TOP_CATEGORIES = 3  #: of a user (the brief)
 RECENCY = 0.8  #: an item counts so much less for each one seen after it
 SEGMENT_PRIOR = 0.2  #: how much of everyone's interest is mixed into a segment's: small ones are noisy
-EVERYONE_WEIGHT = 1e-3  #: keeps the filling behind every product of a wanted category
+NEXT_LEVEL = 1e-3  #: each level counts so much less: it fills up behind the one before
 
 
 class Popularity:
@@ -83,10 +83,13 @@ class Popularity:
         share = interest.scores / np.maximum(interest.scores.sum(axis=1, keepdims=True), 1e-9)
         rows, wanted = np.nonzero(interest.items != NONE)
         category = interest.items[rows, wanted]
-        cells = [(rows, segment[rows], category, share[rows, wanted])]
-        for level, row_segment in ((1.0, segment), (EVERYONE_WEIGHT, np.full(n, everyone))):
-            weight = EVERYONE_WEIGHT * level
-            cells.append((np.arange(n), row_segment, np.full(n, everything), np.full(n, weight)))
+        share = share[rows, wanted]
+        cells = [
+            (rows, segment[rows], category, share),
+            (rows, np.full_like(rows, everyone), category, share * NEXT_LEVEL),
+            (np.arange(n), segment, np.full(n, everything), np.full(n, NEXT_LEVEL**2)),
+            (np.arange(n), np.full(n, everyone), np.full(n, everything), np.full(n, NEXT_LEVEL**3)),
+        ]
         length = min(k, self.lists.shape[2])
         parts = [
             (np.repeat(r, length), self.lists[s, c, :k].ravel(), (self.scores[s, c, :k] * w[:, None]).ravel())

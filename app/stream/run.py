@@ -24,6 +24,7 @@ from pyspark.sql.streaming.listener import (
 )
 
 from app.errors import VitrineError
+from app.folders import label_synthetic
 from app.monitor.influx import InfluxWriter, check, influx_config
 from app.monitor.prometheus import StreamMetrics
 from app.settings import Settings
@@ -169,6 +170,8 @@ class Stream:
             self._write(window_lines(counts))
 
     def _archive(self, frame: DataFrame, batch: int) -> None:
+        if self.champion.bundle.manifest.get("synthetic"):
+            label_synthetic(self.folders.archive)  # trained on a synthetic shop, so fed by one
         frame.persist()
         try:
             archive_batch(frame, self.folders.archive, self.folders.rejected, batch)

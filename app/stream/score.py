@@ -177,7 +177,7 @@ def _judge(bundle: Bundle, sessions: Sessions, now: NDArray[np.float64], result:
                 _add(result.quality, (str(segment), generator), sums)
 
 
-def _add(sums: dict, key: tuple[str, str], values: list) -> None:  # type: ignore[type-arg]
+def _add(sums: dict, key: tuple[str, str], values: list) -> None:
     sums[key] = [a + b for a, b in zip(sums.get(key, [0] * len(values)), values, strict=True)]
 
 

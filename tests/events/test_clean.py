@@ -83,7 +83,7 @@ def kept(spark: SparkSession) -> dict[str, dict[str, Any]]:
     """Cleaned rows by the name of their case; each is its own product, so that none are duplicates."""
     rows = [row | {"product_id": str(number)} for number, row in enumerate(KEPT.values())]
     frame = clean(parsed(spark, rows))
-    assert frame.schema == CLEANED_SCHEMA
+    assert frame.schema.simpleString() == CLEANED_SCHEMA.simpleString()
     return {list(KEPT)[number]: row for number, row in by_key(frame, "product_id").items()}
 
 
@@ -170,7 +170,7 @@ def test_a_good_row_has_no_reason(reasons: dict[str, str | None]) -> None:
 
 def test_rejected_table_holds_the_row_as_it_was(spark: SparkSession) -> None:
     frame = rejected_rows(parsed(spark, [{}, {CORRUPT: "x;y;z"}, {"user_id": "?", SOURCE_FILE: "b.csv"}]))
-    assert frame.schema == REJECTED_SCHEMA
+    assert frame.schema.simpleString() == REJECTED_SCHEMA.simpleString()
     rows = by_key(frame, "reason")
     assert rows[REASONS[0]] == {"reason": REASONS[0], "row": "x;y;z", "source_file": "a.csv"}
     text = "2019-10-01 13:05:09 UTC,view,1,2053013555631882655,electronics.smartphone,acme,9.90,?,s1"

@@ -1,0 +1,207 @@
+"""kill -9 around publishing, many times, with a reader polling: it never sees half of anything.
+
+The writer is a process of its own (this file run as a script) that writes, publishes and prunes
+bundles of the size of real ones as fast as it can.
+"""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app import bundle
+from app.errors import BundleError
+from app.events.generate import generate
+from app.folders import Output
+
+KILLS = 60
+FILES, BYTES = 30, 100_000  # in a bundle: 3 MB
+KEEP = 5
+TRAINING_KILLS = 2
+
+
+def write_forever(models: Path) -> None:
+    """What the killed process does."""
+    content = os.urandom(BYTES)
+
+    def fill(folder: Path) -> dict[str, Any]:
+        for number in range(FILES):
+            path = folder / f"generators/{number % 4}/{number}.npy"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(number.to_bytes(4) + content)
+        return {"total_users": 1}
+
+    number = 0
+    while True:
+        number += 1
+        name = f"{time.time_ns():020}"
+        folder = bundle.write(models, name, fill)
+        bundle.publish(models, folder.name)
+        bundle.prune(models, KEEP)
+        print(folder.name, flush=True)
+
+
+class Reader(threading.Thread):
+    """Polls CURRENT and verifies the bundle it names, as the stream does between batches."""
+
+    def __init__(self, models: Path) -> None:
+        super().__init__(daemon=True)
+        self.models, self.done = models, threading.Event()
+        self.polls, self.seen, self.broken = 0, set[str](), list[str]()
+
+    def run(self) -> None:
+        while not self.done.is_set():
+            pointer = self.models / bundle.POINTER
+            if not pointer.exists():
+                if self.polls:
+                    self.broken.append("the pointer is gone")
+                time.sleep(0.001)
+                continue
+            text = pointer.read_text()
+            if not text.endswith("\n"):
+                self.broken.append(f"half a pointer: {text!r}")
+            folder = bundle.champion(self.models)
+            assert folder is not None
+            try:
+                bundle.verify(folder)
+            except BundleError as error:
+                self.broken.append(str(error))
+            self.seen.add(folder.name)
+            self.polls += 1
+
+    def stop(self) -> None:
+        self.done.set()
+        self.join(60)
+
+
+@contextmanager
+def reading(models: Path) -> Iterator[Reader]:
+    reader = Reader(models)
+    reader.start()
+    try:
+        yield reader
+    finally:
+        reader.stop()
+
+
+def rubbish(models: Path) -> list[str]:
+    kept = {bundle.LOCK, bundle.POINTER, *bundle.history(models)}
+    return sorted(path.name for path in models.iterdir() if path.name not in kept)
+
+
+def age(models: Path) -> None:
+    """As if a day had passed since the kills."""
+    then = time.time() - bundle.STALE_SECONDS - 60
+    for path in models.glob(f"{bundle.STAGING}*"):
+        os.utime(path, (then, then))
+
+
+def test_a_killed_writer_never_shows_half_a_bundle(tmp_path: Path, record_property: Any) -> None:
+    models, dice = tmp_path / "models", random.Random(4)
+    models.mkdir()
+    left = 0
+    with reading(models) as reader:
+        for _ in range(KILLS):
+            writer = subprocess.Popen([sys.executable, __file__, str(models)], stdout=subprocess.PIPE, text=True)
+            assert writer.stdout is not None
+            assert writer.stdout.readline()  # it is up, and has published once
+            time.sleep(dice.uniform(0, 0.15))  # a cycle takes about as long: any moment of it
+            writer.send_signal(signal.SIGKILL)
+            writer.communicate(timeout=60)
+            left = max(left, len(list(models.glob(f"{bundle.STAGING}*"))))
+            champion = bundle.champion(models)
+            assert champion is not None
+            bundle.verify(champion)
+    print(f"\n{KILLS} kills, {reader.polls} polls, {len(reader.seen)} bundles seen, up to {left} staging folders left")
+    record_property("polls", reader.polls)
+    assert reader.broken == []
+    assert reader.polls > KILLS
+    assert left > 5  # else the kills missed the writing
+    for path in models.iterdir():  # what has a bundle's name is whole, published or not
+        if path.is_dir() and not path.name.startswith("."):
+            bundle.verify(path)
+    age(models)
+    bundle.prune(models, KEEP)
+    assert not list(models.glob(f"{bundle.STAGING}*"))
+    assert len([path for path in models.iterdir() if path.is_dir()]) in (KEEP, KEEP + 1)
+
+
+def train(log: Path, output: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "app.cli", "train", "--events", str(log), "--output", str(output)]
+    command += ["--master", "local[2]", "--driver-memory", "1g", "--force-publish", "--json"]
+    environment = os.environ | {"VITRINE_BOOTSTRAP": "20", "VITRINE_ALS_ITERATIONS": "3"}
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        start_new_session=True,
+    )
+
+
+def kill(training: subprocess.Popen[str]) -> None:
+    os.killpg(training.pid, signal.SIGKILL)  # Python and its JVM
+    training.communicate(timeout=60)
+
+
+def wait_for(training: subprocess.Popen[str], happened: Any) -> None:
+    end = time.monotonic() + 400
+    while not happened():
+        assert training.poll() is None, training.communicate()[1]
+        assert time.monotonic() < end
+        time.sleep(0.002)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1_500)
+def test_a_killed_training_leaves_the_champion_whole(tmp_path: Path) -> None:
+    log, output = tmp_path / "shop.synthetic.csv", Output(tmp_path / "out")
+    generate(log, 8_000, 1, days=8)
+    first = train(log, output.root)
+    _, errors = first.communicate(timeout=400)
+    assert first.returncode == 0, errors
+    champion = bundle.champion(output.models)
+    assert champion is not None
+    with reading(output.models) as reader:
+        for number in range(TRAINING_KILLS):
+            training = train(log, output.root)
+            if number % 2 == 0:  # while it writes the bundle
+                wait_for(training, lambda: any(output.models.glob(f"{bundle.STAGING}*")))
+            else:  # the moment that it is published
+                before = bundle.history(output.models)
+                wait_for(training, lambda before=before: bundle.history(output.models) != before)
+            kill(training)
+            now = bundle.champion(output.models)
+            assert now is not None
+            bundle.verify(now)
+            if number % 2 == 0:
+                assert now == champion
+        next_one = train(log, output.root)
+        summary, errors = next_one.communicate(timeout=400)
+        assert next_one.returncode == 0, errors
+        assert "Traceback" not in errors
+    assert reader.broken == []
+    assert reader.polls > 100
+    print(f"\n{TRAINING_KILLS} trainings killed, {reader.polls} polls, {len(reader.seen)} bundles seen")
+    now = bundle.champion(output.models)
+    assert now is not None
+    assert now.name == json.loads(summary)["version"]
+    bundle.Bundle.open(now)
+    age(output.models)
+    bundle.prune(output.models, KEEP)
+    assert rubbish(output.models) == []
+
+
+if __name__ == "__main__":
+    write_forever(Path(sys.argv[1]))
