@@ -56,6 +56,8 @@ FILE = re.compile(r"(?:file:/*(?=/)|(?<=while reading file )|(?<=CSV file: ))(\S
 def explain(error: BaseException) -> VitrineError | None:
     """A one-line error for a failure of Spark or the system, None if it is not a known one."""
     text = failure_text(error)
+    if isinstance(error, NotADirectoryError | IsADirectoryError | FileExistsError):
+        return InputError(f"{error.filename}: {error.strerror}; give --output another place")
     for pattern, meaning in OF_THE_SYSTEM:
         if re.search(pattern, text):
             return InputError(meaning)

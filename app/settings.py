@@ -50,7 +50,7 @@ class Settings(BaseSettings):
 
     # Recommenders
     top_k: int = Field(10, ge=1, le=100, description="Products in a recommendation list.")
-    candidates: int = Field(100, ge=10, description="Candidates asked of each generator.")
+    candidates: int = Field(50, ge=10, description="Candidates asked of each generator.")
     als_engine: Literal["auto", "implicit", "spark"] = Field(
         "auto", description="ALS engine: implicit (in the driver's memory), spark, or auto by size."
     )
@@ -68,7 +68,7 @@ class Settings(BaseSettings):
     bought_days: int = Field(30, ge=0, description="Days during which a bought product is not recommended again.")
     active_days: int = Field(7, ge=1, description="Users seen in the last so many days get precomputed lists.")
     blend_weights: dict[str, float] = Field(
-        {"als": 1.0, "covisitation": 1.0, "popularity": 0.3},
+        {"als": 1.0, "covisitation": 3.0, "popularity": 0.5},
         description="Weight of each generator in the reciprocal-rank blend (JSON).",
     )
 

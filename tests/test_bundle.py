@@ -100,8 +100,17 @@ def test_a_truncated_or_missing_file_is_found(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [None, "", "{", "[]", "null", '{"schema_version": 1}', '{"schema_version": 1, "files": [1]}']
-    + ['{"schema_version": 1, "files": {"users.npy": {}}}', "\udcff"],
+    [
+        None,
+        "",
+        "{",
+        "[]",
+        "null",
+        '{"schema_version": 1}',
+        '{"schema_version": 1, "files": [1]}',
+        '{"schema_version": 1, "files": {"users.npy": {}}}',
+        "\udcff",
+    ],
 )
 def test_a_missing_or_damaged_manifest_is_a_bundle_error(content: str | None, tmp_path: Path) -> None:
     make(tmp_path, "a")

@@ -1,10 +1,11 @@
 """kill -9 around publishing, many times, with a reader polling: it never sees half of anything.
 
-The writer is a process of its own (this file run as a script) that writes, publishes and prunes
-bundles of the size of real ones as fast as it can.
+The writer is a process of its own that writes, publishes and prunes bundles of the size of real ones
+as fast as it can.
 """
 
 import json
+import multiprocessing
 import os
 import random
 import signal
@@ -24,7 +25,7 @@ from app.errors import BundleError
 from app.events.generate import generate
 from app.folders import Output
 
-KILLS = 60
+KILLS = 48
 FILES, BYTES = 30, 100_000  # in a bundle: 3 MB
 KEEP = 5
 TRAINING_KILLS = 2
@@ -41,14 +42,10 @@ def write_forever(models: Path) -> None:
             path.write_bytes(number.to_bytes(4) + content)
         return {"total_users": 1}
 
-    number = 0
     while True:
-        number += 1
-        name = f"{time.time_ns():020}"
-        folder = bundle.write(models, name, fill)
+        folder = bundle.write(models, f"{time.time_ns():020}", fill)
         bundle.publish(models, folder.name)
         bundle.prune(models, KEEP)
-        print(folder.name, flush=True)
 
 
 class Reader(threading.Thread):
@@ -99,6 +96,14 @@ def rubbish(models: Path) -> list[str]:
     return sorted(path.name for path in models.iterdir() if path.name not in kept)
 
 
+def moments(models: Path) -> tuple[object, ...]:
+    """What changes while files are written, before the renaming, before the publication, after it."""
+    bundles = [path for path in models.iterdir() if not path.name.startswith(".")]
+    staging = list(models.glob(f"{bundle.STAGING}*"))
+    manifests = list(models.glob(f"{bundle.STAGING}*/{bundle.MANIFEST}"))
+    return len(staging), manifests, len(bundles), bundle.history(models)
+
+
 def age(models: Path) -> None:
     """As if a day had passed since the kills."""
     then = time.time() - bundle.STALE_SECONDS - 60
@@ -108,25 +113,35 @@ def age(models: Path) -> None:
 
 def test_a_killed_writer_never_shows_half_a_bundle(tmp_path: Path, record_property: Any) -> None:
     models, dice = tmp_path / "models", random.Random(4)
-    models.mkdir()
-    left = 0
+    bundle.publish(models, bundle.write(models, "0", lambda _: {}).name)
+    left = published = 0
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["app.bundle"])  # so that a writer starts at once
     with reading(models) as reader:
-        for _ in range(KILLS):
-            writer = subprocess.Popen([sys.executable, __file__, str(models)], stdout=subprocess.PIPE, text=True)
-            assert writer.stdout is not None
-            assert writer.stdout.readline()  # it is up, and has published once
-            time.sleep(dice.uniform(0, 0.15))  # a cycle takes about as long: any moment of it
-            writer.send_signal(signal.SIGKILL)
-            writer.communicate(timeout=60)
+        for number in range(KILLS):
+            writer = context.Process(target=write_forever, args=(models,), daemon=True)
+            before = moments(models)
+            writer.start()
+            while moments(models)[number % 4] == before[number % 4]:
+                assert writer.is_alive()
+            time.sleep(dice.uniform(0, 0.02))
+            writer.kill()
+            writer.join(60)
+            assert writer.exitcode == -signal.SIGKILL
             left = max(left, len(list(models.glob(f"{bundle.STAGING}*"))))
             champion = bundle.champion(models)
             assert champion is not None
             bundle.verify(champion)
-    print(f"\n{KILLS} kills, {reader.polls} polls, {len(reader.seen)} bundles seen, up to {left} staging folders left")
+            published += bundle.history(models) != before[3]
+    print(
+        f"\n{KILLS} kills, {published} after publication, {reader.polls} polls, {len(reader.seen)} bundles seen, "
+        f"{left} staging folders left"
+    )
     record_property("polls", reader.polls)
     assert reader.broken == []
     assert reader.polls > KILLS
     assert left > 5  # else the kills missed the writing
+    assert 5 < published < KILLS - 5  # and some came before the publication, some after
     for path in models.iterdir():  # what has a bundle's name is whole, published or not
         if path.is_dir() and not path.name.startswith("."):
             bundle.verify(path)
@@ -201,7 +216,3 @@ def test_a_killed_training_leaves_the_champion_whole(tmp_path: Path) -> None:
     age(output.models)
     bundle.prune(output.models, KEEP)
     assert rubbish(output.models) == []
-
-
-if __name__ == "__main__":
-    write_forever(Path(sys.argv[1]))

@@ -21,7 +21,7 @@ from pyspark.sql import types as T
 
 from app.evaluate.metrics import CUTOFFS, METRICS, hits, interval, poisson_weights, ranking_metrics
 from app.recommend.als import ImplicitALS
-from app.recommend.blend import blend
+from app.recommend.blend import without
 from app.recommend.contract import NONE
 from app.recommend.recommender import Recommender, Visits
 
@@ -188,7 +188,7 @@ def _all_lists(
     lists = {BLEND: _ids(recommender, answer.lists.items)}
     alone = answer.parts | {MOST_POPULAR: popular}
     for name, part in alone.items():
-        lists[name] = _ids(recommender, blend({name: part}, {name: 1.0}, out, DEPTH).items)
+        lists[name] = _ids(recommender, without(part, out, DEPTH))
     if champion is not None:
         other = _open(champion)
         lists[CHAMPION] = _ids(other, other.recommend(visits, DEPTH, now).lists.items)

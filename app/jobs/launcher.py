@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
-from kubernetes.client import ApiException, CoreV1Api, CustomObjectsApi
+from kubernetes.client import ApiException
 from urllib3.exceptions import HTTPError
 
 from app.errors import InputError, VitrineError
@@ -24,6 +24,7 @@ FINISHED = ("COMPLETED", "FAILED")
 IDLE = (*FINISHED, "SUSPENDED", "SUSPENDING")
 NAME_LENGTH = 35  #: of the template's name, so that driver pod and service names stay below 63
 LOG_LINES = 40
+TIMEOUT = 30  #: seconds for one request
 RETRY_SECONDS = (1, 2, 4, 8, 16, 30, 30, 30)  #: waits between tries of a request that the API did not answer
 
 Found = TypeVar("Found")
@@ -44,7 +45,7 @@ class Launcher:
     Parameters
     ----------
     apps, pods
-        The API's clients.
+        The API's `CustomObjectsApi` and `CoreV1Api`.
     namespace
         Where template and trainings are.
     say
@@ -55,13 +56,14 @@ class Launcher:
 
     def __init__(
         self,
-        apps: CustomObjectsApi,
-        pods: CoreV1Api,
+        apps: Any,
+        pods: Any,
         namespace: str,
         say: Callable[[str], Any],
         sleep: Callable[[float], Any] = time.sleep,
     ):
         self._apps, self._pods, self._namespace, self._say, self._sleep = apps, pods, namespace, say, sleep
+        self._where = (GROUP, VERSION, namespace, PLURAL)
 
     def create(self, template: str, overrides: Mapping[str, str], owner: Owner | None, now: datetime) -> str:
         """Make a training of the template, under a name of its own; returns the name.
@@ -86,7 +88,7 @@ class Launcher:
         """
         name = f"{template[:NAME_LENGTH].rstrip('-')}-{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
         app = from_template(self._get(template), name, overrides, owner)
-        self._asked(f"SparkApplication {name} cannot be made", self._post, app)
+        self._asked(f"SparkApplication {name} cannot be made", lambda: self._post(app))
         other = self._older(name)
         if other is not None:
             self.delete(name)
@@ -123,7 +125,7 @@ class Launcher:
 
         def call() -> None:
             try:
-                self._apps.delete_namespaced_custom_object(GROUP, VERSION, self._namespace, PLURAL, name)
+                self._apps.delete_namespaced_custom_object(*self._where, name, _request_timeout=TIMEOUT)
             except ApiException as error:
                 if error.status != 404:
                     raise
@@ -161,9 +163,7 @@ class Launcher:
         if not pod:
             return None
         try:
-            log = self._asked(
-                "driver's log", self._pods.read_namespaced_pod_log, pod, self._namespace, tail_lines=LOG_LINES
-            )
+            log = self._asked("driver's log", lambda: self._read_log(pod))
         except VitrineError as error:
             self._say(f"the log of {pod} cannot be read: {error}")
             return None
@@ -172,9 +172,15 @@ class Launcher:
             self._say(f"  {line}")
         return reason_in(log)
 
+    def _read_log(self, pod: str) -> str:
+        log: str = self._pods.read_namespaced_pod_log(
+            pod, self._namespace, tail_lines=LOG_LINES, _request_timeout=TIMEOUT
+        )
+        return log
+
     def _post(self, app: App) -> None:
         try:
-            self._apps.create_namespaced_custom_object(GROUP, VERSION, self._namespace, PLURAL, app)
+            self._apps.create_namespaced_custom_object(*self._where, app, _request_timeout=TIMEOUT)
         except ApiException as error:
             if error.status != 409:  # made by an earlier try whose answer was lost: the name is ours alone
                 raise
@@ -182,21 +188,23 @@ class Launcher:
     def _get(self, name: str) -> App:
         what = f"SparkApplication {name} in namespace {self._namespace}"
         found: App = self._asked(
-            what, self._apps.get_namespaced_custom_object, GROUP, VERSION, self._namespace, PLURAL, name
+            what, lambda: self._apps.get_namespaced_custom_object(*self._where, name, _request_timeout=TIMEOUT)
         )
         return found
 
     def _list(self) -> list[App]:
-        found: list[App] = self._asked(
-            "SparkApplications", self._apps.list_namespaced_custom_object, GROUP, VERSION, self._namespace, PLURAL
-        )["items"]
+        listed: App = self._asked(
+            "SparkApplications",
+            lambda: self._apps.list_namespaced_custom_object(*self._where, _request_timeout=TIMEOUT),
+        )
+        found: list[App] = listed["items"]
         return found
 
-    def _asked(self, what: str, call: Callable[..., Found], *args: Any, **keys: Any) -> Found:
+    def _asked(self, what: str, call: Callable[[], Found]) -> Found:
         """A request, tried again while the API does not answer or is overloaded."""
         for wait in (*RETRY_SECONDS, None):
             try:
-                return call(*args, **keys)
+                return call()
             except ApiException as error:
                 if error.status not in (None, 0, 408, 429) and error.status < 500:
                     raise InputError(f"{what}: {refusal(error)}") from None

@@ -13,7 +13,7 @@ from types import FrameType
 import click
 from kubernetes import client, config
 
-from app.errors import InputError
+from app.errors import InputError, VitrineError
 from app.jobs.launcher import Launcher, Owner
 from app.jobs.run import guarded, say
 
@@ -40,10 +40,10 @@ def retrain(template: str, keep: int, owner: Owner | None, namespace: str | None
         except Stopped:
             launcher.delete(name)
             raise
-        finally:
-            gone = launcher.prune(template, keep)
-            if gone:
-                say(f"deleted old trainings: {', '.join(gone)}")
+        except VitrineError:
+            tidy(launcher, template, keep)
+            raise
+        tidy(launcher, template, keep)
 
     signal.signal(signal.SIGTERM, _stop)
     try:
@@ -53,13 +53,28 @@ def retrain(template: str, keep: int, owner: Owner | None, namespace: str | None
         return STOPPED
 
 
+def tidy(launcher: Launcher, template: str, keep: int) -> None:
+    """Delete old trainings; if that fails it is said, and the training's own end stands."""
+    try:
+        gone = launcher.prune(template, keep)
+    except VitrineError as error:
+        say(f"old trainings stay: {error}")
+    else:
+        if gone:
+            say(f"deleted old trainings: {', '.join(gone)}")
+
+
 def connect(namespace: str | None) -> Launcher:
     """A launcher, by the pod's service account or else by kubeconfig."""
+    in_pod = NAMESPACE_FILE.exists()
     try:
-        config.load_config()
+        if in_pod:
+            config.load_incluster_config()
+        else:
+            config.load_kube_config()
     except config.ConfigException as error:
         raise InputError(f"no Kubernetes cluster: {error}; run this in a pod, or set KUBECONFIG") from None
-    own = NAMESPACE_FILE.read_text().strip() if NAMESPACE_FILE.exists() else "default"
+    own = NAMESPACE_FILE.read_text().strip() if in_pod else "default"
     retries = client.Configuration.get_default_copy()
     retries.retries = False  # the launcher tries again itself, and says so
     api = client.ApiClient(retries)

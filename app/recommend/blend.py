@@ -61,6 +61,17 @@ def blend(
     )
 
 
+def without(
+    part: Candidates, excluded: tuple[NDArray[np.integer[Any]], NDArray[np.integer[Any]]], k: int
+) -> NDArray[np.int32]:
+    """The first k candidates (n, k) of one generator that are not excluded, -1 where there are no more."""
+    rows = np.broadcast_to(np.arange(len(part.items))[:, None], part.items.shape)
+    out = (part.items == NONE) | np.isin(_keys(rows, part.items), _keys(*excluded))
+    kept_first = np.argsort(out, axis=1, kind="stable")[:, :k]
+    chosen = np.take_along_axis(np.where(out, NONE, part.items), kept_first, axis=1)
+    return np.pad(chosen, ((0, 0), (0, k - chosen.shape[1])), constant_values=NONE).astype(np.int32)
+
+
 def _keys(rows: NDArray[np.integer[Any]], items: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
     return rows.astype(np.int64) << 32 | items.astype(np.int64)
 

@@ -126,38 +126,39 @@ class Generator(Protocol):
 
 
 def top_per_row(
-    rows: NDArray[np.integer[Any]],
-    items: NDArray[np.integer[Any]],
-    scores: NDArray[np.floating[Any]],
-    n: int,
-    k: int,
+    rows: NDArray[np.integer[Any]], items: NDArray[np.integer[Any]], scores: NDArray[np.floating[Any]], n: int, k: int
 ) -> Candidates:
     """Add up scores of equal (row, item) and keep the k best items of each row.
 
     Parameters
     ----------
     rows, items, scores
-        (m,) each, in any order.
+        (m,) each, in any order; scores are not negative.
     n
         Number of rows.
     k
         Items kept. Ties go to the smaller item, so that the result does not depend on the order.
     """
-    result = Candidates.empty(n, k)
     if len(rows) == 0:
-        return result
+        return Candidates.empty(n, k)
     key = rows.astype(np.int64) << 32 | items.astype(np.int64)
-    order = np.argsort(key, kind="stable")
-    key, scores = key[order], scores[order]
+    order = np.argsort(key)
+    key = key[order]
     first = np.flatnonzero(np.r_[True, key[1:] != key[:-1]])
-    total = np.add.reduceat(scores.astype(np.float64), first)
-    key = key[first]
-    row, item = key >> 32, (key & 0xFFFFFFFF).astype(np.int32)
-    best = np.lexsort((item, -total, row))
-    row, item, total = row[best], item[best], total[best]
-    starts = np.searchsorted(row, np.arange(n))
-    place = np.arange(len(row)) - starts[row]
-    keep = place < k
-    result.items[row[keep], place[keep]] = item[keep]
-    result.scores[row[keep], place[keep]] = total[keep]
-    return result
+    total = np.add.reduceat(scores[order].astype(np.float64), first).astype(np.float32)
+    row, item = key[first] >> 32, key[first] & _LOW
+    # One integer an entry: the score's bits, which sort as it does, then the smaller item. Sorting
+    # these in a padded matrix is four times faster than sorting by three keys.
+    packed = total.view(np.int32).astype(np.int64) << 32 | (_LARGEST - item)
+    starts = np.searchsorted(row, np.arange(n + 1))
+    matrix = np.full((n, max(int(np.diff(starts).max()), k)), NONE, np.int64)
+    matrix[row, np.arange(len(row)) - starts[row]] = packed
+    if matrix.shape[1] > k:
+        matrix = np.partition(matrix, matrix.shape[1] - k, axis=1)[:, -k:]
+    matrix = np.sort(matrix, axis=1)[:, ::-1]
+    there = matrix != NONE
+    best = np.where(there, _LARGEST - (matrix & _LOW), NONE).astype(np.int32)
+    return Candidates(best, (np.where(there, matrix, 0) >> 32).astype(np.int32).view(np.float32))
+
+
+_LOW, _LARGEST = 0xFFFFFFFF, 0x7FFFFFFF

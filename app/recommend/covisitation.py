@@ -20,6 +20,7 @@ from app.settings import Settings
 
 SHRINKAGE = 5.0  #: sessions added to the denominator
 RECENCY = 0.8  #: an item counts so much less for each one seen after it
+LATEST = 10  #: items looked at; those before them would count less than a ninth
 
 
 class CoVisitation:
@@ -53,10 +54,12 @@ class CoVisitation:
         return cls(*(np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("neighbours", "similarities")))
 
     def candidates(self, batch: Batch, k: int) -> Candidates:
-        items = self.neighbours[batch.items]
-        weight = RECENCY ** batch.age() * np.log1p(batch.weights)
-        scores = self.similarities[batch.items] * weight[:, None]
-        rows = np.broadcast_to(batch.rows()[:, None], items.shape)
+        age = batch.age()
+        latest = age < LATEST
+        seen = batch.items[latest]
+        weight = RECENCY ** age[latest] * np.log1p(batch.weights[latest])
+        items, scores = self.neighbours[seen], self.similarities[seen] * weight[:, None]
+        rows = np.broadcast_to(batch.rows()[latest][:, None], items.shape)
         there = (items != NONE) & (scores > 0)  # what was only removed from the cart recommends nothing
         return top_per_row(rows[there], items[there], scores[there], len(batch), k)
 

@@ -22,10 +22,10 @@ class Champion:
         self._models, self._pins, self._say = models, pins, say
         self._bad: str | None = None
         self.refused = 0
-        folder = bundle.champion(models)
-        if folder is None:
+        names = bundle.history(models)
+        if not names:
             raise InputError(f"{models}: no bundle is published; run vitrine train first")
-        self.bundle = Bundle.open(folder)
+        self.bundle = self._first(names)
 
     def for_batch(self, batch: int) -> Bundle:
         """The bundle of a micro-batch; the same one when the micro-batch is tried again."""
@@ -40,6 +40,21 @@ class Champion:
             path.write_text(self.bundle.version)
         (self._pins / f"{batch - KEPT_PINS:09d}").unlink(missing_ok=True)
         return self.bundle
+
+    def _first(self, names: list[str]) -> Bundle:
+        """The champion; where it is damaged, the latest whole one before it."""
+        damage: list[BundleError] = []
+        for name in names:
+            try:
+                opened = Bundle.open(self._models / name)
+            except BundleError as error:
+                damage.append(error)
+                continue
+            if damage:
+                self._bad, self.refused = names[0], 1
+                self._say(f"bundle refused, {name} before it is in use: {damage[0]}")
+            return opened
+        raise damage[0]
 
     def _follow(self) -> None:
         folder = bundle.champion(self._models)

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from urllib.parse import unquote, urlparse
+from urllib.parse import unquote, urlsplit
 
 from app.failures import failure_text
 from app.stream.folders import StreamFolders
@@ -34,7 +34,7 @@ def set_aside(error: BaseException, folders: StreamFolders) -> Path | None:
     if not UNREADABLE.search(text):
         return None
     for uri in FILE.findall(text):
-        path = Path("/" + unquote(urlparse(uri.rstrip(".")).path).lstrip("/"))
+        path = Path("/" + unquote(urlsplit(uri.rstrip(".")).path).lstrip("/"))
         if path.parent == folders.landing:
             target = folders.damaged / path.name
             if path.exists():

@@ -99,10 +99,6 @@ class Sessions:
             bought[by_touch],
         )
 
-    def now(self) -> Visits:
-        """The sessions as they stand."""
-        return self.prefixes(np.arange(len(self)), np.diff(self.offsets))
-
     def judged(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
         """New events whose product could have been in the list just before.
 

@@ -8,9 +8,11 @@ Each has its own checkpoint and pace, so that counting and archiving never hold 
 """
 
 import json
+import re
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
@@ -23,7 +25,9 @@ from pyspark.sql.streaming.listener import (
     StreamingQueryListener,
 )
 
+from app import errors
 from app.errors import VitrineError
+from app.failures import failure_text
 from app.folders import label_synthetic
 from app.monitor.influx import InfluxWriter, check, influx_config
 from app.monitor.prometheus import StreamMetrics
@@ -33,16 +37,18 @@ from app.stream.damaged import set_aside
 from app.stream.folders import StreamFolders
 from app.stream.list_files import prune
 from app.stream.score import BATCH_TIME, RESULT_SCHEMA, Result, Task, scorer
-from app.stream.sessions import live_sessions
+from app.stream.sessions import live_sessions, mark_current
 from app.stream.sinks import archive_batch, upsert_windows, window_lines
 from app.stream.source import ARRIVED, event_stream
 from app.stream.telemetry import ARCHIVE_QUERY, LISTS_QUERY, WINDOWS_QUERY, Telemetry
 from app.stream.windows import window_counts
 
-STOP_WAIT = 30.0  #: seconds that a running micro-batch is given to end
+STOP_WAIT = 20.0  #: seconds that the running micro-batches are given to end
 COMMIT_WAIT = 0.5  #: seconds between a micro-batch's end and its commit, at the most
 HOUSEKEEPING_SECONDS = 60.0
 LANDING_MARGIN = 600.0  #: seconds: files so much older than the newest archived one may be deleted
+
+OWN_ERROR = re.compile(r"app\.errors\.(\w+): (.+)")  #: an error of ours in a stack trace of Spark
 
 STATE_PACKAGE = "org.apache.spark.sql.execution.streaming.state"
 
@@ -91,7 +97,7 @@ class Stream:
         spark.streams.addListener(self._listener)
         if self.settings.metrics_port is not None:
             self.telemetry.metrics.serve(self.settings.metrics_port)
-        self.telemetry.metrics.bundle.info({"version": self.champion.bundle.version})
+        self._note_bundle(self.champion.bundle.version)
         for name in self._busy:
             self._start(name)
         self.say(f"bundle {self.champion.bundle.version} is in use; waiting for files in {self.folders.landing}")
@@ -126,10 +132,9 @@ class Stream:
 
     def _guarded(self, name: str, handle: Callable[[DataFrame, int], None]) -> Callable[[DataFrame, int], None]:
         def run(frame: DataFrame, batch: int) -> None:
-            if self.stopping.is_set():
-                threading.Event().wait(STOP_WAIT)  # ended by the query's stop; this micro-batch is done again later
-                return
             with self._busy[name]:
+                if self.stopping.is_set():  # to return would commit the micro-batch undone
+                    raise VitrineError("stopping; this micro-batch is done again at the next start")
                 handle(frame, batch)
 
         return run
@@ -147,21 +152,22 @@ class Stream:
         )
         result = Result()
         # One row of sums for each partition, never one for each session.
-        for row in frame.mapInArrow(scorer(task), RESULT_SCHEMA).collect():
+        sessions = mark_current(frame, self.settings.stream_partitions)
+        for row in sessions.mapInArrow(scorer(task), RESULT_SCHEMA).collect():
             result.add(Result.from_json(row.result))
-        lines = self.telemetry.batch_lines(result, bundle.version, time.time())
-        self._write(lines)
-        self._note_bundle(bundle.version)
+        refused = self._note_bundle(bundle.version)
+        self._write(self.telemetry.batch_lines(result, bundle.version, time.time(), refused))
         for folder, suffix in ((self.folders.lists, ".parquet"), (self.folders.csv, ".csv")):
             prune(folder, batch, self.settings.keep_list_batches, self.settings.stream_partitions, suffix)
 
-    def _note_bundle(self, version: str) -> None:
+    def _note_bundle(self, version: str) -> int:
+        """Say which bundle is in use; returns how many were refused since it was said last."""
         metrics, telemetry = self.telemetry.metrics, self.telemetry
         new = self.champion.refused - telemetry.totals["refused"]
-        if new:
-            telemetry.totals["refused"] += new
-            metrics.bundles_refused.inc(new)
+        telemetry.totals["refused"] += new
+        metrics.bundles_refused.inc(new)
         metrics.bundle.info({"version": version})
+        return new
 
     def _windows(self, frame: DataFrame, batch: int) -> None:
         counts = frame.toArrow()  # bounded: windows still open × event types × main categories
@@ -223,7 +229,8 @@ class Stream:
             raise VitrineError(f"query {name} ended by itself; start the stream again, it goes on where it was")
         moved = set_aside(error, self.folders)
         if moved is None:
-            raise error
+            own = OWN_ERROR.search(failure_text(error))
+            raise getattr(errors, own.group(1))(own.group(2)) if own else error
         self.telemetry.totals["damaged"] += 1
         self.say(f"{moved.name} cannot be read: moved to {moved}; the stream goes on without it")
         self._start(name)
@@ -234,17 +241,25 @@ class Stream:
             return
         done = min(consumed.values()) - LANDING_MARGIN
         for path in self.folders.landing.iterdir():
-            if not path.name.startswith((".", "_")) and path.stat().st_mtime < done:
-                path.unlink(missing_ok=True)
+            if path.is_file() and not path.name.startswith((".", "_")) and _arrived(path) < done:
+                path.unlink()
 
     def stop(self) -> None:
         """End after the running micro-batches; what is cut short is done again at the next start."""
         self.stopping.set()
+        until = time.monotonic() + STOP_WAIT
         for name, query in self._queries.items():
-            if self._busy[name].acquire(timeout=STOP_WAIT):
+            if self._busy[name].acquire(timeout=max(0.0, until - time.monotonic())):
+                self._busy[name].release()
                 time.sleep(COMMIT_WAIT)
             query.stop()
         self.spark.streams.removeListener(self._listener)
+
+
+def _arrived(path: Path) -> float:
+    """When a file came: a rename keeps the time of its content, and sets that of its inode."""
+    stat = path.stat()
+    return max(stat.st_mtime, stat.st_ctime)
 
 
 class _Listener(StreamingQueryListener):

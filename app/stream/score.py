@@ -22,12 +22,13 @@ from pyspark import TaskContext
 from app.bundle import Bundle
 from app.monitor.influx import InfluxConfig, write_lines
 from app.monitor.schema import BASELINE, SERVED, recommendation_lines
-from app.recommend.blend import blend
+from app.recommend.blend import without
 from app.recommend.contract import NONE
 from app.recommend.lists import ARROW_SCHEMA, list_table
 from app.recommend.recommender import CHUNK, Answer
 from app.stream.list_files import write_part
 from app.stream.queries import Sessions
+from app.stream.sessions import CURRENT
 
 UNKNOWN_SEGMENT = "unknown"
 JUDGED_DEPTH = 10
@@ -122,15 +123,16 @@ def _score_chunk(task: Task, batch: pa.RecordBatch, result: Result) -> pa.Table:
     moment = batch.column(BATCH_TIME)[0].as_py()
     result.generated_at = moment.timestamp()
     sessions = Sessions.of(batch, int(moment.timestamp() * 1_000_000))
-    visits, now = sessions.now(), _last_times(sessions)
-    answer = bundle.recommender.recommend(visits, task.top_k, now)
+    now, current = _last_times(sessions), np.flatnonzero(batch.column(CURRENT))
+    visits = sessions.prefixes(current, np.diff(sessions.offsets)[current])
+    answer = bundle.recommender.recommend(visits, task.top_k, now[current])
     generated_at = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
     table = list_table(bundle.recommender, visits, answer.lists, bundle.version, generated_at)
     segments = _segment_names(bundle, answer.batch.segments)
     rows = np.nonzero(answer.lists.items != NONE)[0]
     _count_lists(answer, segments, list(bundle.recommender.generators), result)
     _judge(bundle, sessions, now, result)
-    _count_arrivals(sessions, result)
+    _count_arrivals(sessions, current, result)
     return table.append_column("segment", pa.array(segments[rows]))
 
 
@@ -167,7 +169,7 @@ def _judge(bundle: Bundle, sessions: Sessions, now: NDArray[np.float64], result:
         item = recommender.catalogue.positions(wanted[part])
         alone = answer.parts | {BASELINE: recommender.most_popular(len(visits), recommender.candidates)}
         lists = {SERVED: answer.lists.items}
-        lists |= {name: blend({name: p}, {name: 1.0}, out, JUDGED_DEPTH).items for name, p in alone.items()}
+        lists |= {name: without(part, out, JUDGED_DEPTH) for name, part in alone.items()}
         for generator, items in lists.items():
             found = (items == item[:, None]) & (item[:, None] != NONE)
             reciprocal = np.where(found.any(axis=1), 1 / (1 + found.argmax(axis=1)), 0.0)
@@ -181,11 +183,12 @@ def _add(sums: dict, key: tuple[str, str], values: list) -> None:
     sums[key] = [a + b for a, b in zip(sums.get(key, [0] * len(values)), values, strict=True)]
 
 
-def _count_arrivals(sessions: Sessions, result: Result) -> None:
+def _count_arrivals(sessions: Sessions, current: NDArray[np.int64], result: Result) -> None:
     """A list is as old as the oldest file among the new events that led to it."""
     rows = np.repeat(np.arange(len(sessions)), np.diff(sessions.offsets))
     oldest = np.full(len(sessions), np.inf)
     np.minimum.at(oldest, rows[sessions.new], sessions.arrived[sessions.new])
+    oldest = oldest[current]
     result.arrived.update(Counter(oldest[np.isfinite(oldest)].tolist()))
 
 

@@ -1,6 +1,6 @@
 """Sessions in flight, kept by Spark's own aggregation."""
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from app.settings import Settings
@@ -8,6 +8,7 @@ from app.stream.source import ARRIVED, SEEN, valid
 
 #: What is kept of an event, in the order in which events of a session are sorted.
 EVENT_FIELDS = ("event_time", "product_id", "event_type", SEEN, ARRIVED)
+CURRENT = "current"  #: whether a session is the one that its user is in
 
 
 def live_sessions(events: DataFrame, settings: Settings) -> DataFrame:
@@ -35,3 +36,24 @@ def live_sessions(events: DataFrame, settings: Settings) -> DataFrame:
         .agg(F.max_by(event, event, settings.session_max_events).alias("events"))
         .select("user_id", "session", "events")
     )
+
+
+def mark_current(sessions: DataFrame, partitions: int) -> DataFrame:
+    """Tell which of a user's sessions is the latest, so that a user gets one list a micro-batch.
+
+    Parameters
+    ----------
+    sessions
+        A micro-batch of `live_sessions`; a user may be in several, or in one on both sides of a window's edge.
+    partitions
+        Into which users are put by hash, whatever the number in the checkpoint.
+
+    Returns
+    -------
+    DataFrame
+        With `current` (boolean).
+    """
+    last = F.col("events")[0]
+    latest_first = (last["event_time"].desc(), last[ARRIVED].desc(), F.desc("session"))
+    place = F.row_number().over(Window.partitionBy("user_id").orderBy(*latest_first))
+    return sessions.repartition(partitions, "user_id").withColumn(CURRENT, place == 1)

@@ -34,8 +34,8 @@ class Telemetry:
         self.state_rows = self.state_bytes = 0
         self.consumed: dict[str, float] = {}  # by query: arrival of the newest file it has done with
 
-    def batch_lines(self, result: Result, version: str, readable_at: float) -> list[str]:
-        """Take in a micro-batch of lists, and give its InfluxDB points."""
+    def batch_lines(self, result: Result, version: str, readable_at: float, refused: int = 0) -> list[str]:
+        """Take in a micro-batch of lists, before which so many bundles were refused; give its InfluxDB points."""
         moment = int(result.generated_at * 1000) * 1_000_000
         ages = sorted((max(0.0, readable_at - arrived), lists) for arrived, lists in result.arrived.items())
         lists = sum(counts[0] for counts in result.lists.values())
@@ -73,6 +73,7 @@ class Telemetry:
             freshness_p95_seconds=p95,
             freshness_max_seconds=worst,
             influx_retries=result.retries,
+            bundle_refusals=refused,
             model_version=version,
         )
         return [*lines, progress]

@@ -33,7 +33,7 @@ def seen(user: int) -> list[int]:
 
 @pytest.fixture(scope="session")
 def block_settings() -> Settings:
-    return Settings(als_factors=4, als_iterations=8, als_regularization=0.05, segments=2, candidates=50)
+    return Settings(als_factors=2, als_iterations=8, als_regularization=0.5, segments=2, candidates=50)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,189 @@
+"""What the end-to-end test needs of kubectl: requests, waiting, looking into the volume and InfluxDB."""
+
+import json
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+
+PROBE = {
+    "apiVersion": "v1",
+    "kind": "Pod",
+    "metadata": {"name": "probe"},
+    "spec": {
+        "restartPolicy": "Never",
+        "serviceAccountName": "job",
+        "terminationGracePeriodSeconds": 0,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": 185,
+            "runAsGroup": 185,
+            "fsGroup": 185,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [
+            {
+                "name": "probe",
+                "image": "vitrine:dev",
+                "imagePullPolicy": "IfNotPresent",
+                "command": ["sleep", "infinity"],
+                "env": [
+                    {
+                        "name": "VITRINE_INFLUX_TOKEN",
+                        "valueFrom": {"secretKeyRef": {"name": "influxdb-auth", "key": "token"}},
+                    }
+                ],
+                "volumeMounts": [{"name": "data", "mountPath": "/data"}, {"name": "tmp", "mountPath": "/tmp"}],
+                "securityContext": {
+                    "allowPrivilegeEscalation": False,
+                    "readOnlyRootFilesystem": True,
+                    "capabilities": {"drop": ["ALL"]},
+                },
+            }
+        ],
+        "volumes": [
+            {"name": "data", "persistentVolumeClaim": {"claimName": "data"}},
+            {"name": "tmp", "emptyDir": {}},
+        ],
+    },
+}
+
+FLUX = """
+import json, os, sys
+from influxdb_client import InfluxDBClient
+url, org, query = sys.argv[1:]
+with InfluxDBClient(url, os.environ["VITRINE_INFLUX_TOKEN"], org=org) as client:
+    tables = client.query_api().query(query)
+    print(json.dumps([record.values for table in tables for record in table.records], default=str))
+"""
+
+CENSUS = """
+import json
+from pathlib import Path
+import pandas as pd, pyarrow.dataset as ds
+logs = [Path("/data/events/replay.synthetic.csv"), *Path("/data/events").glob("extra-*.csv")]
+log = pd.concat([pd.read_csv(path) for path in logs], ignore_index=True)
+files = [str(path) for path in Path("/data/vitrine/stream/archive").rglob("*.parquet")]
+archive = ds.dataset(files, format="parquet").to_table().to_pandas() if files else log.head(0)
+key = ["event_time", "event_type", "product_id", "user_id", "user_session"]
+def count(frame):
+    return frame.assign(event_time=pd.to_datetime(frame.event_time, utc=True)).groupby(key, dropna=False).size()
+sent, kept = count(log), count(archive)
+both = pd.concat([sent, kept], axis=1).fillna(0)
+print(json.dumps({
+    "sent": len(log), "distinct": len(sent), "archived": len(archive),
+    "lost": int((both[0] > both[1]).sum()), "doubled": int((both[0] < both[1]).sum()),
+}))
+"""
+
+
+class Cluster:
+    """A namespace of the cluster that kubectl's context names."""
+
+    def __init__(
+        self, namespace: str, influx: str = "http://influxdb:8086", org: str = "vitrine", bucket: str = "vitrine"
+    ):
+        self.namespace, self.influx, self.org, self.bucket = namespace, influx, org, bucket
+        self._probed = False
+
+    def kubectl(self, *words: str, stdin: str | None = None, check: bool = True, timeout: float = 300) -> str:
+        """Run kubectl in the namespace; returns what it printed."""
+        return run("kubectl", "-n", self.namespace, *words, stdin=stdin, check=check, timeout=timeout)
+
+    def get(self, kind: str, name: str | None = None, **labels: str) -> Any:
+        """An object, or the list of those with some labels."""
+        if name:
+            return json.loads(self.kubectl("get", kind, name, "-o", "json"))
+        selector = ",".join(f"{key}={value}" for key, value in labels.items())
+        return json.loads(self.kubectl("get", kind, "-l", selector, "-o", "json"))["items"]
+
+    def apply(self, document: dict[str, Any]) -> None:
+        self.kubectl("apply", "-f", "-", stdin=json.dumps(document))
+
+    def state(self, app: str) -> str:
+        """The operator's word for how an application is."""
+        return str(self.get("sparkapplication", app).get("status", {}).get("applicationState", {}).get("state", ""))
+
+    def executors(self, app: str) -> list[str]:
+        """Names of an application's executor pods that are ready."""
+        pods = self.get("pods", **{"spark-role": "executor", "sparkoperator.k8s.io/app-name": app})
+        return [pod["metadata"]["name"] for pod in pods if is_ready(pod)]
+
+    def probe(self) -> None:
+        """A pod beside the application, to look into the volume and InfluxDB with."""
+        self.apply(PROBE)
+        self.kubectl("wait", "pod/probe", "--for=condition=Ready", "--timeout=120s")
+
+    def python(self, program: str, *words: str) -> str:
+        """Run a program in the probe, which is made when it is first needed."""
+        if not self._probed:
+            self.probe()
+            self._probed = True
+        return self.kubectl("exec", "-i", "probe", "--", "python", "-", *words, stdin=program)
+
+    def rows(self, query: str) -> list[dict[str, Any]]:
+        """Rows of a Flux query; `BUCKET` stands for the bucket."""
+        return json.loads(self.python(FLUX, self.influx, self.org, query.replace("BUCKET", self.bucket)))
+
+    def files(self, pattern: str) -> list[str]:
+        """Files of the volume."""
+        return self.python(f"import glob; print(*sorted(glob.glob({pattern!r})), sep='\\n')").split()
+
+    def census(self) -> dict[str, int]:
+        """Events played against events archived."""
+        return json.loads(self.python(CENSUS))
+
+    def progress_since(self, moment: float) -> bool:
+        """Has a micro-batch that began after a moment written its lists and its point?"""
+        since = int(moment * 1e9)
+        found = self.rows(
+            f'from(bucket: "BUCKET") |> range(start: time(v: {since})) '
+            '|> filter(fn: (r) => r._measurement == "stream_progress" and r._field == "lists" and r._value > 0) '
+            "|> limit(n: 1)"
+        )
+        return bool(found)
+
+    def diagnosis(self) -> str:
+        """What one wants to see when something did not happen."""
+        asked = [
+            ("get", "pods,jobs,sparkapplications,pvc", "-o", "wide"),
+            ("get", "events", "--sort-by=.lastTimestamp"),
+            ("logs", "stream-driver", "-c", "spark-kubernetes-driver", "--tail=40"),
+            ("logs", "train-driver", "--tail=40"),
+            ("describe", "sparkapplications"),
+        ]
+        return "\n\n".join(
+            f"$ kubectl {' '.join(words)}\n{self.kubectl(*words, check=False)[-6000:]}" for words in asked
+        )
+
+
+def run(*words: str, stdin: str | None = None, check: bool = True, timeout: float = 300) -> str:
+    """Run a command in the repository; its output, or an AssertionError with what it said."""
+    done = subprocess.run(words, cwd=ROOT, input=stdin, capture_output=True, text=True, timeout=timeout, check=False)
+    if check and done.returncode:
+        raise AssertionError(
+            f"{' '.join(words)}: exit code {done.returncode}\n{done.stdout[-3000:]}{done.stderr[-3000:]}"
+        )
+    return done.stdout if check else done.stdout + done.stderr
+
+
+def until(what: str, seconds: float, ask: Callable[[], Any], every: float = 2.0) -> float:
+    """Ask until the answer is true; returns the seconds it took."""
+    begun, error = time.monotonic(), None
+    while time.monotonic() - begun < seconds:
+        try:
+            if ask():
+                return time.monotonic() - begun
+        except AssertionError as refused:  # what is asked may be down just now: that is what is waited for
+            error = refused
+        time.sleep(every)
+    raise AssertionError(f"{what}: not within {seconds:.0f} s" + (f"\nlast error: {error}" if error else ""))
+
+
+def is_ready(pod: dict[str, Any]) -> bool:
+    conditions = pod["status"].get("conditions", [])
+    alive = "deletionTimestamp" not in pod["metadata"]
+    return alive and any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)

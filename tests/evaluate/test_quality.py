@@ -1,0 +1,175 @@
+"""Measuring recommenders whose quality is known: one that is always right, one that never is."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyspark.sql import SparkSession
+
+from app.analytics.pairs import user_product_pairs
+from app.evaluate.gate import judge
+from app.evaluate.quality import Scores, measure, quality_rows, rating_rmse
+from app.recommend.als import ImplicitALS
+from app.recommend.catalogue import Catalogue
+from app.recommend.covisitation import CoVisitation
+from app.recommend.popularity import Popularity
+from app.recommend.recommender import Recommender
+from app.recommend.users import UserTable
+from tests.handmade import events_table, moment
+
+N = 30  # products 100 … 129; after product i always comes product i + 1
+QUERIES = 600
+UNSEEN_FROM = 1_000_000
+REPLICATES = 40
+
+
+def save(folder: Path, step: int) -> Path:
+    """A recommender that says: after product i comes product i + step; the popular ones are 0, 1, 2, …"""
+    catalogue = Catalogue.of(
+        pa.table(
+            {
+                "product_id": np.arange(100, 100 + N),
+                "category_code": ["a"] * N,
+                "category": ["a"] * N,
+                "brand": ["b"] * N,
+                "avg_price": [1.0] * N,
+                "popularity": [1.0] * N,
+            }
+        )
+    )
+    users = UserTable(
+        ids=np.arange(2),
+        segments=np.zeros(2, np.int32),
+        history_offsets=np.zeros(3, np.int64),
+        history_items=np.empty(0, np.int32),
+        history_weights=np.empty(0, np.float32),
+        bought_offsets=np.zeros(3, np.int64),
+        bought_items=np.empty(0, np.int32),
+        bought_at=np.empty(0, np.int64),
+    )
+    neighbours = ((np.arange(N) + step) % N).astype(np.int32)[:, None]
+    lists = np.tile(np.arange(N, dtype=np.int32), (1, 2, 1))
+    scores = np.tile(np.linspace(1, 0.1, N, dtype=np.float32), (1, 2, 1))
+    generators: dict[str, Any] = {
+        "als": ImplicitALS(np.eye(2, dtype=np.float32), np.full((N, 2), 2.0, np.float32), 0.1, 1.0),
+        "covisitation": CoVisitation(neighbours, np.ones((N, 1), np.float32)),
+        "popularity": Popularity(lists, scores, catalogue.category),
+    }
+    folder.mkdir()
+    Recommender(catalogue, users, generators, {"covisitation": 1.0}, candidates=N, bought_days=30).save(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("recommenders")
+    return {"perfect": save(root / "perfect", 1), "useless": save(root / "useless", 2)}
+
+
+@pytest.fixture(scope="module")
+def scores(spark: SparkSession, folders: dict[str, Path]) -> dict[str, Scores]:
+    """Every product is asked after equally often; two of three queries are of segment VIP, half are unseen."""
+    rows = [
+        (
+            "session",
+            number * 7919,
+            number % 2,
+            [None, "VIP", "VIP"][number % 3],
+            UNSEEN_FROM - 1 + number // N % 2,
+            [100 + number % N],
+            [1.0],
+            [False],
+            [100 + (number + 1) % N],
+        )
+        for number in range(QUERIES)
+    ]
+    schema = (
+        "task string, query long, user_id long, segment string, asked_at long, product_ids array<long>, "
+        "ratings array<float>, bought array<boolean>, relevant array<long>"
+    )
+    queries = spark.createDataFrame(rows, schema).repartition(3)
+    return {
+        name: measure(queries, folders[name], folders[other], UNSEEN_FROM, REPLICATES)
+        for name, other in (("perfect", "useless"), ("useless", "perfect"))
+    }
+
+
+def mean(scores: Scores, model: str, metric: str, part: str = "all") -> float:
+    return float(scores["session", model, part].means(metric)[0])
+
+
+def test_a_perfect_recommender_has_full_marks(scores: dict[str, Scores]) -> None:
+    for metric in ("hr_10", "ndcg_10", "mrr_10", "recall_10", "ndcg_20"):
+        assert mean(scores["perfect"], "blend", metric) == pytest.approx(1)
+        assert mean(scores["perfect"], "covisitation", metric) == pytest.approx(1)
+
+
+def test_a_useless_recommender_has_none(scores: dict[str, Scores]) -> None:
+    assert mean(scores["useless"], "blend", "hr_20") == 0
+
+
+def test_popularity_baseline_by_hand(scores: dict[str, Scores]) -> None:
+    # The ten first products but the one on screen hold product i + 1 for i = 0 … 9, and for the last, after which
+    # comes the first; the twenty first likewise.
+    assert mean(scores["perfect"], "most_popular", "hr_10") == pytest.approx(11 / N)
+    assert mean(scores["perfect"], "most_popular", "hr_20") == pytest.approx(21 / N)
+    reciprocal = sum(1 / (i + 1) for i in range(10)) + 1  # with i left out, product i + 1 stands at place i + 1
+    assert mean(scores["perfect"], "most_popular", "mrr_10") == pytest.approx(reciprocal / N)
+
+
+def test_slices(scores: dict[str, Scores]) -> None:
+    found = {part: one.queries for (_, model, part), one in scores["perfect"].items() if model == "blend"}
+    assert found == {
+        "all": 600,
+        "warm": 400,
+        "cold": 200,
+        "segment:VIP": 400,
+        "unseen": 300,
+        "unseen:warm": 200,
+        "unseen:cold": 100,
+        "unseen:segment:VIP": 200,
+    }
+
+
+def test_the_champion_answers_only_what_neither_has_seen(scores: dict[str, Scores]) -> None:
+    found = {part for _, model, part in scores["perfect"] if model == "champion"}
+    assert found == {"unseen", "unseen:warm", "unseen:cold", "unseen:segment:VIP"}
+    assert mean(scores["useless"], "champion", "ndcg_10", "unseen") == pytest.approx(1)
+    assert mean(scores["perfect"], "champion", "ndcg_10", "unseen") == 0
+
+
+def test_table_with_intervals_and_coverage(scores: dict[str, Scores]) -> None:
+    rows = {(row["model"], row["slice"]): row for row in quality_rows(scores["perfect"], N)}
+    popular = rows["most_popular", "all"]
+    assert popular["hr_10"]["low"] < popular["hr_10"]["mean"] < popular["hr_10"]["high"]
+    assert popular["hr_10"]["high"] - popular["hr_10"]["low"] == pytest.approx(
+        4 * (11 / N * 19 / N / QUERIES) ** 0.5, rel=0.4
+    )
+    assert popular["coverage_10"] == pytest.approx(11 / N)  # ten, and one more where one is on screen
+    assert rows["covisitation", "all"]["coverage_10"] == 1
+    assert not any(part.startswith("unseen") for _, part in rows)
+
+
+def test_gate_refuses_the_useless_and_lets_the_perfect_pass(scores: dict[str, Scores]) -> None:
+    refused = judge(scores["useless"], [], "champion-1", [])
+    assert not refused.publish
+    assert "worse than champion champion-1 on the same unseen queries" in refused.reason
+    assert "session all: NDCG@10 -1.0000 [-1.0000, -1.0000], 300 queries" in refused.reason
+    assert judge(scores["perfect"], [], "champion-1", []).publish
+
+
+def test_rmse_by_hand(spark: SparkSession, folders: dict[str, Path]) -> None:
+    # All factors: user 0 is (1, 0), products are (2, 2), so that every prediction is 2.
+    events = [
+        (0, 100, "view", "10-02 10:00"),  # 1: an error of 1
+        (1, 101, "purchase", "10-02 10:00"),  # 5: an error of 3
+        (0, 102, "purchase", "10-01 10:00"),  # before the cut
+        (0, 999, "purchase", "10-02 10:00"),  # no such product
+        (9, 100, "purchase", "10-02 10:00"),  # no such user
+    ]
+    pairs = user_product_pairs(events_table(spark, events), moment("10-03 00:00"), 7)
+    cut = moment("10-02 00:00")
+    assert rating_rmse(pairs, cut, folders["perfect"]) == pytest.approx(((1 + 9) / 2) ** 0.5)
+    assert rating_rmse(pairs, moment("10-03 00:00"), folders["perfect"]) is None

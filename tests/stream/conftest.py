@@ -1,0 +1,38 @@
+"""What the tests of the stream share: a server where there is one, and a running stream."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from tests.influxd import InfluxServer, find_influxd
+from tests.stream.shop import Running, quick_settings, recommender, running, write_bundle
+
+
+@pytest.fixture(scope="session")
+def influxd_program() -> str:
+    """The server program; tests that need it are skipped where there is none."""
+    program = find_influxd()
+    if program is None:
+        pytest.skip("no influxd on PATH: install InfluxDB 2.7 to run these tests")
+    return program
+
+
+@pytest.fixture
+def server(influxd_program: str, tmp_path: Path) -> Iterator[InfluxServer]:
+    """A server of one test's own."""
+    folder = tmp_path / "influxd"
+    folder.mkdir()
+    server = InfluxServer(folder, influxd_program)
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def live(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A running stream over the hand-made shop, for all tests of a module."""
+    output = tmp_path_factory.mktemp("stream")
+    write_bundle(output / "models", "a", recommender())
+    with running(spark, quick_settings(output)) as run:
+        yield run

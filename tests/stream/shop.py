@@ -1,0 +1,216 @@
+"""A shop small enough to work out lists by hand, and what its tests share.
+
+Thirty products, the first fifteen of category a, the others of b; popularity falls with the number.
+Anna is known: she looked at products 0 and 1, and bought product 3 the day before.
+"""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyspark.sql import SparkSession
+
+from app import bundle
+from app.analytics.segments import FEATURES, SegmentModel
+from app.events.schema import RAW_COLUMNS
+from app.recommend.catalogue import Catalogue
+from app.recommend.contract import NONE
+from app.recommend.covisitation import CoVisitation
+from app.recommend.popularity import Popularity
+from app.recommend.recommender import Recommender
+from app.recommend.users import UserTable
+from app.settings import Settings
+from app.stream.run import SPARK_CONFIGURATION, Stream
+from app.stream.telemetry import ARCHIVE_QUERY, LISTS_QUERY, WINDOWS_QUERY
+
+PRODUCTS = np.arange(100, 130)
+HALF = len(PRODUCTS) // 2
+ANNA, STRANGER = 5, 999
+START = datetime(2019, 10, 1, 12, tzinfo=UTC)
+QUERIES = (LISTS_QUERY, WINDOWS_QUERY, ARCHIVE_QUERY)
+PATIENCE = 90.0  #: seconds, for a machine that does much else
+
+Event = tuple[int, str, int, int, str]  #: second after START, event type, product, user, session
+
+
+def recommender(*, reverse: bool = False, weights: dict[str, float] | None = None) -> Recommender:
+    """Reversed, the product with the largest number is the most popular."""
+    n = len(PRODUCTS)
+    catalogue = Catalogue.of(
+        pa.table(
+            {
+                "product_id": PRODUCTS,
+                "category_code": ["a.x"] * HALF + ["b.y"] * HALF,
+                "category": ["a"] * HALF + ["b"] * HALF,
+                "brand": ["acme"] * HALF + ["zeta"] * HALF,
+                "avg_price": np.linspace(1, 30, n),
+                "popularity": np.arange(n, 0, -1).astype(float),
+            }
+        )
+    )
+    users = UserTable(
+        ids=np.array([ANNA]),
+        segments=np.array([0], np.int32),
+        history_offsets=np.array([0, 2]),
+        history_items=np.array([0, 1], np.int32),
+        history_weights=np.array([1, 2], np.float32),
+        bought_offsets=np.array([0, 1]),
+        bought_items=np.array([3], np.int32),
+        bought_at=np.array([int(START.timestamp()) - 86_400]),
+    )
+    order = np.arange(n)[::-1] if reverse else np.arange(n)
+    lists = np.full((3, 3, n), NONE, np.int32)  # two segments and everyone; two categories and all
+    lists[:, 0, :HALF], lists[:, 1, :HALF], lists[:, 2] = order[order < HALF], order[order >= HALF], order
+    scores = np.where(lists == NONE, 0, np.linspace(1, 0.5, n)).astype(np.float32)
+    ring = (np.arange(n)[:, None] % HALF + np.arange(1, 6)) % HALF + np.arange(n)[:, None] // HALF * HALF
+    similarity = np.tile(np.linspace(0.9, 0.5, 5), (n, 1)).astype(np.float32)
+    generators = {
+        "covisitation": CoVisitation(ring.astype(np.int32), similarity),
+        "popularity": Popularity(lists, scores, catalogue.category),
+    }
+    settings = Settings(blend_weights=weights or {"covisitation": 1.0, "popularity": 0.3})
+    return Recommender.of(catalogue, users, generators, settings)
+
+
+def write_bundle(models: Path, version: str, model: Recommender, *, publish: bool = True) -> Path:
+    def fill(folder: Path) -> dict[str, Any]:
+        model.save(folder)
+        means = [0.0] * len(FEATURES)
+        segments = SegmentModel(means, means, [1.0] * len(FEATURES), [means] * 2, ["Regulars", "Visitors"], 0.02)
+        (folder / bundle.SEGMENTS).write_text(json.dumps(segments.to_dict()))
+        return {"quality": []}
+
+    folder = bundle.write(models, version, fill)
+    if publish:
+        bundle.publish(models, folder.name)
+    return folder
+
+
+def damage(folder: Path) -> None:
+    """Turn one bit of a published bundle."""
+    path = folder / "users" / "history_items.npy"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+def at(second: float) -> str:
+    return (START + timedelta(seconds=second)).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def csv_row(event: Event) -> str:
+    second, kind, product, user, session = event
+    code = "a.x" if product < PRODUCTS[HALF] else "b.y"
+    return f"{at(second)},{kind},{product},7,{code},acme,2.50,{user},{session}"
+
+
+def csv_text(rows: Iterable[Event | str]) -> str:
+    lines = [row if isinstance(row, str) else csv_row(row) for row in rows]
+    return "\n".join([",".join(RAW_COLUMNS), *lines]) + "\n"
+
+
+def land(landing: Path, name: str, content: str | bytes) -> None:
+    """Write under a hidden name, then rename: how files are delivered."""
+    hidden = landing / f".{name}"
+    hidden.write_bytes(content.encode() if isinstance(content, str) else content)
+    hidden.rename(landing / name)
+
+
+def until(condition: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
+    """Wait for something to become true; returns what it gave."""
+    end = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < end, f"not within {seconds:.0f} s: {what}"
+        time.sleep(0.1)
+    return found
+
+
+class Running:
+    """A stream that runs in the background of a test."""
+
+    def __init__(self, stream: Stream, said: list[str]):
+        self.stream, self.said, self.folders = stream, said, stream.folders
+        self.error: BaseException | None = None
+        self.delivered = 0
+        self._thread = threading.Thread(target=self._wait)
+        self._thread.start()
+
+    def _wait(self) -> None:
+        try:
+            self.stream.wait()
+        except BaseException as error:
+            self.error = error
+
+    def deliver(self, name: str, rows: list[Event | str]) -> None:
+        """Land a CSV file, and wait until all three queries are done with it."""
+        self.delivered += len(rows)
+        land(self.folders.landing, name, csv_text(rows))
+        self.drained()
+
+    def drained(self) -> None:
+        totals = self.stream.telemetry.totals
+        until(
+            lambda: self.error or all(totals[f"{name}_rows"] >= self.delivered for name in QUERIES),
+            f"{self.delivered} rows taken in, but {dict(totals)}",
+        )
+        assert self.error is None, self.error
+
+    def lists(self, user: int) -> list[tuple[int, list[int]]]:
+        """All lists of a user: micro-batch and products, best first."""
+        return lists_of(self.folders.lists, user)
+
+    def metric(self, name: str) -> float | None:
+        return self.stream.telemetry.metrics.registry.get_sample_value(name)
+
+    def stop(self) -> None:
+        self.stream.stop()
+        self._thread.join(30)
+
+
+def lists_of(folder: Path, user: int) -> list[tuple[int, list[int]]]:
+    found = []
+    for path in sorted(folder.glob("batch-*.parquet")):
+        rows = [row for row in pq.read_table(path).to_pylist() if row["user_id"] == user]
+        if rows:
+            assert [row["rank"] for row in rows] == list(range(1, len(rows) + 1))
+            found.append((int(path.name.split("-")[1]), [row["product_id"] for row in rows]))
+    return found
+
+
+def folder_rows(folder: Path) -> list[dict[str, Any]]:
+    """All rows of the micro-batches of an archive."""
+    return [row for path in sorted(folder.glob("batch-*/*.parquet")) for row in pq.read_table(path).to_pylist()]
+
+
+def quick_settings(output: Path, **others: Any) -> Settings:
+    """Short triggers, two partitions."""
+    given = {"stream_partitions": 2, "windows_seconds": 0.2, "archive_seconds": 0.2, **others}
+    return Settings(output=output, **given)
+
+
+@contextmanager
+def running(spark: SparkSession, settings: Settings) -> Iterator[Running]:
+    """A stream in this process; Spark's configuration is put back afterwards."""
+    names = ["spark.sql.shuffle.partitions", *(name for name in SPARK_CONFIGURATION if name.startswith("spark.sql."))]
+    before = {name: spark.conf.get(name, None) for name in names}
+    said: list[str] = []
+    stream = Stream(spark, settings, said.append)
+    stream.start()
+    run = Running(stream, said)
+    try:
+        yield run
+    finally:
+        run.stop()
+        for name, value in before.items():
+            if value is None:
+                spark.conf.unset(name)
+            else:
+                spark.conf.set(name, value)

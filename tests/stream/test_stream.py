@@ -1,0 +1,227 @@
+"""The stream as a whole, in this process: what comes out for what goes in."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from pyspark.sql import SparkSession
+
+from app.bundle import Bundle
+from app.recommend.recommender import Visits
+from app.stream.list_files import latest_lists, read_lists
+from app.stream.sinks import WINDOW_KEY
+from tests.stream.shop import (
+    ANNA,
+    PRODUCTS,
+    START,
+    Event,
+    Running,
+    csv_row,
+    csv_text,
+    damage,
+    folder_rows,
+    lists_of,
+    quick_settings,
+    recommender,
+    running,
+    until,
+    write_bundle,
+)
+
+
+def listed(run: Running, user: int) -> list[int]:
+    """The last list of a user."""
+    return run.lists(user)[-1][1]
+
+
+def test_one_known_and_ninety_nine_unknown_users_all_get_ten_products(live: Running) -> None:
+    strangers = list(range(1_000, 1_099))
+    live.deliver("crowd.csv", [(0, "view", 100 + user % 30, user, f"s{user}") for user in [ANNA, *strangers]])
+    lists = {user: listed(live, user) for user in [ANNA, *strangers]}
+    assert {len(set(products)) for products in lists.values()} == {10}
+    assert all(100 + user % 30 not in products for user, products in lists.items())  # what is on screen
+    assert 103 not in lists[ANNA]  # bought the day before
+    assert sum(103 in products for products in lists.values()) > 10  # others may have it
+
+
+def test_a_product_bought_in_the_session_does_not_come_back(live: Running) -> None:
+    user = 2_000
+    live.deliver("look.csv", [(10, "view", 100, user, "b"), (11, "view", 102, user, "b")])
+    assert 101 in listed(live, user)
+    live.deliver("buy.csv", [(12, "cart", 101, user, "b"), (13, "purchase", 101, user, "b")])
+    live.deliver("on.csv", [(14, "view", 104, user, "b")])
+    assert 101 not in listed(live, user)
+    assert 100 in listed(live, user)  # seen but not bought may come back
+
+
+@pytest.mark.parametrize(("user", "number"), [(ANNA, 1), (3_000, 2)])
+def test_stream_and_batch_agree(live: Running, user: int, number: int) -> None:
+    """The visit is worked out by hand: by last touch, ratings summed and capped, removals count nothing."""
+    session = f"agree{number}"
+    live.deliver(f"{session}.csv", [(20, "view", 110, user, session), (21, "cart", 118, user, session)])
+    rows: list[Event | str] = [(22, "view", 110, user, session), (23, "remove_from_cart", 118, user, session)]
+    live.deliver(f"{session}-more.csv", [*rows, (24, "purchase", 107, user, session), (25, "view", 109, user, session)])
+    visits = Visits.of_lists(
+        np.array([user]), [[110, 118, 107, 109]], [[2.0, 3.0, 5.0, 1.0]], [[False, False, True, False]]
+    )
+    model = Bundle.open(live.folders.models / "a").recommender
+    answer = model.recommend(visits, 10, START.timestamp() + 25)
+    assert listed(live, user) == PRODUCTS[answer.lists.items[0]].tolist()
+    table = latest_lists(live.folders.lists).to_pylist()
+    scores = [row["rec_score"] for row in sorted(table, key=lambda row: row["rank"]) if row["user_id"] == user]
+    assert scores == pytest.approx(answer.lists.scores[0].tolist())
+
+
+def test_a_user_in_two_sessions_at_once_gets_one_list_of_the_latest(live: Running) -> None:
+    user = 4_000
+    rows = [(31, "view", 120, user, "first"), (33, "view", 101, user, "second"), (32, "view", 121, user, "first")]
+    live.deliver("two.csv", rows)
+    ((batch, products),) = live.lists(user)
+    assert products[0] == 102  # what goes with product 101, the latest event
+    table = read_lists(live.folders.lists).to_pylist()
+    keys = Counter((row["batch"], row["user_id"], row["rank"]) for row in table)
+    assert max(keys.values()) == 1
+    assert (batch, user, 10) in keys
+
+
+def test_rows_that_cannot_be_events_are_kept_apart(live: Running) -> None:
+    user, good = 5_000, (40, "view", 105, 5_000, "r")
+    short = "2019-10-01 12:00:40 UTC,view,105"
+    bad = [csv_row(good).replace("view", "gaze"), csv_row(good).replace("2019-10-01", "2019-13-01"), short]
+    live.deliver("mixed.csv", [good, *bad])
+    assert len(live.lists(user)) == 1
+    assert [row["product_id"] for row in folder_rows(live.folders.archive) if row["user_id"] == user] == [105]
+    rejected = {(row["reason"], row["row"]) for row in folder_rows(live.folders.rejected)}
+    assert rejected == {
+        ("unknown event_type", bad[0]),
+        ("unparsable event_time", bad[1]),
+        ("wrong column count or quoting", short),
+    }
+    assert live.metric("vitrine_stream_rejected_events_total") == 3
+
+
+def test_both_formats_flow_into_one_session(live: Running, tmp_path: Path) -> None:
+    user = 6_000
+    live.deliver("session.csv", [(50, "view", 117, user, "f")])
+    row = next(row for row in folder_rows(live.folders.archive) if row["user_id"] == user)
+    path = next(p for p in live.folders.archive.glob("*/*.parquet") if user in pq.read_table(p)["user_id"].to_pylist())
+    schema = pq.read_schema(path)  # the archive's own layout can be streamed again
+    import pyarrow as pa
+
+    later = {**row, "product_id": 118, "event_time": row["event_time"].replace(second=51)}
+    pq.write_table(pa.Table.from_pylist([later], schema), live.folders.landing / ".later.parquet")
+    live.delivered += 1
+    (live.folders.landing / ".later.parquet").rename(live.folders.landing / "later.parquet")
+    live.drained()
+    assert listed(live, user)[0] == 119
+    assert {117, 118} & set(listed(live, user)) == {117}  # 117 is of the session, 118 is on screen
+
+
+def test_a_new_bundle_is_taken_up_and_a_damaged_one_refused(live: Running) -> None:
+    user = 7_000
+    live.deliver("before.csv", [(60, "view", 100, user, "h")])
+    assert 129 not in listed(live, user)
+    write_bundle(live.folders.models, "b", recommender(reverse=True, weights={"popularity": 1.0}))
+    live.deliver("after.csv", [(61, "view", 115, user, "h")])
+    assert listed(live, user)[0] == 129  # b's bestseller of the category
+    versions = {row["model_version"] for row in latest_lists(live.folders.lists).to_pylist() if row["user_id"] == user}
+    assert versions == {"b"}
+
+    bad = write_bundle(live.folders.models, "c", recommender(), publish=False)
+    damage(bad)
+    (live.folders.models / "CURRENT").write_text("c\nb\na\n")  # published by hand
+    live.deliver("refused.csv", [(62, "view", 116, user, "h")])
+    live.deliver("again.csv", [(63, "view", 117, user, "h")])
+    assert listed(live, user)[0] == 129
+    assert live.metric("vitrine_bundle_refused_total") == 1  # said once, not with every micro-batch
+    (said,) = [line for line in live.said if "refused" in line]
+    assert "b stays in use" in said
+    assert "users/history_items.npy is damaged" in said
+
+    write_bundle(live.folders.models, "d", recommender())
+    live.deliver("mended.csv", [(64, "view", 100, user, "h")])
+    assert 129 not in listed(live, user)
+
+
+def test_the_archive_holds_what_came_and_the_windows_what_was_distinct(live: Running) -> None:
+    """Runs last: over all that this module delivered."""
+    landed = [line for path in sorted(live.folders.landing.glob("*.csv")) for line in path.read_text().split("\n")[1:-1]]
+    archive = folder_rows(live.folders.archive)
+    assert len(archive) == live.delivered - 3  # of the rejected
+    assert len(landed) == live.delivered - 1  # of Parquet
+    windows = [row for path in live.folders.windows.glob("*.parquet") for row in pq.read_table(path).to_pylist()]
+    assert len({tuple(row[name] for name in WINDOW_KEY) for row in windows}) == len(windows)
+    assert sum(row["events"] for row in windows) == len(archive)
+    bought = [row for row in windows if row["event_type"] == "purchase"]
+    assert sum(row["revenue"] for row in bought) == pytest.approx(2.5 * 3)
+
+
+def test_late_doubled_and_disordered_events(spark: SparkSession, tmp_path: Path) -> None:
+    """Watermark 10 minutes, session windows of an hour.
+
+    Out of order: sorted. Twice: once in session and windows, twice in the archive. Late: as long as its
+    window has not been passed by the watermark it is taken; after that only the archive has it.
+    """
+    write_bundle(tmp_path / "models", "a", recommender())
+    user, minutes = 8_000, 60
+    with running(spark, quick_settings(tmp_path, session_window_hours=1)) as run:
+        run.deliver("1.csv", [(3, "view", 103, user, "x"), (1, "view", 101, user, "x"), (2, "view", 102, user, "x")])
+        in_order = listed(run, user)
+        run.deliver("2.csv", [(2, "view", 102, user, "x")])  # again, in a file of its own
+        assert listed(run, user) == in_order
+        assert in_order[0] == 104  # the last by time is 103, though 102 came last
+        assert 103 not in in_order
+
+        # An hour and a half on: the watermark, 80 minutes, has passed the first hour's end.
+        other = 8_001
+        run.deliver("3.csv", [(90 * minutes, "view", 110, other, "y")])
+        run.deliver("4.csv", [(82 * minutes, "view", 111, other, "y")])  # late by 8 minutes: taken
+        run.deliver("5.csv", [(4, "view", 125, user, "x"), (91 * minutes, "view", 112, other, "y")])  # far too late
+        assert run.lists(user)[-1][1] == in_order
+        assert listed(run, other)[0] == 113
+        until(lambda: run.metric("vitrine_stream_late_events_total"), "the late event is counted")
+        assert run.metric("vitrine_stream_late_events_total") == 1
+        assert run.stream.telemetry.summary()["late"] == 1
+    archived = Counter(row["product_id"] for row in folder_rows(run.folders.archive))
+    assert archived == {101: 1, 102: 2, 103: 1, 110: 1, 111: 1, 125: 1, 112: 1}
+    windows = [row for path in run.folders.windows.glob("*.parquet") for row in pq.read_table(path).to_pylist()]
+    assert sum(row["events"] for row in windows) == 3 + 3  # 125 is behind the watermark, 102 is once
+
+
+def test_a_stream_goes_on_where_it_was(spark: SparkSession, tmp_path: Path) -> None:
+    """Also with another number of partitions, which Spark takes from the checkpoint."""
+    write_bundle(tmp_path / "models", "a", recommender())
+    for number, partitions in enumerate((2, 1, 3)):
+        with running(spark, quick_settings(tmp_path, stream_partitions=partitions)) as run:
+            rows: list[Event | str] = [(number, "view", 100 + number, user, f"s{user}") for user in range(20)]
+            run.deliver(f"{number}.csv", rows)
+            assert run.stream.telemetry.summary()["events"] == 20  # nothing is read again
+    first = lists_of(run.folders.lists, 7)
+    assert [batch for batch, _ in first] == [0, 1, 2]
+    assert first[-1][1][0] == 103  # what goes with the session's last product
+    assert len(folder_rows(run.folders.archive)) == 60
+    table = read_lists(run.folders.lists).to_pylist()
+    assert max(Counter((row["batch"], row["user_id"], row["rank"]) for row in table).values()) == 1
+
+
+def test_a_stop_leaves_no_event_behind(spark: SparkSession, tmp_path: Path) -> None:
+    """Stopped at once after files came: what was not done is done at the next start."""
+    write_bundle(tmp_path / "models", "a", recommender())
+    for number in range(3):
+        with running(spark, quick_settings(tmp_path)) as run:
+            for part in range(3):
+                rows: list[Event | str] = [(number, "view", 100 + part, user, f"s{user}") for user in range(10)]
+                name = f"{number}-{part}.csv"
+                (run.folders.landing / f".{name}").write_text(csv_text(rows))
+                (run.folders.landing / f".{name}").rename(run.folders.landing / name)
+            until(lambda: run.folders.checkpoint("archive").joinpath("offsets", str(number)).exists(), "a batch begun")
+    with running(spark, quick_settings(tmp_path)) as run:
+        until(lambda: len(folder_rows(run.folders.archive)) == 90, "all is archived")
+        until(lambda: _events(run) == 90, "all is counted")
+    assert len(folder_rows(run.folders.archive)) == 90
+
+
+def _events(run: Running) -> int:
+    return sum(sum(pq.read_table(path)["events"].to_pylist()) for path in run.folders.windows.glob("*.parquet"))
