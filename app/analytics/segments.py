@@ -123,14 +123,8 @@ def fit_segments(users: DataFrame, k: int, seed: int, previous: SegmentModel | N
     frame = prepared(users, base)
     caps, centre, scale = _moments(frame)
     scaled = _standardised(frame, caps, centre, scale)
-    vectors = VectorAssembler(inputCols=list(FEATURES), outputCol="features").transform(scaled).persist()
-    try:
-        model = KMeans(k=k, seed=seed, maxIter=MAX_ITERATIONS).fit(vectors)
-        centroids = np.array(model.clusterCenters())
-        clusters = len(centroids)
-        silhouette = ClusteringEvaluator().evaluate(model.transform(vectors)) if clusters > 1 else None
-    finally:
-        vectors.unpersist()
+    centroids, silhouette = _clusters(scaled, k, seed)
+    clusters = len(centroids)
     names_before: list[str | None] = [None] * clusters
     if previous is not None and len(previous.centroids) == clusters:
         centroids = _in_old_order(centroids, centre, scale, previous)
@@ -142,6 +136,22 @@ def fit_segments(users: DataFrame, k: int, seed: int, previous: SegmentModel | N
     for row in table:
         row["segment"] = names[row["segment_id"]]
     return SegmentModel(caps, centre, scale, centroids.tolist(), names, base, silhouette, table)
+
+
+def _clusters(scaled: DataFrame, k: int, seed: int) -> tuple[np.ndarray, float | None]:
+    """Centroids (k or fewer, features) in standardised units, and the silhouette."""
+    # Spark's K-Means can run out of an array's bounds where there are fewer distinct users than clusters.
+    k = scaled.select(*FEATURES).distinct().limit(k).count()
+    if k < 2:  # all users are alike: in standardised units they lie at 0
+        return np.zeros((1, len(FEATURES))), None
+    vectors = VectorAssembler(inputCols=list(FEATURES), outputCol="features").transform(scaled).persist()
+    try:
+        model = KMeans(k=k, seed=seed, maxIter=MAX_ITERATIONS).fit(vectors)
+        centroids = np.array(model.clusterCenters())
+        silhouette = ClusteringEvaluator().evaluate(model.transform(vectors)) if len(centroids) > 1 else None
+    finally:
+        vectors.unpersist()
+    return centroids, silhouette
 
 
 def _name(means: dict[str, float] | None, previous: str | None) -> str:

@@ -34,6 +34,16 @@ class Telemetry:
         self.state_rows = self.state_bytes = 0
         self.consumed: dict[str, float] = {}  # by query: arrival of the newest file it has done with
 
+    def forget(self) -> None:
+        """Start the figures of the summary anew, for example after a warm-up."""
+        with self._lock:
+            self.started = self._clock()
+            self.totals.clear()
+            self.judged.clear()
+            self.places.clear()
+            self._freshness.clear()
+            self._freshness_lists = 0
+
     def batch_lines(self, result: Result, version: str, readable_at: float, refused: int = 0) -> list[str]:
         """Take in a micro-batch of lists, before which so many bundles were refused; give its InfluxDB points."""
         moment = int(result.generated_at * 1000) * 1_000_000
@@ -118,7 +128,7 @@ class Telemetry:
     def summary(self) -> dict[str, Any]:
         """Figures since the start, JSON-able; times in seconds."""
         with self._lock:
-            p50, p95, p99 = quantiles(sorted(self._freshness), (0.5, 0.95, 0.99))
+            p50, p95, p99, worst = quantiles(sorted(self._freshness), (0.5, 0.95, 0.99, 1.0))
             seconds = max(self._clock() - self.started, 1e-9)
             placed = sum(self.places.values()) or 1
             hr = {name: sums[1] / sums[0] if sums[0] else None for name, sums in self.judged.items()}
@@ -133,6 +143,7 @@ class Telemetry:
                 "p50_s": p50,
                 "p95_s": p95,
                 "p99_s": p99,
+                "max_s": worst,
                 "hr_10": hr.get(SERVED),
                 "hr_10_most_popular": hr.get(BASELINE),
                 "hr_10_by_generator": hr,

@@ -103,6 +103,7 @@ GROUPS = {
     "lookers": (5, 2, 0, 0.0, 0.9, 12, 4, 60),
     "sleepers": (80, 1, 0, 0.0, 0.0, 1, 1, 15),
 }
+USER_COLUMNS = ", ".join(["user_id long", *(f"{name} double" for name in (*FEATURES, "views", "purchases"))])
 SIZES = {"buyers": 30, "lookers": 60, "sleepers": 90}
 
 
@@ -118,8 +119,7 @@ def users(spark: SparkSession, seed: int, richest: float | None = None) -> tuple
         rows.append((number, *row.values(), views, views * row["conversion_rate"]))
     if richest:
         rows[0] = (*rows[0][:3], richest, *rows[0][4:])
-    schema = ", ".join(["user_id long", *(f"{name} double" for name in FEATURES), "views double", "purchases double"])
-    return spark.createDataFrame(rows, schema), dict(enumerate(groups))
+    return spark.createDataFrame(rows, USER_COLUMNS), dict(enumerate(groups))
 
 
 def groups_of(frame: DataFrame, model: SegmentModel, groups: dict[int, str]) -> dict[int, Counter[str]]:
@@ -174,12 +174,16 @@ def test_ids_and_names_stay_after_a_retrain(
     assert again.names == previous.names
 
 
-def test_fewer_users_than_segments(spark: SparkSession) -> None:
-    frame, _ = users(spark, seed=1)
-    model = fit_segments(frame.limit(2), k=5, seed=42)
-    assert 1 <= len(model.names) <= 2
-    restored = SegmentModel(**model.to_dict())
-    assert {row["segment"] for row in assign_segments(frame.limit(2), restored).collect()} <= set(model.names)
+@pytest.mark.parametrize(
+    ("first", "second", "segments"), [("buyers", None, 1), ("buyers", "buyers", 1), ("buyers", "sleepers", 2)]
+)
+def test_fewer_users_than_segments(spark: SparkSession, first: str, second: str | None, segments: int) -> None:
+    """Spark's K-Means fails on these with an ArrayIndexOutOfBoundsException."""
+    rows = [(number, *map(float, GROUPS[name]), 10.0, 1.0) for number, name in enumerate((first, second)) if name]
+    frame = spark.createDataFrame(rows, USER_COLUMNS)
+    model = fit_segments(frame, k=5, seed=42)
+    assert len(model.names) == segments
+    assert len({row["segment_id"] for row in assign_segments(frame, model).collect()}) == segments
 
 
 def test_model_survives_json(first: tuple[SegmentModel, Any]) -> None:

@@ -59,7 +59,7 @@ def test_bundle_and_report_are_on_the_volume(shop: Cluster) -> None:
 def test_stream_writes_lists_and_points(shop: Cluster) -> None:
     """A driver and an executor; files on the volume, points in the chart's InfluxDB."""
     until("stream is running", 300, lambda: shop.state("stream") == "RUNNING" and shop.executors("stream"))
-    until("lists on the volume", 180, lambda: shop.files("/data/vitrine/stream/lists/**/*.parquet"))
+    until("lists on the volume", 180, lambda: shop.files("/data/vitrine/stream/lists/*.parquet"))
     for measurement in ("recommendations", "events", "stream_progress", "quality", "model"):
         query = (
             f'from(bucket: "BUCKET") |> range(start: 2019-01-01T00:00:00Z) '

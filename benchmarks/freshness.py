@@ -1,0 +1,102 @@
+"""Freshness: from a file's arrival to the lists of its users being readable in the sink.
+
+    python benchmarks/freshness.py --rate 1000 --seconds 200
+
+Makes a synthetic shop of 50,000 products and 20,000 active users, trains the real bundle on its past,
+then runs the stream and a replay of its last events as two processes, as they would run apart. The
+figures are the stream's own: a list's age is the time from the modification time of the file that
+brought the event to the moment when the files of its micro-batch are in place (and its points in
+InfluxDB, where one is set). Warm-up, the first micro-batches while the JVM compiles, is left out and
+said. Ends with one JSON line.
+"""
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from app.events.generate import generate
+from app.jobs.stream import summary_line
+from app.settings import Settings, load_settings
+from app.spark import create_session
+from app.stream.run import SPARK_CONFIGURATION, Stream
+
+TRAIN_EVENTS = 600_000
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rate", type=float, default=1000, help="events a second")
+    parser.add_argument("--seconds", type=float, default=200, help="length of the measurement")
+    parser.add_argument("--warmup", type=float, default=40, help="seconds of replay left out of the figures")
+    parser.add_argument("--products", type=int, default=50_000)
+    parser.add_argument("--users", type=int, default=20_000, help="active users of the shop")
+    parser.add_argument("--output", type=Path, default=Path("freshness"), help="work folder, kept between runs")
+    parser.add_argument("--tick", type=float, default=0.5, help="seconds between two files")
+    asked = parser.parse_args()
+    root: Path = asked.output.absolute()
+    events = int(asked.rate * (asked.seconds + asked.warmup))
+    history, live = _shop(root, events, asked.users, asked.products)
+    vitrine = str(Path(sys.executable).with_name("vitrine"))
+    if not (root / "models" / "CURRENT").exists():
+        subprocess.run([vitrine, "train", "--events", str(history), "--output", str(root)], check=True)
+    for name in ("stream", "landing"):
+        shutil.rmtree(root / name, ignore_errors=True)
+    summary = _measure(load_settings(output=root), vitrine, live, asked)
+    wanted = ("p50_s", "p95_s", "p99_s", "lists", "batches", "state_rows", "state_bytes", "hr_10", "hr_10_most_popular")
+    result = {name: summary[name] for name in wanted}
+    result |= {"events_per_s": round(summary["events"] / summary["seconds"], 1), "slowest_batch_s": summary["max_s"]}
+    print(json.dumps({"synthetic": True, "rate": asked.rate, "seconds": round(summary["seconds"])} | result))
+    return 0
+
+
+def _measure(settings: Settings, vitrine: str, live: Path, asked: argparse.Namespace) -> dict[str, Any]:
+    """Stream here, replay in a process of its own; figures from the end of the warm-up on."""
+    spark = create_session(settings, "freshness", SPARK_CONFIGURATION)
+    try:
+        stream = Stream(spark, settings, _say)
+        stream.start()
+        replay = [vitrine, "replay", "--events", str(live), "--output", str(settings.output)]
+        replay += ["--replay-rate", str(asked.rate), "--replay-tick", str(asked.tick)]
+        with subprocess.Popen(replay, stderr=subprocess.DEVNULL) as player:
+            warm = threading.Timer(asked.warmup, stream.telemetry.forget)
+            warm.start()
+            threading.Thread(target=lambda: (player.wait(), time.sleep(3), stream.stopping.set()), daemon=True).start()
+            stream.wait(every=10, tell=lambda summary: _say(summary_line(summary)))
+            summary = stream.telemetry.summary()
+            stream.stop()
+        return summary
+    finally:
+        spark.stop()
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _shop(root: Path, events: int, users: int, products: int) -> tuple[Path, Path]:
+    """The past and the live part of one shop, as two files."""
+    history, live = root / "history.synthetic.csv", root / "live.synthetic.csv"
+    wanted = root / f"shop-{events}-{users}-{products}"
+    if not wanted.exists():
+        root.mkdir(parents=True, exist_ok=True)
+        shop = root / "shop.synthetic.csv"
+        generate(shop, TRAIN_EVENTS + events, 42, users=users, products=products)
+        with shop.open() as source, history.open("w") as past, live.open("w") as future:
+            header = source.readline()
+            past.write(header)
+            future.write(header)
+            for number, line in enumerate(source):
+                (past if number < TRAIN_EVENTS else future).write(line)
+        shop.unlink()
+        wanted.touch()
+    return history, live
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,111 @@
+"""Any text is parsed without an exception and without losing a row; events come back as they were."""
+
+import csv
+import re
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from app.events.clean import REASONS, clean, parse, rejected_rows
+from app.events.read import read_events
+from app.events.schema import EVENT_TYPES, RAW_COLUMNS
+
+LATEST = datetime(2026, 1, 1)
+FEW = settings(
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+WILD = st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | st.sampled_from(
+    [
+        "",
+        '"',
+        '""',
+        ",",
+        "\n",
+        "\r\n",
+        "\r",
+        "\\",
+        "a\nb",
+        '"\n"',
+        "NaN",
+        "null",
+        "\ufeff",
+        "\0",
+        "2019-10-01 00:00:00 UTC",
+    ]
+)
+ROWS = st.lists(st.lists(WILD, min_size=1, max_size=11), min_size=1, max_size=40)
+VISIBLE = st.characters(min_codepoint=0x21, exclude_categories=["Cs", "Cc", "Zs", "Zl", "Zp", "Cf", "Cn"])
+WORD = st.text(VISIBLE, min_size=1, max_size=15).filter(lambda word: word.lower() not in ("nan", "null", "none"))
+EVENTS = st.lists(
+    st.fixed_dictionaries(
+        {
+            "event_time": st.datetimes(datetime(2001, 1, 1), datetime(2025, 12, 31)).map(
+                lambda time: time.replace(microsecond=0)
+            ),
+            "event_type": st.sampled_from(EVENT_TYPES),
+            "product_id": st.integers(-(2**63), 2**63 - 1),
+            "category_id": st.integers(0, 2**63 - 1),
+            "category_code": WORD,
+            "brand": WORD,
+            "price": st.floats(0.01, 1e6, allow_nan=False),
+            "user_id": st.integers(0, 2**63 - 1),
+            "user_session": WORD,
+        }
+    ),
+    min_size=1,
+    max_size=30,
+)
+
+
+def write(path: Path, rows: list[list[str]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerow(RAW_COLUMNS)
+        csv.writer(file, lineterminator="\n").writerows(rows)
+
+
+def lines(path: Path) -> int:
+    """Rows in Spark's sense: lines that are not blank, the header left out."""
+    text = path.read_bytes().decode()
+    return sum(1 for line in re.split("\r\n|\r|\n", text) if line.strip("".join(map(chr, range(33))))) - 1
+
+
+@FEW
+@given(rows=ROWS)
+def test_any_text_is_kept_or_rejected_and_counted(rows: list[list[str]], spark: SparkSession, tmp_path: Path) -> None:
+    path = tmp_path / "wild.csv"
+    write(path, rows)
+    parsed = parse(read_events(spark, str(path)), LATEST, 1e6)
+    kept = clean(parsed).agg(F.sum("copies")).collect()[0][0] or 0
+    reasons = [row["reason"] for row in rejected_rows(parsed).collect()]
+    assert kept + len(reasons) == lines(path)
+    assert set(reasons) <= set(REASONS)
+
+
+@FEW
+@given(events=EVENTS, noise=st.lists(st.lists(WILD, min_size=1, max_size=8), max_size=5))
+def test_events_come_back_exactly(
+    events: list[dict[str, object]], noise: list[list[str]], spark: SparkSession, tmp_path: Path
+) -> None:
+    path = tmp_path / "events.csv"
+    texts = [[f"{event['event_time']} UTC", *(str(event[name]) for name in RAW_COLUMNS[1:])] for event in events]
+    write(path, [*texts, *noise])  # bad rows behind spoil no good one before them
+    read = clean(parse(read_events(spark, str(path)), LATEST, 1e6)).collect()
+    found = sorted(tuple(str(row[name]) for name in RAW_COLUMNS) for row in read for _ in range(row["copies"]))
+    assert found == sorted(tuple(str(event[name]) for name in RAW_COLUMNS) for event in events)
+
+
+@pytest.mark.parametrize("text", ['"', '""', '"""', '"a', 'a"', 'a"b', '"a"b', "\\", '\\"', '"\\"'])
+def test_a_stray_quote_spoils_its_own_row_at_most(text: str, spark: SparkSession, tmp_path: Path) -> None:
+    path = tmp_path / "quotes.csv"
+    good = "2019-10-01 00:00:0{} UTC,view,{},1,a.b,{},9.99,7,s"
+    content = [",".join(RAW_COLUMNS), good.format(1, 1, "x"), good.format(2, 2, text), good.format(3, 3, "y")]
+    path.write_text("\n".join(content) + "\n")
+    parsed = parse(read_events(spark, str(path)), LATEST, 1e6)
+    kept = {row["product_id"] for row in clean(parsed).collect()}
+    assert {1, 3} <= kept
+    assert len(kept) + rejected_rows(parsed).count() == 3
