@@ -26,7 +26,6 @@ import pytest
 from app.events.generate import generate
 from app.events.schema import RAW_COLUMNS
 
-VITRINE = Path(sys.executable).with_name("vitrine")
 GOOD_ROWS = 200
 NOISE = re.compile(r"Traceback|at org\.apache|at java\.|at scala\.|Caused by|Exception in thread|py4j\.|\.py\", line")
 Row = dict[str, Any]

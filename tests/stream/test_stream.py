@@ -147,7 +147,9 @@ def test_a_new_bundle_is_taken_up_and_a_damaged_one_refused(live: Running) -> No
 
 def test_the_archive_holds_what_came_and_the_windows_what_was_distinct(live: Running) -> None:
     """Runs last: over all that this module delivered."""
-    landed = [line for path in sorted(live.folders.landing.glob("*.csv")) for line in path.read_text().split("\n")[1:-1]]
+    landed = [
+        line for path in sorted(live.folders.landing.glob("*.csv")) for line in path.read_text().split("\n")[1:-1]
+    ]
     archive = folder_rows(live.folders.archive)
     assert len(archive) == live.delivered - 3  # of the rejected
     assert len(landed) == live.delivered - 1  # of Parquet
