@@ -95,8 +95,11 @@ class ParquetEvents:
 
     def write(self, path: Path, parts: list[pa.RecordBatch]) -> None:
         """Write rows as one file."""
+        table = pa.Table.from_batches(parts)
+        # The stream has no times as fine as those that pandas and Spark's INT96 give.
+        fine = any(pa.types.is_timestamp(kind) and kind.unit == "ns" for kind in table.schema.types)
         with path.open("wb") as file:
-            pq.write_table(pa.Table.from_batches(parts), file)
+            pq.write_table(table, file, coerce_timestamps="us" if fine else None, allow_truncated_timestamps=fine)
             _flush(file)
 
 

@@ -84,6 +84,7 @@ class Stream:
         self.stopping = threading.Event()
         self.telemetry = Telemetry(StreamMetrics())
         self._queries: dict[str, StreamingQuery] = {}
+        self._refused = 0  # bundles that metrics know of
         self._busy = {name: threading.Lock() for name in (LISTS_QUERY, WINDOWS_QUERY, ARCHIVE_QUERY)}
         self._listener = _Listener(self)
 
@@ -162,9 +163,9 @@ class Stream:
 
     def _note_bundle(self, version: str) -> int:
         """Say which bundle is in use; returns how many were refused since it was said last."""
-        metrics, telemetry = self.telemetry.metrics, self.telemetry
-        new = self.champion.refused - telemetry.totals["refused"]
-        telemetry.totals["refused"] += new
+        metrics = self.telemetry.metrics
+        new = self.champion.refused - self._refused
+        self._refused += new
         metrics.bundles_refused.inc(new)
         metrics.bundle.info({"version": version})
         return new

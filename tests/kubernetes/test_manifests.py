@@ -14,9 +14,10 @@ ALL = ["manifests", "manifests/overlays/laptop", "manifests/overlays/production"
 
 
 def pod_specs(one: dict[str, Any]) -> list[dict[str, Any]]:
-    """Pod specs of a Job or CronJob."""
-    spec = one["spec"].get("jobTemplate", one)["spec"]
-    return [spec["template"]["spec"]] if "template" in spec else []
+    """Pod specs of a Job or CronJob, none of anything else."""
+    if one["kind"] not in ("Job", "CronJob"):
+        return []
+    return [one["spec"].get("jobTemplate", one)["spec"]["template"]["spec"]]
 
 
 def sparks(objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
