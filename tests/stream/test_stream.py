@@ -105,7 +105,6 @@ def test_rows_that_cannot_be_events_are_kept_apart(live: Running) -> None:
     assert live.metric("vitrine_stream_rejected_events_total") == 3
 
 
-@pytest.mark.skip(reason="open: fails since a Parquet file with times without a zone is set aside")
 def test_both_formats_flow_into_one_session(live: Running, tmp_path: Path) -> None:
     """The archive's own layout, with the fine times that pandas gives, is played into the landing folder."""
     user = 6_000
@@ -148,7 +147,6 @@ def test_a_new_bundle_is_taken_up_and_a_damaged_one_refused(live: Running) -> No
     assert 129 not in listed(live, user)
 
 
-@pytest.mark.skip(reason="open: fails since a Parquet file with times without a zone is set aside")
 def test_the_archive_holds_what_came_and_the_windows_what_was_distinct(live: Running) -> None:
     """Runs last: over all that this module delivered."""
     landed = [
@@ -164,7 +162,6 @@ def test_the_archive_holds_what_came_and_the_windows_what_was_distinct(live: Run
     assert sum(row["revenue"] for row in bought) == pytest.approx(2.5 * 3)
 
 
-@pytest.mark.skip(reason="open: fails since a Parquet file with times without a zone is set aside")
 def test_late_doubled_and_disordered_events(spark: SparkSession, tmp_path: Path) -> None:
     """Watermark 10 minutes, session windows of an hour.
 
@@ -197,7 +194,6 @@ def test_late_doubled_and_disordered_events(spark: SparkSession, tmp_path: Path)
     assert sum(row["events"] for row in windows) == 3 + 3  # 125 is behind the watermark, 102 is once
 
 
-@pytest.mark.skip(reason="open: fails since a Parquet file with times without a zone is set aside")
 def test_a_stream_goes_on_where_it_was(spark: SparkSession, tmp_path: Path) -> None:
     """Also with another number of partitions, which Spark takes from the checkpoint."""
     write_bundle(tmp_path / "models", "a", recommender())
@@ -214,7 +210,6 @@ def test_a_stream_goes_on_where_it_was(spark: SparkSession, tmp_path: Path) -> N
     assert max(Counter((row["batch"], row["user_id"], row["rank"]) for row in table).values()) == 1
 
 
-@pytest.mark.skip(reason="open: fails since a Parquet file with times without a zone is set aside")
 def test_a_stop_leaves_no_event_behind(spark: SparkSession, tmp_path: Path) -> None:
     """Stopped at once after files came: what was not done is done at the next start."""
     write_bundle(tmp_path / "models", "a", recommender())
@@ -225,7 +220,12 @@ def test_a_stop_leaves_no_event_behind(spark: SparkSession, tmp_path: Path) -> N
                 name = f"{number}-{part}.csv"
                 (run.folders.landing / f".{name}").write_text(csv_text(rows))
                 (run.folders.landing / f".{name}").rename(run.folders.landing / name)
-            until(lambda: run.folders.checkpoint("archive").joinpath("offsets", str(number)).exists(), "a batch begun")
+            until(
+                lambda run=run, number=number: (
+                    run.folders.checkpoint("archive").joinpath("offsets", str(number)).exists()
+                ),
+                "a batch begun",
+            )
     with running(spark, quick_settings(tmp_path)) as run:
         until(lambda: len(folder_rows(run.folders.archive)) == 90, "all is archived")
         until(lambda: _events(run) == 90, "all is counted")
