@@ -185,6 +185,11 @@ def lists_of(folder: Path, user: int) -> list[tuple[int, list[int]]]:
     return found
 
 
+def listed(run: Running, user: int) -> list[int]:
+    """The last list of a user."""
+    return run.lists(user)[-1][1]
+
+
 def folder_rows(folder: Path) -> list[dict[str, Any]]:
     """All rows of the micro-batches of an archive."""
     return [row for path in sorted(folder.glob("batch-*/*.parquet")) for row in pq.read_table(path).to_pylist()]
@@ -203,12 +208,14 @@ def running(spark: SparkSession, settings: Settings) -> Iterator[Running]:
     before = {name: spark.conf.get(name, None) for name in names}
     said: list[str] = []
     stream = Stream(spark, settings, said.append)
-    stream.start()
-    run = Running(stream, said)
     try:
-        yield run
+        stream.start()
+        run = Running(stream, said)
+        try:
+            yield run
+        finally:
+            run.stop()
     finally:
-        run.stop()
         for name, value in before.items():
             if value is None:
                 spark.conf.unset(name)

@@ -1,0 +1,95 @@
+"""Streams of their own: late, doubled and disordered events; stopped and started again."""
+
+from collections import Counter
+from pathlib import Path
+
+import pyarrow.parquet as pq
+from pyspark.sql import SparkSession
+
+from app.stream.list_files import read_lists
+from tests.stream.shop import (
+    Event,
+    Running,
+    csv_text,
+    folder_rows,
+    land,
+    listed,
+    lists_of,
+    quick_settings,
+    recommender,
+    running,
+    until,
+    write_bundle,
+)
+
+
+def test_late_doubled_and_disordered_events(spark: SparkSession, tmp_path: Path) -> None:
+    """Watermark 10 minutes, session windows of an hour.
+
+    Out of order: sorted. Twice: once in session and windows, twice in the archive. Late: as long as its
+    window has not been passed by the watermark it is taken; after that only the archive has it.
+    """
+    write_bundle(tmp_path / "models", "a", recommender())
+    user, minutes = 8_000, 60
+    with running(spark, quick_settings(tmp_path, session_window_hours=1)) as run:
+        run.deliver("1.csv", [(3, "view", 103, user, "x"), (1, "view", 101, user, "x"), (2, "view", 102, user, "x")])
+        in_order = listed(run, user)
+        run.deliver("2.csv", [(2, "view", 102, user, "x")])  # again, in a file of its own
+        assert listed(run, user) == in_order
+        assert in_order[0] == 104  # the last by time is 103, though 102 came last
+        assert 103 not in in_order
+
+        # An hour and a half on: the watermark, 80 minutes, has passed the first hour's end.
+        other = 8_001
+        run.deliver("3.csv", [(90 * minutes, "view", 110, other, "y")])
+        run.deliver("4.csv", [(82 * minutes, "view", 111, other, "y")])  # late by 8 minutes: taken
+        run.deliver("5.csv", [(4, "view", 125, user, "x"), (91 * minutes, "view", 112, other, "y")])  # far too late
+        assert run.lists(user)[-1][1] == in_order
+        assert listed(run, other)[0] == 113
+        until(lambda: run.metric("vitrine_stream_late_events_total"), "the late event is counted")
+        assert run.metric("vitrine_stream_late_events_total") == 1
+        assert run.stream.telemetry.summary()["late"] == 1
+    archived = Counter(row["product_id"] for row in folder_rows(run.folders.archive))
+    assert archived == {101: 1, 102: 2, 103: 1, 110: 1, 111: 1, 125: 1, 112: 1}
+    windows = [row for path in run.folders.windows.glob("*.parquet") for row in pq.read_table(path).to_pylist()]
+    assert sum(row["events"] for row in windows) == 3 + 3  # 125 is behind the watermark, 102 is once
+
+
+def test_a_stream_goes_on_where_it_was(spark: SparkSession, tmp_path: Path) -> None:
+    """Also with another number of partitions, which Spark takes from the checkpoint."""
+    write_bundle(tmp_path / "models", "a", recommender())
+    for number, partitions in enumerate((2, 1, 3)):
+        with running(spark, quick_settings(tmp_path, stream_partitions=partitions)) as run:
+            rows: list[Event | str] = [(number, "view", 100 + number, user, f"s{user}") for user in range(20)]
+            run.deliver(f"{number}.csv", rows)
+            assert run.stream.telemetry.summary()["events"] == 20  # nothing is read again
+    first = lists_of(run.folders.lists, 7)
+    assert [batch for batch, _ in first] == [0, 1, 2]
+    assert first[-1][1][0] == 103  # what goes with the session's last product
+    assert len(folder_rows(run.folders.archive)) == 60
+    table = read_lists(run.folders.lists).to_pylist()
+    assert max(Counter((row["batch"], row["user_id"], row["rank"]) for row in table).values()) == 1
+
+
+def test_a_stop_leaves_no_event_behind(spark: SparkSession, tmp_path: Path) -> None:
+    """Stopped at once after files came: what was not done is done at the next start."""
+    write_bundle(tmp_path / "models", "a", recommender())
+    for number in range(3):
+        with running(spark, quick_settings(tmp_path)) as run:
+            for part in range(3):
+                rows: list[Event | str] = [(number, "view", 100 + part, user, f"s{user}") for user in range(10)]
+                land(run.folders.landing, f"{number}-{part}.csv", csv_text(rows))
+            until(
+                lambda run=run, number=number: (
+                    run.folders.checkpoint("archive").joinpath("offsets", str(number)).exists()
+                ),
+                "a batch begun",
+            )
+    with running(spark, quick_settings(tmp_path)) as run:
+        until(lambda: len(folder_rows(run.folders.archive)) == 90, "all is archived")
+        until(lambda: _events(run) == 90, "all is counted")
+    assert len(folder_rows(run.folders.archive)) == 90
+
+
+def _events(run: Running) -> int:
+    return sum(sum(pq.read_table(path)["events"].to_pylist()) for path in run.folders.windows.glob("*.parquet"))
