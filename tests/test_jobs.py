@@ -117,6 +117,7 @@ def test_too_many_bad_rows(tmp_path: Path) -> None:
     assert "missing or invalid user_id: 100" in line
 
 
+@pytest.mark.slow
 def test_a_log_with_a_single_user(tmp_path: Path) -> None:
     """Too little to learn from: it works, or says so in one line."""
     text = rows(30)
@@ -164,6 +165,7 @@ def test_no_java(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_spark_submit_trains(shop: Path, tmp_path: Path) -> None:
     done = submit(VITRINE_EVENTS=str(shop), VITRINE_OUTPUT=str(tmp_path / "out"))
     assert done.returncode == 0, done.stdout + done.stderr

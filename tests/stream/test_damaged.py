@@ -1,0 +1,92 @@
+"""Files that can't be read are set aside, and the stream goes on without them."""
+
+import gzip
+import time
+from pathlib import Path
+
+import pytest
+
+from app.stream.damaged import set_aside
+from app.stream.folders import StreamFolders
+from tests.stream.shop import Running, csv_row, csv_text, folder_rows, land, until
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> StreamFolders:
+    made = StreamFolders(tmp_path / "stream", tmp_path / "land ing", tmp_path / "models")
+    made.prepare()
+    return made
+
+
+def unreadable(path: Path) -> RuntimeError:
+    """As Spark says it."""
+    return RuntimeError(f"[FAILED_READ_FILE.NO_HINT] Encountered error while reading file {path.as_uri()}. SQLSTATE")
+
+
+@pytest.mark.parametrize("name", ["a.csv.gz", "a b.csv", "50%;#é.parquet"])
+def test_the_named_file_is_moved(name: str, folders: StreamFolders) -> None:
+    path = folders.landing / name
+    path.write_text("bad")
+    moved = set_aside(unreadable(path), folders)
+    assert moved == folders.damaged / name
+    assert moved.read_text() == "bad"
+    assert not path.exists()
+    # The next query meets the same file: it was moved meanwhile.
+    assert set_aside(unreadable(path), folders) == moved
+
+
+def test_what_is_no_damaged_file_is_not_passed_over(folders: StreamFolders) -> None:
+    path = folders.landing / "a.csv"
+    path.write_text("good")
+    assert set_aside(OSError(28, f"No space left on device: {path.as_uri()}"), folders) is None
+    assert set_aside(unreadable(folders.archive / "part-0.parquet"), folders) is None
+    assert set_aside(unreadable(folders.landing / "never-there.csv"), folders) is None
+    assert path.exists()
+
+
+def test_the_reason_may_lie_in_a_cause(folders: StreamFolders) -> None:
+    path = folders.landing / "a.csv.gz"
+    path.write_text("bad")
+    error = RuntimeError("query failed")
+    error.__cause__ = unreadable(path)
+    assert set_aside(error, folders) == folders.damaged / "a.csv.gz"
+
+
+def test_damaged_files_do_not_stop_the_stream(live: Running) -> None:
+    """Unreadable ones are set aside whole; of a half-written CSV the broken row is rejected; an empty one is nothing."""
+    landing, damaged = live.folders.landing, live.folders.damaged
+    user = 9_000
+    live.deliver("good.csv", [(0, "view", 100, user, "d")])
+    packed = gzip.compress("".join(csv_text([(1, "view", 101 + n % 20, user, f"d{n}") for n in range(3_000)])).encode())
+    land(landing, "cut.csv.gz", packed[: len(packed) // 2])
+    land(landing, "text.csv.gz", csv_text([(1, "view", 101, user, "d")]))
+    land(landing, "cut.parquet", b"PAR1 and then nothing of use, though long enough for a footer of some kind")
+    land(landing, "empty.csv", b"")
+    land(landing, "empty.parquet", b"")
+    land(landing, "header.csv", csv_text([]))
+    half = csv_row((2, "view", 102, user, "d"))
+    live.delivered += 2
+    land(landing, "half.csv", csv_text([(3, "view", 103, user, "d")]) + half[: len(half) // 2])
+    until(lambda: live.error or {"cut.csv.gz", "cut.parquet", "text.csv.gz"} <= names(damaged), "set aside")
+    live.drained()
+    live.deliver("on.csv", [(4, "view", 104, user, "d")])
+    assert live.lists(user)[-1][1][0] == 105
+    assert names(damaged) == {"cut.csv.gz", "cut.parquet", "text.csv.gz"}
+    archived = [row["product_id"] for row in folder_rows(live.folders.archive) if row["user_id"] == user]
+    assert sorted(archived) == [100, 103, 104]
+    (rejected,) = folder_rows(live.folders.rejected)
+    assert rejected["row"] == half[: len(half) // 2]
+    assert len([line for line in live.said if "cut.csv.gz cannot be read: moved to" in line]) >= 1
+
+
+def test_a_name_is_taken_once(live: Running) -> None:
+    """A mended file needs a name of its own: Spark remembers those it has read."""
+    user = 9_100
+    land(live.folders.landing, "good.csv", csv_text([(5, "view", 110, user, "e")]))
+    live.deliver("other.csv", [(6, "view", 111, user, "e")])
+    time.sleep(1.0)
+    assert [row["product_id"] for row in folder_rows(live.folders.archive) if row["user_id"] == user] == [111]
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}

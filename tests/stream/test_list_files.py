@@ -1,0 +1,95 @@
+"""Lists as files: replaced whole, kept for so many micro-batches, read back."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pytest
+
+from app.recommend.lists import ARROW_SCHEMA
+from app.stream.list_files import latest_lists, prune, read_lists, replacing, write_part
+
+AT = datetime(2024, 5, 6, tzinfo=UTC)
+
+
+def lists(*places: tuple[int, int]) -> pa.Table:
+    """(user, product), ranked as they come."""
+    ranks: dict[int, int] = {}
+    rows = []
+    for user, product in places:
+        ranks[user] = ranks.get(user, 0) + 1
+        values = (user, product, ranks[user], 0.5, "a.x", 'say "acme", inc', 2.5, "hybrid", "als", "v", AT)
+        rows.append(dict(zip(ARROW_SCHEMA.names, values, strict=True)))
+    return pa.Table.from_pylist(rows, ARROW_SCHEMA)
+
+
+def written(folder: Path, *parts: tuple[int, int, pa.Table]) -> tuple[Path, Path]:
+    parquet, csv = folder / "lists", folder / "csv"
+    for place in (parquet, csv):
+        place.mkdir(exist_ok=True)
+    for batch, partition, table in parts:
+        write_part(table, parquet, csv, batch, partition)
+    return parquet, csv
+
+
+def test_both_formats_say_the_same(tmp_path: Path) -> None:
+    table = lists((1, 10), (1, 11), (2, 10))
+    parquet, csv = written(tmp_path, (3, 1, table))
+    assert [path.name for path in parquet.iterdir()] == ["batch-000000003-001.parquet"]
+    read = pacsv.read_csv(csv / "batch-000000003-001.csv").to_pylist()
+    assert [(row["user_id"], row["product_id"], row["rank"], row["main_brand"]) for row in read] == [
+        (1, 10, 1, 'say "acme", inc'),
+        (1, 11, 2, 'say "acme", inc'),
+        (2, 10, 1, 'say "acme", inc'),
+    ]
+    assert list(read[0]) == ARROW_SCHEMA.names
+    assert read_lists(parquet).drop("batch").equals(table)
+
+
+def test_written_again_it_replaces(tmp_path: Path) -> None:
+    parquet, _ = written(tmp_path, (3, 0, lists((1, 10), (2, 10))), (3, 0, lists((1, 12))))
+    assert read_lists(parquet)["product_id"].to_pylist() == [12]
+
+
+def test_the_last_list_of_each_user(tmp_path: Path) -> None:
+    parts = ((1, 0, lists((1, 10), (1, 11), (2, 20))), (2, 1, lists((1, 12), (1, 13))), (3, 0, lists((3, 30))))
+    parquet, _ = written(tmp_path, *parts)
+    last = latest_lists(parquet).sort_by([("user_id", "ascending"), ("rank", "ascending")]).to_pylist()
+    assert [(row["user_id"], row["product_id"], row["batch"]) for row in last] == [
+        (1, 12, 2),
+        (1, 13, 2),
+        (2, 20, 1),
+        (3, 30, 3),
+    ]
+    assert len(latest_lists(tmp_path)) == 0
+
+
+def test_old_parts_are_pruned(tmp_path: Path) -> None:
+    parquet, _ = written(tmp_path, *((batch, part, lists((1, 10))) for batch in range(4) for part in range(2)))
+    prune(parquet, 3, 2, 2, ".parquet")
+    assert {path.name.split("-")[1][-1] for path in parquet.iterdir()} == {"0", "2", "3"}  # one batch at a time
+    prune(parquet, 1, 2, 2, ".parquet")  # there is none of that name: nothing happens
+    assert len(list(parquet.iterdir())) == 6
+
+
+def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    target = tmp_path / "file"
+    target.write_text("old")
+
+    def fail() -> None:
+        with replacing(target) as path:
+            path.write_text("half")
+            assert target.read_text() == "old"
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        fail()
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert target.read_text() == "old"
+
+
+def test_readers_pass_over_a_part_being_written(tmp_path: Path) -> None:
+    parquet, _ = written(tmp_path, (1, 0, lists((1, 10))))
+    (parquet / ".batch-000000002-000.parquet.123").write_bytes(b"half")
+    assert read_lists(parquet)["batch"].to_pylist() == [1]

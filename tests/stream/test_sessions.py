@@ -1,0 +1,77 @@
+"""Sessions in flight, on tables at rest."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+
+from app.settings import Settings
+from app.stream.sessions import CURRENT, EVENT_FIELDS, live_sessions, mark_current
+
+NOON = datetime(2019, 10, 1, 12)
+SEEN = datetime(2024, 5, 6)
+COLUMNS = (
+    "event_time timestamp, product_id long, event_type string, seen_at timestamp, arrived_at timestamp, "
+    "user_id long, user_session string, reason string"
+)
+
+
+def events(spark: SparkSession, *rows: tuple[float, int, int, str | None]) -> DataFrame:
+    """(hour after noon, product, user, session)"""
+    full = [(NOON + timedelta(hours=h), p, "view", SEEN, SEEN, u, s, None) for h, p, u, s in rows]
+    full.append((NOON, 666, "view", SEEN, SEEN, 1, "s", "unknown event_type"))
+    return spark.createDataFrame(full, COLUMNS)
+
+
+def found(frame: DataFrame) -> dict[tuple[int, str, int], list[int]]:
+    """Products, latest first, by user, session and number of events."""
+    return {
+        (row.user_id, row.session, len(row.events)): [event.product_id for event in row.events]
+        for row in frame.collect()
+    }
+
+
+@pytest.fixture(scope="module")
+def settings() -> Settings:
+    return Settings(session_max_events=3, session_window_hours=6)
+
+
+def test_the_latest_events_are_kept_latest_first(spark: SparkSession, settings: Settings) -> None:
+    rows = [(hour / 10, 100 + hour, 1, "s") for hour in (3, 1, 4, 0, 2)]
+    frame = live_sessions(events(spark, *rows), settings)
+    assert found(frame) == {(1, "s", 3): [104, 103, 102]}
+    assert frame.schema["events"].dataType.elementType.fieldNames() == list(EVENT_FIELDS)  # type: ignore[attr-defined]
+
+
+def test_what_a_session_is(spark: SparkSession, settings: Settings) -> None:
+    """By its id; without one by user; and each side of a window's edge on its own."""
+    rows: list[tuple[float, int, int, str | None]] = [(0, 1, 1, "s"), (0.1, 2, 2, "s"), (0.2, 3, 1, None)]
+    rows += [(0.3, 4, 1, None), (5.9, 5, 3, "t"), (6.1, 6, 3, "t"), (6.2, 7, 3, "t")]
+    assert found(live_sessions(events(spark, *rows), settings)) == {
+        (1, "s", 1): [1],
+        (2, "s", 1): [2],
+        (1, "user-1", 2): [4, 3],
+        (3, "t", 1): [5],
+        (3, "t", 2): [7, 6],
+    }
+
+
+def test_one_session_of_each_user_is_current(spark: SparkSession, settings: Settings) -> None:
+    rows: list[tuple[float, int, int, str | None]] = [(0, 1, 1, "a"), (2, 2, 1, "b"), (1, 3, 1, "c")]
+    rows += [(5.9, 4, 2, "t"), (6.1, 5, 2, "t"), (1, 6, 3, "y"), (1, 7, 3, "x")]
+    marked = mark_current(live_sessions(events(spark, *rows), settings), 3)
+    current: list[Any] = [row for row in marked.collect() if row[CURRENT]]
+    # In a tie the greater id: which one matters little, that it is always the same one does.
+    assert {(row.user_id, row.session, row.events[0].product_id) for row in current} == {
+        (1, "b", 2),
+        (2, "t", 5),
+        (3, "y", 6),
+    }
+    assert marked.count() == 7
+    assert marked.rdd.getNumPartitions() == 3
+    homes: dict[int, set[int]] = {}
+    for number, part in enumerate(marked.rdd.glom().collect()):
+        for row in part:
+            homes.setdefault(row.user_id, set()).add(number)
+    assert {len(places) for places in homes.values()} == {1}

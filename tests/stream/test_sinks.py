@@ -1,0 +1,113 @@
+"""Archive and window counts: written again they leave what one write leaves."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+
+from app.stream.sinks import WINDOW_SCHEMA, archive_batch, upsert_windows, window_lines
+from app.stream.source import PARQUET_SCHEMA
+from tests.stream.shop import folder_rows
+
+MIDNIGHT = datetime(2019, 10, 1, tzinfo=UTC)
+PARSED = (
+    "event_time timestamp, event_type string, product_id long, category_id long, category_code string, brand string, "
+    "price double, listed_price double, user_id long, user_session string, reason string, _corrupt string, "
+    "source_file string, text string"
+)
+
+
+def parsed(spark: SparkSession, *rows: tuple[int, str | None]) -> DataFrame:
+    """(user, reason why it is no event)"""
+    values = [
+        (MIDNIGHT, "view", 1, 7, "a.x", "acme", None, -1.5, user, None, reason, None, "f", f"text {user}")
+        for user, reason in rows
+    ]
+    return spark.createDataFrame(values, PARSED)
+
+
+def counts(*rows: tuple[float, str, int]) -> pa.Table:
+    """(minute after midnight, event type, events); a euro for each event."""
+    table = {
+        "start": [MIDNIGHT + timedelta(minutes=minute) for minute, _, _ in rows],
+        "event_type": [kind for _, kind, _ in rows],
+        "main_category": ["a"] * len(rows),
+        "events": [n for _, _, n in rows],
+        "revenue": [float(n) for _, _, n in rows],
+    }
+    return pa.table(table, WINDOW_SCHEMA)
+
+
+def stored(folder: Path) -> dict[tuple[datetime, str], int]:
+    rows: list[dict[str, Any]] = [row for path in folder.iterdir() for row in pq.read_table(path).to_pylist()]
+    found = {(row["start"], row["event_type"]): row["events"] for row in rows}
+    assert len(found) == len(rows)
+    return found
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> tuple[Path, Path]:
+    archive, rejected = tmp_path / "archive", tmp_path / "rejected"
+    archive.mkdir()
+    rejected.mkdir()
+    return archive, rejected
+
+
+def test_events_and_rejected_rows_are_archived_in_the_layout_of_the_log(
+    spark: SparkSession, folders: tuple[Path, Path]
+) -> None:
+    archive, rejected = folders
+    archive_batch(parsed(spark, (1, None), (2, "unknown event_type"), (3, None)), archive, rejected, 4)
+    events = folder_rows(archive)
+    assert [row["user_id"] for row in events] == [1, 3]
+    assert list(events[0]) == PARQUET_SCHEMA.fieldNames()
+    assert events[0]["price"] == -1.5  # as listed: cleaning is the reader's
+    assert folder_rows(rejected) == [{"reason": "unknown event_type", "row": "text 2", "source_file": "f"}]
+    assert [path.name for path in archive.iterdir()] == ["batch-000000004"]
+
+
+def test_a_micro_batch_is_archived_once(spark: SparkSession, folders: tuple[Path, Path]) -> None:
+    """Also over what a killed first try left: a hidden folder, or the events without the rejected rows."""
+    archive, rejected = folders
+    (archive / ".batch-000000004").mkdir()
+    (archive / ".batch-000000004" / "part-0.parquet").write_bytes(b"half")
+    rows = parsed(spark, (1, None), (2, "unknown event_type"))
+    for _ in range(2):
+        archive_batch(rows, archive, rejected, 4)
+    assert (len(folder_rows(archive)), len(folder_rows(rejected))) == (1, 1)
+    for path in sorted(rejected.glob("*/*"), reverse=True):
+        path.unlink()
+    (rejected / "batch-000000004").rmdir()
+    archive_batch(rows, archive, rejected, 4)
+    assert (len(folder_rows(archive)), len(folder_rows(rejected))) == (1, 1)
+
+
+def test_nothing_leaves_no_folder(spark: SparkSession, folders: tuple[Path, Path]) -> None:
+    archive, rejected = folders
+    archive_batch(parsed(spark), archive, rejected, 0)
+    assert [*archive.iterdir(), *rejected.iterdir()] == []
+
+
+def test_a_later_count_of_a_window_replaces_the_earlier(tmp_path: Path) -> None:
+    upsert_windows(counts((0, "view", 3), (5, "view", 1)), tmp_path)
+    for _ in range(2):
+        upsert_windows(counts((5, "view", 4), (5, "cart", 2), (1440, "view", 9)), tmp_path)
+    at = lambda minute: MIDNIGHT + timedelta(minutes=minute)  # noqa: E731
+    assert stored(tmp_path) == {
+        (at(0), "view"): 3,
+        (at(5), "view"): 4,
+        (at(5), "cart"): 2,
+        (at(1440), "view"): 9,
+    }
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["2019-10-01.parquet", "2019-10-02.parquet"]
+
+
+def test_points_stand_at_the_start_of_their_window(tmp_path: Path) -> None:
+    start = int(MIDNIGHT.timestamp()) + 300
+    assert window_lines(counts((5, "view", 4))) == [
+        f"events,event_type=view,main_category=a events=4i,revenue=4 {start}000000000"
+    ]
