@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 import yaml
 
-from app.monitor.dashboards import DASHBOARDS, documents
+from app.monitor.dashboards import DASHBOARDS
 from app.monitor.dashboards.__main__ import write
 from app.monitor.dashboards.flux import points
 from app.monitor.influx import write_lines
 from app.monitor.schema import QUALITY
 from tests.influxd import InfluxServer
+from tests.monitor.panels import BOARDS, EVERYTHING, PANELS, default_range, run, unanswered
 from tests.monitor.sample import (
     BATCHES,
     GENERATORS,
@@ -28,9 +29,6 @@ from tests.monitor.sample import (
 )
 
 GRAFANA = Path(__file__).resolve().parents[2] / "grafana"
-BOARDS: dict[str, dict[str, Any]] = {name: json.loads(text) for name, text in documents().items()}
-PANELS = [(name, panel) for name, board in BOARDS.items() for panel in board["panels"]]
-EVERYTHING = {"segment": [".*"], "model_version": [".*"]}  # what Grafana puts for "All", by allValue
 REPLAYED = datetime(2019, 10, 1, 12, tzinfo=UTC)
 
 
@@ -110,36 +108,6 @@ def test_provisioning_names_no_installation() -> None:
 # --- Against the real server ------------------------------------------------------------------------
 
 
-def fill(text: str, variables: dict[str, list[str]]) -> str:
-    """Put the variables' values in as Grafana's `:regex` format does; a custom all value goes in as it is."""
-
-    def value(match: re.Match[str]) -> str:
-        values = variables[match[1]]
-        if values == [".*"]:
-            return ".*"
-        escaped = [re.sub(r"[\\^$*+?.()|\[\]{}]", r"\\\g<0>", value) for value in values]
-        return escaped[0] if len(escaped) == 1 else f"({'|'.join(escaped)})"
-
-    return re.sub(r"\$\{(\w+):regex\}", value, text)
-
-
-def run(
-    server: InfluxServer, query: str, start: str, stop: str = "now()", variables: dict[str, list[str]] = EVERYTHING
-) -> list[dict[str, str]]:
-    """Rows of a panel's query, with the `v` record that Grafana would give."""
-    imports = "".join(f"{line}\n" for line in query.split("\n") if line.startswith("import "))
-    body = "\n".join(line for line in query.split("\n") if not line.startswith("import "))
-    record = (
-        f"option v = {{timeRangeStart: {start}, timeRangeStop: {stop}, windowPeriod: 10s, "
-        f'defaultBucket: "{server.config.bucket}", organization: "{server.config.org}"}}\n'
-    )
-    return server.query(imports + record + fill(body, variables))
-
-
-def default_range(name: str) -> str:
-    return str(BOARDS[name]["time"]["from"]).removeprefix("now")
-
-
 @pytest.fixture(scope="module")
 def filled(influxd_program: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[InfluxServer]:
     """A server after a minute of the live shop."""
@@ -157,25 +125,6 @@ def replayed(influxd_program: str, tmp_path_factory: pytest.TempPathFactory) -> 
     write_lines(server.config, sample_lines(datetime.now(UTC), REPLAYED))
     yield server
     server.stop()
-
-
-def unanswered(server: InfluxServer, start: str | None = None, **chosen: list[str]) -> list[str]:
-    """Panels and variables without rows, each dashboard at its own range unless one is given."""
-    variables = {**EVERYTHING, **chosen}
-    asked = [(name, panel["title"], t["query"]) for name, panel in PANELS for t in panel["targets"]]
-    asked += [
-        (name, f"variable {variable['name']}", variable["query"]["query"])
-        for name, board in BOARDS.items()
-        for variable in board["templating"]["list"]
-    ]
-    return [
-        f"{name}: {title}"
-        for name, title, query in asked
-        if not any(
-            row.get("_value", "a table") != ""
-            for row in run(server, query, start or default_range(name), variables=variables)
-        )
-    ]
 
 
 def test_every_panel_has_rows_of_a_live_shop(filled: InfluxServer) -> None:

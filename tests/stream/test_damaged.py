@@ -53,7 +53,7 @@ def test_the_reason_may_lie_in_a_cause(folders: StreamFolders) -> None:
 
 
 def test_damaged_files_do_not_stop_the_stream(live: Running) -> None:
-    """Unreadable ones are set aside whole; of a half-written CSV the broken row is rejected; an empty one is nothing."""
+    """Unreadable: set aside whole. A half-written CSV: the broken row is rejected. An empty one is nothing."""
     landing, damaged = live.folders.landing, live.folders.damaged
     user = 9_000
     live.deliver("good.csv", [(0, "view", 100, user, "d")])

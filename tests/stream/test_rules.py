@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 
 from app.recommend.recommender import Visits
+from app.stream.folders import StreamFolders
 from app.stream.list_files import read_lists
 from tests.stream.shop import (
     PRODUCTS,
@@ -99,3 +100,15 @@ def test_a_stop_leaves_no_event_behind(spark: SparkSession, tmp_path: Path) -> N
 
 def _events(run: Running) -> int:
     return sum(sum(pq.read_table(path)["events"].to_pylist()) for path in run.folders.windows.glob("*.parquet"))
+
+
+def test_half_of_a_first_micro_batch_does_not_hinder_a_start(spark: SparkSession, tmp_path: Path) -> None:
+    """What a kill or a full disk leaves there at the worst moment: Spark would refuse to start, for ever."""
+    write_bundle(tmp_path / "models", "a", recommender())
+    settings = quick_settings(tmp_path)
+    offsets = StreamFolders.of(settings).checkpoint("lists") / "offsets"
+    offsets.mkdir(parents=True)
+    (offsets / ".0.7d3f.tmp").write_text("v1\n")
+    with running(spark, settings) as run:
+        run.deliver("1.csv", [(1, "view", 101, 7_500, "x")])
+        assert listed(run, 7_500)[0] == 102

@@ -1,0 +1,170 @@
+"""Real faults: kill -9, a stopped InfluxDB, a full and a read-only disk. Nothing lost, nothing doubled."""
+
+import os
+import random
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.stream.replay import replay
+from tests.influxd import InfluxServer
+from tests.stream.process import StreamProcess, window_points
+from tests.stream.shop import ANNA, Event, csv_text, land, recommender, until, write_bundle
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1_200)]
+
+KILLS = 10
+BAD_ROWS = ["2019-10-01 12:00:40 UTC,view,105", "2019-13-01 12:00:40 UTC,view,105,7,a.x,acme,2.50,1,s"]
+
+
+def crowd(events: int, seed: int, begin: int = 0) -> list[Event]:
+    """Sessions of a few hundred users over some hours, in order of time, no event twice."""
+    dice = random.Random(seed)
+    rows: list[Event] = []
+    for number in range(events):
+        user = ANNA if dice.random() < 0.02 else dice.randint(1_000, 1_300)
+        kind = dice.choices(["view", "cart", "purchase", "remove_from_cart"], [90, 6, 3, 1])[0]
+        second = begin + number * 3 // 2
+        rows.append((second, kind, dice.randint(100, 129), user, f"{user}-{second // 3_600}"))
+    return rows
+
+
+def test_ten_kills_lose_and_double_nothing(tmp_path: Path, server: InfluxServer) -> None:
+    """Killed at ten random moments of a replay; the end is that of a stream that nothing disturbed."""
+    dice, events = random.Random(11), crowd(6_000, 11)
+    log, output = tmp_path / "log.csv", tmp_path / "out"
+    log.write_text(csv_text([*events[:3_000], *BAD_ROWS, *events[3_000:]]))
+    write_bundle(output / "models", "a", recommender())
+    stream = StreamProcess(output, server)
+    player = threading.Thread(
+        target=replay, args=(str(log), output / "landing"), kwargs={"state": tmp_path / "state", "rate": 40}
+    )
+    stream.start()
+    player.start()
+    in_flight, archived = 0, [0]
+    for number in range(KILLS):
+        if number % 3 == 0:  # one in three may come while it starts
+            time.sleep(dice.uniform(1, 10))
+        else:
+            stream.until_ready()
+            time.sleep(dice.uniform(1, 9))
+        stream.kill(everything=number % 2 == 0)
+        in_flight += stream.in_flight()
+        archived.append(stream.archived())
+        stream.start()
+    player.join()
+    stream.until_done()
+    assert stream.stop() == 0
+    print(f"\n{KILLS} kills, {in_flight} amid a micro-batch, archived then: {archived}")
+    assert in_flight >= 3  # else the kills missed the work
+    assert len(set(archived)) >= 4  # and some work was done between them
+
+    calm = StreamProcess(tmp_path / "calm", landing=output / "landing", files_per_trigger=20)
+    write_bundle(tmp_path / "calm" / "models", "a", recommender())
+    calm.start()
+    calm.until_done()
+    assert calm.stop() == 0
+    found, expected = stream.outcome(), calm.outcome()
+    assert max(expected["archive"].values()) == 1
+    assert sum(expected["archive"].values()) == len(events)
+    assert len(expected["last"]) == len({user for _, _, _, user, _ in events})
+    for part in expected:
+        assert found[part] == expected[part], part
+    assert stream.doubled() == []
+    assert window_points(server) == expected["windows"]
+    assert server.count("recommendations", "user_id") == len(stream.lists())
+    assert stream.rejected() == len(BAD_ROWS)
+
+
+def test_an_influxdb_away_for_a_minute(tmp_path: Path, server: InfluxServer) -> None:
+    """The stream waits and tries again; when the server is back, everything is there once."""
+    events, output = crowd(600, 3), tmp_path / "out"
+    write_bundle(output / "models", "a", recommender())
+    stream = StreamProcess(output, server)
+    stream.start()
+    stream.until_ready()
+    land(output / "landing", "before.csv", csv_text(events[:200]))
+    stream.until_done()
+    server.kill()
+    begun = time.monotonic()
+    land(output / "landing", "during.csv", csv_text(events[200:400]))
+    until(lambda: "trying again, nothing is skipped" in stream.said(), "the stream says that it waits")
+    time.sleep(max(0.0, 60 - (time.monotonic() - begun)))
+    assert stream.ended() is None
+    land(output / "landing", "after.csv", csv_text(events[400:]))
+    server.start()
+    stream.until_done()
+    until(lambda: window_points(server) == stream.outcome()["windows"], "window counts are in InfluxDB")
+    until(lambda: server.count("recommendations", "user_id") == len(stream.lists()), "lists are in InfluxDB")
+    assert stream.stop() == 0
+    found = stream.outcome()
+    assert sum(found["archive"].values()) == len(events)
+    assert set(found["archive"].values()) == {1}
+    assert sum(count for count, _ in found["windows"].values()) == len(events)
+    assert stream.doubled() == []
+    assert len(found["last"]) == len({user for _, _, _, user, _ in events})
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 48 MB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "none", str(disk)]).returncode:
+        pytest.skip("mounting a small file system needs root")
+    yield disk
+    subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+@pytest.mark.parametrize("fault", ["full", "read-only"])
+def test_a_disk_that_cannot_be_written(fault: str, tmp_path: Path, small_disk: Path) -> None:
+    """The stream ends with one line that says so; once there is room it goes on, with nothing lost or doubled."""
+    events, output, landing = crowd(900, 5), small_disk / "out", tmp_path / "landing"
+    write_bundle(output / "models", "a", recommender())
+    stream = StreamProcess(output, landing=landing)
+    stream.log = tmp_path / "log"
+    stream.start()
+    stream.until_ready()
+    land(landing, "before.csv", csv_text(events[:300]))
+    stream.until_done()
+    spoil(small_disk, fault)
+    for number in range(300, 600, 100):
+        land(landing, f"during-{number}.csv", csv_text(events[number : number + 100]))
+        time.sleep(0.5)
+    code = stream.until_ended()
+    said = stream.said()
+    assert code == 2, said[-3000:]
+    (error,) = [line for line in said.splitlines() if line.startswith("error: ")]
+    assert ("disk is full" if fault == "full" else "read-only") in error
+    assert "Traceback" not in said
+    mend(small_disk, fault)
+    stream.start()
+    land(landing, "after.csv", csv_text(events[600:]))
+    stream.until_done()
+    assert stream.stop() == 0
+    found = stream.outcome()
+    assert sum(found["archive"].values()) == len(events)
+    assert set(found["archive"].values()) == {1}
+    assert sum(count for count, _ in found["windows"].values()) == len(events)
+    assert stream.doubled() == []
+    assert len(found["last"]) == len({user for _, _, _, user, _ in events})
+
+
+def spoil(disk: Path, fault: str) -> None:
+    if fault == "full":
+        with (disk / "filler").open("wb") as file:
+            file.write(b"\0" * shutil.disk_usage(disk).free)
+    else:  # refused while a file is open for writing: tried until it is between two
+        until(lambda: subprocess.run(["mount", "-o", "remount,ro", str(disk)]).returncode == 0, "read-only")
+
+
+def mend(disk: Path, fault: str) -> None:
+    if fault == "full":
+        (disk / "filler").unlink()
+    else:
+        subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)
