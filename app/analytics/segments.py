@@ -1,7 +1,8 @@
 """Customer segments: K-Means clusters with business names that stay put."""
 
+import re
 from dataclasses import asdict, dataclass, field
-from itertools import takewhile
+from itertools import count, takewhile, zip_longest
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ LOGGED = ("frequency", "monetary", "unique_products", "unique_categories", "avg_
 WINSOR_QUANTILE = 0.99  #: larger values are cut: a few outliers would make clusters of their own
 SMOOTHING_VIEWS = 10  #: views of an average user mixed into a conversion rate: 1 of 1 is not 100 %
 MAX_ITERATIONS = 20
+NUMBER = re.compile(r"_\d+$")
 NAME_SLACK = 0.15  #: a matched segment keeps its name until its means are this far past a threshold
 
 VIP, LOYAL, ACTIVE, DORMANT, CASUAL = (
@@ -70,6 +72,32 @@ def stable_name(means: dict[str, float], previous: str) -> str:
     earlier = takewhile(lambda name: name != previous, tight)
     stays = loose.get(previous, True) and not any(tight[name] for name in earlier)
     return previous if stays else segment_name(means)
+
+
+def distinct_names(names: list[str], previous: list[str]) -> list[str]:
+    """Numbered where several segments bear one name, so that no table or gate merges them.
+
+    Parameters
+    ----------
+    names
+        By segment id.
+    previous
+        The numbered names before this training; a segment whose name stays keeps its number. May be empty.
+    """
+    pairs = zip_longest(names, previous, fillvalue="")
+    kept = [before if base_name(before) == name else "" for name, before in pairs]
+    taken = set(kept)
+    for place, name in enumerate(names):
+        if not kept[place]:
+            free = (name if nth == 1 else f"{name}_{nth}" for nth in count(1))
+            kept[place] = next(one for one in free if one not in taken)
+            taken.add(kept[place])
+    return kept
+
+
+def base_name(name: str) -> str:
+    """A name without the number of `distinct_names`."""
+    return NUMBER.sub("", name)
 
 
 @dataclass(frozen=True)
@@ -126,13 +154,15 @@ def fit_segments(users: DataFrame, k: int, seed: int, previous: SegmentModel | N
     centroids, silhouette = _clusters(scaled, k, seed)
     clusters = len(centroids)
     names_before: list[str | None] = [None] * clusters
-    if previous is not None and len(previous.centroids) == clusters:
+    matched = previous is not None and len(previous.centroids) == clusters
+    if previous is not None and matched:
         centroids = _in_old_order(centroids, centre, scale, previous)
-        names_before = list(previous.names)
+        names_before = [base_name(name) for name in previous.names]
     draft = SegmentModel(caps, centre, scale, centroids.tolist(), [""] * clusters, base, silhouette)
     table = segment_table(assign_segments(users, draft).join(users, "user_id", how="inner"))
     means = {row["segment_id"]: row for row in table}
-    names = [_name(means.get(number), names_before[number]) for number in range(clusters)]
+    drafts = [_name(means.get(number), names_before[number]) for number in range(clusters)]
+    names = distinct_names(drafts, list(previous.names) if matched and previous else [])
     for row in table:
         row["segment"] = names[row["segment_id"]]
     return SegmentModel(caps, centre, scale, centroids.tolist(), names, base, silhouette, table)

@@ -88,7 +88,7 @@ def by_model(task: str, what: str, rows: Rows) -> Block:
     }
     return chart(
         title,
-        f"{what} Blue is the blend, which serves; orange the popularity baselines. "
+        f"{what[:1].upper()}{what[1:]}. Blue is the blend, which serves; orange the popularity baselines. "
         f"{count(overall[0]['queries'])} queries.".strip(),
         charts.intervals([words(row["model"]) for row in overall], panels),
     )

@@ -17,6 +17,7 @@ from app.analytics.segments import (
     VIP,
     SegmentModel,
     assign_segments,
+    distinct_names,
     fit_segments,
     segment_name,
     stable_name,
@@ -95,6 +96,20 @@ def test_names_do_not_flip_back_and_forth(previous: str) -> None:
         cluster = means(wild.uniform(0, 90), wild.uniform(0, 15), wild.uniform(0, 1000), wild.uniform(0, 0.2))
         name = stable_name(cluster, previous)
         assert stable_name(cluster, name) == name
+
+
+@pytest.mark.parametrize(
+    ("names", "previous", "expected"),
+    [
+        ([CASUAL, VIP, CASUAL, CASUAL], [], [CASUAL, VIP, f"{CASUAL}_2", f"{CASUAL}_3"]),
+        # The first casual segment has turned loyal: the others keep their numbers.
+        ([LOYAL, CASUAL, CASUAL], [CASUAL, f"{CASUAL}_2", f"{CASUAL}_3"], [LOYAL, f"{CASUAL}_2", f"{CASUAL}_3"]),
+        # One more has turned casual: it takes the free number.
+        ([CASUAL, CASUAL, CASUAL], [VIP, CASUAL, f"{CASUAL}_3"], [f"{CASUAL}_2", CASUAL, f"{CASUAL}_3"]),
+    ],
+)
+def test_segments_of_one_name_are_told_apart(names: list[str], previous: list[str], expected: list[str]) -> None:
+    assert distinct_names(names, previous) == expected
 
 
 #: a typical user of each group: recency, frequency, monetary, conversion, abandonment, products, categories, price

@@ -85,6 +85,10 @@ class StreamProcess:
         assert code is not None
         return code
 
+    def commits(self) -> int:
+        """Micro-batches of all queries that were committed."""
+        return sum(_newest(query / "commits") + 1 for query in (self.root / "checkpoint").glob("*"))
+
     def in_flight(self) -> bool:
         """Whether a micro-batch of any query was begun and not committed."""
         queries = (self.root / "checkpoint").glob("*")

@@ -48,11 +48,11 @@ def test_ten_kills_lose_and_double_nothing(tmp_path: Path, server: InfluxServer)
     player.start()
     in_flight, archived = 0, [0]
     for number in range(KILLS):
-        if number % 3 == 0:  # one in three may come while it starts
-            time.sleep(dice.uniform(1, 10))
-        else:
+        if number % 3:
             stream.until_ready()
-            time.sleep(dice.uniform(1, 9))
+            commits = stream.commits()
+            until(lambda before=commits: stream.commits() > before, "a micro-batch since the start")
+        time.sleep(dice.uniform(0, 5))  # one in three dies while it starts, or amid what it has to do again
         stream.kill(everything=number % 2 == 0)
         in_flight += stream.in_flight()
         archived.append(stream.archived())
