@@ -7,11 +7,14 @@ then runs the stream and a replay of its last events as two processes, as they w
 figures are the stream's own: a list's age is the time from the modification time of the file that
 brought the event to the moment when the files of its micro-batch are in place (and its points in
 InfluxDB, where one is set). Warm-up, the first micro-batches while the JVM compiles, is left out and
-said. Ends with one JSON line.
+said. Ends with one JSON line; with --curve, lines before it tell how memory and state went, every 30 s:
+
+    python benchmarks/freshness.py --rate 3000 --seconds 700 --curve --output endurance
 """
 
 import argparse
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -19,6 +22,8 @@ import threading
 import time
 from pathlib import Path
 from typing import Any
+
+from memory import tree_bytes
 
 from app.events.generate import generate
 from app.jobs.stream import summary_line
@@ -38,6 +43,7 @@ def main() -> int:
     parser.add_argument("--users", type=int, default=20_000, help="active users of the shop")
     parser.add_argument("--output", type=Path, default=Path("freshness"), help="work folder, kept between runs")
     parser.add_argument("--tick", type=float, default=0.5, help="seconds between two files")
+    parser.add_argument("--curve", action="store_true", help="also print memory and state every 30 s")
     asked = parser.parse_args()
     root: Path = asked.output.absolute()
     events = int(asked.rate * (asked.seconds + asked.warmup))
@@ -67,12 +73,22 @@ def _measure(settings: Settings, vitrine: str, live: Path, asked: argparse.Names
             warm = threading.Timer(asked.warmup, stream.telemetry.forget)
             warm.start()
             threading.Thread(target=lambda: (player.wait(), time.sleep(3), stream.stopping.set()), daemon=True).start()
-            stream.wait(every=10, tell=lambda summary: _say(summary_line(summary)))
+            stream.wait(every=30 if asked.curve else 10, tell=_point if asked.curve else _line)
             summary = stream.telemetry.summary()
             stream.stop()
         return summary
     finally:
         spark.stop()
+
+
+def _line(summary: dict[str, Any]) -> None:
+    _say(summary_line(summary))
+
+
+def _point(summary: dict[str, Any]) -> None:
+    wanted = ("seconds", "events", "p50_s", "p95_s", "state_rows", "state_bytes")
+    memory = {"memory_mb": round(tree_bytes(os.getpid()) / 2**20)}
+    print(json.dumps({name: summary[name] for name in wanted} | memory), flush=True)
 
 
 def _say(line: str) -> None:

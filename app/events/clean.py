@@ -25,7 +25,7 @@ REASONS = (
 IDENTITY = ("event_time", "event_type", "product_id", "category_id", "category_code", "brand", "listed_price")
 
 
-def parse(raw: DataFrame, latest: datetime, max_price: float, keep: Sequence[str] = ()) -> DataFrame:
+def parse(raw: DataFrame, latest: datetime | Column, max_price: float, keep: Sequence[str] = ()) -> DataFrame:
     """Typed columns beside the reason why a row can't be an event.
 
     Parameters
@@ -33,7 +33,7 @@ def parse(raw: DataFrame, latest: datetime, max_price: float, keep: Sequence[str
     raw
         Rows of `app.events.read.read_events`.
     latest
-        Events after this moment (UTC) are out of range.
+        Events after this moment (UTC), or after this column of the same row, are out of range.
     max_price
         Prices above are taken as missing.
     keep
@@ -76,12 +76,13 @@ def _price(max_price: float) -> Column:
     return F.when((listed > 0) & (listed <= max_price), listed)
 
 
-def _reason(latest: datetime) -> Column:
+def _reason(latest: datetime | Column) -> Column:
     time = F.col("event_time")
+    end = latest if isinstance(latest, Column) else F.lit(f"{latest:%Y-%m-%d %H:%M:%S}").cast("timestamp")
     tests = (
         F.col(CORRUPT).isNotNull(),
         time.isNull(),
-        (time < F.lit(EARLIEST).cast("timestamp")) | (time > F.lit(f"{latest:%Y-%m-%d %H:%M:%S}").cast("timestamp")),
+        (time < F.lit(EARLIEST).cast("timestamp")) | (time > end),
         F.col("event_type").isNull() | ~F.col("event_type").isin(*EVENT_TYPES),
         F.col("product_id").isNull(),
         F.col("user_id").isNull(),

@@ -1,6 +1,7 @@
 """Streams of their own: late, doubled and disordered events; stopped and started again."""
 
 from collections import Counter
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from tests.stream.shop import (
     START,
     Event,
     Running,
+    csv_row,
     csv_text,
     folder_rows,
     land,
@@ -112,3 +114,17 @@ def test_half_of_a_first_micro_batch_does_not_hinder_a_start(spark: SparkSession
     with running(spark, settings) as run:
         run.deliver("1.csv", [(1, "view", 101, 7_500, "x")])
         assert listed(run, 7_500)[0] == 102
+
+
+def test_a_wrong_clock_does_not_make_all_others_late(spark: SparkSession, tmp_path: Path) -> None:
+    """An event of next year would move the watermark past all that come after it."""
+    write_bundle(tmp_path / "models", "a", recommender())
+    user = 7_600
+    wrong = csv_row((1, "view", 101, 7_601, "w")).replace("2019-10-01", f"{datetime.now().year + 1}-12-31")
+    with running(spark, quick_settings(tmp_path)) as run:
+        run.deliver("1.csv", [(1, "view", 101, user, "x"), wrong])
+        run.deliver("2.csv", [(20 * 60, "view", 105, user, "x")])
+        assert listed(run, user)[0] == 106
+        assert run.stream.telemetry.summary()["late"] == 0
+        assert [row["reason"] for row in folder_rows(run.folders.rejected)] == ["event_time out of range"]
+    assert _events(run) == 2
