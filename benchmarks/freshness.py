@@ -3,13 +3,15 @@
     python benchmarks/freshness.py --rate 1000 --seconds 200
 
 Makes a synthetic shop of 50,000 products and 20,000 active users, trains the real bundle on its past,
-then runs the stream and a replay of its last events as two processes, as they would run apart. The
-figures are the stream's own: a list's age is the time from the modification time of the file that
-brought the event to the moment when the files of its micro-batch are in place (and its points in
-InfluxDB, where one is set). Warm-up, the first micro-batches while the JVM compiles, is left out and
-said. Ends with one JSON line; with --curve, lines before it tell how memory and state went, every 30 s:
+gives its last events times at the pace of the replay (else the watermark would evict at once what such
+a rate would keep in state; --log-times leaves the log's own), then runs the stream and a replay of
+these events as two processes, as they would run apart. The figures are the stream's own: a list's age
+is the time from the modification time of the file that brought the event to the moment when the files
+of its micro-batch are in place (and its points in InfluxDB, where one is set). Warm-up, the first
+micro-batches while the JVM compiles, is left out and said. Ends with one JSON line; with --curve, lines
+before it tell how memory and state went, every 30 s:
 
-    python benchmarks/freshness.py --rate 3000 --seconds 700 --curve --output endurance
+    python benchmarks/freshness.py --rate 3000 --seconds 700 --curve --log-times --output endurance
 """
 
 import argparse
@@ -20,6 +22,7 @@ import subprocess
 import sys
 import threading
 import time
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +33,7 @@ from app.jobs.stream import summary_line
 from app.settings import Settings, load_settings
 from app.spark import create_session
 from app.stream.run import SPARK_CONFIGURATION, Stream
+from app.stream.telemetry import LISTS_QUERY
 
 TRAIN_EVENTS = 600_000
 
@@ -43,11 +47,14 @@ def main() -> int:
     parser.add_argument("--users", type=int, default=20_000, help="active users of the shop")
     parser.add_argument("--output", type=Path, default=Path("freshness"), help="work folder, kept between runs")
     parser.add_argument("--tick", type=float, default=0.5, help="seconds between two files")
+    parser.add_argument("--log-times", action="store_true", help="play events with the times of the log")
     parser.add_argument("--curve", action="store_true", help="also print memory and state every 30 s")
     asked = parser.parse_args()
     root: Path = asked.output.absolute()
     events = int(asked.rate * (asked.seconds + asked.warmup))
     history, live = _shop(root, events, asked.users, asked.products)
+    if not asked.log_times:
+        live = _at_pace(live, asked.rate)
     vitrine = str(Path(sys.executable).with_name("vitrine"))
     if not (root / "models" / "CURRENT").exists():
         subprocess.run([vitrine, "train", "--events", str(history), "--output", str(root)], check=True)
@@ -55,6 +62,7 @@ def main() -> int:
         shutil.rmtree(root / name, ignore_errors=True)
     summary = _measure(load_settings(output=root), vitrine, live, asked)
     wanted = ("p50_s", "p95_s", "p99_s", "lists", "batches", "state_rows", "state_bytes", "hr_10", "hr_10_most_popular")
+    wanted += ("batch_ms",)
     result = {name: summary[name] for name in wanted}
     result |= {"events_per_s": round(summary["events"] / summary["seconds"], 1), "slowest_batch_s": summary["max_s"]}
     print(json.dumps({"synthetic": True, "rate": asked.rate, "seconds": round(summary["seconds"])} | result))
@@ -74,11 +82,30 @@ def _measure(settings: Settings, vitrine: str, live: Path, asked: argparse.Names
             warm.start()
             threading.Thread(target=lambda: (player.wait(), time.sleep(3), stream.stopping.set()), daemon=True).start()
             stream.wait(every=30 if asked.curve else 10, tell=_point if asked.curve else _line)
-            summary = stream.telemetry.summary()
+            summary = stream.telemetry.summary() | {"batch_ms": _durations(stream)}
             stream.stop()
         return summary
     finally:
         spark.stop()
+
+
+def _durations(stream: Stream) -> dict[str, int]:
+    """Where the time of the latest micro-batches of lists went: means in milliseconds, as Spark names the parts."""
+    recent = [progress["durationMs"] for progress in stream.recent(LISTS_QUERY)]
+    names = sorted({name for durations in recent for name in durations})
+    return {name: round(sum(durations.get(name, 0) for durations in recent) / len(recent)) for name in names}
+
+
+def _at_pace(log: Path, rate: float) -> Path:
+    """The log with its events `rate` a second, from its first on."""
+    target = log.with_name("paced.synthetic.csv")
+    with log.open() as source, target.open("w") as paced:
+        paced.write(source.readline())
+        first: datetime | None = None
+        for number, line in enumerate(source):
+            first = first or datetime.fromisoformat(line[:19])
+            paced.write(f"{first + timedelta(seconds=int(number / rate))} UTC{line[23:]}")
+    return target
 
 
 def _line(summary: dict[str, Any]) -> None:
