@@ -51,9 +51,9 @@ def write_forever(models: Path) -> None:
 class Reader(threading.Thread):
     """Polls CURRENT and verifies the bundle it names, as the stream does between batches."""
 
-    def __init__(self, models: Path) -> None:
+    def __init__(self, models: Path, pause: float) -> None:
         super().__init__(daemon=True)
-        self.models, self.done = models, threading.Event()
+        self.models, self.pause, self.done = models, pause, threading.Event()
         self.polls, self.seen, self.broken = 0, set[str](), list[str]()
 
     def run(self) -> None:
@@ -75,6 +75,7 @@ class Reader(threading.Thread):
                 self.broken.append(str(error))
             self.seen.add(folder.name)
             self.polls += 1
+            time.sleep(self.pause)
 
     def stop(self) -> None:
         self.done.set()
@@ -82,8 +83,8 @@ class Reader(threading.Thread):
 
 
 @contextmanager
-def reading(models: Path) -> Iterator[Reader]:
-    reader = Reader(models)
+def reading(models: Path, pause: float = 0.0) -> Iterator[Reader]:
+    reader = Reader(models, pause)
     reader.start()
     try:
         yield reader
@@ -188,7 +189,7 @@ def test_a_killed_training_leaves_the_champion_whole(tmp_path: Path) -> None:
     assert first.returncode == 0, errors
     champion = bundle.champion(output.models)
     assert champion is not None
-    with reading(output.models) as reader:
+    with reading(output.models, pause=0.01) as reader:  # leaves the training its cores
         for number in range(TRAINING_KILLS):
             training = train(log, output.root)
             if number % 2 == 0:  # while it writes the bundle

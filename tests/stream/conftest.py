@@ -7,6 +7,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from tests.influxd import InfluxServer, find_influxd
+from tests.stream.process import StreamProcess
 from tests.stream.shop import Running, quick_settings, recommender, running, write_bundle
 
 
@@ -27,6 +28,12 @@ def server(influxd_program: str, tmp_path: Path) -> Iterator[InfluxServer]:
     server = InfluxServer(folder, influxd_program)
     yield server
     server.stop()
+
+
+@pytest.fixture(autouse=True)
+def no_stream_is_left() -> Iterator[None]:
+    yield
+    StreamProcess.end_all()
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,10 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import unquote
 
 import pyarrow.parquet as pq
@@ -23,6 +24,8 @@ EVENT_KEY = ("event_time", "event_type", "product_id", "user_id", "user_session"
 
 class StreamProcess:
     """`vitrine stream` over an output folder, with short triggers; started and ended as often as one likes."""
+
+    running: ClassVar[set[int]] = set()  #: process groups, so that a failed test leaves none behind
 
     def __init__(self, output: Path, influx: InfluxServer | None = None, **settings: Any):
         self.output, self.root = output, output / "stream"
@@ -45,6 +48,15 @@ class StreamProcess:
             self._process = subprocess.Popen(
                 command, stdout=log, stderr=log, env=self._environment, start_new_session=True
             )
+        self.running.add(self._process.pid)
+
+    @classmethod
+    def end_all(cls) -> None:
+        """Kill whatever a test has left."""
+        for group in cls.running:
+            with suppress(ProcessLookupError):
+                os.killpg(group, signal.SIGKILL)
+        cls.running.clear()
 
     def kill(self, *, everything: bool = True) -> None:
         """kill -9: of Python, its JVM and the JVM's workers, or of Python alone, which the others must notice."""
