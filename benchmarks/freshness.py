@@ -44,7 +44,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=200, help="length of the measurement")
     parser.add_argument("--warmup", type=float, default=40, help="seconds of replay left out of the figures")
     # A few more than the bundle is to know: not all of them are seen in its days.
-    parser.add_argument("--products", type=int, default=60_000)
+    parser.add_argument("--products", type=int, default=61_000)
     parser.add_argument("--users", type=int, default=24_000, help="active users of the shop")
     parser.add_argument("--output", type=Path, default=Path("freshness"), help="work folder, kept between runs")
     parser.add_argument("--tick", type=float, default=0.5, help="seconds between two files")
