@@ -120,30 +120,29 @@ def test_executors_scaled_in_the_manifest(shop: Cluster) -> None:
 def test_broken_training_leaves_the_champion(shop: Cluster) -> None:
     """A wrong input path: the Job is Failed, says why, and the bundle in use stays."""
     champion = shop.python("print(open('/data/vitrine/models/CURRENT').read())")
-    job = json.loads(
-        shop.kubectl("create", "job", "broken", "--from=cronjob/retrain", "--dry-run=client", "-o", "json")
-    )
-    job["spec"]["template"]["spec"]["containers"][0]["env"].append(
-        {"name": "VITRINE_EVENTS", "value": "/data/no-such-log"}
-    )
-    shop.kubectl("delete", "job", "broken", "--ignore-not-found")
-    shop.apply(job)
+    retrain(shop, "broken", VITRINE_EVENTS="/data/no-such-log")
     until("the Job has failed", 400, lambda: finished(shop, "broken") == "Failed")
     assert "/data/no-such-log" in why(shop, "broken")
     assert shop.python("print(open('/data/vitrine/models/CURRENT').read())") == champion
+
+
+def test_one_of_two_trainings_gives_way(shop: Cluster) -> None:
+    """Started in the same second: one runs (and fails for its input), the other says why it did not."""
+    names = ("one", "other")
+    for name in names:
+        retrain(shop, name, VITRINE_EVENTS="/data/no-such-log")
+    until("both Jobs have ended", 400, lambda: all(finished(shop, name) == "Failed" for name in names))
+    reasons = [why(shop, name) for name in names]
+    assert sum("is still running" in reason for reason in reasons) == 1, reasons
+    assert sum("/data/no-such-log" in reason for reason in reasons) == 1, reasons
 
 
 def test_retraining_reaches_the_running_stream(shop: Cluster) -> None:
     """From the archive; published; taken up by the same driver."""
     driver = shop.get("pod", "stream-driver")["metadata"]["uid"]
     old = shop.python("print(open('/data/vitrine/models/CURRENT').read().split()[0])").strip()
-    shop.kubectl("delete", "job", "retrain-now", "--ignore-not-found")
-    job = json.loads(
-        shop.kubectl("create", "job", "retrain-now", "--from=cronjob/retrain", "--dry-run=client", "-o", "json")
-    )
     # Synthetic figures move at random; this stage is about the way of a bundle, not about the gate.
-    job["spec"]["template"]["spec"]["containers"][0]["env"].append({"name": "VITRINE_FORCE_PUBLISH", "value": "true"})
-    shop.apply(job)
+    retrain(shop, "retrain-now", VITRINE_FORCE_PUBLISH="true")
     until("the Job has ended", 900, lambda: finished(shop, "retrain-now"), every=5)
     assert finished(shop, "retrain-now") == "Complete", why(shop, "retrain-now")
     new = shop.python("print(open('/data/vitrine/models/CURRENT').read().split()[0])").strip()
@@ -316,6 +315,15 @@ def scale(shop: Cluster, instances: int) -> None:
     stream = next(one for one in objects if one["kind"] == "SparkApplication" and one["metadata"]["name"] == "stream")
     stream["spec"]["executor"]["instances"] = instances
     shop.apply(stream)
+
+
+def retrain(shop: Cluster, name: str, **settings: str) -> None:
+    """What `kubectl create job --from=cronjob/retrain` makes, with other settings."""
+    shop.kubectl("delete", "job", name, "--ignore-not-found")
+    job = json.loads(shop.kubectl("create", "job", name, "--from=cronjob/retrain", "--dry-run=client", "-o", "json"))
+    variables = [{"name": key, "value": value} for key, value in settings.items()]
+    job["spec"]["template"]["spec"]["containers"][0]["env"] += variables
+    shop.apply(job)
 
 
 def land(shop: Cluster) -> None:
