@@ -72,7 +72,7 @@ def test_ten_kills_lose_and_double_nothing(tmp_path: Path, server: InfluxServer)
     assert stream.stop() == 0
     print(f"\n{KILLS} kills, {in_flight} amid a micro-batch, archived then: {archived}")
     assert in_flight >= 3  # else the kills missed the work
-    assert len(set(archived)) >= 4  # and some work was done between them
+    assert len(set(archived)) >= 3  # and some work was done between them
 
     calm = StreamProcess(tmp_path / "calm", landing=output / "landing", files_per_trigger=20)
     write_bundle(tmp_path / "calm" / "models", "a", recommender())
