@@ -89,7 +89,7 @@ class Settings(BaseSettings):
     session_max_events: int = Field(100, ge=2, description="Latest events of a live session that are kept.")
     watermark_minutes: int = Field(10, ge=1, description="Events later than this are no longer counted in windows.")
     clock_tolerance_minutes: int = Field(
-        1440, ge=0, description="An event this much later than its file's modification time has a wrong clock: rejected."
+        1440, ge=0, description="An event so much later than its file's modification time is rejected: a wrong clock."
     )
     window_minutes: int = Field(5, ge=1, description="Length of the windows in which events are counted.")
     lists_seconds: float = Field(0, ge=0, description="Least time between two micro-batches of lists; 0 is at once.")
