@@ -153,16 +153,14 @@ def fit_segments(users: DataFrame, k: int, seed: int, previous: SegmentModel | N
     scaled = _standardised(frame, caps, centre, scale)
     centroids, silhouette = _clusters(scaled, k, seed)
     clusters = len(centroids)
-    names_before: list[str | None] = [None] * clusters
-    matched = previous is not None and len(previous.centroids) == clusters
-    if previous is not None and matched:
+    before = [""] * clusters  # names to keep, where there are any
+    if previous is not None and len(previous.centroids) == clusters:
         centroids = _in_old_order(centroids, centre, scale, previous)
-        names_before = [base_name(name) for name in previous.names]
+        before = previous.names
     draft = SegmentModel(caps, centre, scale, centroids.tolist(), [""] * clusters, base, silhouette)
     table = segment_table(assign_segments(users, draft).join(users, "user_id", how="inner"))
     means = {row["segment_id"]: row for row in table}
-    drafts = [_name(means.get(number), names_before[number]) for number in range(clusters)]
-    names = distinct_names(drafts, list(previous.names) if matched and previous else [])
+    names = distinct_names([_name(means.get(number), base_name(before[number])) for number in range(clusters)], before)
     for row in table:
         row["segment"] = names[row["segment_id"]]
     return SegmentModel(caps, centre, scale, centroids.tolist(), names, base, silhouette, table)
@@ -184,7 +182,7 @@ def _clusters(scaled: DataFrame, k: int, seed: int) -> tuple[np.ndarray, float |
     return centroids, silhouette
 
 
-def _name(means: dict[str, float] | None, previous: str | None) -> str:
+def _name(means: dict[str, float] | None, previous: str) -> str:
     if means is None:  # an empty cluster: nobody is in it
         return previous or CASUAL
     return stable_name(means, previous) if previous else segment_name(means)

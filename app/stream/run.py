@@ -203,11 +203,6 @@ class Stream:
         if line is not None:
             self._write([line])
 
-    def recent(self, name: str) -> list[dict[str, Any]]:
-        """Spark's progress of a query's latest micro-batches that had rows."""
-        reports = [json.loads(progress.json) for progress in self._queries[name].recentProgress]
-        return [report for report in reports if report.get("numInputRows")]
-
     def wait(self, every: float = 5.0, tell: Callable[[dict[str, Any]], Any] = lambda summary: None) -> None:
         """Until `stopping` is set or a query fails for good; `tell` gets a summary now and then.
 

@@ -14,6 +14,8 @@ from urllib.parse import unquote
 
 import pyarrow.parquet as pq
 
+from app.settings import Settings
+from app.stream.folders import StreamFolders
 from app.stream.list_files import latest_lists, read_lists
 from app.stream.sinks import WINDOW_KEY
 from tests.influxd import InfluxServer
@@ -28,8 +30,8 @@ class StreamProcess:
     running: ClassVar[set[int]] = set()  #: process groups, so that a failed test leaves none behind
 
     def __init__(self, output: Path, influx: InfluxServer | None = None, **settings: Any):
-        self.output, self.root = output, output / "stream"
-        self.landing: Path = settings.get("landing", output / "landing")
+        self.output = output
+        self.folders = StreamFolders.of(Settings(output=output, landing=settings.get("landing")))
         given = {"stream_partitions": 2, "windows_seconds": 0.5, "archive_seconds": 0.5, **settings}
         self._environment = os.environ | {f"VITRINE_{name.upper()}": str(value) for name, value in given.items()}
         if influx is not None:
@@ -99,44 +101,44 @@ class StreamProcess:
 
     def commits(self) -> int:
         """Micro-batches of all queries that were committed."""
-        return sum(_newest(query / "commits") + 1 for query in (self.root / "checkpoint").glob("*"))
+        return sum(_newest(self.folders.checkpoint(query) / "commits") + 1 for query in QUERIES)
 
     def in_flight(self) -> bool:
         """Whether a micro-batch of any query was begun and not committed."""
-        queries = (self.root / "checkpoint").glob("*")
-        return any(_newest(query / "offsets") > _newest(query / "commits") for query in queries)
+        checkpoints = [self.folders.checkpoint(query) for query in QUERIES]
+        return any(_newest(folder / "offsets") > _newest(folder / "commits") for folder in checkpoints)
 
     def archived(self) -> int:
-        return sum(pq.read_metadata(path).num_rows for path in (self.root / "archive").glob("batch-*/*.parquet"))
+        return sum(pq.read_metadata(path).num_rows for path in self.folders.archive.glob("batch-*/*.parquet"))
 
     def until_done(self, seconds: float = 240) -> None:
         """Wait until every query has committed every file of the landing folder."""
 
         def done() -> bool:
             assert self.ended() is None, self.said()[-3000:]
-            landed = {path.name for path in self.landing.iterdir() if not path.name.startswith(".")}
-            return all(landed <= _committed(self.root / "checkpoint" / query) for query in QUERIES)
+            landed = {path.name for path in self.folders.landing.iterdir() if not path.name.startswith(".")}
+            return all(landed <= _committed(self.folders.checkpoint(query)) for query in QUERIES)
 
         until(done, "all files are done with", seconds)
 
     def windows(self) -> list[dict[str, Any]]:
-        return [row for path in (self.root / "windows").glob("*.parquet") for row in pq.read_table(path).to_pylist()]
+        return [row for path in self.folders.windows.glob("*.parquet") for row in pq.read_table(path).to_pylist()]
 
     def outcome(self) -> dict[str, Any]:
         """What must be the same whatever happened on the way."""
-        archive = Counter(tuple(row[name] for name in EVENT_KEY) for row in folder_rows(self.root / "archive"))
+        archive = Counter(tuple(row[name] for name in EVENT_KEY) for row in folder_rows(self.folders.archive))
         windows = {tuple(row[name] for name in WINDOW_KEY): (row["events"], row["revenue"]) for row in self.windows()}
         last: dict[int, dict[int, int]] = {}
-        for row in latest_lists(self.root / "lists").to_pylist():
+        for row in latest_lists(self.folders.lists).to_pylist():
             last.setdefault(row["user_id"], {})[row["rank"]] = row["product_id"]
         return {"archive": archive, "windows": windows, "last": last}
 
     def lists(self) -> list[dict[str, Any]]:
         """Rows of all lists that are kept."""
-        return read_lists(self.root / "lists").to_pylist()
+        return read_lists(self.folders.lists).to_pylist()
 
     def rejected(self) -> int:
-        return len(folder_rows(self.root / "rejected"))
+        return len(folder_rows(self.folders.rejected))
 
     def doubled(self) -> list[Any]:
         """Places of lists that stand twice in a micro-batch."""

@@ -65,7 +65,7 @@ def test_train_stream_retrain_and_on(tmp_path: Path, server: InfluxServer) -> No
     assert {row["model_version"] for row in stream.lists()} == {first["version"]}
     assert quality(server, "blend") > quality(server, "most_popular")
 
-    archive = output / "stream" / "archive"
+    archive = stream.folders.archive
     assert is_synthetic(str(archive))
     second = train(output, f"{history},{archive}", server)
     rows = second["exploration"]["rows"]
