@@ -3,10 +3,12 @@
 VENV  := .venv
 BIN   := $(VENV)/bin
 READY := $(VENV)/.ready
+# Two workers, each a whole file at a time: files share a Spark session, a training or a stream.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 DEMO_EVENTS := 250000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup java demo live dashboards docs test test-slow e2e cluster-demo check lock clean
+.PHONY: help setup java demo live dashboards docs test test-slow test-programs e2e cluster-demo check lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,13 +31,16 @@ demo/shop.synthetic.csv: | setup
 live: setup ## Watch it live: generate, train, stream and replay, into live/
 	$(BIN)/vitrine live --output live
 
-test: setup ## Run the tests (under ten minutes on two cores)
-	$(BIN)/python -m pytest -m "not slow"
+test: setup ## Run the tests (six minutes on two cores)
+	$(PYTEST) -m "not slow"
 
-test-slow: setup ## Run the long tests: kills, outages, full disks
-	$(BIN)/python -m pytest -m slow
+test-slow: setup ## Run the long tests: kills, outages, full disks (eight minutes)
+	$(PYTEST) -m slow
 
-e2e: setup ## Test the whole on the Kubernetes cluster of KUBECONFIG
+test-programs: setup ## Run the tests, long ones too, that were skipped for want of influxd or helm
+	$(PYTEST) -m programs
+
+e2e: setup ## Test the whole on the Kubernetes cluster of KUBECONFIG (ten minutes)
 	tests/e2e/run
 
 cluster-demo: setup ## From nothing to dashboards with data, on kind

@@ -1,5 +1,6 @@
-"""What all tests share: one Spark session, and where the optional real data lies."""
+"""What all tests share: one Spark session, where the optional real data lies, which tests need other programs."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,8 +9,19 @@ from pyspark.sql import SparkSession
 
 from app.settings import Settings
 from app.spark import create_session
+from tests.influxd import find_influxd
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+SMALL_SPARK = {"SPARK_CONF_DIR": str(Path(__file__).with_name("spark"))}
+
+os.environ |= SMALL_SPARK  # for the session below, and for the processes that tests start
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of a real InfluxDB are among those that `-m programs` selects."""
+    for item in items:
+        if "influxd_program" in getattr(item, "fixturenames", ()):
+            item.add_marker("programs")
 
 
 @pytest.fixture(scope="session")
@@ -18,6 +30,22 @@ def spark() -> Iterator[SparkSession]:
     session = create_session(Settings(master="local[2]", shuffle_partitions=2, driver_memory="2g"), "tests")
     yield session
     session.stop()
+
+
+@pytest.fixture
+def production(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes that the test starts run with Spark as it is configured in production."""
+    for name in SMALL_SPARK:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def influxd_program() -> str:
+    """The server program; tests that need it are skipped where there is none."""
+    program = find_influxd()
+    if program is None:
+        pytest.skip("no influxd on PATH: install InfluxDB 2.7 to run these tests")
+    return program
 
 
 @pytest.fixture(scope="session")

@@ -6,12 +6,8 @@ from itertools import count, takewhile, zip_longest
 from typing import Any
 
 import numpy as np
-from pyspark.ml.clustering import KMeans
-from pyspark.ml.evaluation import ClusteringEvaluator
-from pyspark.ml.feature import VectorAssembler
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
-from scipy.optimize import linear_sum_assignment
 
 FEATURES = (
     "recency",
@@ -168,6 +164,11 @@ def fit_segments(users: DataFrame, k: int, seed: int, previous: SegmentModel | N
 
 def _clusters(scaled: DataFrame, k: int, seed: int) -> tuple[np.ndarray, float | None]:
     """Centroids (k or fewer, features) in standardised units, and the silhouette."""
+    # Imported where it is fitted: the stream opens segments too, and these take half of its imports' time.
+    from pyspark.ml.clustering import KMeans
+    from pyspark.ml.evaluation import ClusteringEvaluator
+    from pyspark.ml.feature import VectorAssembler
+
     # Spark's K-Means can run out of an array's bounds where there are fewer distinct users than clusters.
     k = scaled.select(*FEATURES).distinct().limit(k).count()
     if k < 2:  # all users are alike: in standardised units they lie at 0
@@ -214,6 +215,8 @@ def _standardised(frame: DataFrame, caps: list[float], centre: list[float], scal
 
 def _in_old_order(centroids: np.ndarray, centre: list[float], scale: list[float], previous: SegmentModel) -> np.ndarray:
     """New centroids, each at the place of the old one it is nearest to (one to one)."""
+    from scipy.optimize import linear_sum_assignment  # see _clusters
+
     raw = centroids * np.array(scale) + np.array(centre)
     in_old_units = (raw - np.array(previous.centre)) / np.array(previous.scale)
     distances = ((in_old_units[:, None, :] - np.array(previous.centroids)[None, :, :]) ** 2).sum(axis=2)

@@ -14,7 +14,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from implicit.cpu.als import AlternatingLeastSquares
 from numpy.typing import NDArray
-from pyspark.ml.recommendation import ALS
 from pyspark.sql import functions as F
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
@@ -146,6 +145,8 @@ def _fit_implicit(tables: Tables, settings: Settings) -> Factors:
 
 def _fit_spark(tables: Tables, settings: Settings) -> Factors:
     """Spark ML's ALS over positions: its ids must be 32-bit, those of a shop need not be."""
+    from pyspark.ml.recommendation import ALS  # where it is fitted: whoever only serves need not wait for it
+
     spark, folder = tables.spark, tables.folder
     pairs = spark.read.parquet(str(tables.interactions))
     for name, ids in (("user", tables.user_ids), ("product", tables.catalogue.product_ids)):

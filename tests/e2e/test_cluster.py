@@ -1,7 +1,9 @@
 """Vitrine on a real cluster, from nothing to the last fault; run by `tests/e2e/run` (`make e2e`).
 
 The stages build on each other, in the order of the file; on a cluster that has them behind it, single
-ones run again: `tests/e2e/run -k driver`.
+ones run again: `tests/e2e/run -k driver`. What may go on beside other stages is begun in one and looked
+at in a later one. `stage(…)` says how long each takes on a good day, and whether it is of the core, which
+always runs (conftest.py).
 """
 
 import json
@@ -15,16 +17,19 @@ from contextlib import contextmanager
 from functools import partial
 
 import pytest
-import yaml
 
 from tests.e2e.cluster import ROOT, Cluster, run, until
+from tests.e2e.deployment import layer, land, play_the_rest, retrain, scale, set_free, upgrade_operator
 
 pytestmark = [
     pytest.mark.skipif("VITRINE_E2E" not in os.environ, reason="needs a cluster; tests/e2e/run makes one"),
     pytest.mark.timeout(1500),
 ]
+stage = pytest.mark.stage
 HEALED = 120  # seconds a fault may be felt
 PANELS = "from=2019-10-01T00:00:00Z&to=now()"  # the replayed events are of October 2019
+EVENTS, HISTORY = 45_000, 25_000  # of the shop: the history is trained on, the rest replayed
+BROKEN = ("one", "other")  # Jobs of trainings that can't succeed
 
 
 @pytest.fixture(scope="module")
@@ -32,23 +37,33 @@ def shop() -> Cluster:
     return Cluster("vitrine")
 
 
-@pytest.fixture(autouse=True)
-def diagnosis(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Say how the cluster looks when a stage failed, and how long each took."""
-    failed, begun = request.session.testsfailed, time.monotonic()
-    yield
-    print(f"stage {request.node.name}: {time.monotonic() - begun:.0f} s")
-    if request.session.testsfailed > failed:
-        print(Cluster("vitrine").diagnosis())
+@pytest.fixture(scope="module")
+def boutique() -> Iterator[Cluster]:
+    """A second shop, of other names; it and its namespace are gone at the end."""
+    other = Cluster("e2e-boutique", "http://store:8086", "acme", "clicks")
+    yield other
+    if run("kubectl", "get", "namespace", other.namespace, "--ignore-not-found"):
+        run("kubectl", "delete", "namespace", other.namespace, "--wait=false")
+    upgrade_operator("-f", "charts/spark-operator.yaml")
 
 
+@pytest.fixture(scope="module")
+def champion(shop: Cluster) -> str:
+    """The pointer to the bundle in use, before the trainings that can't succeed."""
+    return shop.python("print(open('/data/vitrine/models/CURRENT').read())")
+
+
+@stage(120, core=True)
 def test_install_from_nothing(shop: Cluster) -> None:
     """The commands of the README bring up everything, and the first training completes."""
-    done = subprocess.run(["scripts/cluster-demo"], cwd=ROOT, text=True, timeout=1400, check=False)
+    folder = layer(shop.namespace, EVENTS, HISTORY)
+    environment = os.environ | {"MANIFESTS": str(folder)}
+    done = subprocess.run(["scripts/cluster-demo"], cwd=ROOT, env=environment, text=True, timeout=1400, check=False)
     assert done.returncode == 0, shop.diagnosis()
     assert shop.state("train") == "COMPLETED"
 
 
+@stage(5, core=True)
 def test_bundle_and_report_are_on_the_volume(shop: Cluster) -> None:
     current = shop.python("print(open('/data/vitrine/models/CURRENT').read().split()[0])").strip()
     assert f"/data/vitrine/models/{current}/manifest.json" in shop.files("/data/vitrine/models/*/manifest.json")
@@ -56,6 +71,7 @@ def test_bundle_and_report_are_on_the_volume(shop: Cluster) -> None:
     assert "synthetic" in page.lower()
 
 
+@stage(40, core=True)
 def test_stream_writes_lists_and_points(shop: Cluster) -> None:
     """A driver and an executor; files on the volume, points in the chart's InfluxDB."""
     until("stream is running", 300, lambda: shop.state("stream") == "RUNNING" and shop.executors("stream"))
@@ -68,6 +84,7 @@ def test_stream_writes_lists_and_points(shop: Cluster) -> None:
         until(f"points of {measurement}", 120, partial(shop.rows, query))
 
 
+@stage(45, core=True)
 def test_driver_deleted(shop: Cluster) -> None:
     old = shop.get("pod", "stream-driver")["metadata"]["uid"]
     begun = time.monotonic()
@@ -78,65 +95,41 @@ def test_driver_deleted(shop: Cluster) -> None:
     healed_after("driver", begun)
 
 
-def test_executor_deleted(shop: Cluster) -> None:
-    until("an executor", HEALED, lambda: shop.executors("stream"))
-    old, driver = shop.executors("stream")[0], shop.get("pod", "stream-driver")["metadata"]["uid"]
-    begun = time.monotonic()
-    shop.kubectl("delete", "pod", old)
-    gone = time.time()
-    until("a new executor", HEALED, lambda: set(shop.executors("stream")) - {old})
-    until("lists again", HEALED, lambda: shop.progress_since(gone))
-    healed_after("executor", begun)
-    assert shop.get("pod", "stream-driver")["metadata"]["uid"] == driver
-
-
-def test_influxdb_deleted(shop: Cluster) -> None:
-    """The stream waits for it, and goes on by itself."""
-    driver = shop.get("pod", "stream-driver")["metadata"]["uid"]
-    begun = time.monotonic()
-    shop.kubectl("delete", "pod", "influxdb-0")
-    gone = time.time()
-    until("points again", HEALED, lambda: shop.progress_since(gone))
-    healed_after("InfluxDB", begun)
-    assert shop.get("pod", "stream-driver")["metadata"]["uid"] == driver
-
-
+@stage(55, core=True)
 def test_executors_scaled_in_the_manifest(shop: Cluster) -> None:
     """`executor.instances` is changed and applied: back from the checkpoint with that many."""
-    old = shop.get("pod", "stream-driver")["metadata"]["uid"]
+    old, now = shop.get("pod", "stream-driver")["metadata"]["uid"], shop.get("sparkapplication", "stream")
+    wanted = 3 - now["spec"]["executor"]["instances"]  # two; one where this stage is run again
     begun = time.monotonic()
-    scale(shop, 2)
-    try:
-        until("a new driver", HEALED, lambda: shop.get("pod", "stream-driver")["metadata"]["uid"] != old)
-        restarted = time.time()
-        until("two executors", HEALED, lambda: len(shop.executors("stream")) == 2)
-        until("lists again", HEALED, lambda: shop.progress_since(restarted))
-        print(f"scaled to two executors after {time.monotonic() - begun:.0f} s")
-    finally:
-        scale(shop, 1)
-    until("one executor", HEALED, lambda: shop.state("stream") == "RUNNING" and len(shop.executors("stream")) == 1)
+    scale(shop, wanted)
+    until("a new driver", HEALED, lambda: shop.get("pod", "stream-driver")["metadata"]["uid"] != old)
+    restarted = time.time()
+    until(f"{wanted} executors", HEALED, lambda: len(shop.executors("stream")) == wanted)
+    until("lists again", HEALED, lambda: shop.progress_since(restarted))
+    print(f"scaled to {wanted} executors after {time.monotonic() - begun:.0f} s")
 
 
-def test_broken_training_leaves_the_champion(shop: Cluster) -> None:
-    """A wrong input path: the Job is Failed, says why, and the bundle in use stays."""
-    champion = shop.python("print(open('/data/vitrine/models/CURRENT').read())")
-    retrain(shop, "broken", VITRINE_EVENTS="/data/no-such-log")
-    until("the Job has failed", 400, lambda: finished(shop, "broken") == "Failed")
-    assert "/data/no-such-log" in why(shop, "broken")
-    assert shop.python("print(open('/data/vitrine/models/CURRENT').read())") == champion
+@stage(40)
+def test_another_shop_is_installed(shop: Cluster, boutique: Cluster) -> None:
+    """Another namespace, releases, organisation and bucket, side by side with the first shop; its training begins."""
+    run("kubectl", "create", "namespace", boutique.namespace)
+    namespaces = f"spark.jobNamespaces={{{shop.namespace},{boutique.namespace}}}"
+    upgrade_operator("--reuse-values", "--set", namespaces, "--wait")
+    setup = ["--set", f"setup.organization={boutique.org},setup.bucket={boutique.bucket}"]
+    run("helm", "install", "store", "charts/influxdb", "-n", boutique.namespace, *setup)
+    source = f"influxdb.url={boutique.influx},influxdb.organization={boutique.org},influxdb.bucket={boutique.bucket}"
+    run("helm", "install", "board", "charts/grafana", "-n", boutique.namespace, "--set", source)
+    settings = {
+        "VITRINE_INFLUX_URL": boutique.influx,
+        "VITRINE_INFLUX_ORG": boutique.org,
+        "VITRINE_INFLUX_BUCKET": boutique.bucket,
+    }
+    run("kubectl", "apply", "-k", str(layer(boutique.namespace, 12_000, 9_000, **settings)))
+    boutique.kubectl("wait", "--for=condition=complete", "job/generate", "--timeout=200s")
+    set_free(boutique)
 
 
-def test_one_of_two_trainings_gives_way(shop: Cluster) -> None:
-    """Started in the same second: one runs (and fails for its input), the other says why it did not."""
-    names = ("one", "other")
-    for name in names:
-        retrain(shop, name, VITRINE_EVENTS="/data/no-such-log")
-    until("both Jobs have ended", 400, lambda: all(finished(shop, name) == "Failed" for name in names))
-    reasons = [why(shop, name) for name in names]
-    assert sum("is still running" in reason for reason in reasons) == 1, reasons
-    assert sum("/data/no-such-log" in reason for reason in reasons) == 1, reasons
-
-
+@stage(90, core=True)
 def test_retraining_reaches_the_running_stream(shop: Cluster) -> None:
     """From the archive; published; taken up by the same driver."""
     driver = shop.get("pod", "stream-driver")["metadata"]["uid"]
@@ -157,30 +150,33 @@ def test_retraining_reaches_the_running_stream(shop: Cluster) -> None:
     assert shop.get("pod", "stream-driver")["metadata"]["uid"] == driver
 
 
-def test_every_event_is_there_once(shop: Cluster) -> None:
-    """After all faults: archive and counts hold what was played, each event once."""
-    until("the replay has ended", 700, lambda: finished(shop, "replay") == "Complete", every=5)
-    until("all are archived", HEALED, lambda: shop.census()["lost"] == 0, every=5)
-    census = shop.census()
-    print(census)
-    assert (census["lost"], census["doubled"]) == (0, 0)
+@stage(60)
+def test_another_shop_is_served(shop: Cluster, boutique: Cluster) -> None:
+    """Its training completes, its stream writes lists to its own bucket, its panels have rows."""
+    if not run("kubectl", "get", "namespace", boutique.namespace, "--ignore-not-found"):
+        pytest.skip("the other shop was not installed")
+    until("first training", 600, lambda: boutique.state("train") in ("COMPLETED", "FAILED"))
+    assert boutique.state("train") == "COMPLETED", boutique.diagnosis()
     query = (
-        'from(bucket: "BUCKET") |> range(start: 2019-01-01T00:00:00Z) '
-        '|> filter(fn: (r) => r._measurement == "events" and r._field == "events") |> group() |> sum()'
+        'from(bucket: "BUCKET") |> range(start: -1h) '
+        '|> filter(fn: (r) => r._measurement == "recommendations") |> limit(n: 1)'
     )
-    until("all are counted", HEALED, lambda: shop.rows(query)[0]["_value"] == census["distinct"], every=5)
-
-
-def test_grafana_has_rows_for_every_panel(shop: Cluster) -> None:
-    with forwarded(shop, "svc/grafana", 80) as url:
-        assert json.loads(fetch(f"{url}/api/health"))["database"] == "ok"
+    until("points in the other bucket", 300, lambda: boutique.rows(query))
+    boutique.kubectl("rollout", "status", "deployment/board", "--timeout=120s")
+    with forwarded(boutique, "svc/board", 80) as url:
         panels = json.loads(fetch(f"{url}/check?{PANELS}"))
-    empty = [panel for panel in panels if not panel.get("rows")]
-    print(f"{len(panels)} queries of panels and variables")
-    assert panels
-    assert not empty
+    assert sum(bool(panel.get("rows")) for panel in panels) > len(panels) / 2
+    run("kubectl", "delete", "namespace", boutique.namespace, "--wait=false")
 
 
+@stage(3)
+def test_broken_trainings_begin(shop: Cluster, champion: str) -> None:
+    """Two in the same second, of a log that is not there; what becomes of them is asked further down."""
+    for name in BROKEN:
+        retrain(shop, name, VITRINE_EVENTS="/data/no-such-log")
+
+
+@stage(1)
 @pytest.mark.parametrize(
     ("account", "verb", "resource", "allowed"),
     [
@@ -210,12 +206,14 @@ def test_roles_allow_what_is_used_and_nothing_else(
     assert shop.kubectl("auth", "can-i", *words, who, check=False).split()[-1] == allowed
 
 
+@stage(2)
 def test_no_account_reaches_other_namespaces() -> None:
     for account in ("driver", "launcher", "executor", "job"):
         who = f"--as=system:serviceaccount:vitrine:{account}"
         assert run("kubectl", "-n", "default", "auth", "can-i", "list", "pods", who, check=False).split()[-1] == "no"
 
 
+@stage(1)
 def test_pods_are_locked_down(shop: Cluster) -> None:
     """The namespace enforces `restricted`; beyond it every root file system is read-only."""
     enforced = json.loads(run("kubectl", "get", "namespace", shop.namespace, "-o", "json"))
@@ -229,6 +227,7 @@ def test_pods_are_locked_down(shop: Cluster) -> None:
             assert context["capabilities"]["drop"] == ["ALL"]
 
 
+@stage(10)
 def test_upgrade_keeps_the_secrets(shop: Cluster) -> None:
     def secrets() -> list[dict[str, str]]:
         return [shop.get("secret", name)["data"] for name in ("influxdb-auth", "grafana-auth")]
@@ -239,107 +238,72 @@ def test_upgrade_keeps_the_secrets(shop: Cluster) -> None:
     assert secrets() == before
 
 
-def test_other_names(shop: Cluster, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Another namespace, releases, organisation and bucket, side by side with the first shop."""
-    other = Cluster("e2e-boutique", "http://store:8086", "acme", "clicks")
-    shop.kubectl("patch", "sparkapplication", "stream", "--type=merge", "-p", '{"spec":{"suspend":true}}')
-    folder = ROOT / "build" / "e2e-boutique"  # kustomize wants a path relative to it
-    folder.mkdir(parents=True, exist_ok=True)
-    values = {
-        "VITRINE_INFLUX_URL": other.influx,
-        "VITRINE_INFLUX_ORG": other.org,
-        "VITRINE_INFLUX_BUCKET": other.bucket,
-    }
-    settings = [f"{key}={value}" for key, value in values.items()]
-    layer = {
-        "resources": ["../../manifests"],
-        "namespace": other.namespace,
-        "configMapGenerator": [{"name": "settings", "behavior": "merge", "literals": settings}],
-        "patches": [
-            {
-                "target": {"kind": "Job", "name": "generate"},
-                "patch": yaml.safe_dump(
-                    [
-                        {"op": "replace", "path": "/spec/template/spec/containers/0/env/0/value", "value": "24000"},
-                        {"op": "replace", "path": "/spec/template/spec/containers/0/env/1/value", "value": "20000"},
-                    ]
-                ),
-            }
-        ],
-    }
-    (folder / "kustomization.yaml").write_text(yaml.safe_dump(layer))
-    try:
-        run("kubectl", "create", "namespace", other.namespace)
-        namespaces = f"spark.jobNamespaces={{{shop.namespace},{other.namespace}}}"
-        upgrade_operator("--reuse-values", "--set", namespaces)
-        setup = ["--set", f"setup.organization={other.org},setup.bucket={other.bucket}"]
-        run("helm", "install", "store", "charts/influxdb", "-n", other.namespace, *setup, "--wait")
-        source = f"influxdb.url={other.influx},influxdb.organization={other.org},influxdb.bucket={other.bucket}"
-        run("helm", "install", "board", "charts/grafana", "-n", other.namespace, "--set", source, "--wait")
-        run("kubectl", "apply", "-k", str(folder))
-        other.kubectl("wait", "--for=condition=complete", "job/generate", "--timeout=200s")
-        other.kubectl("patch", "sparkapplication", "train", "--type=merge", "-p", '{"spec":{"suspend":false}}')
-        until("first training", 600, lambda: other.state("train") in ("COMPLETED", "FAILED"), every=5)
-        assert other.state("train") == "COMPLETED", other.diagnosis()
-        query = (
-            'from(bucket: "BUCKET") |> range(start: -1h) '
-            '|> filter(fn: (r) => r._measurement == "recommendations") |> limit(n: 1)'
-        )
-        until("points in the other bucket", 300, lambda: other.rows(query))
-        with forwarded(other, "svc/board", 80) as url:
-            panels = json.loads(fetch(f"{url}/check?{PANELS}"))
-        assert sum(bool(panel.get("rows")) for panel in panels) > len(panels) / 2
-    finally:
-        upgrade_operator("-f", "charts/spark-operator.yaml")
-        run("kubectl", "delete", "namespace", other.namespace, "--ignore-not-found", "--wait=false", check=False)
-        shop.kubectl("patch", "sparkapplication", "stream", "--type=merge", "-p", '{"spec":{"suspend":false}}')
+@stage(30)
+def test_broken_trainings_end(shop: Cluster, champion: str) -> None:
+    """One runs and says why it fails, the other gives way and says to which; the bundle in use stays."""
+    until("both Jobs have ended", 400, lambda: all(finished(shop, name) == "Failed" for name in BROKEN))
+    reasons = [why(shop, name) for name in BROKEN]
+    assert sum("is still running" in reason for reason in reasons) == 1, reasons
+    assert sum("/data/no-such-log" in reason for reason in reasons) == 1, reasons
+    assert shop.python("print(open('/data/vitrine/models/CURRENT').read())") == champion
 
 
-def upgrade_operator(*words: str) -> None:
-    """The operator's chart: the public one, or the file that SPARK_OPERATOR_CHART names."""
-    public = ["spark-operator", "--repo", "https://kubeflow.github.io/spark-operator", "--version", "2.5.2"]
-    file = os.environ.get("SPARK_OPERATOR_CHART")
-    chart = [file] if file else public
-    run("helm", "upgrade", "spark-operator", *chart, "-n", "spark-operator", *words, "--wait")
+@stage(20)
+def test_executor_deleted(shop: Cluster) -> None:
+    until("an executor", HEALED, lambda: shop.executors("stream"))
+    old, driver = shop.executors("stream")[0], shop.get("pod", "stream-driver")["metadata"]["uid"]
+    begun = time.monotonic()
+    shop.kubectl("delete", "pod", old)
+    gone = time.time()
+    until("a new executor", HEALED, lambda: set(shop.executors("stream")) - {old})
+    until("lists again", HEALED, lambda: shop.progress_since(gone))
+    healed_after("executor", begun)
+    assert shop.get("pod", "stream-driver")["metadata"]["uid"] == driver
+
+
+@stage(15)
+def test_influxdb_deleted(shop: Cluster) -> None:
+    """The stream waits for it, and goes on by itself."""
+    driver = shop.get("pod", "stream-driver")["metadata"]["uid"]
+    begun = time.monotonic()
+    shop.kubectl("delete", "pod", "influxdb-0")
+    gone = time.time()
+    until("points again", HEALED, lambda: shop.progress_since(gone))
+    healed_after("InfluxDB", begun)
+    assert shop.get("pod", "stream-driver")["metadata"]["uid"] == driver
+
+
+@stage(40, core=True)
+def test_every_event_is_there_once(shop: Cluster) -> None:
+    """After all faults: archive and counts hold what was played, each event once."""
+    play_the_rest(shop)
+    until("the replay has ended", 300, lambda: finished(shop, "replay") == "Complete")
+    until("all are archived", HEALED, lambda: shop.census()["lost"] == 0)
+    census = shop.census()
+    print(census)
+    assert (census["lost"], census["doubled"]) == (0, 0)
+    query = (
+        'from(bucket: "BUCKET") |> range(start: 2019-01-01T00:00:00Z) '
+        '|> filter(fn: (r) => r._measurement == "events" and r._field == "events") |> group() |> sum()'
+    )
+    until("all are counted", HEALED, lambda: shop.rows(query)[0]["_value"] == census["distinct"])
+
+
+@stage(10)
+def test_grafana_has_rows_for_every_panel(shop: Cluster) -> None:
+    with forwarded(shop, "svc/grafana", 80) as url:
+        assert json.loads(fetch(f"{url}/api/health"))["database"] == "ok"
+        panels = json.loads(fetch(f"{url}/check?{PANELS}"))
+    empty = [panel for panel in panels if not panel.get("rows")]
+    print(f"{len(panels)} queries of panels and variables")
+    assert panels
+    assert not empty
 
 
 def healed_after(what: str, begun: float) -> None:
     took = time.monotonic() - begun
     print(f"{what} deleted: lists are written again after {took:.0f} s")
     assert took < HEALED
-
-
-def scale(shop: Cluster, instances: int) -> None:
-    """Change `executor.instances` in the applied manifest, as an edit of stream.yaml and `kubectl apply` do."""
-    objects = yaml.safe_load_all(run("kubectl", "kustomize", "manifests"))
-    stream = next(one for one in objects if one["kind"] == "SparkApplication" and one["metadata"]["name"] == "stream")
-    stream["spec"]["executor"]["instances"] = instances
-    shop.apply(stream)
-
-
-def retrain(shop: Cluster, name: str, **settings: str) -> None:
-    """What `kubectl create job --from=cronjob/retrain` makes, with other settings."""
-    shop.kubectl("delete", "job", name, "--ignore-not-found")
-    job = json.loads(shop.kubectl("create", "job", name, "--from=cronjob/retrain", "--dry-run=client", "-o", "json"))
-    variables = [{"name": key, "value": value} for key, value in settings.items()]
-    job["spec"]["template"]["spec"]["containers"][0]["env"] += variables
-    shop.apply(job)
-
-
-def land(shop: Cluster) -> None:
-    """Ten more events, after the end of the replayed log, put into the landing folder as one file."""
-    shop.python("""
-import os
-import pandas as pd
-log = pd.read_csv("/data/events/replay.synthetic.csv")
-more = log.tail(10).copy()
-moved = pd.to_datetime(more.event_time, utc=True) + pd.Timedelta(minutes=1)
-more["event_time"] = moved.dt.strftime("%Y-%m-%d %H:%M:%S UTC")
-name = f"extra-{os.getpid()}-{int(pd.Timestamp.now().timestamp())}.csv"
-for path in (f"/data/vitrine/landing/.{name}", f"/data/events/{name}"):
-    more.to_csv(path, index=False)
-os.replace(f"/data/vitrine/landing/.{name}", f"/data/vitrine/landing/{name}")
-""")
 
 
 def finished(shop: Cluster, job: str) -> str | None:

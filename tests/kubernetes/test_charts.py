@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
-pytestmark = pytest.mark.skipif(not shutil.which("helm"), reason="helm is missing")
+pytestmark = [
+    pytest.mark.programs,
+    pytest.mark.skipif(not shutil.which("helm"), reason="helm is missing: install Helm 3 to run these tests"),
+]
 CHARTS = ["influxdb", "grafana"]
 
 

@@ -20,7 +20,7 @@ def test_source_is_copied_last_and_user_is_not_root(root: Path) -> None:
     lines = (root / "docker/Dockerfile").read_text().splitlines()
     final = lines[max(number for number, line in enumerate(lines) if line.startswith("FROM")) :]
     words = [line for line in final if re.match(r"[A-Z]+ ", line)]
-    assert words[-4] == "COPY app app"
+    assert words[-5] == "COPY app app"
     assert words[-3] == "USER 185:185"
     assert "--require-hashes -r /build/requirements.lock" in "\n".join(lines)
 

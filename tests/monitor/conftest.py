@@ -4,16 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.influxd import InfluxServer, find_influxd
-
-
-@pytest.fixture(scope="session")
-def influxd_program() -> str:
-    """The server program; tests that need it are skipped where there is none."""
-    program = find_influxd()
-    if program is None:
-        pytest.skip("no influxd on PATH: install InfluxDB 2.7 to run these tests")
-    return program
+from tests.influxd import InfluxServer
 
 
 @pytest.fixture(scope="session")

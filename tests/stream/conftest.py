@@ -6,18 +6,9 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from tests.influxd import InfluxServer, find_influxd
+from tests.influxd import InfluxServer
 from tests.stream.process import StreamProcess
 from tests.stream.shop import Running, quick_settings, recommender, running, write_bundle
-
-
-@pytest.fixture(scope="session")
-def influxd_program() -> str:
-    """The server program; tests that need it are skipped where there is none."""
-    program = find_influxd()
-    if program is None:
-        pytest.skip("no influxd on PATH: install InfluxDB 2.7 to run these tests")
-    return program
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from tests.stream.shop import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1_200)]
 
-EVENTS, LIVE, LAST = 60_000, 12_000, 200
+EVENTS, LIVE, LAST = 30_000, 6_000, 200
 
 
 def train(output: Path, events: str, server: InfluxServer) -> dict[str, Any]:
@@ -48,6 +48,7 @@ def split(shop: Path, *sizes: int) -> list[Path]:
     return parts
 
 
+@pytest.mark.usefixtures("production")
 def test_train_stream_retrain_and_on(tmp_path: Path, server: InfluxServer) -> None:
     shop, output = tmp_path / "shop.synthetic.csv", tmp_path / "out"
     start = datetime.now(UTC).date() - timedelta(days=13)  # ends today, so that the dashboards' ranges hold it

@@ -1,0 +1,99 @@
+"""What the end-to-end test deploys: small shops as kustomizations above `manifests/`, retrainings, replays."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.e2e.cluster import ROOT, Cluster, run
+
+LAYERS = ROOT / "build" / "e2e"  # kustomize wants paths relative to a layer
+#: Size proves nothing here: these make a training short, and leave every one of its steps.
+QUICK = {"VITRINE_BOOTSTRAP": "20", "VITRINE_ALS_ITERATIONS": "3", "VITRINE_EVALUATION_QUERIES": "1000"}
+
+
+def layer(namespace: str, events: int, history: int, **settings: str) -> Path:
+    """A kustomization of `manifests/` in a namespace, with a shop of so many events; returns its folder."""
+    folder = LAYERS / namespace
+    folder.mkdir(parents=True, exist_ok=True)
+    sizes = [
+        {"op": "replace", "path": f"/spec/template/spec/containers/0/env/{place}/value", "value": str(value)}
+        for place, value in enumerate((events, history))
+    ]
+    kustomization = {
+        "resources": [os.path.relpath(ROOT / "manifests", folder)],
+        "namespace": namespace,
+        "configMapGenerator": [
+            {
+                "name": "settings",
+                "behavior": "merge",
+                "literals": [f"{key}={value}" for key, value in (QUICK | settings).items()],
+            }
+        ],
+        "patches": [{"target": {"kind": "Job", "name": "generate"}, "patch": yaml.safe_dump(sizes)}],
+    }
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
+    return folder
+
+
+def rendered(shop: Cluster, kind: str, name: str) -> dict[str, Any]:
+    """An object of the shop's layer, as `kubectl apply -k` sends it."""
+    objects = yaml.safe_load_all(run("kubectl", "kustomize", str(LAYERS / shop.namespace)))
+    return next(one for one in objects if (one["kind"], one["metadata"]["name"]) == (kind, name))
+
+
+def scale(shop: Cluster, instances: int) -> None:
+    """Change `executor.instances` in the applied manifest, as an edit of stream.yaml and `kubectl apply` do."""
+    stream = rendered(shop, "SparkApplication", "stream")
+    stream["spec"]["executor"]["instances"] = instances
+    shop.apply(stream)
+
+
+def set_free(shop: Cluster) -> None:
+    """Start the first training, as the README says."""
+    shop.kubectl("patch", "sparkapplication", "train", "--type=merge", "-p", '{"spec":{"suspend":false}}')
+
+
+def retrain(shop: Cluster, name: str, **settings: str) -> None:
+    """What `kubectl create job --from=cronjob/retrain` makes, with other settings."""
+    shop.kubectl("delete", "job", name, "--ignore-not-found")
+    job = json.loads(shop.kubectl("create", "job", name, "--from=cronjob/retrain", "--dry-run=client", "-o", "json"))
+    variables = [{"name": key, "value": value} for key, value in settings.items()]
+    job["spec"]["template"]["spec"]["containers"][0]["env"] += variables
+    shop.apply(job)
+
+
+def play_the_rest(shop: Cluster) -> None:
+    """End the replay, and start it again at a rate that is only bounded by the machine: it goes on where it was."""
+    shop.kubectl("delete", "job", "replay", "--cascade=foreground", "--timeout=120s")
+    job = rendered(shop, "Job", "replay")
+    for variable in job["spec"]["template"]["spec"]["containers"][0]["env"]:
+        if variable["name"] == "VITRINE_REPLAY_RATE":
+            variable["value"] = "2000"
+    shop.apply(job)
+
+
+def land(shop: Cluster) -> None:
+    """Ten more events, after the end of the replayed log, put into the landing folder as one file."""
+    shop.python("""
+import os
+import pandas as pd
+log = pd.read_csv("/data/events/replay.synthetic.csv")
+more = log.tail(10).copy()
+moved = pd.to_datetime(more.event_time, utc=True) + pd.Timedelta(minutes=1)
+more["event_time"] = moved.dt.strftime("%Y-%m-%d %H:%M:%S UTC")
+name = f"extra-{os.getpid()}-{int(pd.Timestamp.now().timestamp())}.csv"
+for path in (f"/data/vitrine/landing/.{name}", f"/data/events/{name}"):
+    more.to_csv(path, index=False)
+os.replace(f"/data/vitrine/landing/.{name}", f"/data/vitrine/landing/{name}")
+""")
+
+
+def upgrade_operator(*words: str) -> None:
+    """The operator's chart: the public one, or the file that SPARK_OPERATOR_CHART names."""
+    public = ["spark-operator", "--repo", "https://kubeflow.github.io/spark-operator", "--version", "2.5.2"]
+    file = os.environ.get("SPARK_OPERATOR_CHART")
+    chart = [file] if file else public
+    run("helm", "upgrade", "spark-operator", *chart, "-n", "spark-operator", *words)
