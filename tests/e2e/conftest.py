@@ -14,6 +14,7 @@ import pytest
 
 from tests.e2e.cluster import Cluster
 
+NOT_RUN = pytest.StashKey[list[str]]()
 MARGIN = 1.2  #: stages differ from run to run
 
 
@@ -69,6 +70,7 @@ def in_time(request: pytest.FixtureRequest, budget: Budget) -> Iterator[None]:
     """Skip a stage for which there is no time; say how long each took, and how the cluster looks where one failed."""
     refusal = budget.refusal(request.node.name)
     if refusal:
+        request.config.stash.setdefault(NOT_RUN, []).append(f"{request.node.name}: {refusal}")
         pytest.skip(refusal)
     failed, begun = request.session.testsfailed, time.monotonic()
     yield
@@ -77,3 +79,11 @@ def in_time(request: pytest.FixtureRequest, budget: Budget) -> Iterator[None]:
     print(f"stage {request.node.name}: {seconds:.0f} s")
     if request.session.testsfailed > failed:
         print(Cluster("vitrine").diagnosis())
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """What did not run, by name."""
+    if not_run := config.stash.get(NOT_RUN, []):
+        terminalreporter.section("stages that did not run")
+        for line in not_run:
+            terminalreporter.write_line(line)

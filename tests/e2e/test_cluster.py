@@ -19,7 +19,7 @@ from functools import partial
 import pytest
 
 from tests.e2e.cluster import ROOT, Cluster, run, until
-from tests.e2e.deployment import layer, land, play_the_rest, retrain, scale, set_free, upgrade_operator
+from tests.e2e.deployment import land, layer, play_the_rest, retrain, scale, set_free, upgrade_operator
 
 pytestmark = [
     pytest.mark.skipif("VITRINE_E2E" not in os.environ, reason="needs a cluster; tests/e2e/run makes one"),
