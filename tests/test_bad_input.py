@@ -1,8 +1,8 @@
 """Bad input, as a user meets it: one clear line and an exit code, or rows in `rejected`, never a trace.
 
 One subprocess (this file run as a script) plays all cases in one Spark session, so that what the JVM
-and its Python workers print to standard error is seen as well; the key cases go through the command
-line itself.
+and its Python workers print to standard error is seen as well; test_jobs.py sends one case of the JVM's
+and one of a missing log through the commands themselves.
 """
 
 import csv

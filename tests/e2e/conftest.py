@@ -1,7 +1,7 @@
 """The end-to-end test within a time.
 
-`E2E_SECONDS` is what it may take; without it everything runs. Stages marked as core always run. Another runs
-if the core stages still to come, and it, are likely to fit in what is left; else it is skipped and says so.
+`E2E_SECONDS` is what it may take; without it everything runs. Stages of the core always run. Another runs
+if it and the core stages still to come are likely to fit in what is left; else it is skipped and says so.
 How likely is told from the stages that have run: a slow machine takes longer than their marks say.
 """
 
@@ -14,16 +14,21 @@ import pytest
 
 from tests.e2e.cluster import Cluster
 
-NOT_RUN = pytest.StashKey[list[str]]()
 MARGIN = 1.2  #: stages differ from run to run
 
 
 @dataclass(frozen=True)
 class Stage:
-    """How long a stage takes on a good day, in seconds, and whether it always runs."""
+    """How long a stage takes on a good day, in seconds, and whether it always runs.
+
+    `then` is what a later stage takes that completes it: the two run both or neither. `telling` is false
+    where the time says little of the machine.
+    """
 
     seconds: float
     core: bool = False
+    then: float = 0.0
+    telling: bool = True
 
 
 class Budget:
@@ -32,6 +37,7 @@ class Budget:
     def __init__(self, stages: dict[str, Stage], seconds: float | None):
         self._coming, self._seconds, self._begun = dict(stages), seconds, time.monotonic()
         self._usual = self._taken = 0.0
+        self.refused: list[str] = []
 
     def refusal(self, name: str) -> str | None:
         """Why a stage had better not run, None if it may."""
@@ -41,16 +47,21 @@ class Budget:
         left = self._seconds - (time.monotonic() - self._begun)
         slowness = max(1.0, self._taken / self._usual) if self._usual else 1.0
         core = sum(other.seconds for other in self._coming.values() if other.core)
-        needed = (stage.seconds + core) * slowness * MARGIN
+        needed = (stage.seconds + stage.then + core) * slowness * MARGIN
         if needed <= left:
             return None
-        return f"no time: {left:.0f} s left, {needed:.0f} s needed for it and the core; `make e2e` runs it"
+        reason = f"no time: {left:.0f} s left, {needed:.0f} s needed for it and the core; `make e2e` runs it"
+        self.refused.append(f"{name}: {reason}")
+        return reason
 
-    def ran(self, stage: Stage | None, seconds: float) -> None:
+    def ran(self, stage: Stage, seconds: float) -> None:
         """Learn from a stage that has run."""
-        if stage is not None:
+        if stage.telling:
             self._usual += stage.seconds
             self._taken += seconds
+
+
+BUDGET = pytest.StashKey[Budget]()
 
 
 def stage_of(item: pytest.Item) -> Stage | None:
@@ -58,24 +69,29 @@ def stage_of(item: pytest.Item) -> Stage | None:
     return Stage(*mark.args, **mark.kwargs) if mark else None
 
 
-@pytest.fixture(scope="session")
-def budget(request: pytest.FixtureRequest) -> Budget:
-    stages = {item.name: stage for item in request.session.items if (stage := stage_of(item))}
+def pytest_collection_finish(session: pytest.Session) -> None:
+    stages = {item.name: stage for item in session.items if (stage := stage_of(item))}
     seconds = os.environ.get("E2E_SECONDS")
-    return Budget(stages, float(seconds) if seconds else None)
+    session.config.stash[BUDGET] = Budget(stages, float(seconds) if seconds else None)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a stage for which there is no time, before any of its fixtures is made."""
+    refusal = item.config.stash[BUDGET].refusal(item.name)
+    if refusal:
+        pytest.skip(refusal)
 
 
 @pytest.fixture(autouse=True)
-def in_time(request: pytest.FixtureRequest, budget: Budget) -> Iterator[None]:
-    """Skip a stage for which there is no time; say how long each took, and how the cluster looks where one failed."""
-    refusal = budget.refusal(request.node.name)
-    if refusal:
-        request.config.stash.setdefault(NOT_RUN, []).append(f"{request.node.name}: {refusal}")
-        pytest.skip(refusal)
-    failed, begun = request.session.testsfailed, time.monotonic()
+def told(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Say how long each stage took, and how the cluster looks where one failed."""
+    failed, begun, stage = request.session.testsfailed, time.monotonic(), stage_of(request.node)
     yield
+    if stage is None:
+        return
     seconds = time.monotonic() - begun
-    budget.ran(stage_of(request.node), seconds)
+    request.config.stash[BUDGET].ran(stage, seconds)
     print(f"stage {request.node.name}: {seconds:.0f} s")
     if request.session.testsfailed > failed:
         print(Cluster("vitrine").diagnosis())
@@ -83,7 +99,8 @@ def in_time(request: pytest.FixtureRequest, budget: Budget) -> Iterator[None]:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """What did not run, by name."""
-    if not_run := config.stash.get(NOT_RUN, []):
+    budget = config.stash.get(BUDGET, None)
+    if budget and budget.refused:
         terminalreporter.section("stages that did not run")
-        for line in not_run:
+        for line in budget.refused:
             terminalreporter.write_line(line)

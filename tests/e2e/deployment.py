@@ -10,18 +10,37 @@ import yaml
 from tests.e2e.cluster import ROOT, Cluster, run
 
 LAYERS = ROOT / "build" / "e2e"  # kustomize wants paths relative to a layer
-#: Size proves nothing here: these make a training short, and leave every one of its steps.
-QUICK = {"VITRINE_BOOTSTRAP": "20", "VITRINE_ALS_ITERATIONS": "3", "VITRINE_EVALUATION_QUERIES": "1000"}
+RATE = 25  # events a second: enough for lists after every fault, and some left at the end on a slow machine
+#: Size proves nothing here: these make a training short, and leave every one of its steps; and a stream that takes
+#: up events every two seconds leaves the cores to what else is going on.
+QUICK = {
+    "VITRINE_BOOTSTRAP": "20",
+    "VITRINE_ALS_ITERATIONS": "3",
+    "VITRINE_EVALUATION_QUERIES": "1000",
+    "VITRINE_LISTS_SECONDS": "2",
+}
+#: A guest beside the shop: little CPU asked for, Spark as in the other tests (tests/spark).
+GUEST = {
+    "/spec/driver/coreRequest": "50m",
+    "/spec/executor/coreRequest": "50m",
+    "/spec/sparkConf/spark.sql.codegen.wholeStage": "false",
+    "/spec/sparkConf/spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    "/spec/sparkConf/spark.driver.defaultJavaOptions": "-XX:TieredStopAtLevel=1",
+    "/spec/sparkConf/spark.executor.defaultJavaOptions": "-XX:TieredStopAtLevel=1",
+}
 
 
-def layer(namespace: str, events: int, history: int, **settings: str) -> Path:
+def layer(namespace: str, events: int, history: int, *, guest: bool = False, **settings: str) -> Path:
     """A kustomization of `manifests/` in a namespace, with a shop of so many events; returns its folder."""
     folder = LAYERS / namespace
     folder.mkdir(parents=True, exist_ok=True)
-    sizes = [
-        {"op": "replace", "path": f"/spec/template/spec/containers/0/env/{place}/value", "value": str(value)}
-        for place, value in enumerate((events, history))
-    ]
+    variable = lambda place, value: {  # noqa: E731
+        "op": "replace",
+        "path": f"/spec/template/spec/containers/0/env/{place}/value",
+        "value": str(value),
+    }
+    guests = [{"op": "add", "path": path, "value": value} for path, value in GUEST.items()]
+    jobs = {"generate": [variable(0, events), variable(1, history)], "replay": [variable(1, RATE)]}
     kustomization = {
         "resources": [os.path.relpath(ROOT / "manifests", folder)],
         "namespace": namespace,
@@ -32,15 +51,20 @@ def layer(namespace: str, events: int, history: int, **settings: str) -> Path:
                 "literals": [f"{key}={value}" for key, value in (QUICK | settings).items()],
             }
         ],
-        "patches": [{"target": {"kind": "Job", "name": "generate"}, "patch": yaml.safe_dump(sizes)}],
+        "patches": [
+            {"target": {"kind": "Job", "name": name}, "patch": yaml.safe_dump(changes)}
+            for name, changes in jobs.items()
+        ]
+        + ([{"target": {"kind": "SparkApplication"}, "patch": yaml.safe_dump(guests)}] if guest else []),
     }
     (folder / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
     return folder
 
 
 def rendered(shop: Cluster, kind: str, name: str) -> dict[str, Any]:
-    """An object of the shop's layer, as `kubectl apply -k` sends it."""
-    objects = yaml.safe_load_all(run("kubectl", "kustomize", str(LAYERS / shop.namespace)))
+    """An object of the shop's layer, as `kubectl apply` sends it; of `manifests/` where it has no layer."""
+    folder = LAYERS / shop.namespace
+    objects = yaml.safe_load_all(run("kubectl", "kustomize", str(folder if folder.exists() else ROOT / "manifests")))
     return next(one for one in objects if (one["kind"], one["metadata"]["name"]) == (kind, name))
 
 

@@ -1,12 +1,18 @@
 """What runs where time is short: the core always, the rest as far as it fits beside the core still to come."""
 
+import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
+from tests.e2e.cluster import ROOT
 from tests.e2e.conftest import MARGIN, Budget, Stage
 
-STAGES = {"install": Stage(100, core=True), "fault": Stage(50), "census": Stage(100, core=True)}
+STAGES = {"install": Stage(100, core=True), "fault": Stage(40, then=10), "census": Stage(100, core=True)}
+FAULT = (40 + 10 + 100) * MARGIN  # with what completes it, and the core after it
 
 
 def test_everything_runs_without_a_limit() -> None:
@@ -14,25 +20,43 @@ def test_everything_runs_without_a_limit() -> None:
     assert [budget.refusal(name) for name in STAGES] == [None] * 3
 
 
-@pytest.mark.parametrize(("seconds", "runs"), [((50 + 100) * MARGIN + 1, True), ((50 + 100) * MARGIN - 1, False)])
+@pytest.mark.parametrize(("seconds", "runs"), [(FAULT + 1, True), (FAULT - 1, False)])
 def test_a_stage_runs_if_it_and_the_core_to_come_fit(seconds: float, runs: bool) -> None:
     budget = Budget(STAGES, seconds)
     assert budget.refusal("install") is None
     assert (budget.refusal("fault") is None) == runs
     assert budget.refusal("census") is None  # the core runs whatever is left
+    assert [line.split(":")[0] for line in budget.refused] == ([] if runs else ["fault"])
 
 
 def test_a_slow_machine_is_told_from_the_stages_before() -> None:
-    budget = Budget(STAGES, (50 + 100) * MARGIN + 1)
+    budget = Budget(STAGES, FAULT + 1)
     budget.refusal("install")
+    budget.ran(Stage(100, telling=False), 900)
     budget.ran(STAGES["install"], 200)
     refusal = budget.refusal("fault")
     assert refusal is not None
-    assert f"{(50 + 100) * 2 * MARGIN:.0f} s needed" in refusal
+    assert f"{2 * FAULT:.0f} s needed" in refusal
 
 
 def test_what_is_left_shrinks(monkeypatch: pytest.MonkeyPatch) -> None:
     now = time.monotonic()
-    budget = Budget(STAGES, 1_000)
-    monkeypatch.setattr(time, "monotonic", lambda: now + 900)
+    budget = Budget(STAGES, FAULT + 10)
+    monkeypatch.setattr(time, "monotonic", lambda: now + 20)
     assert budget.refusal("fault") is not None
+
+
+def test_what_did_not_run_is_counted_as_skipped_and_named(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text("from tests.e2e.conftest import *\n")
+    (tmp_path / "test_stages.py").write_text(
+        "import pytest\n"
+        "@pytest.fixture(scope='module')\n"
+        "def shop(): raise AssertionError('made for a stage that does not run')\n"
+        "@pytest.mark.stage(1, core=True)\ndef test_core(): pass\n"
+        "@pytest.mark.stage(1)\ndef test_rest(shop): pass\n"
+    )
+    command = [sys.executable, "-m", "pytest", str(tmp_path), "--rootdir", str(tmp_path), "-p", "no:cacheprovider"]
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | {"E2E_SECONDS": "1"}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 passed, 1 skipped" in done.stdout
+    assert "test_rest: no time: 1 s left, 1 s needed for it and the core" in done.stdout
