@@ -3,8 +3,8 @@
 VENV  := .venv
 BIN   := $(VENV)/bin
 READY := $(VENV)/.ready
-# Two workers, each a whole file at a time: files share a Spark session, a training or a stream.
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
+# Two workers. Quick tests go to them a whole file at a time, since they share a training or a stream; long ones singly.
+PYTEST := $(BIN)/python -m pytest -n 2
 DEMO_EVENTS := 250000
 
 .DEFAULT_GOAL := help
@@ -32,13 +32,13 @@ live: setup ## Watch it live: generate, train, stream and replay, into live/
 	$(BIN)/vitrine live --output live
 
 test: setup ## Run the tests (six minutes on two cores)
-	$(PYTEST) -m "not slow"
+	$(PYTEST) --dist loadfile -m "not slow"
 
 test-slow: setup ## Run the long tests: kills, outages, full disks (eight minutes)
-	$(PYTEST) -m slow
+	$(PYTEST) --dist load --maxschedchunk 1 -m slow
 
 test-programs: setup ## Run the tests, long ones too, that were skipped for want of influxd or helm
-	$(PYTEST) -m programs
+	$(PYTEST) --dist loadfile -m programs
 
 e2e: setup ## Test the whole on the Kubernetes cluster of KUBECONFIG (ten minutes)
 	tests/e2e/run

@@ -43,7 +43,6 @@ from app.stream.source import ARRIVED, event_stream
 from app.stream.telemetry import ARCHIVE_QUERY, LISTS_QUERY, WINDOWS_QUERY, Telemetry
 from app.stream.windows import window_counts
 
-HEAD_START = 10.0  #: seconds for which, at a start, the other queries leave the cores to the first lists
 STOP_WAIT = 20.0  #: seconds that the running micro-batches are given to end
 COMMIT_WAIT = 0.5  #: seconds between a micro-batch's end and its commit, at the most
 HOUSEKEEPING_SECONDS = 60.0
@@ -92,7 +91,7 @@ class Stream:
         self._listener = _Listener(self)
 
     def start(self) -> None:
-        """Start the query of lists, and metrics where a port is set; `wait` starts the other queries."""
+        """Start all queries, and metrics where a port is set."""
         spark = self.spark
         spark.conf.set("spark.sql.shuffle.partitions", str(self.settings.stream_partitions))
         for key, value in SPARK_CONFIGURATION.items():
@@ -102,8 +101,8 @@ class Stream:
         if self.settings.metrics_port is not None:
             self.telemetry.metrics.serve(self.settings.metrics_port)
         self._note_bundle(self.champion.bundle.version)
-        self._start(LISTS_QUERY)
-        self._head_start_ends = time.monotonic() + HEAD_START
+        for name in self._busy:
+            self._start(name)
         self.say(f"bundle {self.champion.bundle.version} is in use; waiting for files in {self.folders.landing}")
 
     def _start(self, name: str) -> None:
@@ -216,7 +215,6 @@ class Stream:
         """
         told = cleaned = time.monotonic()
         while not self.stopping.wait(0.2):
-            self._start_others()
             for name, query in list(self._queries.items()):
                 if not query.isActive:
                     self._restart(name, query)
@@ -227,17 +225,6 @@ class Stream:
             if self.settings.clean_landing and now - cleaned >= HOUSEKEEPING_SECONDS:
                 cleaned = now
                 self._clean_landing()
-
-    def _start_others(self) -> None:
-        """Start what counts and archives, once the first lists are written or their head start is over.
-
-        A JVM that has just started spends its cores on compiling: three queries at once, and none is soon done.
-        """
-        if len(self._queries) < len(self._busy) and (
-            self.telemetry.totals["lists"] or time.monotonic() >= self._head_start_ends
-        ):
-            for name in [other for other in self._busy if other not in self._queries]:
-                self._start(name)
 
     def _restart(self, name: str, query: StreamingQuery) -> None:
         error = query.exception()

@@ -28,10 +28,11 @@ EVENTS, LIVE, LAST = 30_000, 6_000, 200
 
 def train(output: Path, events: str, server: InfluxServer) -> dict[str, Any]:
     config = server.config
-    influx = {"VITRINE_INFLUX_URL": config.url, "VITRINE_INFLUX_TOKEN": config.token}
+    variables = {"VITRINE_INFLUX_URL": config.url, "VITRINE_INFLUX_TOKEN": config.token}
+    variables |= {"VITRINE_BOOTSTRAP": "20", "VITRINE_ALS_ITERATIONS": "5"}
     command = [sys.executable, "-m", "app.cli", "train", "--events", events, "--output", str(output), "--json"]
     command += ["--master", "local[2]", "--driver-memory", "1g", "--force-publish"]
-    done = subprocess.run(command, env=os.environ | influx, capture_output=True, text=True, timeout=500, check=False)
+    done = subprocess.run(command, env=os.environ | variables, capture_output=True, text=True, timeout=500, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout)
 
