@@ -18,10 +18,16 @@ os.environ |= SMALL_SPARK  # for the session below, and for the processes that t
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of a real InfluxDB are among those that `-m programs` selects."""
+    """Tests of a real InfluxDB are among those that `-m programs` selects; slow ones come last, the longest first."""
     for item in items:
         if "influxd_program" in getattr(item, "fixturenames", ()):
             item.add_marker("programs")
+    items.sort(key=_slowness)
+
+
+def _slowness(item: pytest.Item) -> tuple[bool, float]:
+    slow = item.get_closest_marker("slow")
+    return slow is not None, -slow.kwargs["seconds"] if slow else 0.0
 
 
 @pytest.fixture(scope="session")

@@ -105,7 +105,7 @@ def test_a_truncated_gzip(tmp_path: Path) -> None:
     assert done.stdout == ""
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=40)
 def test_a_log_with_a_single_user(tmp_path: Path) -> None:
     """Too little to learn from: it works, or says so in one line."""
     text = rows(30)
@@ -153,7 +153,7 @@ def test_no_java(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=90)
 @pytest.mark.usefixtures("production")
 def test_spark_submit_trains(shop: Path, tmp_path: Path) -> None:
     done = submit(VITRINE_EVENTS=str(shop), VITRINE_OUTPUT=str(tmp_path / "out"))

@@ -179,7 +179,7 @@ def wait_for(training: subprocess.Popen[str], happened: Any) -> None:
         time.sleep(0.002)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=170)
 @pytest.mark.timeout(1_500)
 def test_a_killed_training_leaves_the_champion_whole(tmp_path: Path) -> None:
     log, output = tmp_path / "shop.synthetic.csv", Output(tmp_path / "out")

@@ -16,7 +16,7 @@ from tests.influxd import InfluxServer
 from tests.stream.process import StreamProcess, window_points
 from tests.stream.shop import ANNA, Event, csv_text, land, recommender, until, write_bundle
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1_200)]
+pytestmark = pytest.mark.timeout(1_200)
 
 KILLS = 10
 EVENTS = 4_000  # at 40 a second: as long as ten starts take on a good day
@@ -46,6 +46,7 @@ def everything_once(stream: StreamProcess, events: list[Event]) -> None:
     assert len(found["last"]) == len({user for _, _, _, user, _ in events})
 
 
+@pytest.mark.slow(seconds=160)
 def test_ten_kills_lose_and_double_nothing(tmp_path: Path, server: InfluxServer) -> None:
     """Killed at ten random moments of a replay; the end is that of a stream that nothing disturbed."""
     dice, events = random.Random(11), crowd(EVENTS, 11)
@@ -90,6 +91,7 @@ def test_ten_kills_lose_and_double_nothing(tmp_path: Path, server: InfluxServer)
     assert stream.rejected() == len(BAD_ROWS)
 
 
+@pytest.mark.slow(seconds=50)
 def test_an_influxdb_away(tmp_path: Path, server: InfluxServer) -> None:
     """The stream waits and tries again; when the server is back, everything is there once."""
     events, output = crowd(600, 3), tmp_path / "out"
@@ -123,6 +125,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
+@pytest.mark.slow(seconds=50)
 @pytest.mark.parametrize("fault", ["full", "read-only"])
 def test_a_disk_that_cannot_be_written(fault: str, tmp_path: Path, small_disk: Path) -> None:
     """The stream ends with one line that says so; once there is room it goes on, with nothing lost or doubled."""

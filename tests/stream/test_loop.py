@@ -21,7 +21,7 @@ from tests.monitor.panels import unanswered
 from tests.stream.process import StreamProcess, window_points
 from tests.stream.shop import until
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1_200)]
+pytestmark = [pytest.mark.slow(seconds=200), pytest.mark.timeout(1_200)]
 
 EVENTS, LIVE, LAST = 30_000, 6_000, 200
 
