@@ -10,9 +10,9 @@ from pyspark.sql import SparkSession
 from app.settings import Settings
 from app.spark import create_session
 from tests.influxd import find_influxd
+from tests.small_spark import SMALL_SPARK
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
-SMALL_SPARK = {"SPARK_CONF_DIR": str(Path(__file__).with_name("spark"))}
 
 os.environ |= SMALL_SPARK  # for the session below, and for the processes that tests start
 

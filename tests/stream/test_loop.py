@@ -1,6 +1,7 @@
 """The loop closed, as people run it: train → stream → retrain on the archive → the stream takes the bundle up.
 
-On a synthetic shop and a real InfluxDB; after the replay every panel of every dashboard has rows.
+On a synthetic shop and a real InfluxDB, the stream with production's Spark; after the replay every panel of
+every dashboard has rows.
 """
 
 import json
@@ -18,10 +19,11 @@ from app.folders import is_synthetic
 from app.stream.replay import replay
 from tests.influxd import InfluxServer
 from tests.monitor.panels import unanswered
+from tests.small_spark import SMALL_SPARK
 from tests.stream.process import StreamProcess, window_points
 from tests.stream.shop import until
 
-pytestmark = [pytest.mark.slow(seconds=200), pytest.mark.timeout(1_200)]
+pytestmark = [pytest.mark.slow(seconds=150), pytest.mark.timeout(1_200)]
 
 EVENTS, LIVE, LAST = 30_000, 6_000, 200
 
@@ -29,7 +31,7 @@ EVENTS, LIVE, LAST = 30_000, 6_000, 200
 def train(output: Path, events: str, server: InfluxServer) -> dict[str, Any]:
     config = server.config
     variables = {"VITRINE_INFLUX_URL": config.url, "VITRINE_INFLUX_TOKEN": config.token}
-    variables |= {"VITRINE_BOOTSTRAP": "20", "VITRINE_ALS_ITERATIONS": "5"}
+    variables |= SMALL_SPARK | {"VITRINE_BOOTSTRAP": "20", "VITRINE_ALS_ITERATIONS": "5"}
     command = [sys.executable, "-m", "app.cli", "train", "--events", events, "--output", str(output), "--json"]
     command += ["--master", "local[2]", "--driver-memory", "1g", "--force-publish"]
     done = subprocess.run(command, env=os.environ | variables, capture_output=True, text=True, timeout=500, check=False)
