@@ -19,28 +19,28 @@ QUICK = {
     "VITRINE_EVALUATION_QUERIES": "1000",
     "VITRINE_LISTS_SECONDS": "2",
 }
-#: A guest beside the shop: little CPU asked for, Spark as in the other tests (tests/spark).
-GUEST = {
-    "/spec/driver/coreRequest": "50m",
-    "/spec/executor/coreRequest": "50m",
+#: Trainings run with Spark as in the other tests (tests/spark); the stream, whose healing is timed, as in production.
+SMALL_SPARK = {
     "/spec/sparkConf/spark.sql.codegen.wholeStage": "false",
     "/spec/sparkConf/spark.sql.codegen.factoryMode": "NO_CODEGEN",
     "/spec/sparkConf/spark.driver.defaultJavaOptions": "-XX:TieredStopAtLevel=1",
     "/spec/sparkConf/spark.executor.defaultJavaOptions": "-XX:TieredStopAtLevel=1",
 }
+VARIABLE = "/spec/template/spec/containers/0/env/{}/value"  # of a Job, by its place
+#: A guest beside the shop asks for little CPU.
+MODEST = {"/spec/driver/coreRequest": "50m", "/spec/executor/coreRequest": "50m"}
 
 
 def layer(namespace: str, events: int, history: int, *, guest: bool = False, **settings: str) -> Path:
     """A kustomization of `manifests/` in a namespace, with a shop of so many events; returns its folder."""
     folder = LAYERS / namespace
     folder.mkdir(parents=True, exist_ok=True)
-    variable = lambda place, value: {  # noqa: E731
-        "op": "replace",
-        "path": f"/spec/template/spec/containers/0/env/{place}/value",
-        "value": str(value),
+    changes: dict[tuple[str, str], dict[str, str]] = {
+        ("Job", "generate"): {VARIABLE.format(0): str(events), VARIABLE.format(1): str(history)},
+        ("Job", "replay"): {VARIABLE.format(1): str(RATE)},
+        ("SparkApplication", "train"): SMALL_SPARK | (MODEST if guest else {}),
+        ("SparkApplication", "stream"): SMALL_SPARK | MODEST if guest else {},
     }
-    guests = [{"op": "add", "path": path, "value": value} for path, value in GUEST.items()]
-    jobs = {"generate": [variable(0, events), variable(1, history)], "replay": [variable(1, RATE)]}
     kustomization = {
         "resources": [os.path.relpath(ROOT / "manifests", folder)],
         "namespace": namespace,
@@ -52,10 +52,13 @@ def layer(namespace: str, events: int, history: int, *, guest: bool = False, **s
             }
         ],
         "patches": [
-            {"target": {"kind": "Job", "name": name}, "patch": yaml.safe_dump(changes)}
-            for name, changes in jobs.items()
-        ]
-        + ([{"target": {"kind": "SparkApplication"}, "patch": yaml.safe_dump(guests)}] if guest else []),
+            {
+                "target": {"kind": kind, "name": name},
+                "patch": yaml.safe_dump([{"op": "add", "path": path, "value": new} for path, new in paths.items()]),
+            }
+            for (kind, name), paths in changes.items()
+            if paths
+        ],
     }
     (folder / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
     return folder
