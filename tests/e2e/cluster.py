@@ -64,8 +64,9 @@ CENSUS = """
 import json
 from pathlib import Path
 import pandas as pd, pyarrow.dataset as ds
-logs = [Path("/data/events/replay.synthetic.csv"), *Path("/data/events").glob("extra-*.csv")]
-log = pd.concat([pd.read_csv(path) for path in logs], ignore_index=True)
+played = json.loads(Path("/data/vitrine/stream/replay.json").read_text())["position"]["rows"]
+logs = [pd.read_csv("/data/events/replay.synthetic.csv", nrows=played)]
+log = pd.concat([*logs, *map(pd.read_csv, Path("/data/events").glob("extra-*.csv"))], ignore_index=True)
 files = [str(path) for path in Path("/data/vitrine/stream/archive").rglob("*.parquet")]
 archive = ds.dataset(files, format="parquet").to_table().to_pandas() if files else log.head(0)
 key = ["event_time", "event_type", "product_id", "user_id", "user_session"]
@@ -133,7 +134,7 @@ class Cluster:
         return self.python(f"import glob; print(*sorted(glob.glob({pattern!r})), sep='\\n')").split()
 
     def census(self) -> dict[str, int]:
-        """Events played against events archived."""
+        """Events played so far against events archived; the replay must stand still."""
         return json.loads(self.python(CENSUS))
 
     def progress_since(self, moment: float) -> bool:

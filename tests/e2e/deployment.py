@@ -10,7 +10,7 @@ import yaml
 from tests.e2e.cluster import ROOT, Cluster, run
 
 LAYERS = ROOT / "build" / "e2e"  # kustomize wants paths relative to a layer
-RATE = 25  # events a second: enough for lists after every fault, and some left at the end on a slow machine
+RATE = 25  # events a second: there is something to play for 13 minutes, on a slow machine too
 #: Size proves nothing here: these make a training short, and leave every one of its steps; and a stream that takes
 #: up events every two seconds leaves the cores to what else is going on.
 QUICK = {
@@ -89,16 +89,6 @@ def retrain(shop: Cluster, name: str, **settings: str) -> None:
     job = json.loads(shop.kubectl("create", "job", name, "--from=cronjob/retrain", "--dry-run=client", "-o", "json"))
     variables = [{"name": key, "value": value} for key, value in settings.items()]
     job["spec"]["template"]["spec"]["containers"][0]["env"] += variables
-    shop.apply(job)
-
-
-def play_the_rest(shop: Cluster) -> None:
-    """End the replay, and start it again at a rate that is only bounded by the machine: it goes on where it was."""
-    shop.kubectl("delete", "job", "replay", "--cascade=foreground", "--timeout=120s")
-    job = rendered(shop, "Job", "replay")
-    for variable in job["spec"]["template"]["spec"]["containers"][0]["env"]:
-        if variable["name"] == "VITRINE_REPLAY_RATE":
-            variable["value"] = "2000"
     shop.apply(job)
 
 
