@@ -34,13 +34,13 @@ live: setup ## Watch it live: generate, train, stream and replay, into live/
 test: setup ## Run the tests (six minutes on two cores)
 	$(PYTEST) --dist loadfile -m "not slow"
 
-test-slow: setup ## Run the long tests: kills, outages, full disks (eight minutes)
+test-slow: setup ## Run the long tests: kills, outages, full disks (eight to nine minutes)
 	$(PYTEST) --dist load --maxschedchunk 1 -m slow
 
-test-programs: setup ## Run the tests, long ones too, that were skipped for want of influxd or helm
+test-programs: setup ## Run the tests, long ones too, that were skipped for want of influxd, helm or kubectl
 	$(PYTEST) --dist loadfile -m programs
 
-e2e: setup ## Test the whole on the Kubernetes cluster of KUBECONFIG (ten minutes)
+e2e: setup ## Test the whole on the cluster of kubectl's context, or one that kind makes (eleven minutes)
 	tests/e2e/run
 
 cluster-demo: setup ## From nothing to dashboards with data, on kind

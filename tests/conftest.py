@@ -1,6 +1,7 @@
 """What all tests share: one Spark session, where the optional real data lies, which tests need other programs."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,6 @@ from pyspark.sql import SparkSession
 
 from app.settings import Settings
 from app.spark import create_session
-from tests.influxd import find_influxd
 from tests.small_spark import SMALL_SPARK
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -18,9 +18,9 @@ os.environ |= SMALL_SPARK  # for the session below, and for the processes that t
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of a real InfluxDB are among those that `-m programs` selects; slow ones come last, the longest first."""
+    """`-m programs` selects tests of InfluxDB and manifests too; slow ones come last, the longest first."""
     for item in items:
-        if "influxd_program" in getattr(item, "fixturenames", ()):
+        if {"influxd_program", "manifests"} & set(getattr(item, "fixturenames", ())):
             item.add_marker("programs")
     items.sort(key=_slowness)
 
@@ -48,7 +48,7 @@ def production(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def influxd_program() -> str:
     """The server program; tests that need it are skipped where there is none."""
-    program = find_influxd()
+    program = shutil.which("influxd")
     if program is None:
         pytest.skip("no influxd on PATH: install InfluxDB 2.7 to run these tests")
     return program

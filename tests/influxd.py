@@ -2,18 +2,8 @@
 
 import csv
 import io
-import os
-import shutil
-from pathlib import Path
 
 from app.monitor.local import LocalInflux
-
-
-def find_influxd() -> str | None:
-    """The server program: on PATH, or in the cache that the development cluster's scripts fill."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))) / "kind-stand-in"
-    cached = Path(os.environ.get("CLUSTER_CACHE", str(cache))) / "bin"
-    return shutil.which("influxd") or shutil.which("influxd", path=str(cached))
 
 
 class InfluxServer(LocalInflux):

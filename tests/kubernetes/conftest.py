@@ -36,7 +36,7 @@ class Manifests:
 @pytest.fixture(scope="session")
 def manifests() -> Manifests:
     if not shutil.which("kubectl"):
-        pytest.skip("kubectl is missing")
+        pytest.skip("kubectl is missing: install it to run these tests")
     return Manifests()
 
 
