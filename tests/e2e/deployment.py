@@ -1,4 +1,4 @@
-"""What the end-to-end test deploys: small shops as kustomizations above `manifests/`, retrainings, replays."""
+"""What the end-to-end test deploys: small shops as kustomizations above `manifests/`, retrainings, events."""
 
 import json
 import os
