@@ -25,6 +25,7 @@ IDLE = (*FINISHED, "SUSPENDED", "SUSPENDING")
 NAME_LENGTH = 35  #: of the template's name, so that driver pod and service names stay below 63
 LOG_LINES = 40
 TIMEOUT = 30  #: seconds for one request
+SETTLED = 2.0  #: seconds after which every training of the same second is there (the API's times have no fractions)
 RETRY_SECONDS = (1, 2, 4, 8, 16, 30, 30, 30)  #: waits between tries of a request that the API did not answer
 
 Found = TypeVar("Found")
@@ -89,6 +90,7 @@ class Launcher:
         name = f"{template[:NAME_LENGTH].rstrip('-')}-{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
         app = from_template(self._get(template), name, overrides, owner)
         self._asked(f"SparkApplication {name} cannot be made", lambda: self._post(app))
+        self._sleep(SETTLED)  # or of two made in one second the first looks too early to see the other
         other = self._older(name)
         if other is not None:
             self.delete(name)

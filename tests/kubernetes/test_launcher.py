@@ -11,7 +11,7 @@ from urllib3.exceptions import MaxRetryError
 
 from app.errors import InputError, VitrineError
 from app.jobs import retrain
-from app.jobs.launcher import TEMPLATE_LABEL, Launcher, Owner, from_template, reason_in, refusal
+from app.jobs.launcher import SETTLED, TEMPLATE_LABEL, Launcher, Owner, from_template, reason_in, refusal
 
 NOW = datetime(2026, 11, 23, 3, 30, tzinfo=UTC)
 TEMPLATE: dict[str, Any] = {
@@ -153,7 +153,7 @@ def test_names_are_unique_and_short(api: FakeApi, launcher: Launcher) -> None:
 
 
 def test_following_to_the_end(api: FakeApi, said: list[str]) -> None:
-    name = Launcher(api, api, "shop", said.append).create("train", {}, None, NOW)
+    name = Launcher(api, api, "shop", said.append, lambda _: None).create("train", {}, None, NOW)
     Launcher(api, api, "shop", said.append, states(api, name, "SUBMITTED", "RUNNING", "RUNNING", "COMPLETED")).follow(
         name
     )
@@ -161,7 +161,7 @@ def test_following_to_the_end(api: FakeApi, said: list[str]) -> None:
 
 
 def test_a_failure_tells_the_driver_s_reason(api: FakeApi, said: list[str]) -> None:
-    name = Launcher(api, api, "shop", said.append).create("train", {}, None, NOW)
+    name = Launcher(api, api, "shop", said.append, lambda _: None).create("train", {}, None, NOW)
     launcher = Launcher(api, api, "shop", said.append, states(api, name, "RUNNING", "FAILED"))
     with pytest.raises(VitrineError, match=rf"{name} failed: no such path: /data/x$"):
         launcher.follow(name)
@@ -201,6 +201,25 @@ def test_of_two_that_start_at_once_one_gives_way(api: FakeApi, launcher: Launche
     api.after_create = another
     assert launcher.create("train", {}, None, NOW) == names[0]
     assert set(api.apps) == {"train", names[0]}
+
+
+def test_of_two_made_in_one_second_one_gives_way(
+    api: FakeApi, launcher: Launcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second is made after the first, and by its name counts as the older."""
+    tokens = iter(["ffff", "0000"])
+    monkeypatch.setattr("app.jobs.launcher.secrets.token_hex", lambda _: next(tokens))
+    api.add = lambda app: api.apps.update(  # type: ignore[method-assign]
+        {app["metadata"]["name"]: app | {"metadata": app["metadata"] | {"creationTimestamp": "2026-11-23T03:30:00Z"}}}
+    )
+    second: list[str] = []
+
+    def meanwhile(_: float) -> None:
+        second.append(launcher.create("train", {}, None, NOW))
+
+    with pytest.raises(VitrineError, match="0000 is still running"):
+        Launcher(api, api, "shop", print, meanwhile).create("train", {}, None, NOW)
+    assert set(api.apps) == {"train", *second}
 
 
 @pytest.mark.parametrize("state", ["", "SUBMITTED", "RUNNING", "PENDING_RERUN", "SUCCEEDING", "FAILING", "UNKNOWN"])
@@ -252,7 +271,7 @@ def test_an_api_that_does_not_answer_is_asked_again(
 ) -> None:
     api.faults = [fault, fault, fault]
     assert launcher.create("train", {}, None, NOW) in api.apps
-    assert slept == [1, 2, 4]
+    assert slept == [1, 2, 4, SETTLED]
 
 
 def test_an_answer_that_was_lost_makes_no_second_training(api: FakeApi, launcher: Launcher) -> None:
