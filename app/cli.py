@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from app.errors import InputError
+from app.core.errors import InputError
+from app.core.settings import Settings, load_settings
 from app.jobs.run import guarded, run_batch, say
-from app.settings import Settings, load_settings
 
 Command = Callable[..., Any]
 
@@ -51,7 +51,7 @@ def main() -> None:
 
 def _batch(name: str, flags: dict[str, Any], as_json: bool) -> None:
     # Imported here: --help must not wait for Spark.
-    from app import training
+    from app.train import run as training
 
     settings: list[Settings] = []
     code = guarded(lambda: settings.append(load_settings(**flags)))
@@ -126,7 +126,7 @@ def report(**flags: Any) -> None:
     Example:
       vitrine report --output shop/
     """
-    from app.folders import Output
+    from app.core.folders import Output
     from app.report.page import write_report
 
     def run() -> None:
@@ -152,8 +152,8 @@ def rollback(**flags: Any) -> None:
     Example:
       vitrine rollback --output shop/
     """
-    from app import bundle
-    from app.folders import Output
+    from app.core.folders import Output
+    from app.registry import bundle
 
     def run() -> None:
         old, new = bundle.rollback(Output(load_settings(**flags).output.absolute()).models)
@@ -187,7 +187,7 @@ def generate(output: Path, events: int, seed: int, users: int | None, products: 
     Example:
       vitrine generate --events 1000000 --output shop.synthetic.csv
     """
-    from app.events.generate import generate as make
+    from app.synthetic import generate as make
 
     def run() -> None:
         def progress(done: int, total: int, written: int) -> None:

@@ -29,12 +29,12 @@ from typing import Any
 from memory import tree_bytes
 from pyspark.sql import SparkSession
 
-from app.events.generate import generate
+from app.core.settings import Settings, load_settings
+from app.core.spark import create_session
 from app.jobs.stream import summary_line
-from app.settings import Settings, load_settings
-from app.spark import create_session
-from app.stream.run import SPARK_CONFIGURATION, Stream
+from app.stream.engine import SPARK_CONFIGURATION, Stream
 from app.stream.telemetry import LISTS_QUERY
+from app.synthetic import generate
 
 TRAIN_EVENTS = 600_000
 

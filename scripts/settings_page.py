@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from app.cli import main
-from app.settings import Settings
+from app.core.settings import Settings
 
 HEAD = """# Settings
 
@@ -13,7 +13,7 @@ Every setting is a variable `VITRINE_<NAME>`; many are also flags of commands. A
 the variable over the default. Nothing else in the package reads the environment for settings. Tables of
 weights are JSON. `vitrine settings` prints the same list.
 
-This page is written from [`app/settings.py`](../app/settings.py) by `make docs`.
+This page is written from [`app/core/settings.py`](../app/core/settings.py) by `make docs`.
 
 | variable | default | meaning | flag of |
 |---|---|---|---|

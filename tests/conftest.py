@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from app.settings import Settings
-from app.spark import create_session
+from app.core.settings import Settings
+from app.core.spark import create_session
 from tests.small_spark import SMALL_SPARK
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"

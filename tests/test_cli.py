@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from app import bundle
 from app.cli import main
-from app.settings import Settings
+from app.core.settings import Settings
+from app.registry import bundle
 
 VITRINE = Path(sys.executable).with_name("vitrine")
 

@@ -9,12 +9,12 @@ import click
 import pytest
 from pyspark.sql import types as T
 
-from app.analytics.products import PRODUCT_SCHEMA
-from app.analytics.users import USER_SCHEMA
 from app.cli import main
 from app.events.clean import REASONS
 from app.events.schema import CLEANED_SCHEMA, RAW_COLUMNS
-from app.recommend.lists import LIST_SCHEMA
+from app.features.products import PRODUCT_SCHEMA
+from app.features.users import USER_SCHEMA
+from app.serve.lists import LIST_SCHEMA
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])

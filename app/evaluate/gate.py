@@ -14,7 +14,7 @@ from typing import Any
 
 from app.evaluate.metrics import interval
 from app.evaluate.quality import ALL, BLEND, CHAMPION, Scores
-from app.evaluate.split import SESSION, USER
+from app.evaluate.queries import SESSION, USER
 
 METRIC = "ndcg_10"
 MIN_QUERIES = 200  #: fewer say nothing about a slice

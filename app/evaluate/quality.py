@@ -20,10 +20,10 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from app.evaluate.metrics import CUTOFFS, METRICS, hits, interval, poisson_weights, ranking_metrics
-from app.recommend.als import ImplicitALS
-from app.recommend.blend import without
-from app.recommend.contract import NONE
-from app.recommend.recommender import Recommender, Visits
+from app.serve.contract import NONE
+from app.serve.generators.als import ImplicitALS
+from app.serve.rankers.reciprocal_rank import without
+from app.serve.recommender import Recommender, Visits
 
 BLEND, MOST_POPULAR, CHAMPION = "blend", "most_popular", "champion"
 ALL, WARM, COLD = "all", "warm", "cold"
@@ -76,7 +76,7 @@ def measure(
     Parameters
     ----------
     queries
-        Columns of `app.evaluate.split.session_queries`.
+        Columns of `app.evaluate.queries.session_queries`.
     candidate
         Folder of the recommender under test: its blend, each generator alone, and `most_popular`.
     champion

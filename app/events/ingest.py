@@ -11,12 +11,12 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
-from app.errors import InputError, VitrineError
+from app.core.errors import InputError, VitrineError
+from app.core.folders import CLEANED, REJECTED
+from app.core.settings import Settings
+from app.core.spark import shuffle_partitions
 from app.events.clean import REASONS, clean, parse, rejected_rows
 from app.events.read import list_event_files, read_events
-from app.folders import CLEANED, REJECTED
-from app.settings import Settings
-from app.spark import shuffle_partitions
 
 GZIP_RATIO = 5  #: text is about so much larger than its gzip
 

@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from app.errors import InputError
+from app.core.errors import InputError
 from app.events.schema import RAW_COLUMNS
 
 CORRUPT = "_corrupt"  #: the whole row, where its column count or quoting is wrong

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from kubernetes.client import ApiException
 from urllib3.exceptions import HTTPError
 
-from app.errors import InputError, VitrineError
+from app.core.errors import InputError, VitrineError
 
 GROUP, VERSION, PLURAL = "sparkoperator.k8s.io", "v1beta2", "sparkapplications"
 TEMPLATE_LABEL = "vitrine/template"

@@ -10,17 +10,17 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from app.errors import InputError, VitrineError
-from app.events.generate import generate
+from app.core.errors import InputError, VitrineError
+from app.core.settings import Settings
+from app.core.spark import create_session
 from app.jobs.replay import play
 from app.jobs.run import guarded, say
 from app.jobs.stream import summary_line
 from app.monitor.local import LocalInflux
-from app.settings import Settings
-from app.spark import create_session
-from app.stream.run import SPARK_CONFIGURATION, Stream
+from app.stream.engine import SPARK_CONFIGURATION, Stream
 from app.stream.telemetry import ARCHIVE_QUERY, LISTS_QUERY, WINDOWS_QUERY
-from app.training import train
+from app.synthetic import generate
+from app.train.run import train
 
 DAYS = 14
 DRAIN_SECONDS = 180.0  #: after the last event, how long the stream may take to catch up

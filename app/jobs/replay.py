@@ -5,9 +5,9 @@ import sys
 import threading
 from pathlib import Path
 
-from app.errors import InputError
+from app.core.errors import InputError
+from app.core.settings import Settings, load_settings
 from app.jobs.run import guarded, say
-from app.settings import Settings, load_settings
 from app.stream.folders import StreamFolders
 from app.stream.replay import ReplaySummary, replay
 

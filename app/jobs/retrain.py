@@ -13,7 +13,7 @@ from types import FrameType
 import click
 from kubernetes import client, config
 
-from app.errors import InputError, VitrineError
+from app.core.errors import InputError, VitrineError
 from app.jobs.launcher import Launcher, Owner
 from app.jobs.run import guarded, say
 

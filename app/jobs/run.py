@@ -10,11 +10,11 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from app.errors import EXIT_FAILED, VitrineError
-from app.failures import explain
-from app.settings import Settings
-from app.spark import create_session
-from app.summary import summary_lines
+from app.core.errors import EXIT_FAILED, VitrineError
+from app.core.failures import explain
+from app.core.settings import Settings
+from app.core.spark import create_session
+from app.train.summary import summary_lines
 
 Work = Callable[[SparkSession, Settings, datetime, Callable[[str], Any]], dict[str, Any]]
 

@@ -5,10 +5,10 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from app.core.settings import Settings, load_settings
+from app.core.spark import create_session
 from app.jobs.run import guarded, say
-from app.settings import Settings, load_settings
-from app.spark import create_session
-from app.stream.run import SPARK_CONFIGURATION, Stream
+from app.stream.engine import SPARK_CONFIGURATION, Stream
 
 
 def run_stream(settings: Settings) -> int:

@@ -2,9 +2,9 @@
 
 import sys
 
+from app.core.settings import Settings, load_settings
 from app.jobs.run import guarded, run_batch
-from app.settings import Settings, load_settings
-from app.training import train
+from app.train.run import train
 
 
 def main() -> int:

@@ -18,8 +18,8 @@ from influxdb_client import InfluxDBClient
 from influxdb_client.client.exceptions import InfluxDBError
 from influxdb_client.client.write_api import SYNCHRONOUS
 
-from app.errors import InputError, VitrineError
-from app.settings import Settings
+from app.core.errors import InputError, VitrineError
+from app.core.settings import Settings
 
 BATCH_LINES = 5_000  # InfluxDB's own advice for the size of a write
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0  # seconds between tries, doubled from one to the other

@@ -10,7 +10,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from app.errors import VitrineError
+from app.core.errors import VitrineError
 from app.monitor.influx import InfluxConfig
 
 START_SECONDS = 60

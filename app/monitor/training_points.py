@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from app.analytics.segments import FEATURES
 from app.evaluate.quality import ALL, BLEND, MOST_POPULAR
-from app.evaluate.split import SESSION
+from app.evaluate.queries import SESSION
+from app.insight.segments import FEATURES
 from app.monitor.schema import MODEL, SEGMENTS
 
 

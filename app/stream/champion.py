@@ -4,9 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from app import bundle
-from app.bundle import Bundle
-from app.errors import BundleError, InputError
+from app.core.errors import BundleError, InputError
+from app.registry import bundle
+from app.registry.bundle import Bundle
 from app.stream.list_files import replacing
 
 KEPT_PINS = 100  #: only the last micro-batch can ever be tried again

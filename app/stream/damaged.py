@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from app.failures import failure_text
+from app.core.failures import failure_text
 from app.stream.folders import StreamFolders
 
 #: How Spark names a file that it could not read.

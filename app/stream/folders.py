@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.settings import Settings
+from app.core.settings import Settings
 
 
 @dataclass(frozen=True)

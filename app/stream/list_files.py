@@ -16,7 +16,7 @@ def write_part(lists: pa.Table, parquet: Path, csv: Path, batch: int, partition:
     Parameters
     ----------
     lists
-        Rows of `app.recommend.lists.ARROW_SCHEMA`.
+        Rows of `app.serve.lists.ARROW_SCHEMA`.
     parquet, csv
         Folders.
     batch, partition

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from app.errors import InputError
+from app.core.errors import InputError
 from app.stream.replay_files import NOT_A_TIME, Events, Times, open_events
 
 MICROSECONDS = 1_000_000

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from app.errors import InputError
+from app.core.errors import InputError
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
 TIME = "event_time"

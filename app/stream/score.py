@@ -19,15 +19,15 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyspark import TaskContext
 
-from app.bundle import Bundle
 from app.monitor.influx import InfluxConfig, write_lines
 from app.monitor.schema import BASELINE, SERVED, recommendation_lines
-from app.recommend.blend import without
-from app.recommend.contract import NONE
-from app.recommend.lists import ARROW_SCHEMA, list_table
-from app.recommend.recommender import CHUNK, Answer
+from app.registry.bundle import Bundle
+from app.serve.contract import NONE
+from app.serve.lists import ARROW_SCHEMA, list_table
+from app.serve.rankers.reciprocal_rank import without
+from app.serve.recommender import CHUNK, Answer
 from app.stream.list_files import write_part
-from app.stream.queries import Sessions
+from app.stream.live import Sessions
 from app.stream.sessions import CURRENT
 
 UNKNOWN_SEGMENT = "unknown"

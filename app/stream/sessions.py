@@ -3,7 +3,7 @@
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from app.settings import Settings
+from app.core.settings import Settings
 from app.stream.source import ARRIVED, SEEN, valid
 
 #: What is kept of an event, in the order in which events of a session are sorted.

@@ -6,10 +6,10 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
+from app.core.settings import Settings
 from app.events.clean import parse
 from app.events.read import CORRUPT, SOURCE_FILE
 from app.events.schema import RAW_COLUMNS
-from app.settings import Settings
 
 CSV_PATTERN, PARQUET_PATTERN = "*.{csv,csv.gz}", "*.parquet"
 ARRIVED = "arrived_at"  #: when the file came (its modification time; a rename keeps it)

@@ -3,8 +3,8 @@
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from app.core.settings import Settings
 from app.events.schema import PURCHASE
-from app.settings import Settings
 from app.stream.source import valid
 
 IDENTITY = ("event_time", "event_type", "product_id", "user_id", "user_session")

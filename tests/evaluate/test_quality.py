@@ -8,15 +8,15 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
-from app.analytics.pairs import user_product_pairs
 from app.evaluate.gate import judge
 from app.evaluate.quality import Scores, measure, quality_rows, rating_rmse
-from app.recommend.als import ImplicitALS
-from app.recommend.catalogue import Catalogue
-from app.recommend.covisitation import CoVisitation
-from app.recommend.popularity import Popularity
-from app.recommend.recommender import Recommender
-from app.recommend.users import UserTable
+from app.features.pairs import user_product_pairs
+from app.serve.catalogue import Catalogue
+from app.serve.generators.als import ImplicitALS
+from app.serve.generators.covisitation import CoVisitation
+from app.serve.generators.popularity import Popularity
+from app.serve.recommender import Recommender
+from app.serve.users import UserTable
 from tests.handmade import events_table, moment
 
 N = 30  # products 100 … 129; after product i always comes product i + 1

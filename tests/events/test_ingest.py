@@ -7,11 +7,11 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
-from app.errors import InputError, VitrineError
+from app.core.errors import InputError, VitrineError
+from app.core.settings import Settings
 from app.events import ingest as module
 from app.events.ingest import CleaningReport, fit_partitions, ingest
 from app.events.schema import CLEANED_SCHEMA, RAW_COLUMNS
-from app.settings import Settings
 
 NOW = datetime(2019, 11, 2)
 STAMP = "20191101_000000"

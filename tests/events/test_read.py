@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
-from app.errors import InputError
+from app.core.errors import InputError
 from app.events.read import CORRUPT, SOURCE_FILE, list_event_files, read_events
 from app.events.schema import RAW_COLUMNS
 

@@ -9,7 +9,7 @@ import pytest
 from kubernetes.client import ApiException
 from urllib3.exceptions import MaxRetryError
 
-from app.errors import InputError, VitrineError
+from app.core.errors import InputError, VitrineError
 from app.jobs import retrain
 from app.jobs.launcher import SETTLED, TEMPLATE_LABEL, Launcher, Owner, from_template, reason_in, refusal
 

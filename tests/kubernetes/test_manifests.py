@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from app.settings import Settings
+from app.core.settings import Settings
 from tests.kubernetes.conftest import ROOT, Manifests
 
 ALL = ["manifests", "manifests/overlays/laptop", "manifests/overlays/production"]

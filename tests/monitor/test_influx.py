@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from app.errors import InputError, VitrineError
+from app.core.errors import InputError, VitrineError
 from app.monitor.influx import BATCH_LINES, FIRST_WAIT, LONGEST_WAIT, InfluxConfig, InfluxWriter, check, write_lines
 from tests.influxd import InfluxServer
 

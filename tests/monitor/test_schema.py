@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from app.analytics.segments import FEATURES
+from app.insight.segments import FEATURES
 from app.monitor.lines import Field, Tag
 from app.monitor.schema import MEASUREMENTS, SEGMENTS, renewed
 

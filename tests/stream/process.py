@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 import pyarrow.parquet as pq
 
-from app.settings import Settings
+from app.core.settings import Settings
 from app.stream.folders import StreamFolders
 from app.stream.list_files import latest_lists, read_lists
 from app.stream.sinks import WINDOW_KEY

@@ -18,17 +18,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 
-from app import bundle
-from app.analytics.segments import FEATURES, SegmentModel
+from app.core.settings import Settings
 from app.events.schema import RAW_COLUMNS
-from app.recommend.catalogue import Catalogue
-from app.recommend.contract import NONE
-from app.recommend.covisitation import CoVisitation
-from app.recommend.popularity import Popularity
-from app.recommend.recommender import Recommender
-from app.recommend.users import UserTable
-from app.settings import Settings
-from app.stream.run import SPARK_CONFIGURATION, Stream
+from app.insight.segments import FEATURES, SegmentModel
+from app.registry import bundle
+from app.serve.catalogue import Catalogue
+from app.serve.contract import NONE
+from app.serve.generators.covisitation import CoVisitation
+from app.serve.generators.popularity import Popularity
+from app.serve.recommender import Recommender
+from app.serve.users import UserTable
+from app.stream.engine import SPARK_CONFIGURATION, Stream
 from app.stream.telemetry import ARCHIVE_QUERY, LISTS_QUERY, WINDOWS_QUERY
 
 PRODUCTS = np.arange(100, 130)

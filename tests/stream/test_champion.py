@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from app import bundle
-from app.errors import BundleError, InputError
+from app.core.errors import BundleError, InputError
+from app.registry import bundle
 from app.stream.champion import KEPT_PINS, Champion
 from tests.stream.shop import damage, recommender, write_bundle
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 import pytest
 
-from app.recommend.lists import ARROW_SCHEMA
+from app.serve.lists import ARROW_SCHEMA
 from app.stream.list_files import latest_lists, prune, read_lists, replacing, write_part
 
 AT = datetime(2024, 5, 6, tzinfo=UTC)

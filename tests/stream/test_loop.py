@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from app.events.generate import generate
-from app.folders import is_synthetic
+from app.core.folders import is_synthetic
 from app.stream.replay import replay
+from app.synthetic import generate
 from tests.influxd import InfluxServer
 from tests.monitor.panels import unanswered
 from tests.small_spark import SMALL_SPARK

@@ -21,7 +21,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.errors import InputError
+from app.core.errors import InputError
 from app.events.schema import RAW_COLUMNS
 from app.stream import replay as replay_module
 from app.stream.replay import ReplaySummary, replay

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 
-from app.recommend.recommender import Visits
+from app.serve.recommender import Visits
 from app.stream.folders import StreamFolders
 from app.stream.list_files import read_lists
 from tests.stream.shop import (

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from app.settings import Settings
+from app.core.settings import Settings
 from app.stream.sessions import CURRENT, EVENT_FIELDS, live_sessions, mark_current
 
 NOON = datetime(2019, 10, 1, 12)

@@ -9,8 +9,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from app.bundle import Bundle
-from app.recommend.recommender import Visits
+from app.registry.bundle import Bundle
+from app.serve.recommender import Visits
 from app.stream.list_files import latest_lists, read_lists
 from app.stream.replay import replay
 from app.stream.sinks import WINDOW_KEY

@@ -1,0 +1,106 @@
+"""Where a run puts what it makes, and which tables of earlier runs are complete."""
+
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.core.errors import InputError
+
+STAMP = re.compile(r"_(\d{8}_\d{6})$")
+SYNTHETIC_LABEL = "_SYNTHETIC"  #: file that marks a table made from synthetic events
+CLEANED, REJECTED, USERS, PRODUCTS = "cleaned_data_", "rejected_", "user_behavior_", "product_data_"
+
+
+@dataclass(frozen=True)
+class Output:
+    """The output folder of `vitrine train`."""
+
+    root: Path
+
+    @property
+    def processed(self) -> Path:
+        return self.root / "processed"
+
+    @property
+    def models(self) -> Path:
+        return self.root / "models"
+
+    @property
+    def recommendations(self) -> Path:
+        return self.root / "recommendations"
+
+    @property
+    def merged_csv(self) -> Path:
+        return self.root / "merged_recommendations.csv"
+
+    @property
+    def report(self) -> Path:
+        return self.root / "report.html"
+
+    @property
+    def run(self) -> Path:
+        """Everything the report and the summary say, as JSON."""
+        return self.root / "run.json"
+
+    def prepare(self) -> None:
+        """Make the folder, and see that it can be written to.
+
+        Raises
+        ------
+        InputError
+            It can't.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            probe = self.root / f".write-test-{os.getpid()}"
+            probe.write_bytes(b"vitrine")
+            probe.unlink()
+        except OSError as error:
+            raise InputError(f"output folder {self.root}: cannot be written to ({error.strerror})") from None
+
+
+def latest_complete(folder: Path, prefix: str) -> Path | None:
+    """The newest complete table `<prefix><YYYYMMDD_HHMMSS>` of a folder, None if there is none.
+
+    Spark leaves `_SUCCESS` when all of a table is written; a table without it does not count.
+    """
+    tables = [path for path in folder.glob(f"{prefix}*") if STAMP.search(path.name) and (path / "_SUCCESS").is_file()]
+    return max(tables, key=lambda path: path.name, default=None)
+
+
+def is_synthetic(sources: str) -> bool:
+    """Whether events are synthetic: a path says so, or a label lies in a folder.
+
+    Parameters
+    ----------
+    sources
+        Paths, separated by commas.
+    """
+    return any("synthetic" in source or (Path(source) / SYNTHETIC_LABEL).exists() for source in sources.split(","))
+
+
+def label_synthetic(table: Path) -> None:
+    """Mark a table as made from synthetic events; Spark passes over names with a leading underscore."""
+    (table / SYNTHETIC_LABEL).touch()
+
+
+def prune_tables(folder: Path, keep: int) -> None:
+    """Delete the tables of all but the latest runs.
+
+    Parameters
+    ----------
+    folder
+        Of tables `<prefix><YYYYMMDD_HHMMSS>`.
+    keep
+        How many of the latest stay, for each prefix.
+    """
+    tables: dict[str, list[Path]] = {}
+    for path in sorted(folder.iterdir()):
+        stamp = STAMP.search(path.name)
+        if stamp:
+            tables.setdefault(path.name[: stamp.start()], []).append(path)
+    for paths in tables.values():
+        for path in paths[:-keep]:
+            shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,173 @@
+"""All settings, in one frozen object filled from flags and `VITRINE_*` variables.
+
+Nothing else in the package reads the environment.
+"""
+
+import json
+import os
+import re
+from collections.abc import Iterable
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal
+from zoneinfo import available_timezones
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.core.errors import InputError
+
+PREFIX = "VITRINE_"
+#: What Kubernetes sets in every pod for a Service whose name begins with "vitrine-".
+OF_KUBERNETES = re.compile(r"_(SERVICE_HOST|SERVICE_PORT|PORT)(_[A-Z0-9_]+)?$")
+
+
+class Settings(BaseSettings):
+    """What can be set. A flag wins over the variable `VITRINE_<NAME>`, that over the default."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+
+    # Where things are
+    events: str | None = Field(None, description="Event log: CSV (plain or gzip) or Parquet; a file, folder or glob.")
+    output: Path = Field(
+        Path("vitrine-output"), description="Folder for processed tables, models, recommendations and the report."
+    )
+
+    # Reading and cleaning
+    delimiter: str = Field(",", min_length=1, max_length=1, description="Field separator of CSV files.")
+    max_rejected_share: float = Field(
+        0.05, ge=0, le=1, description="Largest share of rows that may be rejected before the run stops."
+    )
+    max_price: float = Field(1_000_000, gt=0, description="Prices above this are taken as missing.")
+    timezone: str = Field("UTC", description="The shop's time zone, used for hour-of-day charts only.")
+    session_idle_minutes: int = Field(30, gt=0, description="Idle time that ends a session where no id is given.")
+
+    # Analytics
+    segments: int = Field(5, ge=2, le=20, description="Number of customer segments (K-Means k).")
+    seed: int = Field(42, description="Seed of everything random.")
+    cart_window_hours: int = Field(24, gt=0, description="A carted product not bought within this time is abandoned.")
+    popularity_half_life_days: float = Field(7.0, gt=0, description="Half-life of an interaction in popularity.")
+
+    # Recommenders
+    top_k: int = Field(10, ge=1, le=100, description="Products in a recommendation list.")
+    candidates: int = Field(50, ge=10, description="Candidates asked of each generator.")
+    als_engine: Literal["auto", "implicit", "spark"] = Field(
+        "auto", description="ALS engine: implicit (in the driver's memory), spark, or auto by size."
+    )
+    als_max_pairs: int = Field(
+        50_000_000, gt=0, description="User-product pairs up to which auto chooses the implicit engine."
+    )
+    als_factors: int = Field(50, ge=1, description="ALS latent factors.")
+    als_iterations: int = Field(15, ge=1, description="ALS iterations.")
+    als_regularization: float = Field(0.1, ge=0, description="ALS regularisation.")
+    als_alpha: float = Field(1.0, gt=0, description="ALS confidence per unit of rating.")
+    als_nonnegative: bool = Field(False, description="Nonnegative ALS factors (Spark engine only; four times slower).")
+    covisitation_neighbours: int = Field(50, ge=1, description="Neighbours kept per product.")
+    session_max_products: int = Field(20, ge=2, description="Latest products of a session that models look at.")
+    history_products: int = Field(20, ge=1, description="Latest products of a user that a bundle remembers.")
+    bought_days: int = Field(30, ge=0, description="Days during which a bought product is not recommended again.")
+    active_days: int = Field(7, ge=1, description="Users seen in the last so many days get precomputed lists.")
+    blend_weights: dict[str, float] = Field(
+        {"als": 1.0, "covisitation": 3.0, "popularity": 0.5},
+        description="Weight of each generator in the reciprocal-rank blend (JSON).",
+    )
+
+    # Evaluation and publication
+    test_days: float = Field(1.0, gt=0, description="Length of the test slice at the end of the data, in days.")
+    evaluation_queries: int = Field(10_000, ge=100, description="Most queries evaluated per task (sampled by hash).")
+    bootstrap: int = Field(200, ge=20, description="Bootstrap replicates behind each interval.")
+    force_publish: bool = Field(False, description="Publish the new bundle even if the gate refuses it.")
+    keep_bundles: int = Field(5, ge=1, description="Bundles kept; older ones are deleted, never the champion.")
+
+    # Stream
+    landing: Path | None = Field(None, description="Folder into which event files arrive; default <output>/landing.")
+    files_per_trigger: int = Field(50, ge=1, description="Most files taken into one micro-batch.")
+    stream_partitions: int = Field(
+        2, ge=1, description="Partitions of the stream's state; fixed in a checkpoint once made."
+    )
+    session_window_hours: int = Field(6, ge=1, description="Length of the window in which a live session is kept.")
+    session_max_events: int = Field(100, ge=2, description="Latest events of a live session that are kept.")
+    watermark_minutes: int = Field(10, ge=1, description="Events later than this are no longer counted in windows.")
+    clock_tolerance_minutes: int = Field(
+        1440, ge=0, description="An event so much later than its file's modification time is rejected: a wrong clock."
+    )
+    window_minutes: int = Field(5, ge=1, description="Length of the windows in which events are counted.")
+    lists_seconds: float = Field(0, ge=0, description="Least time between two micro-batches of lists; 0 is at once.")
+    windows_seconds: float = Field(5, ge=0, description="Least time between two updates of window counts.")
+    archive_seconds: float = Field(15, ge=0, description="Least time between two writes to the event archive.")
+    keep_list_batches: int = Field(2_000, ge=1, description="Micro-batches whose lists are kept as files.")
+    clean_landing: bool = Field(False, description="Delete files of the landing folder once they are archived.")
+    metrics_port: int | None = Field(None, description="Port of the driver's Prometheus metrics; none if not set.")
+
+    # Replay
+    replay_speed: float | None = Field(None, gt=0, description="How many times faster than in the log events arrive.")
+    replay_rate: float | None = Field(None, gt=0, description="Events per second, in place of a speed.")
+    replay_tick: float = Field(1.0, gt=0, description="Seconds between two files that a replay delivers.")
+    replay_max_gap: float | None = Field(
+        None, gt=0, description="Longest silence of a replay, in seconds of its own time."
+    )
+    replay_limit: int | None = Field(None, ge=1, description="Events after which a replay ends.")
+
+    # InfluxDB; without a URL the stream runs with the file sinks alone
+    influx_url: str | None = Field(None, description="URL of InfluxDB 2, for example http://localhost:8086.")
+    influx_token: SecretStr | None = Field(None, description="Token that may write to the bucket.")
+    influx_org: str = Field("vitrine", description="Organisation.")
+    influx_bucket: str = Field("vitrine", description="Bucket.")
+    influx_timeout: float = Field(30.0, gt=0, description="Seconds after which a write is tried again.")
+
+    # Spark
+    master: str = Field("local[*]", description="Spark master, where spark-submit has not set one.")
+    driver_memory: str = Field("4g", description="Driver heap, where spark-submit has not set one.")
+    shuffle_partitions: int | None = Field(None, ge=1, description="Shuffle partitions; default fits the data.")
+
+    @field_validator("blend_weights", mode="before")
+    @classmethod
+    def _json(cls, value: Any) -> Any:
+        """A flag gives JSON text."""
+        return json.loads(value) if isinstance(value, str) else value
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        if value not in available_timezones():
+            raise ValueError("is no time zone; give one like UTC or Europe/Paris")
+        return value
+
+
+def load_settings(**flags: Any) -> Settings:
+    """Settings from flags and environment.
+
+    Parameters
+    ----------
+    **flags
+        Values given on the command line; None means not given.
+
+    Raises
+    ------
+    InputError
+        A value is not valid, or there is no such variable; the message names the flag or variable.
+    """
+    _refuse_unknown(os.environ)
+    try:
+        return Settings(**{name: value for name, value in flags.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]) if first["loc"] else "settings"
+        raise InputError(
+            f"setting {name} (--{name.replace('_', '-')} or VITRINE_{name.upper()}): {first['msg']}, "
+            f"got {first.get('input')!r}"
+        ) from None
+    except ValueError as error:  # a VITRINE_ variable that is not valid JSON
+        raise InputError(f"settings: {error}") from None
+
+
+def _refuse_unknown(environment: Iterable[str]) -> None:
+    """A misspelt variable would else be passed over in silence."""
+    known = [name.upper() for name in Settings.model_fields]
+    for variable in environment:
+        name = variable.upper().removeprefix(PREFIX)
+        if name == variable.upper() or name in known or OF_KUBERNETES.search(name):
+            continue
+        close = get_close_matches(name, known, n=1)
+        hint = f"did you mean {PREFIX}{close[0]}?" if close else "'vitrine settings' lists them all"
+        raise InputError(f"variable {variable}: there is no such setting; {hint}")

@@ -1,0 +1,73 @@
+"""The Spark session, made only at the edges: jobs, command line, tests."""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+from app.core.settings import Settings
+
+LOG_CONFIGURATION = Path(__file__).with_name("log4j2.properties")
+BYTES_PER_SHUFFLE_PARTITION = 64 * 1024 * 1024  # of input; small enough for two cores, few enough to schedule
+
+
+def shuffle_partitions(input_bytes: int, cores: int) -> int:
+    """Shuffle partitions that fit the data: one per 64 MiB of input, at least one per core."""
+    return max(cores, min(2000, -(-input_bytes // BYTES_PER_SHUFFLE_PARTITION)))
+
+
+def create_session(settings: Settings, name: str, extra: dict[str, str] | None = None) -> SparkSession:
+    """A session in UTC; master and memory of spark-submit win over the settings.
+
+    Parameters
+    ----------
+    settings
+        Master, driver memory, shuffle partitions.
+    name
+        Application name.
+    extra
+        Further Spark configuration of one job.
+    """
+    # Spark starts its Python workers with whatever `python3` is first on PATH: pin ours.
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    # Spark hands timestamps to Python in the process's local zone: make that UTC as well.
+    os.environ["TZ"] = "UTC"
+    time.tzset()
+    builder = (
+        SparkSession.builder.appName(name)
+        .config("spark.sql.session.timeZone", "UTC")
+        .config("spark.sql.execution.arrow.maxRecordsPerBatch", "5000")
+        .config("spark.sql.parquet.compression.codec", "zstd")
+        .config("spark.sql.csv.parser.columnPruning.enabled", "false")  # else a wrong column count goes unseen
+        .config("spark.sql.legacy.parquet.nanosAsLong", "true")  # Spark has no times as fine as those of pandas
+    )
+    submitted = "SPARK_ENV_LOADED" in os.environ
+    if not submitted:  # spark-submit has set these
+        builder = (
+            builder.master(settings.master)
+            .config("spark.driver.memory", settings.driver_memory)
+            .config("spark.driver.host", "localhost")
+            .config("spark.driver.bindAddress", "127.0.0.1")
+            .config("spark.ui.showConsoleProgress", "false")
+            .config("spark.ui.enabled", "false")
+            .config("spark.driver.extraJavaOptions", f"-Dlog4j2.configurationFile=file:{LOG_CONFIGURATION}")
+        )
+    if settings.shuffle_partitions:
+        builder = builder.config("spark.sql.shuffle.partitions", str(settings.shuffle_partitions))
+    for key, value in (extra or {}).items():
+        builder = builder.config(key, value)
+    session = builder.getOrCreate()
+    if submitted:
+        _log_quietly(session)
+    return session
+
+
+def _log_quietly(session: SparkSession) -> None:
+    """Log under spark-submit as elsewhere, unless it was told how (`-Dlog4j2.configurationFile`)."""
+    java = session.sparkContext._jvm
+    assert java is not None
+    if java.java.lang.System.getProperty("log4j2.configurationFile") is None:
+        location = java.java.net.URI(LOG_CONFIGURATION.as_uri())
+        java.org.apache.logging.log4j.core.config.Configurator.reconfigure(location)

@@ -1,0 +1,9 @@
+"""Recommenders: candidate generators behind one contract, and the blend that merges them."""
+
+from app.serve.contract import Generator
+from app.serve.generators.als import ImplicitALS
+from app.serve.generators.covisitation import CoVisitation
+from app.serve.generators.popularity import Popularity
+
+#: Every generator of a bundle, in the order in which sources are numbered.
+GENERATORS: tuple[type[Generator], ...] = (ImplicitALS, CoVisitation, Popularity)

@@ -1,0 +1,129 @@
+"""Settings from flags and variables: flags win, mistakes are told in one line, secrets stay hidden."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from app.cli import main
+from app.core.errors import InputError
+from app.core.settings import Settings, load_settings
+
+SECRET = "s3cret-token-of-influx"
+
+
+def test_defaults() -> None:
+    settings = load_settings()
+    assert settings.events is None
+    assert settings.output == Path("vitrine-output")
+    assert settings.segments == 5
+    assert settings.seed == 42
+    assert settings.max_rejected_share == 0.05
+    assert not settings.als_nonnegative
+
+
+def test_a_variable_wins_over_the_default_and_a_flag_over_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VITRINE_SEGMENTS", "7")
+    monkeypatch.setenv("VITRINE_OUTPUT", "/tmp/elsewhere")
+    monkeypatch.setenv("VITRINE_BLEND_WEIGHTS", '{"als": 2.0}')
+    assert load_settings().segments == 7
+    assert load_settings().output == Path("/tmp/elsewhere")
+    assert load_settings().blend_weights == {"als": 2.0}
+    assert load_settings(segments=3).segments == 3
+    assert load_settings(segments=None).segments == 7  # a flag not given
+    assert load_settings(blend_weights='{"popularity": 1}').blend_weights == {"popularity": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("segments", "five"),
+        ("segments", "1"),
+        ("delimiter", ";;"),
+        ("max_rejected_share", "1.5"),
+        ("max_price", "-1"),
+        ("als_engine", "fast"),
+        ("blend_weights", "{als: 1}"),
+        ("blend_weights", '{"als": "much"}'),
+        ("timezone", "Mars/Olympus"),
+        ("force_publish", "maybe"),
+        ("keep_bundles", "0"),
+    ],
+)
+def test_an_invalid_value_is_one_line_that_names_the_setting(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(InputError) as raised:
+        load_settings(**{name: value})
+    assert name in str(raised.value)
+    assert "\n" not in str(raised.value)
+    monkeypatch.setenv(f"VITRINE_{name.upper()}", value)
+    with pytest.raises(InputError) as raised:
+        load_settings()
+    assert name in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("VITRINE_OUTPTU", "VITRINE_OUTPUT"),
+        ("VITRINE_SEGMENT", "VITRINE_SEGMENTS"),
+        ("vitrine_evnts", "VITRINE_EVENTS"),
+        ("VITRINE_XYZZY", "vitrine settings"),
+    ],
+)
+def test_a_misspelt_variable_is_refused_with_a_suggestion(
+    name: str, hint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "1")
+    with pytest.raises(InputError) as raised:
+        load_settings()
+    assert name in str(raised.value)
+    assert hint in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["VITRINE_STREAM_SERVICE_HOST", "VITRINE_STREAM_PORT_80_TCP_ADDR", "VITRINE_STREAM_SERVICE_PORT_HTTP"]
+)
+def test_variables_that_kubernetes_sets_are_passed_over(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "10.0.0.1")
+    load_settings()
+
+
+def test_an_unknown_flag_is_refused() -> None:
+    with pytest.raises(InputError, match="outptu"):
+        load_settings(outptu="x")
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        load_settings().seed = 1  # type: ignore[misc]
+
+
+def test_a_secret_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VITRINE_INFLUX_TOKEN", SECRET)
+    settings = load_settings()
+    assert settings.influx_token is not None
+    assert settings.influx_token.get_secret_value() == SECRET
+    shown = [repr(settings), str(settings), settings.model_dump_json(), str(settings.model_dump())]
+    # what training writes into a bundle's manifest
+    shown.append(json.dumps(settings.model_dump(mode="json")))
+    runner = CliRunner()
+    shown += [runner.invoke(main, [name, "--help"]).output for name in main.commands]
+    shown.append(runner.invoke(main, ["settings"]).output)
+    assert not [text for text in shown if SECRET in text]
+
+
+def test_an_error_beside_a_secret_does_not_show_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VITRINE_INFLUX_TOKEN", SECRET)
+    with pytest.raises(InputError) as raised:
+        load_settings(segments="x")
+    assert SECRET not in str(raised.value)
+
+
+def test_every_setting_says_what_it_is() -> None:
+    for name, field in Settings.model_fields.items():
+        assert field.description, name
+        assert field.description.endswith("."), name

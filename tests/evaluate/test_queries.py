@@ -1,0 +1,116 @@
+"""The split in time: no query knows its own future (design §8: a random split leaks it)."""
+
+from typing import Any
+
+import pytest
+from pyspark.sql import SparkSession
+
+from app.evaluate.queries import MAX_PREFIX, cut_time, session_queries, user_queries
+from app.events.sessions import with_session_id
+from tests.handmade import Event, by_key, events_table, moment
+
+SESSIONS = 60
+
+
+def test_test_slice_is_the_end_but_at_most_half() -> None:
+    first = moment("10-01 00:00")
+    assert cut_time(first, moment("10-11 00:00"), 1.0) == moment("10-10 00:00")
+    assert cut_time(first, moment("10-02 00:00"), 1.0) == moment("10-01 12:00")
+    assert cut_time(first, first, 1.0) == first
+
+
+def log() -> list[Event]:
+    """Sessions of six products in turn, a minute apart, with a purchase of the second and a second look at the first;
+    one of a single product, one of a single event, one that only looks at the same product twice."""
+    events: list[Event] = []
+    for user in range(SESSIONS):
+        session = {"user_session": f"s{user}"}
+        events += [(user, product, "view", f"10-02 10:{product:02}", session) for product in range(1, 7)]
+        events += [(user, 2, "purchase", "10-02 10:02:30", session), (user, 1, "cart", "10-02 10:05:30", session)]
+    events += [(900, 1, "view", f"10-02 11:0{minute}", {"user_session": "one product"}) for minute in range(3)]
+    events += [(901, 1, "view", "10-02 11:00", {"user_session": "one event"})]
+    events += [
+        (902, number, "view", f"10-02 {12 + number // 60}:{number % 60:02}", {"user_session": "long"})
+        for number in range(300)
+    ]
+    return events
+
+
+#: the order in which the products of a session are touched, with what is done
+STEPS = [(1, 1), (2, 1), (2, 5), (3, 1), (4, 1), (5, 1), (1, 3), (6, 1)]
+
+
+@pytest.fixture(scope="module")
+def queries(spark: SparkSession) -> dict[Any, dict[str, Any]]:
+    known = spark.createDataFrame([(user, "VIP") for user in range(30)], "user_id long, segment string")
+    events = with_session_id(events_table(spark, log()), idle_minutes=30)
+    return by_key(session_queries(events, known, limit=1000), "user_id")
+
+
+def regular(queries: dict[Any, dict[str, Any]]) -> list[tuple[int, dict[str, Any]]]:
+    """Queries of the like sessions, with the number of events before the cut, told from the time of asking."""
+    seconds = [60, 120, 150, 180, 240, 300, 330, 360]
+    start = int(moment("10-02 10:00").timestamp())
+    rows = [queries[user] for user in range(SESSIONS) if user in queries]
+    return [(seconds.index(row["asked_at"] - start) + 1, row) for row in rows]
+
+
+def test_a_query_holds_just_the_events_before_its_cut(queries: dict[Any, dict[str, Any]]) -> None:
+    found = regular(queries)
+    assert len(found) > SESSIONS / 2
+    for cut, row in found:
+        touched: dict[int, float] = {}
+        for product, rating in STEPS[:cut]:
+            touched[product] = touched.pop(product, 0) + rating
+        assert row["product_ids"] == list(touched), "once each, by last touch, oldest first"
+        assert row["ratings"] == [min(rating, 10) for rating in touched.values()]
+        assert row["bought"] == [product == 2 and cut >= 3 for product in touched]
+
+
+def test_relevant_is_the_rest_without_the_product_on_screen(queries: dict[Any, dict[str, Any]]) -> None:
+    for cut, row in regular(queries):
+        rest = {product for product, _ in STEPS[cut:]} - {STEPS[cut - 1][0]}
+        assert set(row["relevant"]) == rest
+        assert len(row["relevant"]) == len(rest)
+        assert row["product_ids"][-1] not in row["relevant"]
+
+
+def test_cuts_are_spread_over_the_session(queries: dict[Any, dict[str, Any]]) -> None:
+    assert len({cut for cut, _ in regular(queries)}) >= 5
+
+
+def test_sessions_without_a_next_product_ask_nothing(queries: dict[Any, dict[str, Any]]) -> None:
+    assert not {900, 901} & set(queries)
+
+
+def test_a_long_session_is_bounded(queries: dict[Any, dict[str, Any]]) -> None:
+    row = queries[902]
+    cut = row["product_ids"][-1] + 1
+    assert row["product_ids"] == list(range(max(0, cut - MAX_PREFIX), cut))
+    assert sorted(row["relevant"]) == list(range(cut, 300))
+
+
+def test_segment_is_that_before_the_cut_or_none(queries: dict[Any, dict[str, Any]]) -> None:
+    assert {row["segment"] for user, row in queries.items() if user < 30} == {"VIP"}
+    assert {row["segment"] for user, row in queries.items() if user >= 30} == {None}
+
+
+def test_user_queries_ask_for_all_of_a_user_with_nothing_given(spark: SparkSession) -> None:
+    known = spark.createDataFrame([(900, "VIP")], "user_id long, segment string")
+    rows = by_key(user_queries(events_table(spark, log()), known, limit=1000), "user_id")
+    assert len(rows) == SESSIONS + 3
+    assert rows[0]["relevant"] == [1, 2, 3, 4, 5, 6]
+    assert (rows[0]["product_ids"], rows[0]["ratings"], rows[0]["bought"]) == ([], [], [])
+    assert rows[0]["asked_at"] == int(moment("10-02 10:01").timestamp())
+    assert (rows[900]["segment"], rows[901]["segment"]) == ("VIP", None)
+
+
+def test_sampling_keeps_about_the_limit_and_always_the_same(spark: SparkSession) -> None:
+    events: list[Event] = [(user, 1, "view", "10-02 10:00") for user in range(2000)]
+    known = spark.createDataFrame([], "user_id long, segment string")
+    first, again = (
+        {row["user_id"] for row in user_queries(events_table(spark, rows), known, limit=500).collect()}
+        for rows in (events, events[::-1])
+    )
+    assert first == again
+    assert 420 <= len(first) <= 580

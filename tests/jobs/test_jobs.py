@@ -1,0 +1,175 @@
+"""The commands and jobs as processes: exit codes, one error line, JSON on standard output alone.
+
+What they do with each kind of bad input is in test_bad_input.py; here it is seen through the whole
+program, JVM and Python workers included.
+"""
+
+import gzip
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.events.schema import RAW_COLUMNS
+from app.registry import bundle
+from app.synthetic import generate
+
+BIN = Path(sys.executable).parent
+TRAIN_JOB = Path(__file__).resolve().parents[2] / "app" / "jobs" / "train.py"
+NOISE = re.compile(r"Traceback|at org\.apache|at java\.|Caused by|Exception|\.py\", line")
+Done = subprocess.CompletedProcess[str]
+SMALL = {"VITRINE_BOOTSTRAP": "20", "VITRINE_ALS_ITERATIONS": "3", "VITRINE_SHUFFLE_PARTITIONS": "2"}
+
+
+def vitrine(*arguments: str | Path, **variables: str) -> Done:
+    command = [BIN / "vitrine", *arguments]
+    if arguments[0] in ("train", "explore", "segments"):
+        command += ["--master", "local[2]", "--driver-memory", "1g"]
+    return subprocess.run(
+        [str(part) for part in command], capture_output=True, text=True, timeout=400, env=os.environ | SMALL | variables
+    )
+
+
+def submit(**variables: str) -> Done:
+    """`spark-submit app/jobs/train.py`, as in an activated environment."""
+    environment = os.environ | SMALL | variables | {"PATH": f"{BIN}:{os.environ['PATH']}"}
+    command = [str(BIN / "spark-submit"), "--master", "local[2]", "--driver-memory", "1g", str(TRAIN_JOB)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=400, env=environment)
+
+
+def error_line(done: Done) -> str:
+    """The one line of an error that the user can mend."""
+    assert done.returncode == 2, done.stderr
+    assert not NOISE.search(done.stdout + done.stderr), done.stderr
+    errors = [line for line in (done.stdout + done.stderr).splitlines() if "error" in line.lower()]
+    assert len(errors) == 1, done.stderr
+    assert errors[0].startswith("error: ")
+    return errors[0]
+
+
+def rows(count: int, bad: int = 0) -> str:
+    lines = [
+        f"2019-10-{1 + i * 14 // count:02} 10:{i // 60 % 60:02}:{i % 60:02} UTC,"
+        f"{'purchase' if i % 9 == 0 else 'view'},{100 + i % 40},7,a.b,acme,{'10' if i else 'NaN'},"
+        f"{'x' if i < bad else i % 60},s{i % 120}"
+        for i in range(count)
+    ]
+    return "\n".join([",".join(RAW_COLUMNS), *lines]) + "\n"
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("shop") / "shop.synthetic.csv"
+    generate(path, 6_000, 3, days=8)
+    return path
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of one megabyte."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(command, capture_output=True).returncode != 0:
+        pytest.skip("mounting a small file system needs root")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.mark.usefixtures("production")
+def test_json_is_all_there_is_on_standard_output(tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text(rows(2_000, bad=2))
+    done = vitrine("explore", "--events", tmp_path / "in.csv", "--output", tmp_path / "out", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["exploration"]["rows"] == {"read": 2_000, "kept": 1_998, "duplicates": 0, "rejected": 2}
+    assert found["exploration"]["rejected"] == {"missing or invalid user_id": 2}
+    assert Path(found["paths"]["report"]).is_file()
+    assert Path(found["paths"]["rejected"]).is_dir()
+    assert found == json.loads(Path(found["paths"]["run"]).read_text()) | {"stages": found["stages"]}
+    lines = done.stderr.splitlines()
+    assert [line for line in lines if re.match(r"\[ ?\d+/\d+\] clean .* 2,000 rows", line)]
+    assert not NOISE.search(done.stderr)
+
+
+def test_a_truncated_gzip(tmp_path: Path) -> None:
+    path = tmp_path / "in.csv.gz"
+    path.write_bytes(gzip.compress(rows(5_000).encode())[:-1_000])
+    done = vitrine("explore", "--events", path, "--output", tmp_path / "out")
+    assert re.search(r"in\.csv\.gz: .*truncated", error_line(done))
+    assert done.stdout == ""
+
+
+@pytest.mark.slow(seconds=40)
+def test_a_log_with_a_single_user(tmp_path: Path) -> None:
+    """Too little to learn from: it works, or says so in one line."""
+    text = rows(30)
+    lines = [",".join([*line.split(",")[:7], "5", "s"]) for line in text.splitlines()[1:]]
+    (tmp_path / "in.csv").write_text("\n".join([",".join(RAW_COLUMNS), *lines]) + "\n")
+    done = vitrine("train", "--events", tmp_path / "in.csv", "--output", tmp_path / "out")
+    assert done.returncode in (0, 2), done.stderr
+    assert not NOISE.search(done.stderr), done.stderr
+
+
+def test_a_full_disk_while_cleaning(small_disk: Path, tmp_path: Path) -> None:
+    generate(tmp_path / "big.csv", 60_000, 1, days=3)
+    done = vitrine("explore", "--events", tmp_path / "big.csv", "--output", small_disk / "out")
+    assert "the disk is full" in error_line(done)
+    assert not list(small_disk.rglob("cleaned_data_*"))  # half a table would keep it full
+
+
+def test_a_full_disk_while_writing_the_bundle(small_disk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from app.jobs.run import guarded
+
+    def fill(folder: Path) -> dict[str, str]:
+        (folder / "users.npy").write_bytes(bytes(600_000))
+        return {}
+
+    models = small_disk / "models"
+    bundle.publish(models, bundle.write(models, "a", fill).name)
+    assert guarded(lambda: print(bundle.write(models, "b", fill))) == 2
+    assert capsys.readouterr().err.startswith("error: the disk is full")
+    assert bundle.champion(models) == models / "a"
+    bundle.verify(models / "a")
+    assert sorted(path.name for path in models.iterdir()) == [".lock", "CURRENT", "a"]
+
+
+def test_a_read_only_disk(tmp_path: Path, small_disk: Path) -> None:
+    (tmp_path / "in.csv").write_text(rows(50))
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    done = vitrine("explore", "--events", tmp_path / "in.csv", "--output", small_disk / "out")
+    assert re.search(r"output folder .*out: cannot be written to \(Read-only", error_line(done))
+
+
+def test_no_java(tmp_path: Path) -> None:
+    done = vitrine("explore", "--events", tmp_path / "x.csv", "--output", tmp_path / "out", JAVA_HOME="/nonexistent")
+    assert "Java 17 or later" in done.stderr.splitlines()[-1]
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow(seconds=90)
+@pytest.mark.usefixtures("production")
+def test_spark_submit_trains(shop: Path, tmp_path: Path) -> None:
+    done = submit(VITRINE_EVENTS=str(shop), VITRINE_OUTPUT=str(tmp_path / "out"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "6,000 rows read" in done.stdout
+    champion = bundle.champion(tmp_path / "out" / "models")
+    assert champion is not None
+    assert bundle.Bundle.open(champion).manifest["synthetic"] is True
+    assert not list((tmp_path / "out").glob(".work-*"))
+    assert not NOISE.search(done.stdout + done.stderr)
+
+
+def test_spark_submit_with_a_missing_log(tmp_path: Path) -> None:
+    done = submit(VITRINE_EVENTS=str(tmp_path / "no.csv"), VITRINE_OUTPUT=str(tmp_path / "out"))
+    assert "no.csv: no such file or folder" in error_line(done)
+
+
+def test_spark_submit_with_a_misspelt_variable(tmp_path: Path) -> None:
+    assert "did you mean VITRINE_OUTPUT?" in error_line(submit(VITRINE_OUTPTU=str(tmp_path)))

@@ -1,0 +1,213 @@
+"""kill -9 around publishing, many times, with a reader polling: it never sees half of anything.
+
+The writer is a process of its own that writes, publishes and prunes bundles of the size of real ones
+as fast as it can.
+"""
+
+import json
+import multiprocessing
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.core.errors import BundleError
+from app.core.folders import Output
+from app.registry import bundle
+from app.synthetic import generate
+
+KILLS = 48
+FILES, BYTES = 30, 100_000  # in a bundle: 3 MB
+KEEP = 5
+TRAINING_KILLS = 2
+
+
+def write_forever(models: Path) -> None:
+    """What the killed process does."""
+    content = os.urandom(BYTES)
+
+    def fill(folder: Path) -> dict[str, Any]:
+        for number in range(FILES):
+            path = folder / f"generators/{number % 4}/{number}.npy"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(number.to_bytes(4) + content)
+        return {"total_users": 1}
+
+    while True:
+        folder = bundle.write(models, f"{time.time_ns():020}", fill)
+        bundle.publish(models, folder.name)
+        bundle.prune(models, KEEP)
+
+
+class Reader(threading.Thread):
+    """Polls CURRENT and verifies the bundle it names, as the stream does between batches."""
+
+    def __init__(self, models: Path, pause: float) -> None:
+        super().__init__(daemon=True)
+        self.models, self.pause, self.done = models, pause, threading.Event()
+        self.polls, self.seen, self.broken = 0, set[str](), list[str]()
+
+    def run(self) -> None:
+        while not self.done.is_set():
+            pointer = self.models / bundle.POINTER
+            if not pointer.exists():
+                if self.polls:
+                    self.broken.append("the pointer is gone")
+                time.sleep(0.001)
+                continue
+            text = pointer.read_text()
+            if not text.endswith("\n"):
+                self.broken.append(f"half a pointer: {text!r}")
+            folder = bundle.champion(self.models)
+            assert folder is not None
+            try:
+                bundle.verify(folder)
+            except BundleError as error:
+                self.broken.append(str(error))
+            self.seen.add(folder.name)
+            self.polls += 1
+            time.sleep(self.pause)
+
+    def stop(self) -> None:
+        self.done.set()
+        self.join(60)
+
+
+@contextmanager
+def reading(models: Path, pause: float = 0.0) -> Iterator[Reader]:
+    reader = Reader(models, pause)
+    reader.start()
+    try:
+        yield reader
+    finally:
+        reader.stop()
+
+
+def rubbish(models: Path) -> list[str]:
+    kept = {bundle.LOCK, bundle.POINTER, *bundle.history(models)}
+    return sorted(path.name for path in models.iterdir() if path.name not in kept)
+
+
+def moments(models: Path) -> tuple[object, ...]:
+    """What changes while files are written, before the renaming, before the publication, after it."""
+    bundles = [path for path in models.iterdir() if not path.name.startswith(".")]
+    staging = list(models.glob(f"{bundle.STAGING}*"))
+    manifests = list(models.glob(f"{bundle.STAGING}*/{bundle.MANIFEST}"))
+    return len(staging), manifests, len(bundles), bundle.history(models)
+
+
+def age(models: Path) -> None:
+    """As if a day had passed since the kills."""
+    then = time.time() - bundle.STALE_SECONDS - 60
+    for path in models.glob(f"{bundle.STAGING}*"):
+        os.utime(path, (then, then))
+
+
+def test_a_killed_writer_never_shows_half_a_bundle(tmp_path: Path, record_property: Any) -> None:
+    models, dice = tmp_path / "models", random.Random(4)
+    bundle.publish(models, bundle.write(models, "0", lambda _: {}).name)
+    left = published = 0
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["app.registry.bundle"])  # so that a writer starts at once
+    with reading(models) as reader:
+        for number in range(KILLS):
+            writer = context.Process(target=write_forever, args=(models,), daemon=True)
+            before = moments(models)
+            writer.start()
+            while moments(models)[number % 4] == before[number % 4]:
+                assert writer.is_alive()
+            time.sleep(dice.uniform(0, 0.02))
+            writer.kill()
+            writer.join(60)
+            assert writer.exitcode == -signal.SIGKILL
+            left = max(left, len(list(models.glob(f"{bundle.STAGING}*"))))
+            champion = bundle.champion(models)
+            assert champion is not None
+            bundle.verify(champion)
+            published += bundle.history(models) != before[3]
+    print(
+        f"\n{KILLS} kills, {published} after publication, {reader.polls} polls, {len(reader.seen)} bundles seen, "
+        f"{left} staging folders left"
+    )
+    record_property("polls", reader.polls)
+    assert reader.broken == []
+    assert reader.polls > KILLS
+    assert left > 5  # else the kills missed the writing
+    assert 5 < published < KILLS - 5  # and some came before the publication, some after
+    for path in models.iterdir():  # what has a bundle's name is whole, published or not
+        if path.is_dir() and not path.name.startswith("."):
+            bundle.verify(path)
+    age(models)
+    bundle.prune(models, KEEP)
+    assert not list(models.glob(f"{bundle.STAGING}*"))
+    assert len([path for path in models.iterdir() if path.is_dir()]) in (KEEP, KEEP + 1)
+
+
+def train(log: Path, output: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "app.cli", "train", "--events", str(log), "--output", str(output)]
+    command += ["--master", "local[2]", "--driver-memory", "1g", "--force-publish", "--json"]
+    environment = os.environ | {"VITRINE_BOOTSTRAP": "20", "VITRINE_ALS_ITERATIONS": "3"}
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        start_new_session=True,
+    )
+
+
+def kill(training: subprocess.Popen[str]) -> None:
+    os.killpg(training.pid, signal.SIGKILL)  # Python and its JVM
+    training.communicate(timeout=60)
+
+
+def wait_for(training: subprocess.Popen[str], happened: Any) -> None:
+    end = time.monotonic() + 400
+    while not happened():
+        assert training.poll() is None, training.communicate()[1]
+        assert time.monotonic() < end
+        time.sleep(0.002)
+
+
+@pytest.mark.slow(seconds=150)
+@pytest.mark.timeout(1_500)
+def test_a_killed_training_leaves_the_champion_whole(tmp_path: Path) -> None:
+    log, output = tmp_path / "shop.synthetic.csv", Output(tmp_path / "out")
+    generate(log, 8_000, 1, days=8)
+    with reading(output.models, pause=0.01) as reader:  # leaves the training its cores
+        for number in range(TRAINING_KILLS):
+            before, champion = bundle.history(output.models), bundle.champion(output.models)
+            training = train(log, output.root)
+            if number % 2 == 0:  # the moment that it is published, the first time as the first of all
+                wait_for(training, lambda before=before: bundle.history(output.models) != before)
+            else:  # while it writes the bundle
+                wait_for(training, lambda: any(output.models.glob(f"{bundle.STAGING}*")))
+            kill(training)
+            now = bundle.champion(output.models)
+            assert now is not None
+            bundle.verify(now)
+            assert (now == champion) == (number % 2 == 1)
+        next_one = train(log, output.root)
+        summary, errors = next_one.communicate(timeout=400)
+        assert next_one.returncode == 0, errors
+        assert "Traceback" not in errors
+    assert reader.broken == []
+    assert reader.polls > 100
+    print(f"\n{TRAINING_KILLS} trainings killed, {reader.polls} polls, {len(reader.seen)} bundles seen")
+    now = bundle.champion(output.models)
+    assert now is not None
+    assert now.name == json.loads(summary)["version"]
+    bundle.Bundle.open(now)
+    age(output.models)
+    bundle.prune(output.models, KEEP)
+    assert rubbish(output.models) == []

@@ -1,0 +1,182 @@
+"""What each generator computes, by hand: popularity's levels, co-visitation's cosine, the choice of ALS engine."""
+
+from collections.abc import Callable
+from math import log1p, sqrt
+from typing import Any
+
+import numpy as np
+import pytest
+from pyspark.sql import SparkSession
+
+from app.core.settings import Settings
+from app.serve.contract import NONE, Batch
+from app.serve.generators.als import choose_engine
+from app.serve.generators.covisitation import RECENCY, SHRINKAGE, CoVisitation, similar_products
+from app.serve.generators.popularity import SEGMENT_PRIOR, Popularity, popular_products
+from tests.handmade import by_key
+
+MakeBatch = Callable[..., Batch]
+
+
+@pytest.mark.parametrize(
+    ("settings", "pairs", "engine"),
+    [
+        ({}, 50_000_000, "implicit"),
+        ({}, 50_000_001, "spark"),
+        ({"als_max_pairs": 10}, 11, "spark"),
+        ({"als_nonnegative": True}, 1, "spark"),  # only Spark's can
+        ({"als_engine": "implicit", "als_max_pairs": 10}, 11, "implicit"),
+        ({"als_engine": "spark"}, 1, "spark"),
+    ],
+)
+def test_als_engine_by_size_or_by_setting(settings: dict[str, Any], pairs: int, engine: str) -> None:
+    assert choose_engine(Settings(**settings), pairs) == engine
+
+
+def test_nonnegative_als_is_off_by_default() -> None:
+    """Four times slower (design §8)."""
+    assert not Settings().als_nonnegative
+
+
+@pytest.fixture(scope="module")
+def similar(spark: SparkSession) -> dict[Any, float]:
+    sessions = [
+        ([1, 2], [1.0, 4.0]),
+        ([3, 2, 1], [9.0, 1.0, 1.0]),
+        ([1], [2.0]),  # makes 1 more common, and so less telling
+        ([4, 5], [0.0, 1.0]),
+    ]
+    frame = spark.createDataFrame(sessions, "product_ids array<long>, ratings array<float>")
+    return {
+        key: row["similarity"] for key, row in by_key(similar_products(frame, 50), "product_id", "other_id").items()
+    }
+
+
+def test_covisitation_is_the_shrunk_weighted_cosine(similar: dict[Any, float]) -> None:
+    """Sum of sqrt(rating * rating) over shared sessions / (sqrt(norm * norm) + shrinkage).
+
+    Norms are sums of ratings: 1 + 1 + 2 of product 1, 4 + 1 of 2, 9 of 3.
+    """
+    assert SHRINKAGE == 5
+    assert similar[1, 2] == pytest.approx((sqrt(1 * 4) + sqrt(1 * 1)) / (sqrt(4 * 5) + 5))
+    assert similar[1, 3] == pytest.approx(sqrt(1 * 9) / (sqrt(4 * 9) + 5))
+    assert similar[2, 3] == pytest.approx(sqrt(1 * 9) / (sqrt(5 * 9) + 5))
+
+
+def test_covisitation_is_symmetric_and_without_self(similar: dict[Any, float]) -> None:
+    assert all(similar[other, product] == value for (product, other), value in similar.items())
+    assert all(product != other for product, other in similar)
+    assert {key for key in similar if similar[key] > 0} == {(a, b) for a in (1, 2, 3) for b in (1, 2, 3) if a != b}
+
+
+def test_covisitation_keeps_the_nearest(spark: SparkSession) -> None:
+    sessions = [([1, 2], [1.0, 4.0]), ([3, 2, 1], [9.0, 1.0, 1.0]), ([1], [2.0])]
+    frame = spark.createDataFrame(sessions, "product_ids array<long>, ratings array<float>")
+    nearest = {(row["product_id"], row["other_id"]) for row in similar_products(frame, 1).collect()}
+    assert nearest == {(1, 2), (2, 1), (3, 1)}
+
+
+def test_covisitation_adds_up_over_the_session_with_recency(make_batch: MakeBatch) -> None:
+    neighbours = np.array([[1, 2], [2, NONE], [0, NONE], [NONE, NONE]], np.int32)
+    similarities = np.array([[0.5, 0.25], [0.4, 0], [0.3, 0], [0, 0]], np.float32)
+    batch = make_batch([[0, 1, 3]], weights=[[1.0, 3.0, 10.0]])
+    found = CoVisitation(neighbours, similarities).candidates(batch, 4)
+    assert RECENCY == 0.8
+    older, old = 0.8**2 * log1p(1), 0.8 * log1p(3)
+    assert found.items.tolist() == [[2, 1, NONE, NONE]]
+    assert found.scores[0] == pytest.approx([0.25 * older + 0.4 * old, 0.5 * older, 0, 0])
+
+
+def test_popular_products_by_segment_and_category(spark: SparkSession) -> None:
+    pairs = [(1, 10, 4.0), (2, 10, 1.0), (3, 10, 2.0), (1, 20, 3.0), (3, 30, 9.0), (4, 30, 0.0), (4, 40, 0.0)]
+    frame = popular_products(
+        spark.createDataFrame(pairs, "user_id long, product_id long, decayed double"),
+        spark.createDataFrame([(1, 0), (2, 0), (3, 1)], "user_id long, segment_id int"),  # of 4 nothing is known
+        spark.createDataFrame([(10, 0), (20, 1), (30, 1), (40, 1)], "product_id long, category int"),
+        n=2,
+    )
+    scores = {key: row["score"] for key, row in by_key(frame, "segment", "category", "product_id").items()}
+    assert SEGMENT_PRIOR == 0.2
+    of_10, of_20, of_30 = 7, 3, 9  # of everyone
+    assert scores == {
+        (0, 0, 10): 5 + 0.2 * of_10,
+        (0, 1, 20): pytest.approx(3 + 0.2 * of_20),
+        (0, NONE, 10): 5 + 0.2 * of_10,
+        (0, NONE, 20): pytest.approx(3 + 0.2 * of_20),
+        (1, 0, 10): pytest.approx(2 + 0.2 * of_10),
+        (1, 1, 30): pytest.approx(9 + 0.2 * of_30),
+        (1, NONE, 30): pytest.approx(9 + 0.2 * of_30),
+        (1, NONE, 10): pytest.approx(2 + 0.2 * of_10),
+        (NONE, 0, 10): of_10,
+        (NONE, 1, 30): of_30,
+        (NONE, 1, 20): of_20,
+        (NONE, NONE, 30): of_30,
+        (NONE, NONE, 10): of_10,  # the two best of three
+    }
+
+
+@pytest.fixture
+def popularity() -> Popularity:
+    """Products 0-3 of category 0, 4-7 of 1, 8-9 of 2. Segment 0 likes 3 and 9; of segment 1 nothing is known."""
+    lists = np.full((3, 4, 10), NONE, np.int32)
+    cells = {
+        (0, 0): [3],
+        (0, 2): [9],
+        (0, 3): [9, 3],
+        (2, 0): [0, 1, 2, 3],
+        (2, 1): [4, 5, 6, 7],
+        (2, 2): [8, 9],
+        (2, 3): [8, 0, 4, 1, 5, 2, 6, 3, 7, 9],
+    }
+    for cell, products in cells.items():
+        lists[cell][: len(products)] = products
+    scores = np.where(lists == NONE, 0, np.linspace(1, 0.1, 10)).astype(np.float32)
+    return Popularity(lists, scores, np.array([0] * 4 + [1] * 4 + [2] * 2, np.int32))
+
+
+def answer(popularity: Popularity, batch: Batch, segment: int, k: int = 10) -> list[int]:
+    asked = Batch(batch.users, np.array([segment], np.int32), batch.offsets, batch.items, batch.weights, batch.fresh)
+    return popularity.candidates(asked, k).items[0].tolist()
+
+
+def test_popularity_falls_back_level_by_level(popularity: Popularity, make_batch: MakeBatch) -> None:
+    """Segment and category, then the category of everyone, then the segment, then everyone (design §4.5)."""
+    assert answer(popularity, make_batch([[1]]), segment=0) == [3, 0, 1, 2, 9, 8, 4, 5, 6, 7]
+
+
+def test_popularity_of_an_unknown_segment_or_one_without_data(popularity: Popularity, make_batch: MakeBatch) -> None:
+    expected = [4, 5, 6, 7, 8, 0, 1, 2, 3, 9]
+    assert answer(popularity, make_batch([[5]]), segment=NONE) == expected
+    assert answer(popularity, make_batch([[5]]), segment=1) == expected
+
+
+def test_popularity_without_a_session_is_the_segments_then_everyones(
+    popularity: Popularity, make_batch: MakeBatch
+) -> None:
+    assert answer(popularity, make_batch([[]]), segment=0, k=4) == [9, 3, 8, 0]
+    assert answer(popularity, make_batch([[]]), segment=NONE, k=4) == [8, 0, 4, 1]
+
+
+def test_popularity_weighs_categories_by_interest(popularity: Popularity, make_batch: MakeBatch) -> None:
+    mostly_zero = make_batch([[4, 0, 1]], weights=[[1.0, 3.0, 3.0]])
+    assert answer(popularity, mostly_zero, segment=NONE, k=3) == [0, 1, 2]
+    mostly_one = make_batch([[0, 4, 5]], weights=[[1.0, 3.0, 3.0]])
+    assert answer(popularity, mostly_one, segment=NONE, k=3) == [4, 5, 6]
+
+
+def test_popularity_looks_at_three_categories_at_most(make_batch: MakeBatch) -> None:
+    lists = np.full((1, 5, 5), NONE, np.int32)
+    for category in range(4):
+        lists[0, category, 0] = category
+    lists[0, 4, :] = [4, 0, 1, 2, 3]
+    scores = np.where(lists == NONE, 0, 1).astype(np.float32)
+    one = Popularity(lists, scores, np.array([0, 1, 2, 3, 3], np.int32))
+    batch = make_batch([[0, 1, 2, 3]], weights=[[1.0, 5.0, 5.0, 5.0]])
+    assert one.candidates(batch, 4).items.tolist() == [[3, 2, 1, 0]]
+    assert one.candidates(batch, 4).scores[0, 3] < 1e-3  # category 0 was left out: it is only filling
+
+
+def test_popularity_everyone_is_padded(popularity: Popularity) -> None:
+    best = popularity.everyone(2, 12)
+    assert best.items.tolist() == [[8, 0, 4, 1, 5, 2, 6, 3, 7, 9, NONE, NONE]] * 2
+    assert (best.scores[:, 10:] == 0).all()

@@ -1,0 +1,398 @@
+"""Bad input, as a user meets it: one clear line and an exit code, or rows in `rejected`, never a trace.
+
+One subprocess (this file run as a script) plays all cases in one Spark session, so that what the JVM
+and its Python workers print to standard error is seen as well; test_jobs.py sends one case of the JVM's
+and one of a missing log through the commands themselves.
+"""
+
+import csv
+import gzip
+import io
+import json
+import os
+import random
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from app.events.schema import RAW_COLUMNS
+from app.synthetic import generate
+
+GOOD_ROWS = 200
+NOISE = re.compile(r"Traceback|at org\.apache|at java\.|at scala\.|Caused by|Exception in thread|py4j\.|\.py\", line")
+Row = dict[str, Any]
+
+
+def event(i: int, **changes: Any) -> Row:
+    """A valid row of the log, no two alike."""
+    row = {
+        "event_time": f"2019-10-01 {i // 3600 % 24:02}:{i // 60 % 60:02}:{i % 60:02} UTC",
+        "event_type": "view",
+        "product_id": 1_000_000 + i,
+        "category_id": 2_053_013_555_631_882_655,
+        "category_code": "electronics.smartphone",
+        "brand": "acme",
+        "price": "10.50",
+        "user_id": 500_000_000 + i % 50,
+        "user_session": f"session-{i % 50}",
+    }
+    return row | changes
+
+
+def table(rows: Sequence[Row], columns: Sequence[str] = RAW_COLUMNS, delimiter: str = ",", end: str = "\n") -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, delimiter=delimiter, lineterminator=end, extrasaction="ignore")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+GOOD = [event(i) for i in range(GOOD_ROWS)]
+
+
+def with_bad(count: int, total: int = GOOD_ROWS, **changes: Any) -> str:
+    """A log of which `count` rows are changed."""
+    return table([event(i, **changes) if i < count else event(i) for i in range(total)])
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Input that must end in exit code 2 and one line that matches all of `says`."""
+
+    name: str
+    make: Callable[[Path], Any]
+    says: Sequence[str]
+    events: str = "in.csv"
+    flags: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """Input that must be read; `rejected` rows by reason, `kept` distinct events."""
+
+    name: str
+    make: Callable[[Path], Any]
+    kept: int
+    rejected: dict[str, int] = field(default_factory=dict)
+    duplicates: int = 0
+    events: str = "in.csv"
+    flags: dict[str, Any] = field(default_factory=dict)
+
+
+def text(content: str, name: str = "in.csv", encoding: str = "utf-8") -> Callable[[Path], Any]:
+    return lambda folder: (folder / name).write_text(content, encoding=encoding, newline="")
+
+
+def data(content: bytes, name: str) -> Callable[[Path], Any]:
+    return lambda folder: (folder / name).write_bytes(content)
+
+
+def files(contents: dict[str, str | bytes]) -> Callable[[Path], None]:
+    def make(folder: Path) -> None:
+        for name, content in contents.items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content.encode() if isinstance(content, str) else content)
+
+    return make
+
+
+def parquet(rows: Sequence[Row], name: str = "in.parquet", **types: str) -> Callable[[Path], Any]:
+    def make(folder: Path) -> None:
+        frame = pd.DataFrame(rows)
+        for column, kind in types.items():
+            frame[column] = pd.to_datetime(frame[column]) if kind == "time" else frame[column].astype(kind)
+        frame.to_parquet(folder / name)
+
+    return make
+
+
+def generated(name: str) -> Callable[[Path], Any]:
+    return lambda folder: generate(folder / name, 500, 1, days=2)
+
+
+def without(column: str) -> str:
+    return table(GOOD, [name for name in RAW_COLUMNS if name != column])
+
+
+BINARY = random.Random(1).randbytes(50_000)
+ENDLESS = bytes(byte for byte in BINARY if byte not in b"\r\n") * 4
+PACKED = gzip.compress(with_bad(0, 5_000).encode())
+
+REFUSED = [
+    Refused("missing file", lambda folder: None, [r"in\.csv: no such file", "--events"]),
+    Refused("empty file", text(""), [r"in\.csv: the file is empty"]),
+    Refused("only blank lines", text("\n\n\n"), [r"in\.csv: is not an event log"]),
+    Refused("header only", text(table([])), [r"in\.csv: has a header but no rows"]),
+    Refused("missing column", text(without("price")), [r"in\.csv: column price is missing; it has event_time"]),
+    Refused("semicolons", text(table(GOOD, delimiter=";")), [r"in\.csv", "--delimiter ';'"]),
+    Refused("tabs", text(table(GOOD, delimiter="\t")), [r"in\.csv", r"--delimiter \$'\\t'"]),
+    Refused("wrong --delimiter", text(table(GOOD)), [r"in\.csv", "--delimiter ','"], flags={"delimiter": ";"}),
+    Refused("impossible --delimiter", text(table(GOOD)), ["--delimiter '\"'"], flags={"delimiter": '"'}),
+    Refused("binary", data(BINARY, "in.csv"), [r"in\.csv: is not an event log"]),
+    Refused("binary, one endless line", data(ENDLESS, "in.csv"), [r"in\.csv: is not an event log"]),
+    Refused("binary .csv.gz", data(BINARY, "in.csv.gz"), [r"in\.csv\.gz: .*not gzip"], "in.csv.gz"),
+    Refused("binary .parquet", data(BINARY, "in.parquet"), [r"in\.parquet: .*not Parquet"], "in.parquet"),
+    Refused("truncated gzip", data(PACKED[:-2_000], "in.csv.gz"), [r"in\.csv\.gz: .*truncated"], "in.csv.gz"),
+    Refused("damaged gzip", data(PACKED[:9_000] + BINARY[:3_000] + PACKED[12_000:], "in.csv.gz"),
+            [r"in\.csv\.gz: .*damaged"], "in.csv.gz"),
+    Refused("truncated Parquet", lambda folder: (generated("in.parquet")(folder),
+            os.truncate(folder / "in.parquet", 9_000)), [r"in\.parquet: .*not Parquet"], "in.parquet"),
+    Refused("20 % bad rows", text(with_bad(40, event_type="hover")),
+            [r"in\.csv: 40 of 200 rows \(20\.0%\)", r"unknown event_type: 40", "--max-rejected-share 5%"]),
+    Refused("all rows bad", text(with_bad(200, user_id="")), [r"200 of 200 rows"], flags={"max_rejected_share": 1}),
+    Refused("folder without events", files({"notes.txt": "x", "_hidden.csv": table(GOOD)}),
+            ["holds no event files"], "."),
+    Refused("glob without match", text(table(GOOD)), [r"\*\.tsv: no such file"], "*.tsv"),
+    Refused("hidden file", files({"_in.csv": table(GOOD)}), [r"_in\.csv: .*hidden"], "_in.csv"),
+    Refused("headers differ", files({"a.csv": table(GOOD), "b.csv": table(GOOD, RAW_COLUMNS[::-1])}),
+            [r"b\.csv: the files' headers differ"], "."),
+    Refused("header counts differ", files({"a.csv": table(GOOD), "b.csv": without("brand")}),
+            [r"b\.csv: the files' headers differ"], "."),
+    Refused("column twice", text(table(GOOD, [*RAW_COLUMNS, "price"])), [r"in\.csv: column 'price' is there twice"]),
+    Refused("Parquet without a column", parquet([{k: v for k, v in row.items() if k != "brand"} for row in GOOD]),
+            [r"in\.parquet: column brand is missing"], "in.parquet"),
+    Refused("Parquet types differ", lambda folder: (parquet(GOOD, "a.parquet")(folder),
+            parquet(GOOD, "b.parquet", product_id="str")(folder)), [r"[ab]\.parquet: .*type"], "."),
+    Refused("second of two missing", text(table(GOOD)), [r"other\.csv: no such file"], "in.csv,other.csv"),
+    Refused("second of two lacks a column", files({"in.csv": table(GOOD), "b.csv": without("brand")}),
+            [r"b\.csv: column brand is missing"], "in.csv,b.csv"),
+    Refused("empty path in a list", text(table(GOOD)), ["--events", "empty path"], "in.csv,,in.csv"),
+    Refused("output beneath a file", files({"in.csv": table(GOOD), "taken": "a file"}),
+            ["output folder", "taken/out", "cannot be written to"], flags={"output": "taken/out"}),
+    Refused("output is a file", files({"in.csv": table(GOOD), "taken": "a file"}),
+            ["output folder", "taken", "cannot be written to"], flags={"output": "taken"}),
+    Refused("no log and no table", lambda folder: None, ["no --events given", "cleaned_data_"], ""),
+]  # fmt: skip
+
+TIMES = {
+    "unparsable event_time": ["2019-13-45 00:00:00 UTC", "12:00:00", "yesterday", "", "2019-10-01", "0"],
+    "event_time out of range": ["1970-01-01 00:00:00 UTC", "2150-01-01 00:00:00 UTC", "9999-12-31 23:59:59 UTC"],
+}
+BAD_TIMES = [when for group in TIMES.values() for when in group]
+PRICES = [
+    "-5",
+    "-0.01",
+    "0",
+    "1e308",
+    "1e309",
+    "99999999999999999999",
+    "NaN",
+    "Infinity",
+    "-Infinity",
+    "nan",
+    "abc",
+    "",
+]
+BIG_IDS = [2**31, 2**32 + 1, 2**63 - 1]
+TOO_BIG_IDS = [2**63, 10**30, "1.5e9", "abc", "", "-"]
+QUOTED = ['say "hello"', "a,b,c", "'", '"', "комфорт", "🛍️", "a;b\tc"]
+
+
+def changed(column: str, values: Sequence[Any]) -> str:
+    return table([*(event(1_000 + i, **{column: value}) for i, value in enumerate(values)), *GOOD])
+
+
+ACCEPTED = [
+    Accepted("good", text(table(GOOD)), GOOD_ROWS),
+    Accepted("one bad row in a thousand", text(with_bad(1, 1_000, product_id="?")), 999,
+             {"missing or invalid product_id": 1}),
+    Accepted("times out of range", text(changed("event_time", BAD_TIMES)), GOOD_ROWS,
+             {reason: len(group) for reason, group in TIMES.items()}),
+    Accepted("strange prices", text(changed("price", PRICES)), GOOD_ROWS + len(PRICES)),
+    Accepted("ids beyond 32 bits", text(changed("product_id", BIG_IDS)), GOOD_ROWS + len(BIG_IDS)),
+    Accepted("ids beyond 64 bits", text(changed("product_id", TOO_BIG_IDS)), GOOD_ROWS,
+             {"missing or invalid product_id": len(TOO_BIG_IDS)}),
+    Accepted("user ids beyond 64 bits", text(changed("user_id", TOO_BIG_IDS)), GOOD_ROWS,
+             {"missing or invalid user_id": len(TOO_BIG_IDS)}),
+    Accepted("quotes and commas in fields", text(changed("brand", QUOTED)), GOOD_ROWS + len(QUOTED)),
+    # A line ends a row: both halves of one with a newline in a field are rejected, neither is lost.
+    Accepted("newlines in fields", text(changed("brand", ["a\nb", "c\r\nd"])), GOOD_ROWS,
+             {"wrong column count or quoting": 4}),
+    Accepted("wrong column counts", text(table(GOOD) + "1,2,3\n" + "," * 30 + "\n" + "," * 30_000 + "\nx\n"),
+             GOOD_ROWS, {"wrong column count or quoting": 4}),
+    Accepted("blank lines", text(table(GOOD).replace("\n", "\n\n")), GOOD_ROWS),
+    Accepted("cut in the last row", text(table(GOOD)[:-40]), GOOD_ROWS - 1, {"wrong column count or quoting": 1}),
+    Accepted("byte-order mark", text(table(GOOD), encoding="utf-8-sig"), GOOD_ROWS),
+    Accepted("CRLF", text(table(GOOD, end="\r\n")), GOOD_ROWS),
+    Accepted("Latin-1", text(changed("brand", ["séché"]), encoding="latin-1"), GOOD_ROWS + 1),
+    Accepted("NUL bytes", text(changed("brand", ["a\0b"])), GOOD_ROWS + 1),
+    Accepted("other column order", text(table(GOOD, RAW_COLUMNS[::-1])), GOOD_ROWS),
+    Accepted("more columns", text(table([row | {"x.y": 1, "": 2} for row in GOOD], ["", *RAW_COLUMNS, "x.y"])),
+             GOOD_ROWS),
+    Accepted("spaces in the header", text(table(GOOD).replace(",brand,", ", brand ,", 1)), GOOD_ROWS),
+    Accepted("tabs, said so", text(table(GOOD, delimiter="\t")), GOOD_ROWS, flags={"delimiter": "\t"}),
+    Accepted("exact duplicates", text(table([*GOOD, *GOOD[:7]])), GOOD_ROWS, duplicates=7),
+    Accepted("some empty files", files({"a.csv": table(GOOD), "b.csv": "", "c.csv": table([])}), GOOD_ROWS, events="."),
+    Accepted("names with glob characters", files({"a [1].csv": table(GOOD), "b{2}*.csv": table([event(999)])}),
+             GOOD_ROWS + 1, events="."),
+    Accepted("one name with glob characters", files({"a[1].csv": table(GOOD)}), GOOD_ROWS, events="a[1].csv"),
+    Accepted("glob with braces", files({"a.csv": table(GOOD), "b.csv": table([event(999)]), "c.csv": "?"}),
+             GOOD_ROWS + 1, events="{a,b}.csv"),
+    Accepted("gzip", data(PACKED, "in.csv.gz"), 5_000, events="in.csv.gz"),
+    Accepted("Parquet as generated", generated("in.parquet"), 500, events="in.parquet"),
+    Accepted("Parquet with times of pandas", parquet(GOOD, event_time="time"), GOOD_ROWS, events="in.parquet"),
+    Accepted("Parquet, all text", parquet([{k: str(v) for k, v in row.items()} for row in GOOD]), GOOD_ROWS,
+             events="in.parquet"),
+    Accepted("CSV and Parquet in one folder", lambda folder: (text(table(GOOD))(folder),
+             generated("b.parquet")(folder)), GOOD_ROWS + 500, events="."),
+    Accepted("a list of sources", lambda folder: (files({"in.csv": table(GOOD), "more/b.csv": table([event(999)],
+             RAW_COLUMNS[::-1])})(folder), generated("b.parquet")(folder)), GOOD_ROWS + 501,
+             events="in.csv, more,*.parquet"),
+    Accepted("a file named twice is read once", text(table(GOOD)), GOOD_ROWS, events="in.csv,*.csv,."),
+]  # fmt: skip
+CASES: list[Refused | Accepted] = [*REFUSED, *ACCEPTED]
+LOG_TOTALS = {"Parquet as generated", "CSV and Parquet in one folder", "a list of sources"}  # hold exact duplicates
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run left: exit code, what it found, standard error."""
+
+    code: int
+    found: dict[str, Any]
+    stderr: str
+
+    @property
+    def errors(self) -> list[str]:
+        return [line for line in self.stderr.splitlines() if "error" in line.lower()]
+
+
+def play(folder: Path) -> None:
+    """Clean the log of every case in one Spark session; what `main` of the subprocess does."""
+    from app.core.settings import Settings, load_settings
+    from app.core.spark import create_session
+    from app.jobs.run import guarded, say
+    from app.train.run import Run, clean_log
+
+    spark = create_session(Settings(master="local[2]", driver_memory="1g", shuffle_partitions=2), "bad input")
+    for number, case in enumerate(CASES):
+        here = folder / str(number)
+        output = here / case.flags.get("output", "out")
+        events = ",".join(str(here / part.strip()) if part else "" for part in split(case.events)) or None
+        found: dict[str, Any] = {}
+
+        def work(case=case, events=events, output=output, found=found) -> None:  # type: ignore[no-untyped-def]
+            settings = load_settings(**case.flags | {"events": events, "output": output})
+            run = Run.start(spark, settings, datetime.now(UTC), 1, say)
+            clean_log(run)
+            found |= run.found
+
+        say(f"case {number}")
+        code = guarded(work)
+        (folder / f"{number}.json").write_text(json.dumps({"code": code, "found": found}))
+    say("case end")
+    spark.stop()
+
+
+def split(events: str) -> list[str]:
+    return re.split(r",(?![^{]*\})", events)
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
+    folder = tmp_path_factory.mktemp("cases")
+    for number, case in enumerate(CASES):
+        (folder / str(number)).mkdir()
+        case.make(folder / str(number))
+    done = subprocess.run([sys.executable, __file__, str(folder)], capture_output=True, text=True, timeout=500)
+    assert done.returncode == 0, done.stderr
+    parts = re.split(r"^case (?:\d+|end)\n", done.stderr, flags=re.MULTILINE)
+    assert len(parts) == len(CASES) + 2
+    results = [json.loads((folder / f"{number}.json").read_text()) for number in range(len(CASES))]
+    return {
+        case.name: Outcome(result["code"], result["found"], part)
+        for case, result, part in zip(CASES, results, parts[1:], strict=False)
+    }
+
+
+@pytest.mark.parametrize("case", REFUSED, ids=lambda case: case.name)
+def test_refused_with_one_clear_line(case: Refused, outcomes: dict[str, Outcome]) -> None:
+    outcome = outcomes[case.name]
+    assert outcome.code == 2, outcome.stderr
+    assert not NOISE.search(outcome.stderr), outcome.stderr
+    assert len(outcome.errors) == 1, outcome.stderr
+    assert outcome.errors[0].startswith("error: ")
+    assert len(outcome.errors[0]) < 600
+    for pattern in case.says:
+        assert re.search(pattern, outcome.errors[0]), outcome.errors[0]
+
+
+@pytest.mark.parametrize("case", ACCEPTED, ids=lambda case: case.name)
+def test_accepted_with_every_row_accounted_for(case: Accepted, outcomes: dict[str, Outcome]) -> None:
+    outcome = outcomes[case.name]
+    assert outcome.code == 0, outcome.stderr
+    assert not NOISE.search(outcome.stderr), outcome.stderr
+    assert not outcome.errors, outcome.stderr
+    rows = outcome.found["exploration"]["rows"]
+    assert outcome.found["exploration"]["rejected"] == case.rejected
+    assert rows["rejected"] == sum(case.rejected.values())
+    assert rows["read"] == rows["kept"] + rows["duplicates"] + rows["rejected"]
+    if case.name in LOG_TOTALS:
+        assert rows["kept"] + rows["duplicates"] == case.kept
+    else:
+        assert (rows["kept"], rows["duplicates"]) == (case.kept, case.duplicates)
+
+
+def test_rejected_rows_are_kept_with_reason_and_source(outcomes: dict[str, Outcome]) -> None:
+    table = pd.read_parquet(outcomes["one bad row in a thousand"].found["paths"]["rejected"])
+    assert table["reason"].tolist() == ["missing or invalid product_id"]
+    assert table["row"].str.contains("?", regex=False).all()
+    assert table["source_file"].str.endswith("/in.csv").all()
+    table = pd.read_parquet(outcomes["newlines in fields"].found["paths"]["rejected"])
+    assert len(table) == 4
+    assert (table["row"].str.len() > 0).all()
+
+
+def test_prices_that_are_none_are_missing(outcomes: dict[str, Outcome]) -> None:
+    frame = pd.read_parquet(outcomes["strange prices"].found["paths"]["cleaned"])
+    strange = frame[frame["product_id"] >= 1_001_000]
+    assert len(strange) == len(PRICES)
+    assert strange["price"].isna().all()
+    assert (frame[frame["product_id"] < 1_001_000]["price"] == 10.5).all()
+
+
+def test_ids_beyond_32_bits_are_kept_exactly(outcomes: dict[str, Outcome]) -> None:
+    frame = pd.read_parquet(outcomes["ids beyond 32 bits"].found["paths"]["cleaned"])
+    assert set(BIG_IDS) <= set(frame["product_id"])
+
+
+def test_fields_with_quotes_and_commas_survive(outcomes: dict[str, Outcome]) -> None:
+    frame = pd.read_parquet(outcomes["quotes and commas in fields"].found["paths"]["cleaned"])
+    strange = frame[frame["product_id"] >= 1_001_000].sort_values("product_id")
+    assert strange["brand"].tolist() == QUOTED
+
+
+def test_times_of_pandas_are_read_exactly(outcomes: dict[str, Outcome]) -> None:
+    times = [
+        pd.read_parquet(outcomes[name].found["paths"]["cleaned"])["event_time"].sort_values().tolist()
+        for name in ("good", "Parquet with times of pandas", "Parquet, all text")
+    ]
+    assert times[0] == times[1] == times[2]
+
+
+def test_columns_are_found_by_name(outcomes: dict[str, Outcome]) -> None:
+    for name in ("other column order", "more columns", "spaces in the header", "byte-order mark", "CRLF"):
+        frame = pd.read_parquet(outcomes[name].found["paths"]["cleaned"])
+        assert set(frame["brand"]) == {"acme"}, name
+        assert set(frame["price"]) == {10.5}, name
+        assert set(frame["user_session"]) == {f"session-{i}" for i in range(50)}, name
+
+
+def test_a_refused_log_leaves_no_table(outcomes: dict[str, Outcome], tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = Path(outcomes["good"].found["paths"]["cleaned"]).parents[3]
+    for number, case in enumerate(CASES):
+        if isinstance(case, Refused):
+            assert not list((folder / str(number)).rglob("cleaned_data_*")), case.name
+
+
+if __name__ == "__main__":
+    play(Path(sys.argv[1]))
