@@ -90,8 +90,12 @@ class Launcher:
         name = f"{template[:NAME_LENGTH].rstrip('-')}-{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
         app = from_template(self._get(template), name, overrides, owner)
         self._asked(f"SparkApplication {name} cannot be made", lambda: self._post(app))
-        self._sleep(SETTLED)  # or of two made in one second the first looks too early to see the other
-        other = self._older(name)
+        try:
+            self._sleep(SETTLED)  # or of two made in one second the first looks too early to see the other
+            other = self._older(name)
+        except BaseException:
+            self.delete(name)  # nobody would follow it
+            raise
         if other is not None:
             self.delete(name)
             raise VitrineError(

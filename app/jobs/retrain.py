@@ -27,13 +27,11 @@ class Stopped(BaseException):
 
 def retrain(template: str, keep: int, owner: Owner | None, namespace: str | None) -> int:
     """One training from start to end; returns the exit code."""
-    running: list[str] = []
 
     def run() -> None:
         launcher = connect(namespace)
         overrides = {key: value for key, value in os.environ.items() if key.startswith("VITRINE_")}
         name = launcher.create(template, overrides, owner, datetime.now(UTC))
-        running.append(name)
         say(f"training {name}; its log: kubectl logs {name}-driver")
         try:
             launcher.follow(name)
@@ -49,7 +47,7 @@ def retrain(template: str, keep: int, owner: Owner | None, namespace: str | None
     try:
         return guarded(run)
     except Stopped:
-        say(f"error: stopped by a signal (deleted, or past its deadline); training {' '.join(running)} was deleted")
+        say("error: stopped by a signal (deleted, or past its deadline); its training was deleted")
         return STOPPED
 
 

@@ -327,11 +327,16 @@ def test_retrain_passes_variables_and_exits_as_the_training_does(
     assert len(api.apps) == 2, "the template and the one that is kept"
 
 
+@pytest.mark.parametrize("nth", [1, 2], ids=["as it is made", "as it runs"])
 def test_a_signal_deletes_the_training(
-    api: FakeApi, said: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    api: FakeApi, said: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], nth: int
 ) -> None:
-    def sleep(_: float) -> None:
-        raise retrain.Stopped
+    naps: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        naps.append(seconds)
+        if len(naps) == nth:
+            raise retrain.Stopped
 
     monkeypatch.setattr(retrain, "connect", lambda namespace: Launcher(api, api, "shop", said.append, sleep))
     monkeypatch.setattr(retrain.signal, "signal", lambda *words: None)
