@@ -6,11 +6,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.stream.test_live import EVENT
 
 from app.monitor.schema import BASELINE, SERVED
 from app.stream.score import Result, Task, scorer
 from tests.stream.shop import ANNA, START, recommender, write_bundle
+from tests.stream.test_live import EVENT
 
 BATCH = datetime(2024, 5, 6, 7, 8, 9, 123_000, tzinfo=UTC)
 EARLIER = datetime(2024, 5, 6, tzinfo=UTC)
