@@ -6,7 +6,6 @@ driver.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,14 +15,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from app.evaluate.metrics import CUTOFFS, METRICS, hits, interval, poisson_weights, ranking_metrics
-from app.serve.contract import NONE
-from app.serve.generators.als import ImplicitALS
-from app.serve.rankers.reciprocal_rank import without
-from app.serve.recommender import Recommender, Visits
+from app.serve.ragged import NONE
+from app.serve.recommender import Recommender
+from app.serve.visits import Touches, Visitors
 
 BLEND, MOST_POPULAR, CHAMPION = "blend", "most_popular", "champion"
 ALL, WARM, COLD = "all", "warm", "cold"
@@ -141,13 +138,8 @@ _ARROW_SCHEMA = pa.schema(
 def _partials(
     task: str, table: pa.Table, candidate: str, champion: str | None, unseen_from: int, replicates: int
 ) -> list[dict[str, Any]]:
-    visits = Visits.of_lists(
-        table["user_id"].to_numpy(),
-        table["product_ids"].to_pylist(),
-        table["ratings"].to_pylist(),
-        table["bought"].to_pylist(),
-    )
     asked_at = table["asked_at"].to_numpy()
+    visitors = Visitors.of(table["user_id"].to_numpy(), asked_at.astype(np.float64), Touches.of_table(table))
     relevant = [np.array(row, np.int64) for row in table["relevant"].to_pylist()]
     weights = poisson_weights(table["query"].to_numpy(), replicates)
     slices = _slices(table["segment"].to_pylist())
@@ -155,7 +147,7 @@ def _partials(
         f"unseen{'' if name == ALL else ':' + name}": rows & (asked_at >= unseen_from) for name, rows in slices.items()
     }
     rows = []
-    for model, lists in _all_lists(visits, asked_at, candidate, champion).items():
+    for model, lists in _all_lists(visitors, candidate, champion).items():
         values = ranking_metrics(hits(lists, relevant), np.array([len(row) for row in relevant]))
         wanted = slices if model != CHAMPION else {}
         if champion is not None and model in (BLEND, CHAMPION):
@@ -176,22 +168,17 @@ def _slices(segments: list[str | None]) -> dict[str, NDArray[np.bool_]]:
     return {ALL: np.ones(len(segments), np.bool_), WARM: known, COLD: ~known} | by_segment
 
 
-def _all_lists(
-    visits: Visits, asked_at: NDArray[np.int64], candidate: str, champion: str | None
-) -> dict[str, NDArray[np.int64]]:
+def _all_lists(visitors: Visitors, candidate: str, champion: str | None) -> dict[str, NDArray[np.int64]]:
     """Product ids (n, DEPTH) of every model."""
     recommender = _open(candidate)
-    now = asked_at.astype(np.float64)
-    answer = recommender.recommend(visits, DEPTH, now)
-    out = recommender.excluded(visits, answer.batch, now)
-    popular = recommender.most_popular(len(visits), recommender.candidates)
+    answer = recommender.recommend(visitors, DEPTH)
     lists = {BLEND: _ids(recommender, answer.lists.items)}
-    alone = answer.parts | {MOST_POPULAR: popular}
+    alone = answer.parts | {MOST_POPULAR: recommender.most_popular(len(visitors))}
     for name, part in alone.items():
-        lists[name] = _ids(recommender, without(part, out, DEPTH))
+        lists[name] = _ids(recommender, answer.exclusions.first_allowed(part, DEPTH))
     if champion is not None:
         other = _open(champion)
-        lists[CHAMPION] = _ids(other, other.recommend(visits, DEPTH, now).lists.items)
+        lists[CHAMPION] = _ids(other, other.recommend(visitors, DEPTH).lists.items)
     return lists
 
 
@@ -221,43 +208,3 @@ def quality_rows(scores: Scores, catalogue: int) -> list[dict[str, Any]]:
         for (task, model, name), score in sorted(scores.items())
         if not name.startswith("unseen")
     ]
-
-
-def rating_rmse(pairs: DataFrame, cut: datetime, candidate: Path) -> float | None:
-    """Root mean squared error of ALS scores against ratings after the cut.
-
-    Reported because the brief asks for it. An implicit model predicts a preference near 0..1, not
-    a rating up to 10, so that the figure says nothing about ranking; nothing is chosen by it.
-
-    Parameters
-    ----------
-    pairs
-        `user_product_pairs`.
-    cut
-        Pairs last seen from here on are tested.
-    candidate
-        Folder of the recommender.
-    """
-    folder = str(candidate)
-
-    def errors(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        recommender = _open(folder)
-        als = recommender.generators[ImplicitALS.name]
-        assert isinstance(als, ImplicitALS)
-        for batch in batches:
-            users = recommender.users.positions(batch.column("user_id").to_numpy())
-            items = recommender.catalogue.positions(batch.column("product_id").to_numpy())
-            known = (users != NONE) & (items != NONE)
-            predicted = np.einsum("nf,nf->n", als.user_factors[users[known]], als.item_factors[items[known]])
-            squared = (batch.column("rating").to_numpy()[known] - predicted) ** 2
-            yield pa.RecordBatch.from_pydict({"squared": [float(squared.sum())], "pairs": [int(known.sum())]})
-
-    test = pairs.where((F.col("last_seen") >= F.lit(cut)) & (F.col("rating") > 0))
-    row = (
-        test.select("user_id", "product_id", "rating")
-        .mapInArrow(errors, "squared double, pairs long")
-        .agg(F.sum("squared").alias("squared"), F.sum("pairs").alias("pairs"))
-        .first()
-    )
-    assert row is not None
-    return float(np.sqrt(row["squared"] / row["pairs"])) if row["pairs"] else None

@@ -4,13 +4,11 @@ Train before the cut, test after it, never at random: a random split lets a mode
 (Ji et al., "A Critical Study on Data Leakage in Recommender System Offline Evaluation", 2023).
 """
 
-from datetime import datetime, timedelta
-
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from app.events.schema import PURCHASE
-from app.features.pairs import MAX_RATING, event_rating
+from app.events.vocabulary import TOUCHES
+from app.features.sessions import fold
 
 SESSION, USER = "session", "user"
 TASKS = {
@@ -18,17 +16,12 @@ TASKS = {
     "two different products, cut at a place chosen by hash; the product on screen counts neither way",
     USER: "what a user will look at in the test slice, before the first click: one query per user",
 }
-MAX_PREFIX = 50  #: events of a session that a query holds at most
 HASH_BUCKETS = 1_000_000
 
 
-def cut_time(first: datetime, last: datetime, test_days: float) -> datetime:
-    """Start of the test slice: `test_days` before the end, at most half of the data."""
-    length = min(timedelta(days=test_days), (last - first) / 2)
-    return (last - length).replace(microsecond=0)
-
-
-def session_queries(test: DataFrame, known_users: DataFrame, limit: int) -> DataFrame:
+def session_queries(
+    test: DataFrame, known_users: DataFrame, limit: int, max_events: int, max_products: int
+) -> DataFrame:
     """Queries of the task `session`.
 
     Parameters
@@ -39,12 +32,14 @@ def session_queries(test: DataFrame, known_users: DataFrame, limit: int) -> Data
         user_id, segment: users seen before the cut.
     limit
         About how many queries are kept, sampled by hash of the session.
+    max_events, max_products
+        Bounds of what is known of a session, as in training and stream.
 
     Returns
     -------
     DataFrame
         task, query (long), user_id, segment (null if unknown), asked_at (long, seconds),
-        product_ids, ratings, bought (arrays: the session so far), relevant (array of long).
+        `TOUCHES` (the session so far), relevant (array of long).
     """
     event = F.struct("event_time", "product_id", "event_type")
     sessions = (
@@ -58,7 +53,7 @@ def session_queries(test: DataFrame, known_users: DataFrame, limit: int) -> Data
     cut_sessions = sessions.select(
         "query",
         "user_id",
-        F.slice("events", F.greatest(cut - MAX_PREFIX + 1, F.lit(1)), F.least(cut, F.lit(MAX_PREFIX))).alias("past"),
+        F.slice("events", F.greatest(cut - max_events + 1, F.lit(1)), F.least(cut, F.lit(max_events))).alias("past"),
         F.slice("events", cut + 1, F.size("events")).alias("future"),
     )
     current = F.element_at("past.product_id", -1)
@@ -67,22 +62,15 @@ def session_queries(test: DataFrame, known_users: DataFrame, limit: int) -> Data
     ).where(F.size("relevant") > 0)
     sampled = _sample(queries, limit)
     return (
-        _with_prefix(sampled)
+        sampled.select("query", "user_id", "relevant")
+        .join(fold(sampled, "past", ["query"], max_products), "query", how="inner")
+        .withColumn("asked_at", F.element_at("times", -1).cast("long"))
         .join(known_users, "user_id", how="left")
         .select(F.lit(SESSION).alias("task"), *QUERY_COLUMNS)
     )
 
 
-QUERY_COLUMNS = (
-    "query",
-    "user_id",
-    "segment",
-    "asked_at",
-    "product_ids",
-    "ratings",
-    "bought",
-    "relevant",
-)
+QUERY_COLUMNS = ("query", "user_id", "segment", "asked_at", *TOUCHES, "relevant")
 
 
 def user_queries(test: DataFrame, known_users: DataFrame, limit: int) -> DataFrame:
@@ -92,15 +80,10 @@ def user_queries(test: DataFrame, known_users: DataFrame, limit: int) -> DataFra
         F.min("event_time").cast("long").alias("asked_at"),
     )
     sampled = _sample(by_user.withColumn("query", F.xxhash64("user_id")), limit)
+    nothing = dict(zip(TOUCHES, ("bigint", "int", "float", "double"), strict=True))
     return (
         sampled.join(known_users, "user_id", how="left")
-        .withColumns(
-            {
-                "product_ids": F.array().cast("array<bigint>"),
-                "ratings": F.array().cast("array<float>"),
-                "bought": F.array().cast("array<boolean>"),
-            }
-        )
+        .withColumns({name: F.array().cast(f"array<{kind}>") for name, kind in nothing.items()})
         .select(F.lit(USER).alias("task"), *QUERY_COLUMNS)
     )
 
@@ -112,30 +95,3 @@ def _sample(queries: DataFrame, limit: int) -> DataFrame:
         return queries
     bucket = F.pmod(F.xxhash64("query", F.lit("sample")), F.lit(HASH_BUCKETS))
     return queries.where(bucket < int(limit / total * HASH_BUCKETS))
-
-
-def _with_prefix(sessions: DataFrame) -> DataFrame:
-    """Each product of `past` once, by its last touch, with its capped rating and whether it was bought."""
-    by_product = (
-        sessions.select("query", F.explode("past").alias("event"))
-        .groupBy("query", F.col("event.product_id").alias("product_id"))
-        .agg(
-            F.max("event.event_time").alias("touched"),
-            F.least(F.sum(event_rating("event.event_type")), F.lit(MAX_RATING)).cast("float").alias("rating"),
-            F.max(F.col("event.event_type") == PURCHASE).alias("bought"),
-        )
-    )
-    # Ordered as events are: by time, then product, so that the current product comes last.
-    entry = F.struct("touched", "product_id", "rating", "bought")
-    prefix = by_product.groupBy("query").agg(F.sort_array(F.collect_list(entry)).alias("entries"))
-    return sessions.select("query", "user_id", "relevant").join(
-        prefix.select(
-            "query",
-            F.col("entries.product_id").alias("product_ids"),
-            F.col("entries.rating").alias("ratings"),
-            F.col("entries.bought").alias("bought"),
-            F.element_at("entries.touched", -1).cast("long").alias("asked_at"),
-        ),
-        "query",
-        how="inner",
-    )

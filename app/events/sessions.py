@@ -3,8 +3,6 @@
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from app.events.schema import CART, PURCHASE, REMOVE, VIEW
-
 
 def with_session_id(events: DataFrame, idle_minutes: int) -> DataFrame:
     """Events with `session_id`: `user_session`, or user and number of the visit where it is null.
@@ -28,29 +26,3 @@ def with_session_id(events: DataFrame, idle_minutes: int) -> DataFrame:
         .drop("_starts", "_number")
     )
     return given.unionByName(derived)
-
-
-def session_table(events: DataFrame) -> DataFrame:
-    """One row per user and session.
-
-    Parameters
-    ----------
-    events
-        Events with `session_id`.
-
-    Returns
-    -------
-    DataFrame
-        user_id, session_id, start, end (timestamps), events, rows (events with their duplicates),
-        views, carts, removals, purchases (counts).
-    """
-    return events.groupBy("user_id", "session_id").agg(
-        F.min("event_time").alias("start"),
-        F.max("event_time").alias("end"),
-        F.count("*").alias("events"),
-        F.sum("copies").alias("rows"),
-        F.count_if(F.col("event_type") == VIEW).alias("views"),
-        F.count_if(F.col("event_type") == CART).alias("carts"),
-        F.count_if(F.col("event_type") == REMOVE).alias("removals"),
-        F.count_if(F.col("event_type") == PURCHASE).alias("purchases"),
-    )

@@ -5,18 +5,12 @@ from datetime import datetime
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from app.events.schema import CART, PURCHASE, REMOVE, VIEW
+from app.events.vocabulary import CART, KINDS, MAX_RATING, PURCHASE, RATING, REMOVE, VIEW
 
-#: Implicit rating of one event (the brief, `prepare_recommendation_data`); a removal says nothing good.
-RATING = {VIEW: 1.0, CART: 3.0, PURCHASE: 5.0}
-MAX_RATING = 10.0  #: cap of a pair's summed rating (the brief)
 SECONDS_PER_DAY = 86_400
-BEFORE = "_before"  #: ending of the columns that stop at the cut
 
 
-def user_product_pairs(
-    events: DataFrame, as_of: datetime, half_life_days: float, cut: datetime | None = None
-) -> DataFrame:
+def user_product_pairs(events: DataFrame, as_of: datetime, half_life_days: float) -> DataFrame:
     """One row per user and product.
 
     Parameters
@@ -24,55 +18,43 @@ def user_product_pairs(
     events
         The events table.
     as_of
-        The moment from which age is counted, usually the latest event.
+        The moment from which age is counted.
     half_life_days
         Age at which an event counts half in `decayed`.
-    cut
-        If given, each column stands a second time, as `<name>_before`, over the events before
-        this moment alone: one shuffle then serves both training and evaluation (`pairs_before`).
 
     Returns
     -------
     DataFrame
         user_id, product_id, views, carts, removals, purchases (counts), price_cents (sum of known
         prices, hundredths), prices (how many were known), paid_cents (sum of purchases), first_seen,
-        last_seen, last_purchase (timestamps), rating (1/3/5 summed, capped at 10) and decayed
-        (the same with decay, capped, rounded so that it does not depend on the order of the rows).
+        last_seen, last_purchase (timestamps), kind (int, in `KINDS`: the most committed event), rating (1/3/5 summed,
+        capped at 10) and decayed (the same with decay, capped, rounded so that it does not depend on the order of
+        the rows).
     """
-    columns = _aggregates(F.lit(True), as_of, half_life_days)
-    if cut is not None:
-        before = _aggregates(F.col("event_time") < F.lit(cut), cut, half_life_days)
-        columns |= {f"{name}{BEFORE}": column for name, column in before.items()}
-    return events.groupBy("user_id", "product_id").agg(*(c.alias(name) for name, c in columns.items()))
-
-
-def pairs_before(pairs: DataFrame) -> DataFrame:
-    """The pairs as they stood at the `cut` of `user_product_pairs`."""
-    names = [name.removesuffix(BEFORE) for name in pairs.columns if name.endswith(BEFORE)]
-    known = pairs.where(F.col(f"last_seen{BEFORE}").isNotNull())
-    return known.select("user_id", "product_id", *(F.col(f"{name}{BEFORE}").alias(name) for name in names))
+    kind, time = F.col("event_type"), F.col("event_time")
+    cents = F.round(F.col("price") * 100).cast("long")  # integer sums: row order can't matter
+    age_days = (F.lit(as_of).cast("timestamp").cast("long") - time.cast("long")) / SECONDS_PER_DAY
+    decay = F.pow(F.lit(0.5), age_days / F.lit(half_life_days))
+    return events.groupBy("user_id", "product_id").agg(
+        *(F.count_if(kind == name).alias(alias) for name, alias in _COUNTS.items()),
+        F.sum(cents).alias("price_cents"),
+        F.count(cents).alias("prices"),
+        F.sum(F.when(kind == PURCHASE, cents)).alias("paid_cents"),
+        F.min(time).alias("first_seen"),
+        F.max(time).alias("last_seen"),
+        F.max(F.when(kind == PURCHASE, time)).alias("last_purchase"),
+        F.max(event_kind()).alias("kind"),
+        F.least(F.sum(event_rating()), F.lit(MAX_RATING)).alias("rating"),
+        F.round(F.least(F.sum(event_rating() * decay), F.lit(MAX_RATING)), 6).alias("decayed"),
+    )
 
 
 _COUNTS = {VIEW: "views", CART: "carts", REMOVE: "removals", PURCHASE: "purchases"}
 
 
-def _aggregates(taken: Column, as_of: datetime, half_life_days: float) -> dict[str, Column]:
-    kind, time = F.col("event_type"), F.when(taken, F.col("event_time"))
-    cents = F.when(taken, F.round(F.col("price") * 100).cast("long"))  # integer sums: row order can't matter
-    age_days = (F.lit(as_of).cast("timestamp").cast("long") - F.col("event_time").cast("long")) / SECONDS_PER_DAY
-    weight = F.when(taken, event_rating()).otherwise(0.0)
-    decay = F.pow(F.lit(0.5), age_days / F.lit(half_life_days))
-    counts = {alias: F.count_if(taken & (kind == name)) for name, alias in _COUNTS.items()}
-    return counts | {
-        "price_cents": F.sum(cents),
-        "prices": F.count(cents),
-        "paid_cents": F.sum(F.when(kind == PURCHASE, cents)),
-        "first_seen": F.min(time),
-        "last_seen": F.max(time),
-        "last_purchase": F.max(F.when(kind == PURCHASE, time)),
-        "rating": F.least(F.sum(weight), F.lit(MAX_RATING)),
-        "decayed": F.round(F.least(F.sum(weight * decay), F.lit(MAX_RATING)), 6),
-    }
+def event_kind(event_type: str = "event_type") -> Column:
+    """Code of an event type in `KINDS`, which grows with commitment."""
+    return (F.array_position(F.array(*map(F.lit, KINDS)), F.col(event_type)) - 1).cast("int")
 
 
 def event_rating(event_type: str = "event_type") -> Column:
@@ -112,7 +94,10 @@ def cart_outcomes(events: DataFrame, as_of: datetime, window_hours: int) -> Data
         F.max(F.when(kind == CART, time)).alias("carted"),
         F.collect_list(F.when(kind == PURCHASE, time)).alias("bought_at"),
     ).where(F.col("carted").isNotNull())
-    in_time = lambda moment: (moment >= F.col("carted")) & (moment <= F.col("carted") + window)  # noqa: E731
+
+    def in_time(moment: Column) -> Column:
+        return (moment >= F.col("carted")) & (moment <= F.col("carted") + window)
+
     decided = pairs.select(
         "user_id",
         F.exists("bought_at", in_time).alias("bought"),

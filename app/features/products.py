@@ -1,10 +1,10 @@
 """Product features: counts, attributes and popularity."""
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from app.events.schema import UNKNOWN
+from app.events.vocabulary import UNKNOWN
 
 PRODUCT_SCHEMA = T.StructType(
     [
@@ -38,13 +38,12 @@ def product_attributes(events: DataFrame) -> DataFrame:
         product_id, category_code, brand.
     """
     said = events.groupBy("product_id", "category_code", "brand").agg(F.max("event_time").alias("at"))
-    latest = lambda name: F.max(  # noqa: E731
-        F.when(F.col(name) != UNKNOWN, F.struct("at", name))
-    ).getField(name)
-    return said.groupBy("product_id").agg(
-        F.coalesce(latest("category_code"), F.lit(UNKNOWN)).alias("category_code"),
-        F.coalesce(latest("brand"), F.lit(UNKNOWN)).alias("brand"),
-    )
+
+    def latest(name: str) -> Column:
+        known = F.max(F.when(F.col(name) != UNKNOWN, F.struct("at", name))).getField(name)
+        return F.coalesce(known, F.lit(UNKNOWN)).alias(name)
+
+    return said.groupBy("product_id").agg(latest("category_code"), latest("brand"))
 
 
 def product_features(pairs: DataFrame, attributes: DataFrame) -> DataFrame:

@@ -2,11 +2,11 @@
 
 from datetime import datetime
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from app.events.schema import UNKNOWN
+from app.events.vocabulary import UNKNOWN
 
 USER_SCHEMA = T.StructType(
     [
@@ -62,8 +62,7 @@ def user_features(
     DataFrame
         `USER_SCHEMA`.
     """
-    known = lambda name: F.when(F.col(name) != UNKNOWN, F.xxhash64(name)).alias(name)  # noqa: E731
-    codes = attributes.select("product_id", known("category_code"), known("brand"))
+    codes = attributes.select("product_id", _known("category_code"), _known("brand"))
     sums = (
         pairs.join(F.broadcast(codes), "product_id", how="left")
         .groupBy("user_id")
@@ -95,6 +94,11 @@ def user_features(
         .select(*USER_SCHEMA.fieldNames())
         .to(USER_SCHEMA)
     )
+
+
+def _known(name: str) -> Column:
+    """A hash of the text, null where it is unknown."""
+    return F.when(F.col(name) != UNKNOWN, F.xxhash64(name)).alias(name)
 
 
 def user_active_days(events: DataFrame) -> DataFrame:

@@ -1,68 +1,85 @@
-"""Training all generators on one slice of time."""
+"""Learning everything that serves, from one slice of time."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame
 
 from app.core.settings import Settings
-from app.serve.catalogue import COLUMNS, Catalogue
-from app.serve.contract import Tables
-from app.serve.generators import GENERATORS
-from app.serve.recommender import Recommender
-from app.serve.users import UserTable, user_histories
+from app.features.slices import Slice
+from app.learn.als import fit_als
+from app.learn.covisitation import fit_covisitation
+from app.learn.popularity import fit_popularity
+from app.learn.tables import Tables
+from app.learn.users import read_users, user_histories
+from app.serve.catalogue import SCHEMA, Catalogue
+from app.serve.contract import Generator
+from app.serve.rankers import ReciprocalRank
+from app.serve.recommender import Parameters, Recommender
+from app.serve.users import UserTable
+
+#: How each of `GENERATORS` is learned, in the order in which sources are numbered.
+FITS: tuple[Callable[[Tables, Settings], Generator], ...] = (fit_als, fit_covisitation, fit_popularity)
 
 
-def fit_recommender(
-    spark: SparkSession,
-    settings: Settings,
-    pairs: DataFrame,
-    sessions: DataFrame,
-    user_segments: DataFrame,
-    products: DataFrame,
-    scratch: Path,
-) -> Recommender:
-    """Train every generator, and gather what serving needs beside them.
+def fit_recommender(known: Slice, user_segments: DataFrame, settings: Settings, scratch: Path) -> Recommender:
+    """Learn every generator, and gather what serving needs beside them.
 
     Parameters
     ----------
-    spark, settings
-        Session and settings.
-    pairs
-        `user_product_pairs` of the slice.
-    sessions
-        `session_products` of the slice.
+    known
+        What to learn from.
     user_segments
-        user_id, segment_id.
-    products
-        `product_features` of the slice.
+        user_id, segment_id, of the slice's users.
+    settings
+        Of generators, ranker and lists.
     scratch
         Folder for tables on the way, on a disk that driver and executors share; emptied first.
     """
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
-    catalogue = Catalogue.of(_table(products.select(*COLUMNS), scratch / "products"))
-    users_folder = scratch / "users"
-    user_histories(pairs, user_segments, settings.history_products).write.parquet(str(users_folder))
-    users = UserTable.read(users_folder, catalogue)
+    tables, users = _tables(known, user_segments, settings, scratch)
+    generators = [fit(tables, settings) for fit in FITS]
+    return Recommender(
+        tables.catalogue,
+        users,
+        {generator.name: generator for generator in generators},
+        ReciprocalRank(dict(settings.blend_weights)),
+        Parameters(
+            settings.candidates,
+            settings.bought_days,
+            settings.session_max_products,
+            settings.session_idle_minutes,
+        ),
+    )
+
+
+def _tables(known: Slice, user_segments: DataFrame, settings: Settings, scratch: Path) -> tuple[Tables, UserTable]:
+    segments = user_segments.select("user_id", "segment_id")
+    columns = [name for name in SCHEMA.names if name in known.products.columns]
+    catalogue = Catalogue.of(_on_disk(known.products.select(*columns), scratch / "products"))
+    histories = scratch / "users"
+    user_histories(known.pairs, segments, settings.history_products).write.parquet(str(histories))
+    users = read_users(histories, catalogue)
     interactions = scratch / "interactions"
-    pairs.where("rating > 0").select("user_id", "product_id", "rating").write.parquet(str(interactions))
+    rated = known.pairs.where("rating > 0").select("user_id", "product_id", "rating")
+    rated.write.parquet(str(interactions))
     tables = Tables(
-        spark=spark,
         interactions=interactions,
-        session_items=sessions,
-        popularity=pairs.select("user_id", "product_id", "decayed"),
-        user_segments=user_segments.select("user_id", "segment_id"),
+        touches=known.touches,
+        popularity=known.pairs.select("user_id", "product_id", "decayed"),
+        user_segments=segments,
         catalogue=catalogue,
         user_ids=users.ids,
         folder=scratch,
     )
-    generators = {kind.name: kind.fit(tables, settings) for kind in GENERATORS}
-    return Recommender.of(catalogue, users, generators, settings)
+    return tables, users
 
 
-def _table(frame: DataFrame, path: Path):  # type: ignore[no-untyped-def]
+def _on_disk(frame: DataFrame, path: Path) -> pa.Table:
     """A product-sized table on the driver, by way of the disk."""
     frame.write.parquet(str(path))
     return pq.read_table(path)

@@ -22,7 +22,7 @@ from app.core.errors import BundleError
 from app.insight.segments import SegmentModel
 from app.serve.recommender import Recommender
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 MANIFEST, POINTER, LOCK, STAGING = "manifest.json", "CURRENT", ".lock", ".staging-"
 SEGMENTS = "segments.json"
 STALE_SECONDS = 24 * 3600  #: a staging folder this old was left by a training that died

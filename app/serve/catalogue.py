@@ -10,7 +10,19 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pyarrow import feather
 
-COLUMNS = ("product_id", "category_code", "category", "brand", "avg_price", "popularity")
+SCHEMA = pa.schema(
+    [
+        ("product_id", pa.int64()),
+        ("product_key", pa.string()),  # the shop's own id, null where it is the number
+        ("title", pa.string()),  # null where no catalogue names it
+        ("category_code", pa.string()),
+        ("category", pa.string()),
+        ("brand", pa.string()),
+        ("avg_price", pa.float64()),
+        ("available", pa.bool_()),
+        ("popularity", pa.float64()),
+    ]
+)
 FILE = "catalogue.arrow"
 
 
@@ -18,36 +30,47 @@ FILE = "catalogue.arrow"
 class Catalogue:
     """Products sorted by id; a product's position is its index everywhere in a bundle.
 
-    `table`: `COLUMNS`, one row per product. `product_ids` (p,) int64. `categories` (c,): names of
-    main categories, sorted; `category` (p,) int32: position of each product's.
+    `table`: `SCHEMA`, one row per product. `product_ids` (p,) int64. `categories` (c,): names of
+    main categories, sorted; `category` (p,) int32: position of each product's. `available` (p,): whether it may be
+    recommended; None if every product may.
     """
 
     table: pa.Table
     product_ids: NDArray[np.int64]
     categories: list[str]
     category: NDArray[np.int32]
+    available: NDArray[np.bool_] | None
 
     def __len__(self) -> int:
         return len(self.product_ids)
 
     @classmethod
     def of(cls, table: pa.Table) -> "Catalogue":
-        """From a table with `COLUMNS`, in any order."""
-        table = table.select(list(COLUMNS)).sort_by("product_id").combine_chunks()
-        return cls._index(table)
+        """From a table with columns of `SCHEMA`, in any order; key, title and availability may be absent."""
+        n = len(table)
+        columns = {
+            "product_key": pa.nulls(n, pa.string()),
+            "title": pa.nulls(n, pa.string()),
+            "available": pa.array(np.ones(n, np.bool_)),
+        }
+        columns |= {name: table[name] for name in table.column_names if name in SCHEMA.names}
+        whole = pa.table({name: columns[name] for name in SCHEMA.names}, schema=SCHEMA)
+        return cls._index(whole.sort_by("product_id").combine_chunks())
 
     @classmethod
     def _index(cls, table: pa.Table) -> "Catalogue":
         names = sorted(pc.unique(table["category"]).to_pylist())
         positions = pc.index_in(table["category"], pa.array(names, table["category"].type))
+        available = table["available"].to_numpy()
         return cls(
             table,
             np.asarray(table["product_id"].to_numpy(), np.int64),
             names,
             positions.to_numpy().astype(np.int32),
+            None if available.all() else available,
         )
 
-    def positions(self, product_ids: NDArray[np.int64]) -> NDArray[np.int32]:
+    def positions(self, product_ids: NDArray[np.integer[Any]]) -> NDArray[np.int32]:
         """Position of each product; -1 for one that is not in the catalogue."""
         return positions(self.product_ids, product_ids)
 
@@ -64,7 +87,7 @@ class Catalogue:
         return self.table.take(pa.array(items))
 
 
-def positions(ids: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.int32]:
+def positions(ids: NDArray[np.int64], wanted: NDArray[np.integer[Any]]) -> NDArray[np.int32]:
     """Index in a sorted array of ids; -1 where an id is not there."""
     if len(ids) == 0:
         return np.full(len(wanted), -1, np.int32)

@@ -12,117 +12,108 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from app.events.schema import PURCHASE, REMOVE
-from app.features.pairs import MAX_RATING, RATING
-from app.serve.recommender import Visits
+from app.events.vocabulary import KINDS
+from app.serve.ragged import Ragged, first_of_each
+from app.serve.recommender import Parameters
+from app.serve.sessions import SessionEvents
+from app.serve.visits import Visitors
 from app.stream.source import ARRIVED, SEEN
 
 JUDGED_PER_SESSION = 3  #: new events of a session judged in one micro-batch: bounds the work of a burst
 
 
 @dataclass(frozen=True)
-class Sessions:
-    """n sessions with their events flat, oldest first, each event once.
+class LiveSessions:
+    """n sessions of `user_ids` (n,), some of whose events came in this micro-batch.
 
-    `user_ids` (n,), `offsets` (n + 1,), and per event (m,): `products`, `ratings` (implicit rating
-    of the event), `bought`, `new` (came in this micro-batch), `time` and `arrived` (seconds since
-    1970: of the event, of its file).
+    Per event of `events` (m,): `new` (came in this micro-batch), `arrived` (seconds since 1970, of its file), and
+    `begins`, the entry at which the visit that it belongs to begins: the first of the session, or where no id tells
+    sessions apart, the first after the last long silence.
     """
 
     user_ids: NDArray[np.int64]
-    offsets: NDArray[np.int64]
-    products: NDArray[np.int64]
-    ratings: NDArray[np.float32]
-    bought: NDArray[np.bool_]
+    events: SessionEvents
     new: NDArray[np.bool_]
-    time: NDArray[np.float64]
     arrived: NDArray[np.float64]
+    begins: NDArray[np.int64]
+    max_products: int
 
     def __len__(self) -> int:
         return len(self.user_ids)
 
     @classmethod
-    def of(cls, table: pa.Table | pa.RecordBatch, batch_time: int) -> "Sessions":
-        """From rows of `live_sessions`; `batch_time` in microseconds tells which events are new."""
-        events = table["events"]
-        if isinstance(events, pa.ChunkedArray):
-            events = events.combine_chunks()
-        lengths = pc.fill_null(pc.list_value_length(events), 0).to_numpy(zero_copy_only=False)
-        rows = np.repeat(np.arange(len(events)), lengths)
-        flat = events.flatten()
-        column = lambda name: flat.field(name)  # noqa: E731
-        time, seen, arrived = (_micros(column(name)) for name in ("event_time", SEEN, ARRIVED))
-        products = column("product_id").to_numpy()
-        types = pc.index_in(column("event_type"), pa.array(_TYPES)).to_numpy(zero_copy_only=False)
-        order = np.lexsort((seen, types, products, time, rows))
-        key = [values[order] for values in (rows, time, products, types)]
+    def of(cls, table: pa.RecordBatch, batch_time: int, parameters: Parameters) -> "LiveSessions":
+        """From rows of `live_sessions`.
+
+        Parameters
+        ----------
+        table
+            user_id, given (whether the session has an id) and events.
+        batch_time
+            The micro-batch's own time in microseconds: tells which events are new.
+        parameters
+            Of the bundle: its bounds of a session.
+        """
+        lists = table["events"]
+        events, rows = lists.flatten(), Ragged.of_lists(lists).rows()
+        time, seen, arrived = (_micros(events.field(name)) for name in ("event_time", SEEN, ARRIVED))
+        products = events.field("product_id").to_numpy()
+        kinds = pc.index_in(events.field("event_type"), pa.array(KINDS)).to_numpy(zero_copy_only=False)
+        order = np.lexsort((seen, kinds, products, time, rows))
         # The same event twice (a file sent again): the first that came stays.
-        distinct = np.r_[True, np.any([k[1:] != k[:-1] for k in key], axis=0)] if len(order) else np.empty(0, bool)
-        order = order[distinct]
-        counts = np.bincount(rows[order], minlength=len(events))
+        order = order[first_of_each(*(values[order] for values in (rows, time, products, kinds)))]
+        flat = SessionEvents(
+            Ragged.of_rows(rows[order], len(lists)), products[order], kinds[order].astype(np.int8), time[order] / 1e6
+        )
+        given = table["given"].to_numpy(zero_copy_only=False)
         return cls(
             table["user_id"].to_numpy(),
-            np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-            products[order],
-            _RATINGS[types[order]],
-            types[order] == _TYPES.index(PURCHASE),
+            flat,
             seen[order] == batch_time,
-            time[order] / 1e6,
             arrived[order] / 1e6,
+            _begins(flat, given, parameters.session_idle_minutes * 60),
+            parameters.session_max_products,
         )
 
-    def prefixes(self, sessions: NDArray[np.int64], lengths: NDArray[np.int64]) -> Visits:
-        """The given sessions as they stood after so many of their events.
+    def visitors(self, ends: NDArray[np.int64], now: NDArray[np.float64]) -> Visitors:
+        """Who asked just before the events `ends` (q,) of the moments `now`, with what they had touched."""
+        rows = self.events.shape.rows()[ends]
+        return Visitors(self.user_ids[rows], self.events.touches(self.begins[ends], ends, self.max_products), now)
 
-        Each product stands once, where it was last touched, with its summed and capped rating.
-        """
-        rows = np.repeat(np.arange(len(sessions)), lengths)
-        within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        entries = np.repeat(self.offsets[sessions], lengths) + within
-        products = self.products[entries]
-        order = np.lexsort((within, products, rows))
-        row, product = rows[order], products[order]
-        first = (
-            np.flatnonzero(np.r_[True, (row[1:] != row[:-1]) | (product[1:] != product[:-1])]) if len(row) else order
-        )
-        last_touch = np.maximum.reduceat(within[order], first) if len(first) else first
-        rating = np.add.reduceat(self.ratings[entries][order], first) if len(first) else self.ratings[:0]
-        bought = np.logical_or.reduceat(self.bought[entries][order], first) if len(first) else self.bought[:0]
-        row, product = row[first], product[first]
-        by_touch = np.lexsort((last_touch, row))
-        counts = np.bincount(row, minlength=len(sessions))
-        return Visits(
-            self.user_ids[sessions],
-            np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-            product[by_touch],
-            np.minimum(rating[by_touch], MAX_RATING).astype(np.float32),
-            bought[by_touch],
-        )
+    def current(self, sessions: NDArray[np.int64]) -> Visitors:
+        """Who asks after the last event of these sessions (s,)."""
+        last = self.events.shape.offsets[1:][sessions] - 1
+        touches = self.events.touches(self.begins[last], last + 1, self.max_products)
+        return Visitors(self.user_ids[sessions], touches, self.events.times[last])
 
-    def judged(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-        """New events whose product could have been in the list just before.
+    def judged(self) -> NDArray[np.int64]:
+        """New events (q,) whose product could have been in the list just before.
 
         An event on the product that is on screen anyway is not judged, as that product is never in
         the list.
-
-        Returns
-        -------
-        tuple
-            Session, number of events before, product wanted: (q,) each.
         """
-        rows = np.repeat(np.arange(len(self)), np.diff(self.offsets))
-        within = np.arange(len(rows)) - self.offsets[rows]
-        repeated = np.zeros(len(rows), np.bool_)
-        repeated[1:] = (self.products[1:] == self.products[:-1]) & (rows[1:] == rows[:-1])
-        candidates = np.flatnonzero(self.new & ~repeated)
+        products, rows = self.events.products, self.events.shape.rows()
+        on_screen = np.zeros(len(rows), np.bool_)
+        on_screen[1:] = (products[1:] == products[:-1]) & (self.begins[1:] == self.begins[:-1])
+        candidates = np.flatnonzero(self.new & ~on_screen)
         row = rows[candidates]
         place = np.arange(len(row)) - np.searchsorted(row, row)
-        chosen = candidates[place < JUDGED_PER_SESSION]
-        return rows[chosen], within[chosen], self.products[chosen]
+        return candidates[place < JUDGED_PER_SESSION]
+
+    def oldest_arrival(self) -> NDArray[np.float64]:
+        """Arrival of the oldest new event of each session (n,), infinite without one."""
+        oldest = np.full(len(self), np.inf)
+        np.minimum.at(oldest, self.events.shape.rows()[self.new], self.arrived[self.new])
+        return oldest
 
 
-_TYPES = [*RATING, REMOVE]
-_RATINGS = np.array([*RATING.values(), 0.0], np.float32)
+def _begins(events: SessionEvents, given: NDArray[np.bool_], idle_seconds: float) -> NDArray[np.int64]:
+    rows = events.shape.rows()
+    starts = events.shape.places() == 0
+    silence = np.diff(np.floor(events.times), prepend=0) > idle_seconds
+    starts |= silence & ~given[rows]
+    entries = np.arange(len(rows))
+    return np.maximum.accumulate(np.where(starts, entries, 0))
 
 
 def _micros(column: pa.Array) -> NDArray[np.int64]:

@@ -22,12 +22,11 @@ from pyspark import TaskContext
 from app.monitor.influx import InfluxConfig, write_lines
 from app.monitor.schema import BASELINE, SERVED, recommendation_lines
 from app.registry.bundle import Bundle
-from app.serve.contract import NONE
 from app.serve.lists import ARROW_SCHEMA, list_table
-from app.serve.rankers.reciprocal_rank import without
+from app.serve.ragged import NONE
 from app.serve.recommender import CHUNK, Answer
 from app.stream.list_files import write_part
-from app.stream.live import Sessions
+from app.stream.live import LiveSessions
 from app.stream.sessions import CURRENT
 
 UNKNOWN_SEGMENT = "unknown"
@@ -122,54 +121,48 @@ def _score_chunk(task: Task, batch: pa.RecordBatch, result: Result) -> pa.Table:
     bundle = open_bundle(task.bundle)
     moment = batch.column(BATCH_TIME)[0].as_py()
     result.generated_at = moment.timestamp()
-    sessions = Sessions.of(batch, int(moment.timestamp() * 1_000_000))
-    now, current = _last_times(sessions), np.flatnonzero(batch.column(CURRENT))
-    visits = sessions.prefixes(current, np.diff(sessions.offsets)[current])
-    answer = bundle.recommender.recommend(visits, task.top_k, now[current])
+    sessions = LiveSessions.of(batch, int(moment.timestamp() * 1_000_000), bundle.recommender.parameters)
+    current = np.flatnonzero(batch.column(CURRENT))
+    visitors = sessions.current(current)
+    answer = bundle.recommender.recommend(visitors, task.top_k)
     generated_at = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
-    table = list_table(bundle.recommender, visits, answer.lists, bundle.version, generated_at)
-    segments = _segment_names(bundle, answer.batch.segments)
+    table = list_table(bundle.recommender, visitors, answer, bundle.version, generated_at)
+    segments = _segment_names(bundle, answer.visits.segments)
     rows = np.nonzero(answer.lists.items != NONE)[0]
-    _count_lists(answer, segments, list(bundle.recommender.generators), result)
-    _judge(bundle, sessions, now, result)
-    _count_arrivals(sessions, current, result)
+    _count_lists(answer, segments, result)
+    _judge(bundle, sessions, result)
+    arrivals = sessions.oldest_arrival()[current]  # a list is as old as the oldest file that led to it
+    result.arrived.update(Counter(arrivals[np.isfinite(arrivals)].tolist()))
     return table.append_column("segment", pa.array(segments[rows]))
-
-
-def _last_times(sessions: Sessions) -> NDArray[np.float64]:
-    last = np.maximum(sessions.offsets[1:] - 1, 0)
-    return sessions.time[last] if len(sessions.time) else np.zeros(len(sessions))
 
 
 def _segment_names(bundle: Bundle, segments: NDArray[np.int32]) -> NDArray[np.str_]:
     return np.array([*bundle.segments.names, UNKNOWN_SEGMENT])[segments]  # -1, the unknown, is the last
 
 
-def _count_lists(answer: Answer, segments: NDArray[np.str_], generators: list[str], result: Result) -> None:
+def _count_lists(answer: Answer, segments: NDArray[np.str_], result: Result) -> None:
     sources = answer.lists.sources
     for segment in np.unique(segments):
         chosen = sources[segments == segment]
-        for number, generator in enumerate(generators):
+        for number, generator in enumerate(answer.generators):
             counts = [int((chosen[:, 0] == number).sum()), int((chosen == number).sum())]
             if counts[1]:
                 _add(result.lists, (str(segment), generator), counts)
     result.short += int((answer.lists.items[:, -1] == NONE).sum())
 
 
-def _judge(bundle: Bundle, sessions: Sessions, now: NDArray[np.float64], result: Result) -> None:
+def _judge(bundle: Bundle, sessions: LiveSessions, result: Result) -> None:
     """Was the product of each new event in the list that its session had just before?"""
-    rows, before, wanted = sessions.judged()
-    recommender = bundle.recommender
-    for start in range(0, len(rows), CHUNK):
-        part = slice(start, start + CHUNK)
-        visits = sessions.prefixes(rows[part], before[part])
-        answer = recommender.recommend(visits, JUDGED_DEPTH, now[rows[part]])
-        segments = _segment_names(bundle, answer.batch.segments)
-        out = recommender.excluded(visits, answer.batch, now[rows[part]])
-        item = recommender.catalogue.positions(wanted[part])
-        alone = answer.parts | {BASELINE: recommender.most_popular(len(visits), recommender.candidates)}
-        lists = {SERVED: answer.lists.items}
-        lists |= {name: without(part, out, JUDGED_DEPTH) for name, part in alone.items()}
+    recommender, judged = bundle.recommender, sessions.judged()
+    for start in range(0, len(judged), CHUNK):
+        events = judged[start : start + CHUNK]
+        answer = recommender.recommend(sessions.visitors(events, sessions.events.times[events]), JUDGED_DEPTH)
+        segments = _segment_names(bundle, answer.visits.segments)
+        item = recommender.catalogue.positions(sessions.events.products[events])
+        lists = {SERVED: answer.lists.items} | {
+            name: answer.exclusions.first_allowed(part, JUDGED_DEPTH)
+            for name, part in (answer.parts | {BASELINE: recommender.most_popular(len(events))}).items()
+        }
         for generator, items in lists.items():
             found = (items == item[:, None]) & (item[:, None] != NONE)
             reciprocal = np.where(found.any(axis=1), 1 / (1 + found.argmax(axis=1)), 0.0)
@@ -181,15 +174,6 @@ def _judge(bundle: Bundle, sessions: Sessions, now: NDArray[np.float64], result:
 
 def _add(sums: dict, key: tuple[str, str], values: list) -> None:
     sums[key] = [a + b for a, b in zip(sums.get(key, [0] * len(values)), values, strict=True)]
-
-
-def _count_arrivals(sessions: Sessions, current: NDArray[np.int64], result: Result) -> None:
-    """A list is as old as the oldest file among the new events that led to it."""
-    rows = np.repeat(np.arange(len(sessions)), np.diff(sessions.offsets))
-    oldest = np.full(len(sessions), np.inf)
-    np.minimum.at(oldest, rows[sessions.new], sessions.arrived[sessions.new])
-    oldest = oldest[current]
-    result.arrived.update(Counter(oldest[np.isfinite(oldest)].tolist()))
 
 
 def _write(task: Task, table: pa.Table, partition: int, result: Result) -> None:

@@ -1,11 +1,12 @@
 """Sessions in flight, kept by Spark's own aggregation."""
 
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from app.core.settings import Settings
 from app.stream.source import ARRIVED, SEEN, valid
 
+OWN = "user-"  #: begins the key of a session without an id, which is then the user's
 #: What is kept of an event, in the order in which events of a session are sorted.
 EVENT_FIELDS = ("event_time", "product_id", "event_type", SEEN, ARRIVED)
 CURRENT = "current"  #: whether a session is the one that its user is in
@@ -26,7 +27,7 @@ def live_sessions(events: DataFrame, settings: Settings) -> DataFrame:
         `session_max_events`).
     """
     event = F.struct(*EVENT_FIELDS)
-    session = F.coalesce("user_session", F.concat(F.lit("user-"), F.col("user_id").cast("string")))
+    session = F.coalesce("user_session", _own_key())
     window = F.window("event_time", f"{settings.session_window_hours} hours")
     return (
         valid(events)
@@ -36,6 +37,10 @@ def live_sessions(events: DataFrame, settings: Settings) -> DataFrame:
         .agg(F.max_by(event, event, settings.session_max_events).alias("events"))
         .select("user_id", "session", "events")
     )
+
+
+def _own_key() -> Column:
+    return F.concat(F.lit(OWN), F.col("user_id").cast("string"))
 
 
 def mark_current(sessions: DataFrame, partitions: int) -> DataFrame:
@@ -51,9 +56,10 @@ def mark_current(sessions: DataFrame, partitions: int) -> DataFrame:
     Returns
     -------
     DataFrame
-        With `current` (boolean).
+        With `current` (boolean), and `given` (boolean): whether the session has an id of its own.
     """
     last = F.col("events")[0]
     latest_first = (last["event_time"].desc(), last[ARRIVED].desc(), F.desc("session"))
     place = F.row_number().over(Window.partitionBy("user_id").orderBy(*latest_first))
-    return sessions.repartition(partitions, "user_id").withColumn(CURRENT, place == 1)
+    marked = sessions.repartition(partitions, "user_id").withColumn(CURRENT, place == 1)
+    return marked.withColumn("given", F.col("session") != _own_key())

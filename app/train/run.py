@@ -26,15 +26,14 @@ from app.core.progress import Progress
 from app.core.settings import Settings
 from app.evaluate.gate import Verdict, judge
 from app.evaluate.metrics import METRICS
-from app.evaluate.quality import CHAMPION, Scores, measure, quality_rows, rating_rmse
-from app.evaluate.queries import SESSION, TASKS, cut_time, session_queries, user_queries
+from app.evaluate.quality import CHAMPION, Scores, measure, quality_rows
+from app.evaluate.queries import SESSION, TASKS, session_queries, user_queries
+from app.evaluate.rmse import rating_rmse
 from app.events.ingest import CleaningReport, fit_partitions, ingest
 from app.events.read import list_event_files
-from app.events.sessions import session_table, with_session_id
-from app.features.pairs import cart_outcomes, pairs_before, user_product_pairs
-from app.features.products import product_attributes, product_features
-from app.features.session_products import session_products
-from app.features.users import user_active_days, user_features
+from app.events.sessions import with_session_id
+from app.features.sessions import session_table
+from app.features.slices import Slice, before, cut_time, make_slice, span, stored
 from app.insight.explore import explore_events, explore_sessions
 from app.insight.funnel import funnel, weekly_cohorts
 from app.insight.profiles import profile_table, user_profiles
@@ -45,9 +44,10 @@ from app.monitor.influx import influx_config, write_lines
 from app.monitor.training_points import training_lines
 from app.registry import bundle
 from app.report.page import write_report
-from app.serve.lists import lists_for_users, write_csv
+from app.serve.lists import write_csv
+from app.train.lists import lists_for_users
 
-TRAIN_STAGES, EXPLORE_STAGES, SEGMENTS_STAGES = 10, 3, 5
+TRAIN_STAGES, EXPLORE_STAGES, SEGMENTS_STAGES = 10, 3, 4
 INFLUX_SECONDS = 120.0  #: how long a training waits for InfluxDB before it says so and fails
 #: Settings that a bundle's manifest records: those that made the model what it is.
 MODEL_SETTINGS = {
@@ -124,23 +124,6 @@ class Run:
         return self.found
 
 
-@dataclass(frozen=True)
-class Features:
-    """The tables everything after cleaning is built from; `*_before` stop at the cut."""
-
-    as_of: datetime
-    cut: datetime
-    events: DataFrame
-    pairs: DataFrame
-    sessions: DataFrame
-    session_items: DataFrame
-    carts: DataFrame
-    users: DataFrame
-    products: DataFrame
-    users_before: DataFrame
-    products_before: DataFrame
-
-
 def clean_log(run: Run) -> DataFrame:
     """Clean the log, or take the latest complete cleaned table where no log is given."""
     spark, settings = run.spark, run.settings
@@ -192,65 +175,37 @@ def explore(run: Run, events: DataFrame, sessions: DataFrame) -> None:
         stage.note = f"{totals['users']:,} users, {totals['products']:,} products, {totals['sessions']:,} sessions"
 
 
-def build_features(run: Run, events: DataFrame, sessions: DataFrame) -> Features:
-    """Pairs once; users and products from them; all stored."""
-    settings, spark = run.settings, run.spark
-    span = events.agg(F.min("event_time"), F.max("event_time")).first()
-    assert span is not None
-    as_of, cut = span[1], cut_time(span[0], span[1], settings.test_days)
-    with run.progress.stage("user-product pairs") as stage:
-        half_life = settings.popularity_half_life_days
-        pairs = _stored(spark, user_product_pairs(events, as_of, half_life, cut), run.scratch / "pairs")
-        stage.rows = run.found["pairs"] = pairs.count()
+def whole_slice(run: Run, events: DataFrame) -> Slice:
+    """Features of the whole log; users and products stay among the processed tables."""
     with run.progress.stage("user and product features") as stage:
-        before = events.where(F.col("event_time") < F.lit(cut))
-        attributes = product_attributes(events).persist()
-        carts = cart_outcomes(events, as_of, settings.cart_window_hours).persist()
-        items = session_products(events, settings.session_max_products)
-        session_items = _stored(spark, items, run.scratch / "session_items")
-        users = user_features(pairs, attributes, sessions, user_active_days(events), carts, as_of)
-        users_before = user_features(
-            pairs_before(pairs),
-            attributes,
-            sessions.where(F.col("end") < F.lit(cut)),
-            user_active_days(before),
-            cart_outcomes(before, cut, settings.cart_window_hours),
-            cut,
-        )
-        products, products_before = (
-            product_features(pairs, attributes),
-            product_features(pairs_before(pairs), attributes),
-        )
-        stamp, processed = run.stamp, run.output.processed
-        ordered = users.repartition("user_id").sortWithinPartitions("user_id")  # K-Means sees the same order each run
-        features = Features(
-            as_of,
-            cut,
+        processed, stamp = run.output.processed, run.stamp
+        whole = make_slice(
             events,
-            pairs,
-            sessions,
-            session_items,
-            carts,
-            _stored(spark, ordered, processed / f"{USERS}{stamp}"),
-            _stored(spark, products, processed / f"{PRODUCTS}{stamp}"),
-            _stored(spark, users_before, run.scratch / "users_before"),
-            _stored(spark, products_before, run.scratch / "products_before"),
+            span(events)[1],
+            run.settings,
+            run.scratch / "whole",
+            processed / f"{USERS}{stamp}",
+            processed / f"{PRODUCTS}{stamp}",
         )
-        stage.rows = features.users.count()
-    return features
+        stage.rows = whole.users.count()
+        run.found["pairs"] = whole.pairs.count()
+    return whole
 
 
-def _stored(spark: SparkSession, frame: DataFrame, path: Path) -> DataFrame:
-    frame.write.parquet(str(path))
-    return spark.read.parquet(str(path))
+def slice_before_test(run: Run, whole: Slice) -> Slice:
+    """Features as they were before the test slice."""
+    with run.progress.stage("features before the test slice") as stage:
+        cut = cut_time(span(whole.events)[0], whole.until, run.settings.test_days)
+        known = make_slice(before(whole.events, cut), cut, run.settings, run.scratch / "before")
+        stage.rows, stage.note = known.users.count(), f"events before {cut:%Y-%m-%d %H:%M:%S}"
+    return known
 
 
-def segment(run: Run, features: Features, previous: SegmentModel | None) -> SegmentModel:
+def segment(run: Run, whole: Slice, previous: SegmentModel | None) -> SegmentModel:
     """Segments and profiles, into `run.found`."""
     with run.progress.stage("segments and profiles") as stage:
-        settings = run.settings
-        model = fit_segments(features.users, settings.segments, settings.seed, previous)
-        profiles = user_profiles(features.users, features.sessions, features.carts, features.pairs, features.products)
+        model = fit_segments(whole.users, run.settings.segments, run.settings.seed, previous)
+        profiles = user_profiles(whole.users, whole.sessions, whole.carts, whole.pairs, whole.products)
         run.found["segments"] = {"silhouette": model.silhouette, "segments": model.table}
         run.found["profiles"] = profile_table(profiles)
         stage.note = ", ".join(f"{row['segment']} {row['share']:.0%}" for row in model.table)
@@ -258,39 +213,32 @@ def segment(run: Run, features: Features, previous: SegmentModel | None) -> Segm
 
 
 def evaluate(
-    run: Run, features: Features, model: SegmentModel, champion: Path | None
+    run: Run, known: Slice, whole: Slice, previous: SegmentModel | None, champion: Path | None
 ) -> tuple[list[dict[str, Any]], Verdict]:
-    """Train before the cut, test after it, and let the gate judge."""
-    settings, spark, cut = run.settings, run.spark, features.cut
-    segments = assign_segments(features.users_before, model)
+    """Learn from what was known before the test slice, test on it, and let the gate judge."""
+    settings, cut = run.settings, known.until
     folder = run.scratch / "candidate"
-    with run.progress.stage("train before the cut") as stage:
-        recommender = fit_recommender(
-            spark,
-            settings,
-            pairs_before(features.pairs),
-            features.session_items.where(F.col("end") < F.lit(cut)),
-            segments,
-            features.products_before,
-            run.scratch / "fit",
-        )
+    with run.progress.stage("train before the test slice") as stage:
+        model = fit_segments(known.users, settings.segments, settings.seed, previous)
+        segments = assign_segments(known.users, model)
+        recommender = fit_recommender(known, segments, settings, run.scratch / "fit")
         folder.mkdir()
         recommender.save(folder)
-        stage.note = f"events before {cut:%Y-%m-%d %H:%M:%S}"
     with run.progress.stage("evaluate") as stage:
-        test = features.events.where(F.col("event_time") >= F.lit(cut))
-        known = segments.select("user_id", "segment")
+        test = whole.events.where(F.col("event_time") >= F.lit(cut))
+        names = segments.select("user_id", "segment")
         limit = settings.evaluation_queries
-        queries = session_queries(test, known, limit).unionByName(user_queries(test, known, limit))
+        in_session = session_queries(test, names, limit, settings.session_max_events, settings.session_max_products)
+        queries = in_session.unionByName(user_queries(test, names, limit))
         scores = measure(queries, folder, champion, _unseen_from(champion, cut), settings.bootstrap)
         rows = quality_rows(scores, len(recommender.catalogue))
-        rmse = rating_rmse(features.pairs, cut, folder)
+        rmse = rating_rmse(whole.pairs, cut, folder)
         stage.rows = sum(row["queries"] for row in rows if row["model"] == "blend" and row["slice"] == "all")
         stage.note = _quality_note(rows)
     verdict = _judge(run, scores, rows, champion)
     run.found["quality"] = {
         "test_from": str(cut),
-        "test_to": str(features.as_of),
+        "test_to": str(whole.until),
         "tasks": TASKS,
         "rows": rows,
         "rmse": rmse,
@@ -322,22 +270,12 @@ def _judge(run: Run, scores: Scores, rows: list[dict[str, Any]], champion: Path 
     return verdict
 
 
-def make_bundle(
-    run: Run, features: Features, model: SegmentModel, rows: list[dict[str, Any]], verdict: Verdict
-) -> Path:
+def make_bundle(run: Run, whole: Slice, model: SegmentModel, rows: list[dict[str, Any]], verdict: Verdict) -> Path:
     """Train on everything, write the bundle, publish it if the gate lets it."""
     settings, models = run.settings, run.output.models
     with run.progress.stage("train on everything and publish") as stage:
-        segments = assign_segments(features.users, model)
-        recommender = fit_recommender(
-            run.spark,
-            settings,
-            features.pairs,
-            features.session_items,
-            segments,
-            features.products,
-            run.scratch / "fit",
-        )
+        segments = assign_segments(whole.users, model)
+        recommender = fit_recommender(whole, segments, settings, run.scratch / "fit")
         window = run.found["exploration"]["totals"]
 
         def fill(folder: Path) -> dict[str, Any]:
@@ -389,19 +327,19 @@ def tell_influx(run: Run) -> None:
         write_lines(influx, training_lines(run.found, seconds, run.now), deadline=INFLUX_SECONDS)
 
 
-def recommend_active(run: Run, features: Features, folder: Path) -> None:
+def recommend_active(run: Run, whole: Slice, folder: Path) -> None:
     """Lists for users seen lately, by the bundle in use, as Parquet and CSV."""
     with run.progress.stage("lists for active users") as stage:
         settings = run.settings
-        since = features.as_of - timedelta(days=settings.active_days)
-        active = features.users.where(F.col("last_seen") >= F.lit(since)).select("user_id")
-        at_utc = features.as_of.replace(tzinfo=UTC)
+        since = whole.until - timedelta(days=settings.active_days)
+        active = whole.users.where(F.col("last_seen") >= F.lit(since)).select("user_id")
+        at_utc = whole.until.replace(tzinfo=UTC)
         lists = lists_for_users(active, folder, settings.top_k, at_utc, run.now)
         target = run.output.recommendations / folder.name
         shutil.rmtree(target, ignore_errors=True)  # a champion that stayed has lists of an earlier day
-        stored = _stored(run.spark, lists, target)
+        lists_stored = stored(lists, target)
         stage.rows = write_csv(target, run.output.merged_csv)
-        run.found["recommendations"] = recommendation_charts(stored)
+        run.found["recommendations"] = recommendation_charts(lists_stored)
         run.found["paths"] |= {"recommendations": str(target), "merged_csv": str(run.output.merged_csv)}
 
 
@@ -427,13 +365,12 @@ def train(spark: SparkSession, settings: Settings, now: datetime, say: Callable[
         champion = _usable_champion(run)
         previous = bundle.Bundle.open(champion, check=False).segments if champion else None
         events = clean_log(run)
-        sessions = _stored(spark, session_table(events), run.scratch / "sessions")
-        explore(run, events, sessions)
-        features = build_features(run, events, sessions)
-        model = segment(run, features, previous)
-        rows, verdict = evaluate(run, features, model, champion)
-        folder = make_bundle(run, features, model, rows, verdict)
-        recommend_active(run, features, folder if verdict.publish else bundle.champion(run.output.models) or folder)
+        whole = whole_slice(run, events)
+        explore(run, events, whole.sessions)
+        model = segment(run, whole, previous)
+        rows, verdict = evaluate(run, slice_before_test(run, whole), whole, previous, champion)
+        folder = make_bundle(run, whole, model, rows, verdict)
+        recommend_active(run, whole, folder if verdict.publish else bundle.champion(run.output.models) or folder)
         found = run.finish()
         tell_influx(run)
         return found
@@ -467,10 +404,10 @@ def segments_only(spark: SparkSession, settings: Settings, now: datetime, say: C
     run = Run.start(spark, settings, now, SEGMENTS_STAGES, say)
     try:
         events = clean_log(run)
-        features = build_features(run, events, _stored(spark, session_table(events), run.scratch / "sessions"))
-        model = segment(run, features, None)
+        whole = whole_slice(run, events)
+        model = segment(run, whole, None)
         target = run.output.processed / f"segments_{run.stamp}"
-        assign_segments(features.users, model).write.parquet(str(target))
+        assign_segments(whole.users, model).write.parquet(str(target))
         run.found["paths"]["segments"] = str(target)
         return run.finish()
     finally:

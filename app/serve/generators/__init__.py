@@ -1,4 +1,4 @@
-"""Recommenders: candidate generators behind one contract, and the blend that merges them."""
+"""Candidate generators, as they serve; `app.learn` makes them."""
 
 from app.serve.contract import Generator
 from app.serve.generators.als import ImplicitALS

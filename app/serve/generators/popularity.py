@@ -9,19 +9,15 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from pyspark.sql import DataFrame, Window
-from pyspark.sql import functions as F
 
-from app.core.settings import Settings
 from app.serve.catalogue import Catalogue
-from app.serve.contract import NONE, Batch, Candidates, Tables, top_per_row
+from app.serve.contract import Candidates, top_per_row
+from app.serve.ragged import NONE
+from app.serve.visits import Visits
 
 TOP_CATEGORIES = 3  #: of a user (the brief)
 RECENCY = 0.8  #: an item counts so much less for each one seen after it
-SEGMENT_PRIOR = 0.2  #: how much of everyone's interest is mixed into a segment's: small ones are noisy
 NEXT_LEVEL = 1e-3  #: each level counts so much less: it fills up behind the one before
 
 
@@ -37,29 +33,6 @@ class Popularity:
     def __init__(self, lists: NDArray[np.int32], scores: NDArray[np.float32], category: NDArray[np.int32]):
         self.lists, self.scores, self.category = lists, scores, category
 
-    @classmethod
-    def fit(cls, tables: Tables, settings: Settings) -> Self:
-        path = tables.folder / "popularity"
-        categories = tables.folder / "catalogue"
-        categories.mkdir(parents=True, exist_ok=True)
-        names = pa.table({"product_id": tables.catalogue.product_ids, "category": tables.catalogue.category})
-        pq.write_table(names, categories / "part-0.parquet")
-        catalogue = tables.spark.read.parquet(str(categories))
-        popular_products(tables.popularity, tables.user_segments, catalogue, settings.candidates).write.mode(
-            "overwrite"
-        ).parquet(str(path))
-        table = pq.read_table(path)
-        segments = settings.segments
-        shape = (segments + 1, len(tables.catalogue.categories) + 1)
-        cell_of = lambda name, last: np.where(  # noqa: E731 - -1 means "all": the last row or column
-            table[name].to_numpy() == NONE, last, table[name].to_numpy()
-        )
-        cells = cell_of("segment", shape[0] - 1) * shape[1] + cell_of("category", shape[1] - 1)
-        items = tables.catalogue.positions(table["product_id"].to_numpy())
-        best = top_per_row(cells, items, table["score"].to_numpy(), shape[0] * shape[1], settings.candidates)
-        scores = (best.scores / np.maximum(best.scores[:, :1], 1e-9)).astype(np.float32)
-        return cls(best.items.reshape(*shape, -1), scores.reshape(*shape, -1), tables.catalogue.category)
-
     def save(self, folder: Path) -> None:
         np.save(folder / "lists.npy", self.lists)
         np.save(folder / "scores.npy", self.scores)
@@ -69,17 +42,13 @@ class Popularity:
         lists, scores = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("lists", "scores"))
         return cls(lists, scores, catalogue.category)
 
-    def candidates(self, batch: Batch, k: int) -> Candidates:
-        n, everything = len(batch), self.lists.shape[1] - 1
+    def candidates(self, visits: Visits, k: int) -> Candidates:
+        n, everything = len(visits), self.lists.shape[1] - 1
         everyone = self.lists.shape[0] - 1
-        segment = np.where(batch.segments == NONE, everyone, batch.segments)
-        interest = top_per_row(
-            batch.rows(),
-            self.category[batch.items],
-            RECENCY ** batch.age() * batch.weights,
-            n,
-            TOP_CATEGORIES,
-        )
+        segment = np.where(visits.segments == NONE, everyone, visits.segments)
+        touched = visits.touched
+        weights = RECENCY ** touched.shape.ages() * touched.weights
+        interest = top_per_row(touched.shape.rows(), self.category[touched.products], weights, n, TOP_CATEGORIES)
         share = interest.scores / np.maximum(interest.scores.sum(axis=1, keepdims=True), 1e-9)
         rows, wanted = np.nonzero(interest.items != NONE)
         category = interest.items[rows, wanted]
@@ -99,49 +68,13 @@ class Popularity:
         there = (item != NONE) & (score > 0)
         return top_per_row(row[there], item[there], score[there], n, k)
 
+    def because(self, visits: Visits, rows: NDArray[np.int64], items: NDArray[np.int32]) -> NDArray[np.int32]:
+        """No product: popular ones are popular for themselves."""
+        return np.full(len(rows), NONE, np.int32)
+
     def everyone(self, rows: int, k: int) -> Candidates:
         """The same bestsellers for all: the baseline that everything is held against."""
         result = Candidates.empty(rows, k)
         items, scores = self.lists[-1, -1, :k], self.scores[-1, -1, :k]
         result.items[:, : len(items)], result.scores[:, : len(items)] = items, scores
         return result
-
-
-def popular_products(pairs: DataFrame, user_segments: DataFrame, catalogue: DataFrame, n: int) -> DataFrame:
-    """The most popular products by segment and category.
-
-    Parameters
-    ----------
-    pairs
-        user_id, product_id, decayed.
-    user_segments
-        user_id, segment_id.
-    catalogue
-        product_id, category (int).
-    n
-        Products kept per cell.
-
-    Returns
-    -------
-    DataFrame
-        segment (int, -1 = everyone), category (int, -1 = all), product_id, score.
-    """
-    by_segment = (
-        pairs.join(user_segments, "user_id", how="left")
-        .groupBy(F.coalesce("segment_id", F.lit(NONE)).alias("segment"), "product_id")
-        .agg(F.sum("decayed").alias("decayed"))
-        .where(F.col("decayed") > 0)
-    )
-    overall = by_segment.groupBy("product_id").agg(F.sum("decayed").alias("all"))
-    smoothed = by_segment.where(F.col("segment") != NONE).join(overall, "product_id", how="inner")
-    scores = smoothed.select(
-        "segment", "product_id", F.round(F.col("decayed") + SEGMENT_PRIOR * F.col("all"), 4).alias("score")
-    ).unionByName(overall.select(F.lit(NONE).alias("segment"), "product_id", F.round("all", 4).alias("score")))
-    with_category = scores.join(F.broadcast(catalogue), "product_id", how="inner")
-    cells = with_category.unionByName(with_category.withColumn("category", F.lit(NONE)))
-    best_first = Window.partitionBy("segment", "category").orderBy(F.desc("score"), "product_id")
-    return (
-        cells.withColumn("place", F.row_number().over(best_first))
-        .where(F.col("place") <= n)
-        .select("segment", "category", "product_id", "score")
-    )

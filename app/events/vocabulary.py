@@ -1,0 +1,15 @@
+"""The words of an event log; needs no Spark."""
+
+VIEW, CART, REMOVE, PURCHASE = "view", "cart", "remove_from_cart", "purchase"
+EVENT_TYPES = (VIEW, CART, REMOVE, PURCHASE)
+#: Event types by code, the least committed first: of a product touched several times the largest counts.
+KINDS = (REMOVE, VIEW, CART, PURCHASE)
+UNKNOWN = "unknown"  #: stands for a missing attribute; never one that two products share
+
+#: Implicit rating of one event; a removal says nothing good.
+RATING = {VIEW: 1.0, CART: 3.0, PURCHASE: 5.0}
+MAX_RATING = 10.0  #: cap of a pair's summed rating
+
+#: Columns of touches, arrays of equal length, oldest first: product_ids (long), kinds (int, in `KINDS`),
+#: weights (float), times (double, seconds since 1970).
+TOUCHES = ("product_ids", "kinds", "weights", "times")

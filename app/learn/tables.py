@@ -1,0 +1,31 @@
+"""What generators learn from."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame
+
+from app.serve.catalogue import Catalogue
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The tables of a slice, and the positions that arrays of a bundle go by.
+
+    `interactions`: folder of Parquet: user_id, product_id, rating (0 < r <= 10).
+    `touches`: user_id, session_id and `app.features.sessions.TOUCHES`.
+    `popularity`: user_id, product_id, decayed (double).
+    `user_segments`: user_id, segment_id.
+    `catalogue`: product ids and attributes; `user_ids` (u,): known users, sorted.
+    `folder`: scratch space on a disk that driver and executors share.
+    """
+
+    interactions: Path
+    touches: DataFrame
+    popularity: DataFrame
+    user_segments: DataFrame
+    catalogue: Catalogue
+    user_ids: NDArray[np.int64]
+    folder: Path

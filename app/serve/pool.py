@@ -1,0 +1,57 @@
+"""The pool: what all generators propose to a batch of visits, each product once a visit."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.serve.contract import Candidates
+from app.serve.exclusions import Exclusions
+from app.serve.ragged import NONE, pair_keys
+
+
+@dataclass(frozen=True)
+class Pool:
+    """m proposals to n visits, sorted by visit and product.
+
+    `keys` (m,): `pair_keys` of visit and product. `ranks` (m, g) int32: the place that each generator gave the
+    product, from 1; 0 where it did not propose it. `scores` (m, g) float32: its own score, 0 there.
+    """
+
+    visits: int
+    generators: tuple[str, ...]
+    keys: NDArray[np.int64]
+    ranks: NDArray[np.int32]
+    scores: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """The visit of each proposal: (m,)."""
+        return self.keys >> 32
+
+    @property
+    def items(self) -> NDArray[np.int64]:
+        """The product of each proposal, by its position: (m,)."""
+        return self.keys & 0xFFFFFFFF
+
+    @classmethod
+    def of(cls, parts: Mapping[str, Candidates], exclusions: Exclusions) -> "Pool":
+        """From the candidates of each generator for the same visits, without what is excluded."""
+        columns = []
+        for number, part in enumerate(parts.values()):
+            row, place = np.nonzero(part.items != NONE)
+            item = part.items[row, place]
+            allowed = ~exclusions.hold(row, item)
+            row, place, item = row[allowed], place[allowed], item[allowed]
+            generator = np.full(len(row), number)
+            columns.append((pair_keys(row, item), generator, place + 1, part.scores[row, place]))
+        proposed, generator, rank, score = (np.concatenate(column) for column in zip(*columns, strict=True))
+        keys, entry = np.unique(proposed, return_inverse=True)
+        ranks = np.zeros((len(keys), len(parts)), np.int32)
+        scores = np.zeros((len(keys), len(parts)), np.float32)
+        ranks[entry, generator], scores[entry, generator] = rank, score
+        return cls(len(next(iter(parts.values())).items), tuple(parts), keys, ranks, scores)

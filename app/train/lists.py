@@ -1,0 +1,59 @@
+"""Lists for users of whose session nothing is known, made where the users lie."""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+
+import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql.pandas.types import from_arrow_schema
+
+from app.serve.lists import ARROW_SCHEMA, list_table
+from app.serve.recommender import CHUNK, Recommender
+from app.serve.visits import Visitors
+
+
+def lists_for_users(users: DataFrame, bundle: Path, k: int, now: datetime, generated_at: datetime) -> DataFrame:
+    """Lists for users.
+
+    Parameters
+    ----------
+    users
+        user_id.
+    bundle
+        Folder of the bundle.
+    k
+        Products per list.
+    now
+        From which purchases are counted back; usually the end of the data.
+    generated_at
+        Stamp of the rows.
+
+    Returns
+    -------
+    DataFrame
+        `app.serve.lists.ARROW_SCHEMA`.
+    """
+    answer = _answerer(str(bundle), bundle.name, k, now.timestamp(), generated_at)
+    return users.select("user_id").mapInArrow(answer, from_arrow_schema(ARROW_SCHEMA))
+
+
+@lru_cache(maxsize=2)
+def _open(folder: str) -> Recommender:
+    return Recommender.load(Path(folder))
+
+
+def _answerer(
+    folder: str, version: str, k: int, now: float, generated_at: datetime
+) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    def answer(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        recommender = _open(folder)
+        for batch in batches:
+            ids = batch.column("user_id").to_numpy()
+            for start in range(0, len(ids), CHUNK):
+                visitors = Visitors.of(ids[start : start + CHUNK], now)
+                lists = recommender.recommend(visitors, k)
+                yield from list_table(recommender, visitors, lists, version, generated_at).to_batches()
+
+    return answer
