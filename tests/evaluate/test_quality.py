@@ -9,14 +9,16 @@ import pytest
 from pyspark.sql import SparkSession
 
 from app.evaluate.gate import judge
-from app.evaluate.quality import Scores, measure, quality_rows, rating_rmse
+from app.evaluate.quality import Scores, measure, quality_rows
+from app.evaluate.rmse import rating_rmse
 from app.features.pairs import user_product_pairs
 from app.serve.catalogue import Catalogue
 from app.serve.generators.als import ImplicitALS
 from app.serve.generators.covisitation import CoVisitation
 from app.serve.generators.popularity import Popularity
-from app.serve.recommender import Recommender
-from app.serve.users import UserTable
+from app.serve.rankers import ReciprocalRank
+from app.serve.recommender import Parameters, Recommender
+from tests.arrays import VIEWED, user_table
 from tests.handmade import events_table, moment
 
 N = 30  # products 100 … 129; after product i always comes product i + 1
@@ -39,16 +41,7 @@ def save(folder: Path, step: int) -> Path:
             }
         )
     )
-    users = UserTable(
-        ids=np.arange(2),
-        segments=np.zeros(2, np.int32),
-        history_offsets=np.zeros(3, np.int64),
-        history_items=np.empty(0, np.int32),
-        history_weights=np.empty(0, np.float32),
-        bought_offsets=np.zeros(3, np.int64),
-        bought_items=np.empty(0, np.int32),
-        bought_at=np.empty(0, np.int64),
-    )
+    users = user_table([0, 1], [0, 0])
     neighbours = ((np.arange(N) + step) % N).astype(np.int32)[:, None]
     lists = np.tile(np.arange(N, dtype=np.int32), (1, 2, 1))
     scores = np.tile(np.linspace(1, 0.1, N, dtype=np.float32), (1, 2, 1))
@@ -58,7 +51,8 @@ def save(folder: Path, step: int) -> Path:
         "popularity": Popularity(lists, scores, catalogue.category),
     }
     folder.mkdir()
-    Recommender(catalogue, users, generators, {"covisitation": 1.0}, candidates=N, bought_days=30).save(folder)
+    ranker = ReciprocalRank({"covisitation": 1.0})
+    Recommender(catalogue, users, generators, ranker, Parameters(N, 30, 20, 30)).save(folder)
     return folder
 
 
@@ -79,15 +73,16 @@ def scores(spark: SparkSession, folders: dict[str, Path]) -> dict[str, Scores]:
             [None, "VIP", "VIP"][number % 3],
             UNSEEN_FROM - 1 + number // N % 2,
             [100 + number % N],
+            [VIEWED],
             [1.0],
-            [False],
+            [0.0],
             [100 + (number + 1) % N],
         )
         for number in range(QUERIES)
     ]
     schema = (
         "task string, query long, user_id long, segment string, asked_at long, product_ids array<long>, "
-        "ratings array<float>, bought array<boolean>, relevant array<long>"
+        "kinds array<int>, weights array<float>, times array<double>, relevant array<long>"
     )
     queries = spark.createDataFrame(rows, schema).repartition(3)
     return {

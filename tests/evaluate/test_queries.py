@@ -1,22 +1,17 @@
-"""The split in time: no query knows its own future (design §8: a random split leaks it)."""
+"""The split in time: no query knows its own future, which a random split leaks."""
 
 from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
 
-from app.evaluate.queries import MAX_PREFIX, cut_time, session_queries, user_queries
+from app.evaluate.queries import session_queries, user_queries
 from app.events.sessions import with_session_id
+from app.events.vocabulary import KINDS, TOUCHES
 from tests.handmade import Event, by_key, events_table, moment
 
 SESSIONS = 60
-
-
-def test_test_slice_is_the_end_but_at_most_half() -> None:
-    first = moment("10-01 00:00")
-    assert cut_time(first, moment("10-11 00:00"), 1.0) == moment("10-10 00:00")
-    assert cut_time(first, moment("10-02 00:00"), 1.0) == moment("10-01 12:00")
-    assert cut_time(first, first, 1.0) == first
+MAX_EVENTS = 50
 
 
 def log() -> list[Event]:
@@ -44,7 +39,7 @@ STEPS = [(1, 1), (2, 1), (2, 5), (3, 1), (4, 1), (5, 1), (1, 3), (6, 1)]
 def queries(spark: SparkSession) -> dict[Any, dict[str, Any]]:
     known = spark.createDataFrame([(user, "VIP") for user in range(30)], "user_id long, segment string")
     events = with_session_id(events_table(spark, log()), idle_minutes=30)
-    return by_key(session_queries(events, known, limit=1000), "user_id")
+    return by_key(session_queries(events, known, limit=1000, max_events=MAX_EVENTS, max_products=40), "user_id")
 
 
 def regular(queries: dict[Any, dict[str, Any]]) -> list[tuple[int, dict[str, Any]]]:
@@ -63,8 +58,11 @@ def test_a_query_holds_just_the_events_before_its_cut(queries: dict[Any, dict[st
         for product, rating in STEPS[:cut]:
             touched[product] = touched.pop(product, 0) + rating
         assert row["product_ids"] == list(touched), "once each, by last touch, oldest first"
-        assert row["ratings"] == [min(rating, 10) for rating in touched.values()]
-        assert row["bought"] == [product == 2 and cut >= 3 for product in touched]
+        assert row["weights"] == [min(rating, 10) for rating in touched.values()]
+        assert [KINDS[kind] == "purchase" for kind in row["kinds"]] == [
+            product == 2 and cut >= 3 for product in touched
+        ]
+        assert row["times"] == sorted(row["times"])
 
 
 def test_relevant_is_the_rest_without_the_product_on_screen(queries: dict[Any, dict[str, Any]]) -> None:
@@ -86,7 +84,7 @@ def test_sessions_without_a_next_product_ask_nothing(queries: dict[Any, dict[str
 def test_a_long_session_is_bounded(queries: dict[Any, dict[str, Any]]) -> None:
     row = queries[902]
     cut = row["product_ids"][-1] + 1
-    assert row["product_ids"] == list(range(max(0, cut - MAX_PREFIX), cut))
+    assert row["product_ids"] == list(range(max(0, cut - min(40, MAX_EVENTS)), cut))
     assert sorted(row["relevant"]) == list(range(cut, 300))
 
 
@@ -100,7 +98,7 @@ def test_user_queries_ask_for_all_of_a_user_with_nothing_given(spark: SparkSessi
     rows = by_key(user_queries(events_table(spark, log()), known, limit=1000), "user_id")
     assert len(rows) == SESSIONS + 3
     assert rows[0]["relevant"] == [1, 2, 3, 4, 5, 6]
-    assert (rows[0]["product_ids"], rows[0]["ratings"], rows[0]["bought"]) == ([], [], [])
+    assert [rows[0][name] for name in TOUCHES] == [[], [], [], []]
     assert rows[0]["asked_at"] == int(moment("10-02 10:01").timestamp())
     assert (rows[900]["segment"], rows[901]["segment"]) == ("VIP", None)
 

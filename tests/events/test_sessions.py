@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from app.events.sessions import session_table, with_session_id
+from app.events.sessions import with_session_id
+from app.features.sessions import session_table
 from tests.handmade import by_key, events_table, moment
 
 GIVEN = {"user_session": "given"}

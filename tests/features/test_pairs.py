@@ -1,12 +1,11 @@
-"""User-product pairs: ratings (1/3/5, capped at 10), decay, prices, and the columns that stop at a cut."""
+"""User-product pairs: ratings (1/3/5, capped at 10), decay, prices."""
 
-import random
 from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
 
-from app.features.pairs import pairs_before, user_product_pairs
+from app.features.pairs import user_product_pairs
 from tests.handmade import Event, by_key, events_table, moment
 
 AS_OF = moment("10-08 00:00")
@@ -60,25 +59,3 @@ def test_counts_prices_and_times(pairs: dict[Any, dict[str, Any]]) -> None:
     assert row["last_purchase"] == AS_OF
     assert (pairs[1, 10]["price_cents"], pairs[1, 10]["prices"], pairs[1, 10]["paid_cents"]) == (2000, 2, None)
     assert (pairs[3, 12]["price_cents"], pairs[3, 12]["prices"], pairs[3, 12]["last_purchase"]) == (None, 0, None)
-
-
-def test_before_columns_are_the_same_function_of_the_events_before_the_cut(spark: SparkSession) -> None:
-    wild = random.Random(3)
-    kinds = ["view", "view", "cart", "remove_from_cart", "purchase"]
-    events: list[Event] = [
-        (
-            wild.randint(1, 6),
-            wild.randint(1, 6),
-            wild.choice(kinds),
-            f"10-{wild.randint(1, 7):02} {wild.choice(['00:00', '12:30'])}",
-            {"price": wild.choice([None, 0.07, 12.5])},
-        )
-        for _ in range(300)
-    ]
-    cut = moment("10-05 12:30")  # some events lie exactly on it: they are after
-    both = pairs_before(user_product_pairs(events_table(spark, events), AS_OF, HALF_LIFE, cut))
-    earlier = [event for event in events if moment(event[3]) < cut]
-    alone = user_product_pairs(events_table(spark, earlier), cut, HALF_LIFE)
-    assert both.columns == alone.columns
-    assert by_key(both, "user_id", "product_id") == by_key(alone, "user_id", "product_id")
-    assert any(moment(event[3]) == cut for event in events)

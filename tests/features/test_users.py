@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from app.events.sessions import session_table, with_session_id
+from app.events.sessions import with_session_id
 from app.features.pairs import cart_outcomes, user_product_pairs
 from app.features.products import product_attributes
+from app.features.sessions import session_table
 from app.features.users import USER_SCHEMA, user_active_days, user_features
 from tests.handmade import Event, by_key, events_table, moment
 

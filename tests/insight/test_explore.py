@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from app.events.sessions import session_table, with_session_id
+from app.events.sessions import with_session_id
+from app.features.sessions import session_table
 from app.insight.explore import explore_events, explore_sessions
 from app.insight.funnel import funnel, weekly_cohorts
 from tests.handmade import Event, events_table

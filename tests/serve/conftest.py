@@ -15,14 +15,13 @@ import pytest
 from pyspark.sql import SparkSession
 
 from app.core.settings import Settings
+from app.learn.tables import Tables
 from app.serve.catalogue import Catalogue
-from app.serve.contract import NONE, Batch, Tables
 
 BLOCK = 6
 PRODUCTS = [1_000_000_000_000 + number for number in range(2 * BLOCK)]  # wider than 32 bits
 USERS = [2_000_000_000_000 + number for number in range(2 * BLOCK)]
 MakeTables = Callable[..., Tables]
-MakeBatch = Callable[..., Batch]
 
 
 def seen(user: int) -> list[int]:
@@ -56,10 +55,9 @@ def block_tables(spark: SparkSession) -> MakeTables:
             pq.write_table(pa.table(table), folder / "interactions" / f"{name}.parquet")
         sessions = [(USERS[u], f"s{u}", [PRODUCTS[item] for item in seen(u)], [3.0] * (BLOCK - 1)) for u in users]
         return Tables(
-            spark=spark,
             interactions=folder / "interactions",
-            session_items=spark.createDataFrame(
-                sessions, "user_id long, session_id string, product_ids array<long>, ratings array<float>"
+            touches=spark.createDataFrame(
+                sessions, "user_id long, session_id string, product_ids array<long>, weights array<float>"
             ),
             popularity=spark.createDataFrame(
                 [(USERS[u], PRODUCTS[item], 3.0) for u, item in pairs], "user_id long, product_id long, decayed double"
@@ -89,26 +87,3 @@ def block_catalogue() -> Catalogue:
             }
         )
     )
-
-
-@pytest.fixture(scope="session")
-def make_batch() -> MakeBatch:
-    def make(
-        items: list[list[int]],
-        users: list[int] | None = None,
-        fresh: bool = True,
-        weights: list[list[float]] | None = None,
-    ) -> Batch:
-        """A session or history for each row; segments are known where the user is."""
-        who = np.array(users if users is not None else [NONE] * len(items), np.int32)
-        flat = [x for row in (weights or [[3.0] * len(row) for row in items]) for x in row]
-        return Batch(
-            who,
-            np.where(who == NONE, NONE, who // BLOCK).astype(np.int32),
-            np.concatenate([[0], np.cumsum([len(row) for row in items])]).astype(np.int64),
-            np.array([x for row in items for x in row], np.int32),
-            np.array(flat, np.float32),
-            np.array([fresh and bool(row) for row in items], np.bool_),
-        )
-
-    return make

@@ -11,9 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.learn.users import read_users
 from app.serve.catalogue import Catalogue, positions
-from app.serve.contract import NONE, Batch, top_per_row
-from app.serve.users import UserTable, ragged
+from app.serve.contract import top_per_row
+from app.serve.ragged import NONE, Ragged
+from app.serve.users import UserTable
 
 ENTRIES = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 6), st.integers(0, 8).map(lambda n: n / 4)), max_size=40)
 
@@ -41,35 +43,62 @@ def test_positions_of_ids(ids: list[int], wanted: list[int]) -> None:
     assert found.tolist() == [ids.index(one) if one in ids else NONE for one in wanted]
 
 
-@given(st.lists(st.lists(st.integers(0, 9), max_size=4), min_size=1, max_size=6), st.data())
-def test_ragged_lists(lists: list[list[int]], data: st.DataObject) -> None:
+LISTS = st.lists(st.lists(st.integers(0, 9), max_size=4), max_size=6)
+
+
+def flat(lists: list[list[int]]) -> tuple[Ragged, np.ndarray]:
+    shape = Ragged.of_lengths(np.array([len(one) for one in lists], np.int64))
+    return shape, np.array([x for one in lists for x in one], np.int64)
+
+
+def nested(shape: Ragged, values: np.ndarray) -> list[list[int]]:
+    assert len(values) == shape.offsets[-1]
+    return [values[a:b].tolist() for a, b in zip(shape.offsets, shape.offsets[1:], strict=False)]
+
+
+@given(LISTS)
+def test_rows_places_and_ages(lists: list[list[int]]) -> None:
+    shape, values = flat(lists)
+    assert (len(shape), shape.lengths.tolist()) == (len(lists), [len(one) for one in lists])
+    assert shape.rows().tolist() == [row for row, one in enumerate(lists) for _ in one]
+    assert shape.places().tolist() == [place for one in lists for place in range(len(one))]
+    assert shape.ages().tolist() == [age for one in lists for age in reversed(range(len(one)))]
+    assert values[shape.last()].tolist() == [one[-1] for one in lists if one]
+    assert Ragged.of_rows(shape.rows(), len(lists)).offsets.tolist() == shape.offsets.tolist()
+    assert Ragged.of_lists(pa.array([*lists, None], pa.list_(pa.int64()))).lengths.tolist() == [*map(len, lists), 0]
+
+
+@given(LISTS, st.data())
+def test_taking_slicing_and_keeping(lists: list[list[int]], data: st.DataObject) -> None:
+    shape, values = flat(lists)
     wanted = data.draw(st.lists(st.integers(NONE, len(lists) - 1), max_size=8))
-    offsets = np.concatenate([[0], np.cumsum([len(one) for one in lists])]).astype(np.int64)
-    flat = np.array([x for one in lists for x in one], np.int64)
-    rows, entries = ragged(offsets, np.array(wanted, np.int32))
-    found = list(zip(rows.tolist(), flat[entries].tolist(), strict=True))
-    assert found == [(row, x) for row, one in enumerate(wanted) if one != NONE for x in lists[one]]
+    taken, entries = shape.take(np.array(wanted, np.int32))
+    assert nested(taken, values[entries]) == [[] if row == NONE else lists[row] for row in wanted]
+    start = data.draw(st.integers(0, len(lists)))
+    stop = data.draw(st.integers(start, len(lists)))
+    part, where = shape.slice(start, stop)
+    assert nested(part, values[where]) == lists[start:stop]
+    kept = values % 2 == 0
+    assert nested(shape.keep(kept), values[kept]) == [[x for x in one if x % 2 == 0] for one in lists]
 
 
-@given(st.lists(st.lists(st.integers(0, 9), max_size=4), max_size=6), st.data())
-def test_batch_rows_ages_and_slices(lists: list[list[int]], data: st.DataObject) -> None:
-    n = len(lists)
-    batch = Batch(
-        np.arange(n, dtype=np.int32),
-        np.zeros(n, np.int32),
-        np.concatenate([[0], np.cumsum([len(one) for one in lists])]).astype(np.int64),
-        np.array([x for one in lists for x in one], np.int32),
-        np.array([x / 2 for one in lists for x in one], np.float32),
-        np.zeros(n, np.bool_),
-    )
-    assert batch.rows().tolist() == [row for row, one in enumerate(lists) for _ in one]
-    assert batch.age().tolist() == [age for one in lists for age in reversed(range(len(one)))]
-    start = data.draw(st.integers(0, n))
-    stop = data.draw(st.integers(start, n))
-    part = batch.slice(start, stop)
-    assert part.users.tolist() == list(range(start, stop))
-    assert [part.items[a:b].tolist() for a, b in zip(part.offsets, part.offsets[1:], strict=False)] == lists[start:stop]
-    assert part.offsets[0] == 0
+@given(
+    st.lists(st.tuples(st.lists(st.integers(0, 9), max_size=3), st.lists(st.integers(0, 9), max_size=3)), max_size=5)
+)
+def test_joining_row_by_row(pairs: list[tuple[list[int], list[int]]]) -> None:
+    first, second = flat([one for one, _ in pairs]), flat([other for _, other in pairs])
+    shape, order = first[0].joined(second[0])
+    assert nested(shape, np.concatenate([first[1], second[1]])[order]) == [one + other for one, other in pairs]
+
+
+@given(LISTS)
+def test_the_strongest_of_each_row(lists: list[list[int]]) -> None:
+    shape, support = flat(lists)
+    products = np.arange(len(support)) + 100
+    numbers = iter(products.tolist())
+    named = [[(x, next(numbers)) for x in one] for one in lists]
+    expected = [max(one, key=lambda pair: pair[0])[1] if any(x for x, _ in one) else NONE for one in named]
+    assert shape.strongest(products, support.astype(float)).tolist() == expected
 
 
 def catalogue() -> Catalogue:
@@ -100,7 +129,9 @@ USERS = pa.table(
         "user_id": [7, 5, 9],
         "segment_id": pa.array([2, None, 0], pa.int32()),
         "product_ids": pa.array([[30, 99], [10], []], pa.list_(pa.int64())),
-        "ratings": pa.array([[1, 2], [3], []], pa.list_(pa.float32())),
+        "kinds": pa.array([[1, 3], [2], []], pa.list_(pa.int32())),
+        "weights": pa.array([[1, 2], [3], []], pa.list_(pa.float32())),
+        "times": pa.array([[100.0, 200.0], [300.0], []], pa.list_(pa.float64())),
         "bought_ids": pa.array([[], [10, 20], [30]], pa.list_(pa.int64())),
         "bought_at": pa.array([[], [1000, 2000], [3000]], pa.list_(pa.int64())),
     }
@@ -113,7 +144,7 @@ def users(tmp_path: Path) -> UserTable:
     (tmp_path / "in").mkdir()
     pq.write_table(USERS.slice(0, 1), tmp_path / "in" / "a.parquet")
     pq.write_table(USERS.slice(1), tmp_path / "in" / "b.parquet")
-    made = UserTable.read(tmp_path / "in", catalogue())
+    made = read_users(tmp_path / "in", catalogue())
     (tmp_path / "out").mkdir()
     made.save(tmp_path / "out")
     return UserTable.load(tmp_path / "out")
@@ -122,9 +153,11 @@ def users(tmp_path: Path) -> UserTable:
 def test_user_table_is_sorted_with_its_lists(users: UserTable) -> None:
     assert users.ids.tolist() == [5, 7, 9]
     assert users.segments.tolist() == [NONE, 2, 0]
-    assert users.history_offsets.tolist() == [0, 1, 3, 3]
-    assert users.history_items.tolist() == [0, 2, NONE]  # 99 is not in the catalogue
-    assert users.history_weights.tolist() == [3, 1, 2]
+    assert users.history.shape.lengths.tolist() == [1, 1, 0]  # 99 is not in the catalogue
+    assert users.history.products.tolist() == [0, 2]
+    assert users.history.kinds.tolist() == [2, 1]
+    assert users.history.weights.tolist() == [3, 1]
+    assert users.history.times.tolist() == [300, 100]
     assert users.positions(np.array([9, 6, 5])).tolist() == [2, NONE, 0]
 
 

@@ -1,6 +1,6 @@
 """What each generator computes, by hand: popularity's levels, co-visitation's cosine, the choice of ALS engine."""
 
-from collections.abc import Callable
+from dataclasses import replace
 from math import log1p, sqrt
 from typing import Any
 
@@ -9,13 +9,16 @@ import pytest
 from pyspark.sql import SparkSession
 
 from app.core.settings import Settings
-from app.serve.contract import NONE, Batch
-from app.serve.generators.als import choose_engine
-from app.serve.generators.covisitation import RECENCY, SHRINKAGE, CoVisitation, similar_products
-from app.serve.generators.popularity import SEGMENT_PRIOR, Popularity, popular_products
+from app.learn.als import choose_engine
+from app.learn.covisitation import SHRINKAGE, similar_products
+from app.learn.popularity import SEGMENT_PRIOR, popular_products
+from app.serve.generators.als import ImplicitALS
+from app.serve.generators.covisitation import RECENCY, CoVisitation
+from app.serve.generators.popularity import Popularity
+from app.serve.ragged import NONE
+from app.serve.visits import Visits
+from tests.arrays import visits
 from tests.handmade import by_key
-
-MakeBatch = Callable[..., Batch]
 
 
 @pytest.mark.parametrize(
@@ -34,7 +37,7 @@ def test_als_engine_by_size_or_by_setting(settings: dict[str, Any], pairs: int, 
 
 
 def test_nonnegative_als_is_off_by_default() -> None:
-    """Four times slower (design §8)."""
+    """Four times slower."""
     assert not Settings().als_nonnegative
 
 
@@ -46,7 +49,7 @@ def similar(spark: SparkSession) -> dict[Any, float]:
         ([1], [2.0]),  # makes 1 more common, and so less telling
         ([4, 5], [0.0, 1.0]),
     ]
-    frame = spark.createDataFrame(sessions, "product_ids array<long>, ratings array<float>")
+    frame = spark.createDataFrame(sessions, "product_ids array<long>, weights array<float>")
     return {
         key: row["similarity"] for key, row in by_key(similar_products(frame, 50), "product_id", "other_id").items()
     }
@@ -71,20 +74,31 @@ def test_covisitation_is_symmetric_and_without_self(similar: dict[Any, float]) -
 
 def test_covisitation_keeps_the_nearest(spark: SparkSession) -> None:
     sessions = [([1, 2], [1.0, 4.0]), ([3, 2, 1], [9.0, 1.0, 1.0]), ([1], [2.0])]
-    frame = spark.createDataFrame(sessions, "product_ids array<long>, ratings array<float>")
+    frame = spark.createDataFrame(sessions, "product_ids array<long>, weights array<float>")
     nearest = {(row["product_id"], row["other_id"]) for row in similar_products(frame, 1).collect()}
     assert nearest == {(1, 2), (2, 1), (3, 1)}
 
 
-def test_covisitation_adds_up_over_the_session_with_recency(make_batch: MakeBatch) -> None:
+def test_covisitation_adds_up_over_the_session_with_recency() -> None:
     neighbours = np.array([[1, 2], [2, NONE], [0, NONE], [NONE, NONE]], np.int32)
     similarities = np.array([[0.5, 0.25], [0.4, 0], [0.3, 0], [0, 0]], np.float32)
-    batch = make_batch([[0, 1, 3]], weights=[[1.0, 3.0, 10.0]])
-    found = CoVisitation(neighbours, similarities).candidates(batch, 4)
+    asked = visits([[0, 1, 3]], weights=[[1.0, 3.0, 10.0]])
+    model = CoVisitation(neighbours, similarities)
+    found = model.candidates(asked, 4)
     assert RECENCY == 0.8
     older, old = 0.8**2 * log1p(1), 0.8 * log1p(3)
     assert found.items.tolist() == [[2, 1, NONE, NONE]]
     assert found.scores[0] == pytest.approx([0.25 * older + 0.4 * old, 0.5 * older, 0, 0])
+    reasons = model.because(asked, np.array([0, 0, 0]), np.array([2, 1, 3], np.int32))
+    assert reasons.tolist() == [1, 0, NONE]  # 2 follows 1 more than 0, 1 follows 0 alone, 3 follows nothing
+
+
+def test_als_reason_is_the_touched_product_with_the_most_like_factors() -> None:
+    factors = np.array([[1, 0], [0, 1], [2, 0], [-1, 0]], np.float32)
+    model = ImplicitALS(np.ones((1, 2), np.float32), factors, 0.1, 1.0)
+    asked = visits([[0, 1, 2], [3]], weights=[[3.0, 1.0, 1.0], [1.0]])
+    reasons = model.because(asked, np.array([0, 0, 1]), np.array([2, 1, 0], np.int32))
+    assert reasons.tolist() == [0, 1, NONE]  # 3 x 1 x 2 beats 1 x 2 x 2; what points the other way speaks for nothing
 
 
 def test_popular_products_by_segment_and_category(spark: SparkSession) -> None:
@@ -134,46 +148,43 @@ def popularity() -> Popularity:
     return Popularity(lists, scores, np.array([0] * 4 + [1] * 4 + [2] * 2, np.int32))
 
 
-def answer(popularity: Popularity, batch: Batch, segment: int, k: int = 10) -> list[int]:
-    asked = Batch(batch.users, np.array([segment], np.int32), batch.offsets, batch.items, batch.weights, batch.fresh)
-    return popularity.candidates(asked, k).items[0].tolist()
+def answer(popularity: Popularity, asked: Visits, segment: int, k: int = 10) -> list[int]:
+    return popularity.candidates(replace(asked, segments=np.array([segment], np.int32)), k).items[0].tolist()
 
 
-def test_popularity_falls_back_level_by_level(popularity: Popularity, make_batch: MakeBatch) -> None:
+def test_popularity_falls_back_level_by_level(popularity: Popularity) -> None:
     """Segment and category, then the category of everyone, then the segment, then everyone (design §4.5)."""
-    assert answer(popularity, make_batch([[1]]), segment=0) == [3, 0, 1, 2, 9, 8, 4, 5, 6, 7]
+    assert answer(popularity, visits([[1]]), segment=0) == [3, 0, 1, 2, 9, 8, 4, 5, 6, 7]
 
 
-def test_popularity_of_an_unknown_segment_or_one_without_data(popularity: Popularity, make_batch: MakeBatch) -> None:
+def test_popularity_of_an_unknown_segment_or_one_without_data(popularity: Popularity) -> None:
     expected = [4, 5, 6, 7, 8, 0, 1, 2, 3, 9]
-    assert answer(popularity, make_batch([[5]]), segment=NONE) == expected
-    assert answer(popularity, make_batch([[5]]), segment=1) == expected
+    assert answer(popularity, visits([[5]]), segment=NONE) == expected
+    assert answer(popularity, visits([[5]]), segment=1) == expected
 
 
-def test_popularity_without_a_session_is_the_segments_then_everyones(
-    popularity: Popularity, make_batch: MakeBatch
-) -> None:
-    assert answer(popularity, make_batch([[]]), segment=0, k=4) == [9, 3, 8, 0]
-    assert answer(popularity, make_batch([[]]), segment=NONE, k=4) == [8, 0, 4, 1]
+def test_popularity_without_a_session_is_the_segments_then_everyones(popularity: Popularity) -> None:
+    assert answer(popularity, visits([[]]), segment=0, k=4) == [9, 3, 8, 0]
+    assert answer(popularity, visits([[]]), segment=NONE, k=4) == [8, 0, 4, 1]
 
 
-def test_popularity_weighs_categories_by_interest(popularity: Popularity, make_batch: MakeBatch) -> None:
-    mostly_zero = make_batch([[4, 0, 1]], weights=[[1.0, 3.0, 3.0]])
+def test_popularity_weighs_categories_by_interest(popularity: Popularity) -> None:
+    mostly_zero = visits([[4, 0, 1]], weights=[[1.0, 3.0, 3.0]])
     assert answer(popularity, mostly_zero, segment=NONE, k=3) == [0, 1, 2]
-    mostly_one = make_batch([[0, 4, 5]], weights=[[1.0, 3.0, 3.0]])
+    mostly_one = visits([[0, 4, 5]], weights=[[1.0, 3.0, 3.0]])
     assert answer(popularity, mostly_one, segment=NONE, k=3) == [4, 5, 6]
 
 
-def test_popularity_looks_at_three_categories_at_most(make_batch: MakeBatch) -> None:
+def test_popularity_looks_at_three_categories_at_most() -> None:
     lists = np.full((1, 5, 5), NONE, np.int32)
     for category in range(4):
         lists[0, category, 0] = category
     lists[0, 4, :] = [4, 0, 1, 2, 3]
     scores = np.where(lists == NONE, 0, 1).astype(np.float32)
     one = Popularity(lists, scores, np.array([0, 1, 2, 3, 3], np.int32))
-    batch = make_batch([[0, 1, 2, 3]], weights=[[1.0, 5.0, 5.0, 5.0]])
-    assert one.candidates(batch, 4).items.tolist() == [[3, 2, 1, 0]]
-    assert one.candidates(batch, 4).scores[0, 3] < 1e-3  # category 0 was left out: it is only filling
+    asked = visits([[0, 1, 2, 3]], weights=[[1.0, 5.0, 5.0, 5.0]])
+    assert one.candidates(asked, 4).items.tolist() == [[3, 2, 1, 0]]
+    assert one.candidates(asked, 4).scores[0, 3] < 1e-3  # category 0 was left out: it is only filling
 
 
 def test_popularity_everyone_is_padded(popularity: Popularity) -> None:

@@ -1,6 +1,7 @@
 """The blend: weighted reciprocal rank fusion (Cormack, Clarke, Büttcher 2009)."""
 
 from collections import defaultdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,10 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.serve.contract import NONE, Candidates
-from app.serve.rankers.reciprocal_rank import RANK_OFFSET, blend
+from app.serve.contract import Candidates
+from app.serve.exclusions import Exclusions
+from app.serve.pool import Pool
+from app.serve.ragged import NONE
+from app.serve.rankers.contract import Ranked
+from app.serve.rankers.reciprocal_rank import RANK_OFFSET, ReciprocalRank
+from tests.arrays import visits
 
-NOTHING = (np.empty(0, np.int64), np.empty(0, np.int32))
+NOTHING = Exclusions.none()
+
+
+def blend(parts: dict[str, Candidates], weights: dict[str, float], excluded: Exclusions, k: int) -> Ranked:
+    n = len(next(iter(parts.values())).items)
+    return ReciprocalRank(weights).rank(Pool.of(parts, excluded), visits([[]] * n), k)
 
 
 def ranked(*rows: list[int]) -> Candidates:
@@ -48,7 +59,7 @@ def test_a_generator_without_weight_adds_nothing(weights: dict[str, float]) -> N
 
 def test_excluded_products_are_out_of_their_own_row_only() -> None:
     parts = {"a": ranked([1, 2], [1, 2])}
-    excluded = (np.array([0, 1, 1]), np.array([1, NONE, 7], np.int32))
+    excluded = Exclusions.of(np.array([0, 1, 1]), np.array([1, NONE, 7], np.int32))
     assert blend(parts, {"a": 1.0}, excluded, 2).items.tolist() == [[2, NONE], [1, 2]]
 
 
@@ -77,7 +88,7 @@ def test_as_written_naively(rows: list[Any], numbers: Any, out: set[tuple[int, i
     names = ["a", "b", "c"]
     weights = dict(zip(names, map(float, numbers), strict=True))
     parts = {name: ranked(*(row[i] for row in rows)) for i, name in enumerate(names)}
-    excluded = (np.array([row for row, _ in out], np.int64), np.array([item for _, item in out], np.int32))
+    excluded = Exclusions.of(np.array([row for row, _ in out], np.int64), np.array([item for _, item in out], np.int32))
     lists = blend(parts, weights, excluded, k)
     for number, row in enumerate(rows):
         scores: dict[int, float] = defaultdict(float)
@@ -90,3 +101,15 @@ def test_as_written_naively(rows: list[Any], numbers: Any, out: set[tuple[int, i
         found = [item for item in lists.items[number].tolist() if item != NONE]
         assert found == wanted or [round(scores[x], 12) for x in found] == [round(scores[x], 12) for x in wanted]
         assert lists.scores[number, : len(wanted)] == pytest.approx([scores[item] for item in found])
+
+
+def test_a_product_that_is_not_available_is_in_no_list() -> None:
+    available = np.array([True, True, True, False, True])
+    excluded = Exclusions.of(np.array([0]), np.array([1]), available)
+    assert blend(PARTS, {"a": 1.0, "b": 2.0}, excluded, 5).items.tolist() == [[4, 2, NONE, NONE, NONE]]
+    assert excluded.first_allowed(PARTS["a"], 3).tolist() == [[2, NONE, NONE]]
+
+
+def test_saved_and_loaded_ranks_the_same(tmp_path: Path) -> None:
+    ReciprocalRank({"a": 1.0, "b": 2.5}).save(tmp_path)
+    assert ReciprocalRank.load(tmp_path) == ReciprocalRank({"a": 1.0, "b": 2.5})

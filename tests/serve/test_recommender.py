@@ -1,5 +1,7 @@
 """From visits to lists: history and session together, and what must never be in a list."""
 
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
@@ -9,16 +11,21 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 import pytest
-from pyspark.sql.pandas.types import to_arrow_schema
 
 from app.serve.catalogue import Catalogue
-from app.serve.contract import NONE, Batch, Candidates
+from app.serve.contract import Candidates
+from app.serve.exclusions import SECONDS_PER_DAY
 from app.serve.generators.covisitation import CoVisitation
 from app.serve.generators.popularity import Popularity
-from app.serve.lists import ARROW_SCHEMA, LIST_SCHEMA, list_table, write_csv
-from app.serve.recommender import SECONDS_PER_DAY, Recommender, Visits
+from app.serve.lists import ARROW_SCHEMA, list_table, write_csv
+from app.serve.ragged import NONE
+from app.serve.rankers import ReciprocalRank
+from app.serve.recommender import Parameters, Recommender
 from app.serve.users import UserTable
+from app.serve.visits import Visitors, Visits
+from tests.arrays import touches, user_table, visitors
 
+PARAMETERS = Parameters(candidates=50, bought_days=30, session_max_products=20, session_idle_minutes=30)
 PRODUCTS = np.arange(100, 112)  # twelve products; even positions are of category a, odd ones of b
 ANNA, BEN, STRANGER = 5, 7, 999
 NOW = 100 * SECONDS_PER_DAY
@@ -39,15 +46,11 @@ def catalogue() -> Catalogue:
 
 def users() -> UserTable:
     """Anna looked at 100, 101, 102 and bought 103 (10 days ago) and 104 (40 days ago); Ben did nothing."""
-    return UserTable(
-        ids=np.array([ANNA, BEN]),
-        segments=np.array([0, NONE], np.int32),
-        history_offsets=np.array([0, 3, 3]),
-        history_items=np.array([0, 1, 2], np.int32),
-        history_weights=np.array([1, 2, 3], np.float32),
-        bought_offsets=np.array([0, 2, 2]),
-        bought_items=np.array([3, 4], np.int32),
-        bought_at=np.array([NOW - 10 * SECONDS_PER_DAY, NOW - 40 * SECONDS_PER_DAY]),
+    return user_table(
+        [ANNA, BEN],
+        [0, NONE],
+        touches([[0, 1, 2], []], [[1, 2, 3], []]),
+        [[(3, NOW - 10 * SECONDS_PER_DAY), (4, NOW - 40 * SECONDS_PER_DAY)], []],
     )
 
 
@@ -70,56 +73,72 @@ def neighbours() -> CoVisitation:
 @pytest.fixture
 def recommender() -> Recommender:
     generators: dict[str, Any] = {"covisitation": neighbours(), "popularity": popularity()}
-    weights = {"covisitation": 1.0, "popularity": 0.3}
-    return Recommender(catalogue(), users(), generators, weights, candidates=50, bought_days=30)
+    ranker = ReciprocalRank({"covisitation": 1.0, "popularity": 0.3})
+    return Recommender(catalogue(), users(), generators, ranker, PARAMETERS)
 
 
-def visit(user: int, *touched: int, bought: tuple[int, ...] = ()) -> Visits:
-    ratings = [[float(10 + place) for place in range(len(touched))]]
-    return Visits.of_lists(np.array([user]), [touched], ratings, [[product in bought for product in touched]])
+def visit(user: int, *touched: int, bought: tuple[int, ...] = ()) -> Visitors:
+    weights = [[float(10 + place) for place in range(len(touched))]]
+    return visitors([user], [touched], NOW, weights, [[product in bought for product in touched]])
 
 
-def products(recommender: Recommender, visits: Visits, k: int = 10) -> list[int]:
-    items = recommender.recommend(visits, k, NOW).lists.items[0]
+def products(recommender: Recommender, who: Visitors, k: int = 10) -> list[int]:
+    items = recommender.recommend(who, k).lists.items[0]
     return [int(PRODUCTS[item]) for item in items if item != NONE]
 
 
-def test_history_comes_before_the_session(recommender: Recommender) -> None:
-    batch = recommender.batch(visit(ANNA, 105, 106))
-    assert batch.items.tolist() == [0, 1, 2, 5, 6]
-    assert batch.weights.tolist() == [1, 2, 3, 10, 11]
-    assert (batch.users.tolist(), batch.segments.tolist(), batch.fresh.tolist()) == ([0], [0], [True])
+def test_history_and_session_stand_apart(recommender: Recommender) -> None:
+    asked = recommender.visits(visit(ANNA, 105, 106))
+    assert asked.history.products.tolist() == [0, 1, 2]
+    assert asked.session.products.tolist() == [5, 6]
+    assert (asked.users.tolist(), asked.segments.tolist(), asked.fresh.tolist()) == ([0], [0], [True])
+    assert asked.on_screen.tolist() == [6]
+    assert asked.touched.products.tolist() == [0, 1, 2, 5, 6]  # history before session
+    assert asked.touched.weights.tolist() == [1, 2, 3, 10, 11]
 
 
 def test_a_remembered_product_counts_where_the_session_has_it(recommender: Recommender) -> None:
-    batch = recommender.batch(visit(ANNA, 105, 101))
-    assert batch.items.tolist() == [0, 2, 5, 1]
-    assert batch.weights.tolist() == [1, 3, 10, 11]
+    touched = recommender.visits(visit(ANNA, 105, 101)).touched
+    assert touched.products.tolist() == [0, 2, 5, 1]
+    assert touched.weights.tolist() == [1, 3, 10, 11]
 
 
 def test_products_out_of_the_catalogue_are_dropped(recommender: Recommender) -> None:
-    batch = recommender.batch(visit(STRANGER, 4, 105, 4000))
-    assert (batch.items.tolist(), batch.weights.tolist(), batch.users.tolist()) == ([5], [11], [NONE])
-    nothing = recommender.batch(visit(ANNA, 4))
+    asked = recommender.visits(visit(STRANGER, 4, 105, 4000))
+    assert (asked.session.products.tolist(), asked.session.weights.tolist()) == ([5], [11])
+    assert (asked.users.tolist(), asked.on_screen.tolist()) == ([NONE], [NONE])  # what is on screen is unknown
+    nothing = recommender.visits(visit(ANNA, 4))
     assert nothing.fresh.tolist() == [False]  # nothing new that a model could know
 
 
-def test_rows_of_a_batch_keep_to_themselves(recommender: Recommender) -> None:
-    visits = Visits.of_lists(
-        np.array([BEN, ANNA, STRANGER, ANNA]),
+def test_rows_keep_to_themselves(recommender: Recommender) -> None:
+    who = visitors(
+        [BEN, ANNA, STRANGER, ANNA],
         [[], [100], [111, 110], []],
+        NOW,
         [[], [9.0], [1.0, 2.0], []],
         [[], [False], [False, True], []],
     )
-    batch = recommender.batch(visits)
-    rows = [batch.items[a:b].tolist() for a, b in zip(batch.offsets, batch.offsets[1:], strict=False)]
+    asked = recommender.visits(who)
+    rows = [asked.slice(row, row + 1).touched.products.tolist() for row in range(4)]
     assert rows == [[], [1, 2, 0], [11, 10], [0, 1, 2]]
-    assert batch.segments.tolist() == [NONE, 0, NONE, 0]
-    assert batch.fresh.tolist() == [False, True, True, False]
-    whole = recommender.recommend(visits, 5, NOW).lists.items
+    assert asked.segments.tolist() == [NONE, 0, NONE, 0]
+    assert asked.fresh.tolist() == [False, True, True, False]
+    whole = recommender.recommend(who, 5).lists.items
     for row in range(4):
-        alone = recommender.recommend(visits.slice(row, row + 1), 5, NOW).lists.items
+        alone = recommender.recommend(who.slice(row, row + 1), 5).lists.items
         assert alone.tolist() == [whole[row].tolist()]
+
+
+def test_threads_may_ask_one_recommender_at_once(recommender: Recommender) -> None:
+    """As an API does: each gets its own answer."""
+    who = [visit([ANNA, BEN, STRANGER][n % 3], 100 + n % 12, 100 + n * 5 % 12) for n in range(60)]
+    alone = [recommender.recommend(one, 8) for one in who]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda one: recommender.recommend(one, 8), who * 3))
+    for one, expected in zip(together, alone * 3, strict=True):
+        assert one.lists.items.tolist() == expected.lists.items.tolist()
+        assert one.because.tolist() == expected.because.tolist()
 
 
 def test_the_product_on_screen_is_not_recommended_but_an_earlier_one_may_be(recommender: Recommender) -> None:
@@ -141,44 +160,51 @@ def test_bought_products_come_back_after_bought_days(recommender: Recommender) -
 
 
 def test_bought_days_count_from_the_moment_of_each_row(recommender: Recommender) -> None:
-    visits = Visits.of_users(np.array([ANNA, ANNA]))
     moments = np.array([NOW, NOW + 21 * SECONDS_PER_DAY], np.float64)
-    items = recommender.recommend(visits, 12, moments).lists.items
+    items = recommender.recommend(Visitors.of([ANNA, ANNA], moments), 12).lists.items
     assert [3 in row for row in items.tolist()] == [False, True]
 
 
 @pytest.mark.parametrize("user", [STRANGER, BEN])
 def test_cold_start_gets_k_products(recommender: Recommender, user: int) -> None:
-    assert products(recommender, Visits.of_users(np.array([user])), k=10) == list(range(100, 110))
+    assert products(recommender, Visitors.of([user], NOW), k=10) == list(range(100, 110))
 
 
 def test_an_unknown_session_is_filled_up_to_k_in_its_own_row(recommender: Recommender) -> None:
-    """Where the brief falls back only when the whole batch is empty (design §8)."""
-    visits = Visits.of_lists(np.array([STRANGER, STRANGER]), [[105], [1]], [[1.0], [1.0]], [[False], [False]])
-    items = recommender.recommend(visits, 10, NOW).lists.items
+    """A fallback for the whole batch alone would leave the second visit without a list."""
+    items = recommender.recommend(visitors([STRANGER, STRANGER], [[105], [1]], NOW), 10).lists.items
     assert (items != NONE).all()
     assert items[0, 0] == 6
     assert items[1].tolist() == list(range(10))
 
 
 def test_most_popular_is_the_same_for_all(recommender: Recommender) -> None:
-    best = recommender.most_popular(3, 20)
+    best = recommender.most_popular(3)
+    assert best.items.shape == (3, PARAMETERS.candidates)
     assert best.items[:, :12].tolist() == [list(range(12))] * 3
     assert (best.items[:, 12:] == NONE).all()
 
 
 def test_no_visits(recommender: Recommender) -> None:
-    assert recommender.recommend(Visits.of_users(np.empty(0, np.int64)), 10, NOW).lists.items.shape == (0, 10)
+    assert recommender.recommend(Visitors.of([], NOW), 10).lists.items.shape == (0, 10)
 
 
 def test_saved_and_loaded_answers_the_same(recommender: Recommender, tmp_path: Path) -> None:
     recommender.save(tmp_path)
     loaded = Recommender.load(tmp_path)
-    assert (loaded.weights, loaded.candidates, loaded.bought_days) == ({"covisitation": 1.0, "popularity": 0.3}, 50, 30)
-    visits = Visits.of_lists(np.array([ANNA, STRANGER]), [[105], [1]], [[1.0], [1.0]], [[True], [False]])
-    before, after = (one.recommend(visits, 10, NOW).lists for one in (recommender, loaded))
+    assert (loaded.ranker, loaded.parameters) == (recommender.ranker, PARAMETERS)
+    who = visitors([ANNA, STRANGER], [[105], [1]], NOW, [[1.0], [1.0]], [[True], [False]])
+    before, after = (one.recommend(who, 10).lists for one in (recommender, loaded))
     assert (before.items == after.items).all()
     assert (before.scores == after.scores).all()
+
+
+def test_a_recommender_with_an_unknown_part_is_refused(recommender: Recommender, tmp_path: Path) -> None:
+    recommender.save(tmp_path)
+    saved = tmp_path / "recommender.json"
+    saved.write_text(saved.read_text().replace("reciprocal_rank", "crystal_ball"))
+    with pytest.raises(ValueError, match="knows no crystal_ball"):
+        Recommender.load(tmp_path)
 
 
 class Recording:
@@ -187,26 +213,30 @@ class Recording:
     name: ClassVar[str] = "recording"
 
     def __init__(self) -> None:
-        self.asked: list[tuple[Batch, int]] = []
+        self.asked: list[int] = []
 
-    def candidates(self, batch: Batch, k: int) -> Candidates:
-        self.asked.append((batch, k))
-        return Candidates.empty(len(batch), k)
+    def candidates(self, visits: Visits, k: int) -> Candidates:
+        self.asked.append(k)
+        return Candidates.empty(len(visits), k)
 
 
 def test_generators_are_asked_for_as_many_candidates_as_set() -> None:
     recording = Recording()
     generators: dict[str, Any] = {"recording": recording}
-    one = Recommender(catalogue(), users(), generators, {"recording": 1.0}, candidates=37, bought_days=30)
-    assert (one.recommend(visit(ANNA, 100), 10, NOW).lists.items == NONE).all()
-    assert [k for _, k in recording.asked] == [37]
+    one = Recommender(
+        catalogue(), users(), generators, ReciprocalRank({"recording": 1.0}), replace(PARAMETERS, candidates=37)
+    )
+    assert (one.recommend(visit(ANNA, 100), 10).lists.items == NONE).all()
+    assert recording.asked == [37]
+    with pytest.raises(LookupError, match="list for everyone"):
+        one.most_popular(1)
 
 
 def test_list_table(recommender: Recommender) -> None:
-    visits = Visits.of_lists(np.array([ANNA, STRANGER]), [[105], []], [[5.0], []], [[False], []])
-    lists = recommender.recommend(visits, 3, NOW).lists
+    who = visitors([ANNA, STRANGER], [[105], []], NOW)
+    answer = recommender.recommend(who, 3)
     at = datetime(2019, 11, 1, 8, tzinfo=UTC)
-    rows = list_table(recommender, visits, lists, "v1", at).to_pylist()
+    rows = list_table(recommender, who, answer, "v1", at).to_pylist()
     assert [(row["user_id"], row["rank"]) for row in rows] == [(ANNA, 1), (ANNA, 2), (ANNA, 3)] + [
         (STRANGER, rank) for rank in (1, 2, 3)
     ]
@@ -214,34 +244,31 @@ def test_list_table(recommender: Recommender) -> None:
         "user_id": ANNA,
         "product_id": 106,
         "rank": 1,
-        "rec_score": pytest.approx(float(lists.scores[0, 0])),
+        "rec_score": pytest.approx(float(answer.lists.scores[0, 0])),
         "recommended_category_code": "a.x",
         "main_brand": "brand6",
         "avg_price": 6.0,
         "recommendation_type": "hybrid",
         "source": "covisitation",
+        "because_product_id": 105,
         "model_version": "v1",
         "generated_at": at,
     }
     popular = rows[3]
     assert (popular["product_id"], popular["avg_price"]) == (100, None)
     assert (popular["recommendation_type"], popular["source"]) == ("popular_fallback", "popularity")
+    assert popular["because_product_id"] is None
 
 
 def test_list_table_of_nothing_has_the_schema(recommender: Recommender) -> None:
-    visits = Visits.of_users(np.empty(0, np.int64))
-    table = list_table(recommender, visits, recommender.recommend(visits, 3, NOW).lists, "v1", datetime.now(UTC))
+    nobody = Visitors.of([], NOW)
+    table = list_table(recommender, nobody, recommender.recommend(nobody, 3), "v1", datetime.now(UTC))
     assert (table.num_rows, table.schema) == (0, ARROW_SCHEMA)
 
 
-def test_both_schemas_are_the_same() -> None:
-    assert to_arrow_schema(LIST_SCHEMA, timezone="UTC").equals(ARROW_SCHEMA)
-
-
 def test_csv_holds_all_files_and_replaces_the_old_one(recommender: Recommender, tmp_path: Path) -> None:
-    visits = Visits.of_users(np.array([ANNA, BEN, STRANGER]))
-    lists = recommender.recommend(visits, 4, NOW).lists
-    table = list_table(recommender, visits, lists, "v1", datetime(2019, 11, 1, tzinfo=UTC))
+    who = Visitors.of([ANNA, BEN, STRANGER], NOW)
+    table = list_table(recommender, who, recommender.recommend(who, 4), "v1", datetime(2019, 11, 1, tzinfo=UTC))
     (tmp_path / "lists").mkdir()
     pq.write_table(table.slice(0, 5), tmp_path / "lists" / "a.parquet")
     pq.write_table(table.slice(5), tmp_path / "lists" / "b.parquet")

@@ -23,19 +23,22 @@ from app.events.schema import RAW_COLUMNS
 from app.insight.segments import FEATURES, SegmentModel
 from app.registry import bundle
 from app.serve.catalogue import Catalogue
-from app.serve.contract import NONE
+from app.serve.contract import Generator
 from app.serve.generators.covisitation import CoVisitation
 from app.serve.generators.popularity import Popularity
-from app.serve.recommender import Recommender
-from app.serve.users import UserTable
+from app.serve.ragged import NONE
+from app.serve.rankers import ReciprocalRank
+from app.serve.recommender import Parameters, Recommender
 from app.stream.engine import SPARK_CONFIGURATION, Stream
 from app.stream.telemetry import ARCHIVE_QUERY, LISTS_QUERY, WINDOWS_QUERY
+from tests.arrays import touches, user_table
 
 PRODUCTS = np.arange(100, 130)
 HALF = len(PRODUCTS) // 2
 ANNA, STRANGER = 5, 999
 START = datetime(2019, 10, 1, 12, tzinfo=UTC)
 QUERIES = (LISTS_QUERY, WINDOWS_QUERY, ARCHIVE_QUERY)
+PARAMETERS = Parameters(candidates=50, bought_days=30, session_max_products=20, session_idle_minutes=30)
 PATIENCE = 90.0  #: seconds, for a machine that does much else
 
 Event = tuple[int, str, int, int, str]  #: second after START, event type, product, user, session
@@ -56,28 +59,19 @@ def recommender(*, reverse: bool = False, weights: dict[str, float] | None = Non
             }
         )
     )
-    users = UserTable(
-        ids=np.array([ANNA]),
-        segments=np.array([0], np.int32),
-        history_offsets=np.array([0, 2]),
-        history_items=np.array([0, 1], np.int32),
-        history_weights=np.array([1, 2], np.float32),
-        bought_offsets=np.array([0, 1]),
-        bought_items=np.array([3], np.int32),
-        bought_at=np.array([int(START.timestamp()) - 86_400]),
-    )
+    users = user_table([ANNA], [0], touches([[0, 1]], [[1, 2]]), [[(3, int(START.timestamp()) - 86_400)]])
     order = np.arange(n)[::-1] if reverse else np.arange(n)
     lists = np.full((3, 3, n), NONE, np.int32)  # two segments and everyone; two categories and all
     lists[:, 0, :HALF], lists[:, 1, :HALF], lists[:, 2] = order[order < HALF], order[order >= HALF], order
     scores = np.where(lists == NONE, 0, np.linspace(1, 0.5, n)).astype(np.float32)
     ring = (np.arange(n)[:, None] % HALF + np.arange(1, 6)) % HALF + np.arange(n)[:, None] // HALF * HALF
     similarity = np.tile(np.linspace(0.9, 0.5, 5), (n, 1)).astype(np.float32)
-    generators = {
+    generators: dict[str, Generator] = {
         "covisitation": CoVisitation(ring.astype(np.int32), similarity),
         "popularity": Popularity(lists, scores, catalogue.category),
     }
-    settings = Settings(blend_weights=weights or {"covisitation": 1.0, "popularity": 0.3})
-    return Recommender.of(catalogue, users, generators, settings)
+    ranker = ReciprocalRank(weights or {"covisitation": 1.0, "popularity": 0.3})
+    return Recommender(catalogue, users, generators, ranker, PARAMETERS)
 
 
 def write_bundle(models: Path, version: str, model: Recommender, *, publish: bool = True) -> Path:
@@ -96,7 +90,7 @@ def write_bundle(models: Path, version: str, model: Recommender, *, publish: boo
 
 def damage(folder: Path) -> None:
     """Turn one bit of a published bundle."""
-    path = folder / "users" / "history_items.npy"
+    path = folder / "users" / "history_products.npy"
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)

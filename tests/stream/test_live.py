@@ -1,14 +1,14 @@
 """Sessions in flight as the recommender is asked about them; by hand and against a plain rewriting."""
 
-from typing import Any
-
 import numpy as np
 import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.features.pairs import MAX_RATING, RATING
-from app.stream.live import JUDGED_PER_SESSION, Sessions
+from app.events.vocabulary import KINDS, MAX_RATING, RATING
+from app.serve.visits import Visitors
+from app.stream.live import JUDGED_PER_SESSION, LiveSessions
+from tests.stream.shop import PARAMETERS
 
 SECOND = 1_000_000
 NOW, BEFORE = 2_000 * SECOND, 1_000 * SECOND  # times of this and an earlier micro-batch
@@ -25,7 +25,7 @@ EVENT = pa.struct(
 Event = tuple[int, int, str, int]  #: second, product, event type, micro-batch
 
 
-def table(sessions: list[list[Event]]) -> pa.Table:
+def table(sessions: list[list[Event]], given: bool = True) -> pa.RecordBatch:
     """Users 100, 101, …; a file arrives a second before its micro-batch."""
     rows = [
         [
@@ -41,30 +41,40 @@ def table(sessions: list[list[Event]]) -> pa.Table:
         for events in sessions
     ]
     users = pa.array(range(100, 100 + len(rows)), pa.int64())
-    return pa.table({"user_id": users, "events": pa.array(rows, pa.list_(EVENT))})
+    columns = {
+        "user_id": users,
+        "events": pa.array(rows, pa.list_(EVENT)),
+        "given": pa.array([given] * len(rows), pa.bool_()),
+    }
+    return pa.RecordBatch.from_pydict(columns)
 
 
-def visit(visits: Any, row: int) -> list[tuple[int, float, bool]]:
-    part = slice(visits.offsets[row], visits.offsets[row + 1])
-    columns = (visits.product_ids[part], visits.ratings[part], visits.bought[part])
-    return [(int(p), float(r), bool(b)) for p, r, b in zip(*columns, strict=True)]
+def live(sessions: list[list[Event]], given: bool = True) -> LiveSessions:
+    return LiveSessions.of(table(sessions, given), NOW, PARAMETERS)
+
+
+def visit(visitors: Visitors, row: int) -> list[tuple[int, float, str]]:
+    """Product, weight and kind of each touch."""
+    one = visitors.session.slice(row, row + 1)
+    kinds = [KINDS[kind] for kind in one.kinds]
+    return list(zip(one.products.tolist(), one.weights.tolist(), kinds, strict=True))
 
 
 def test_events_are_sorted_and_each_stands_once() -> None:
     """As Spark hands them: latest first. The event that came again is the one of the earlier micro-batch."""
-    events = [(3, 7, "view", NOW), (1, 8, "cart", NOW), (1, 8, "cart", BEFORE), (1, 8, "view", NOW)]
-    sessions = Sessions.of(table([events, []]), NOW)
+    sessions = live([[(3, 7, "view", NOW), (1, 8, "cart", NOW), (1, 8, "cart", BEFORE), (1, 8, "view", NOW)], []])
     assert sessions.user_ids.tolist() == [100, 101]
-    assert sessions.offsets.tolist() == [0, 3, 3]
-    assert sessions.products.tolist() == [8, 8, 7]
-    assert sessions.ratings.tolist() == [1, 3, 1]
-    assert sessions.time.tolist() == [1, 1, 3]
+    assert sessions.events.shape.offsets.tolist() == [0, 3, 3]
+    assert sessions.events.products.tolist() == [8, 8, 7]
+    assert [KINDS[kind] for kind in sessions.events.kinds] == ["view", "cart", "view"]
+    assert sessions.events.times.tolist() == [1, 1, 3]
     assert sessions.new.tolist() == [True, False, True]
     assert sessions.arrived.tolist() == [1_999, 999, 1_999]
+    assert sessions.oldest_arrival().tolist() == [1_999, np.inf]
 
 
-def test_a_prefix_has_each_product_at_its_last_touch() -> None:
-    """7 viewed, 8 carted, 7 bought, 8 removed, 9 bought twice: 5 + 5 is capped at 10."""
+def test_what_was_touched_before_an_event_has_each_product_at_its_last_touch() -> None:
+    """7 viewed, 8 carted, 7 bought, 8 removed, 9 bought three times: 15 is capped at 10."""
     events = [
         (1, 7, "view", NOW),
         (2, 8, "cart", NOW),
@@ -74,28 +84,54 @@ def test_a_prefix_has_each_product_at_its_last_touch() -> None:
         (6, 9, "purchase", NOW),
         (7, 9, "purchase", NOW),
     ]
-    sessions = Sessions.of(table([events]), NOW)
-    visits = sessions.prefixes(np.array([0, 0, 0]), np.array([0, 3, 7]))
-    assert visits.user_ids.tolist() == [100] * 3
-    assert visit(visits, 0) == []
-    assert visit(visits, 1) == [(8, 3, False), (7, 6, True)]
-    assert visit(visits, 2) == [(7, 6, True), (8, 3, False), (9, 10, True)]
+    sessions = live([events])
+    before = sessions.visitors(np.array([0, 3]), np.array([1.0, 4.0]))
+    assert before.user_ids.tolist() == [100] * 2
+    assert visit(before, 0) == []
+    assert visit(before, 1) == [(8, 3, "cart"), (7, 6, "purchase")]
+    now = sessions.current(np.array([0]))
+    assert visit(now, 0) == [(7, 6, "purchase"), (8, 3, "cart"), (9, 10, "purchase")]
+    assert now.now.tolist() == [7]
+
+
+def test_a_session_without_an_id_ends_with_a_long_silence() -> None:
+    """As in training: the events before it are another visit's, and the first after it was asked with nothing."""
+    idle = PARAMETERS.session_idle_minutes * 60
+    events = [
+        (0, 1, "view", NOW),
+        (idle, 2, "view", NOW),
+        (2 * idle + 1, 3, "view", NOW),
+        (2 * idle + 5, 4, "view", NOW),
+    ]
+    sessions = live([events], given=False)
+    assert visit(sessions.current(np.array([0])), 0) == [(3, 1, "view"), (4, 1, "view")]
+    before = sessions.visitors(np.arange(4), np.zeros(4))
+    assert [[product for product, *_ in visit(before, row)] for row in range(4)] == [[], [1], [], [3]]
+    assert len(visit(live([events], given=True).current(np.array([0])), 0)) == 4
+
+
+def test_only_the_latest_products_of_a_session_count() -> None:
+    most = PARAMETERS.session_max_products
+    sessions = live([[(second, second, "view", NOW) for second in range(most + 5)]])
+    assert [product for product, *_ in visit(sessions.current(np.array([0])), 0)] == list(range(5, most + 5))
 
 
 def test_only_new_events_on_another_product_are_judged() -> None:
     old = [(1, 7, "view", BEFORE), (2, 8, "view", BEFORE)]
     new = [(3, 8, "cart", NOW), (4, 9, "view", NOW), (5, 7, "view", NOW), (6, 8, "view", NOW), (7, 9, "view", NOW)]
-    rows, before, wanted = Sessions.of(table([[(1, 9, "view", NOW)], [*old, *new]]), NOW).judged()
-    assert rows.tolist() == [0, 1, 1, 1]  # three a session at most
-    assert before.tolist() == [0, 3, 4, 5]  # the cart of 8 is not judged: 8 was on screen
-    assert wanted.tolist() == [9, 9, 7, 8]
+    sessions = live([[(1, 9, "view", NOW)], [*old, *new]])
+    judged = sessions.judged()
+    assert sessions.events.shape.rows()[judged].tolist() == [0, 1, 1, 1]  # three a session at most
+    assert sessions.events.shape.places()[judged].tolist() == [0, 3, 4, 5]  # not the cart of 8: 8 was on screen
+    assert sessions.events.products[judged].tolist() == [9, 9, 7, 8]
 
 
 def test_nothing_gives_nothing() -> None:
-    sessions = Sessions.of(table([]), NOW)
+    sessions = live([])
     assert len(sessions) == 0
-    assert [len(column) for column in sessions.judged()] == [0, 0, 0]
-    assert len(sessions.prefixes(np.array([], int), np.array([], int))) == 0
+    assert len(sessions.judged()) == 0
+    assert len(sessions.visitors(np.array([], int), np.array([]))) == 0
+    assert len(sessions.current(np.array([], int))) == 0
 
 
 EVENTS = st.tuples(
@@ -104,30 +140,35 @@ EVENTS = st.tuples(
 
 
 @settings(deadline=None, max_examples=200)
-@given(st.lists(st.lists(EVENTS, max_size=12), max_size=5))
+@given(st.lists(st.lists(EVENTS, min_size=1, max_size=12), max_size=5))
 def test_as_a_plain_rewriting(given_sessions: list[list[Event]]) -> None:
-    sessions = Sessions.of(table(given_sessions), NOW)
-    rows, before, wanted = sessions.judged()
-    judged = list(zip(rows.tolist(), before.tolist(), wanted.tolist(), strict=True))
-    visits = sessions.prefixes(np.arange(len(sessions)), np.diff(sessions.offsets))
+    sessions = live(given_sessions)
+    judged = sessions.judged()
+    found = list(
+        zip(
+            sessions.events.shape.rows()[judged].tolist(),
+            sessions.events.shape.places()[judged].tolist(),
+            sessions.events.products[judged].tolist(),
+            strict=True,
+        )
+    )
+    visitors = sessions.current(np.arange(len(sessions)))
     expected = []
     for row, events in enumerate(given_sessions):
-        order = [*RATING, "remove_from_cart"]
         first: dict[tuple[int, int, int], int] = {}
         for t, product, kind, seen in events:
-            key = (t, product, order.index(kind))
+            key = (t, product, KINDS.index(kind))
             first[key] = min(first.get(key, seen), seen)
         kept = sorted(first)
-        place: dict[int, tuple[int, float, bool]] = {}
-        found = 0
+        place: dict[int, tuple[int, float, int]] = {}
+        count = 0
         for number, (t, product, kind) in enumerate(kept):
             repeated = number > 0 and kept[number - 1][1] == product
-            if first[t, product, kind] == NOW and not repeated and found < JUDGED_PER_SESSION:
+            if first[t, product, kind] == NOW and not repeated and count < JUDGED_PER_SESSION:
                 expected.append((row, number, product))
-                found += 1
-            _, rating, bought = place.get(product, (0, 0.0, False))
-            name = order[kind]
-            place[product] = (number, rating + RATING.get(name, 0), bought or name == "purchase")
+                count += 1
+            _, rating, strongest = place.get(product, (0, 0.0, 0))
+            place[product] = (number, rating + RATING.get(KINDS[kind], 0), max(strongest, kind))
         by_touch = sorted(place.items(), key=lambda entry: entry[1][0])
-        assert visit(visits, row) == [(p, min(rating, MAX_RATING), bought) for p, (_, rating, bought) in by_touch]
-    assert judged == expected
+        assert visit(visitors, row) == [(p, min(rating, MAX_RATING), KINDS[kind]) for p, (_, rating, kind) in by_touch]
+    assert found == expected

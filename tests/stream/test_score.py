@@ -39,6 +39,7 @@ def rows(*sessions: tuple[int, list[tuple[int, bool]], bool]) -> pa.RecordBatch:
             "events": pa.array(events, pa.list_(EVENT)),
             "batch_time": pa.array([BATCH] * len(sessions), pa.timestamp("us", "UTC")),
             "current": pa.array([current for _, _, current in sessions]),
+            "given": pa.array([True] * len(sessions)),
         }
     )
 

@@ -1,6 +1,7 @@
 """Training end to end on a small synthetic shop: quality, determinism, gate, publication, restart."""
 
 import csv
+import gzip
 import json
 import random
 import shutil
@@ -8,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
 
@@ -85,6 +87,38 @@ def refused(shop: Shop, first: Found) -> Found:
 
 def test_after_a_refusal_the_lists_are_still_the_champions(refused: Found, shop: Shop) -> None:
     assert shop.lists("refused.csv") == shop.lists("first.csv")
+
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "edition_1"
+
+
+def test_lists_are_those_of_the_first_edition(first: Found, shop: Shop) -> None:
+    columns = ["user_id", "rank", "product_id", "source"]
+    before = pd.read_parquet(GOLDEN / "lists.parquet")
+    now = pd.read_csv(shop.output / "first.csv").sort_values(["user_id", "rank"], ignore_index=True)
+    pd.testing.assert_frame_equal(now[columns], before[columns], check_dtype=False)
+    assert now["rec_score"].to_numpy() == pytest.approx(before["rec_score"].to_numpy(), rel=1e-6)
+
+
+def test_figures_are_those_of_the_first_edition(first: Found) -> None:
+    """But for popularity by segment, and the blend that it is part of: segments no longer know the test slice."""
+    before = json.loads(gzip.decompress((GOLDEN / "figures.json.gz").read_bytes()))
+    for part in ("exploration", "pairs", "segments", "profiles"):
+        assert json.loads(json.dumps(first[part])) == before[part], part
+    for row in before["quality"]["rows"]:
+        if row["slice"] in ("all", "warm", "cold"):
+            now = figure(first, row["task"], row["model"], row["slice"])
+            if row["model"] in ("als", "covisitation", "most_popular"):
+                assert now == row["ndcg_10"], row
+            else:
+                assert row["ndcg_10"]["low"] <= now["mean"] <= row["ndcg_10"]["high"], row
+
+
+def figure(found: Found, task: str, model: str, part: str) -> dict[str, float]:
+    (row,) = (
+        row for row in found["quality"]["rows"] if (row["task"], row["model"], row["slice"]) == (task, model, part)
+    )
+    return dict(row["ndcg_10"])
 
 
 def quality(found: Found, task: str, model: str) -> dict[str, float]:

@@ -1,0 +1,83 @@
+"""Slices: everything known before a moment, and nothing after it."""
+
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+
+from app.core.settings import Settings
+from app.events.sessions import with_session_id
+from app.features.slices import Slice, before, cut_time, make_slice, span
+from tests.handmade import Event, events_table, moment
+
+CUT = moment("10-05 12:00")
+
+
+def test_test_slice_is_the_end_but_at_most_half() -> None:
+    first = moment("10-01 00:00")
+    assert cut_time(first, moment("10-11 00:00"), 1.0) == moment("10-10 00:00")
+    assert cut_time(first, moment("10-02 00:00"), 1.0) == moment("10-01 12:00")
+    assert cut_time(first, first, 1.0) == first
+
+
+def log() -> list[Event]:
+    """Across the cut: a session goes on, a product changes category and brand, a cart is bought, a user comes."""
+    early = {"user_session": "s", "category_code": "a.x", "brand": "old", "price": 5.0}
+    late = {"user_session": "s", "category_code": "b.y", "brand": "new", "price": 9.0}
+    return [
+        (1, 10, "view", "10-01 09:00", early),
+        (1, 11, "cart", "10-05 11:50", early),
+        (2, 10, "view", "10-05 11:59:59", {**early, "user_session": "t"}),
+        (1, 11, "purchase", "10-05 12:00", late),  # on the cut: after it
+        (1, 10, "view", "10-05 12:10", late),
+        (3, 12, "view", "10-07 12:00", {**late, "user_session": "u"}),
+    ]
+
+
+@pytest.fixture(scope="module")
+def events(spark: SparkSession) -> DataFrame:
+    return with_session_id(events_table(spark, log()), idle_minutes=30)
+
+
+@pytest.fixture(scope="module")
+def known(events: DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Slice:
+    return make_slice(before(events, CUT), CUT, Settings(), tmp_path_factory.mktemp("known"))
+
+
+def rows(frame: DataFrame, *key: str) -> dict[object, dict[str, object]]:
+    return {tuple(row[name] for name in key): row.asDict() for row in frame.collect()}
+
+
+def test_span(events: DataFrame) -> None:
+    assert span(events) == (moment("10-01 09:00"), moment("10-07 12:00"))
+
+
+def test_nothing_after_the_moment_reaches_a_slice(spark: SparkSession, known: Slice, tmp_path: Path) -> None:
+    """Every table is that of a shop in which the later events never happened."""
+    earlier = [event for event in log() if moment(event[3]) < CUT]
+    never = with_session_id(events_table(spark, earlier), idle_minutes=30)
+    alone = make_slice(never, CUT, Settings(), tmp_path)
+    for name in ("events", "pairs", "sessions", "touches", "carts", "users", "products"):
+        one, other = (sorted(map(str, getattr(part, name).collect())) for part in (known, alone))
+        assert one == other, name
+
+
+def test_categories_brands_and_sessions_stop_at_the_moment(known: Slice) -> None:
+    products = rows(known.products, "product_id")
+    assert (products[10,]["category"], products[10,]["brand"]) == ("a", "old")
+    assert set(products) == {(10,), (11,)}
+    assert rows(known.sessions, "session_id")["s",]["purchases"] == 0
+    assert rows(known.touches, "session_id")["s",]["product_ids"] == [10, 11]
+    assert set(rows(known.users, "user_id")) == {(1,), (2,)}
+
+
+def test_ages_are_counted_from_the_moment(known: Slice) -> None:
+    assert rows(known.users, "user_id")[2,]["recency"] == 0
+
+
+def test_any_number_of_moments(events: DataFrame, tmp_path: Path) -> None:
+    moments: list[datetime] = [moment("10-02 00:00"), CUT, moment("10-08 00:00")]
+    slices = [make_slice(before(events, at), at, Settings(), tmp_path / str(n)) for n, at in enumerate(moments)]
+    assert [one.users.count() for one in slices] == [1, 2, 3]
+    assert [one.events.count() for one in slices] == [1, 3, 6]
