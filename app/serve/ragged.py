@@ -56,7 +56,7 @@ class Ragged:
     @property
     def lengths(self) -> NDArray[np.int64]:
         """Entries of each row: (n,)."""
-        return np.diff(self.offsets)
+        return self.offsets[1:] - self.offsets[:-1]
 
     def rows(self) -> NDArray[np.int64]:
         """The row of each entry: (m,)."""

@@ -4,7 +4,7 @@ Stored factors answer for a known user of whom nothing new was seen, folding-in 
 everyone else.
 """
 
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -12,7 +12,7 @@ import numpy as np
 from implicit.cpu.als import AlternatingLeastSquares
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from app.serve.catalogue import Catalogue
 from app.serve.contract import Candidates
@@ -52,7 +52,7 @@ class ImplicitALS:
 
     @cached_property
     def _model(self) -> AlternatingLeastSquares:
-        with threadpool_limits(1, "blas"):
+        with _libraries().limit(limits=1, user_api="blas"):
             model = AlternatingLeastSquares(
                 factors=self.item_factors.shape[1],
                 regularization=self.regularization,
@@ -69,7 +69,7 @@ class ImplicitALS:
         known = np.flatnonzero(learned)
         fold_in = np.flatnonzero((touched.shape.lengths > 0) & ~learned)
         k = min(k, len(self.item_factors))
-        with threadpool_limits(1, "blas"):
+        with _libraries().limit(limits=1, user_api="blas"):
             if len(known):
                 items, scores = self._model.recommend(visits.users[known], None, N=k, filter_already_liked_items=False)
                 result.items[known, :k], result.scores[known, :k] = items, scores
@@ -97,3 +97,9 @@ class ImplicitALS:
 
     def rate(self, users: NDArray[np.int32], items: NDArray[np.int32]) -> NDArray[np.float64]:
         return np.einsum("mf,mf->m", self.user_factors[users], self.item_factors[items])
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    """The BLAS of this process; once, since looking for it takes as long as an answer."""
+    return ThreadpoolController()

@@ -1,0 +1,153 @@
+"""How fast a bundle opens and answers, on one core: `python benchmarks/serve.py [--bundle FOLDER]`.
+
+Without a bundle, one is made of random arrays of the size given: synthetic, so that its lists mean nothing; only the
+times do. Prints a table, and closes with one JSON line.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import numpy as np
+import pyarrow as pa
+
+from app.serve.catalogue import Catalogue
+from app.serve.generators import CoVisitation, ImplicitALS, Popularity
+from app.serve.ragged import NONE, Ragged
+from app.serve.rankers import ReciprocalRank
+from app.serve.recommender import Parameters, Recommender
+from app.serve.users import UserTable
+from app.serve.visits import Touches, Visitors
+
+FACTORS, NEIGHBOURS, CATEGORIES, SEGMENTS, HISTORY, SESSION = 50, 50, 12, 5, 20, 6
+SINGLE_VISITS, BATCHES = 2_000, 20
+FRESH = """
+import sys, time
+start = time.perf_counter()
+from pathlib import Path
+from app.serve.recommender import Recommender
+from app.serve.visits import Visitors
+recommender = Recommender.load(Path(sys.argv[1]))
+answer = recommender.recommend(Visitors.of([int(recommender.users.ids[0])], time.time()), 10)
+assert answer.lists.items.shape == (1, 10) and "pyspark" not in sys.modules
+print(time.perf_counter() - start)
+"""
+
+
+@click.command()
+@click.option("--bundle", type=click.Path(exists=True, file_okay=False, path_type=Path), help="models/<version>.")
+@click.option("--products", default=50_000, show_default=True, help="Products of the synthetic bundle.")
+@click.option("--users", default=200_000, show_default=True, help="Users of the synthetic bundle.")
+def main(bundle: Path | None, products: int, users: int) -> None:
+    """Measure opening, single visits, and batches."""
+    with tempfile.TemporaryDirectory() as scratch:
+        if bundle is None:
+            bundle = Path(scratch)
+            print(f"making a synthetic bundle of {products:,} products and {users:,} users", file=sys.stderr)
+            synthetic(products, users, np.random.default_rng(1)).save(bundle)
+        figures = measure(bundle)
+    for name, value in figures.items():
+        print(f"{name:<28}{value:>10,.2f}")
+    print(json.dumps(figures))
+
+
+def measure(bundle: Path) -> dict[str, float]:
+    """Figures in the units of their names."""
+    command = [sys.executable, "-c", FRESH, str(bundle)]
+    fresh = [float(subprocess.run(command, check=True, capture_output=True, text=True).stdout) for _ in range(3)]
+    recommender = Recommender.load(bundle)
+    rng = np.random.default_rng(2)
+    single = timed(SINGLE_VISITS, lambda: recommender.recommend(visitors(recommender, 1, rng), 10))
+    few = timed(BATCHES, lambda: recommender.recommend(visitors(recommender, 64, rng), 10))
+    many = timed(BATCHES, lambda: recommender.recommend(visitors(recommender, 1024, rng), 10))
+    reasons = timed(BATCHES, lambda: recommender.recommend(visitors(recommender, 1024, rng), 10).because)
+    return {
+        "products": float(len(recommender.catalogue)),
+        "open_and_first_visit_s": min(fresh),
+        "one_visit_p50_ms": float(np.quantile(single, 0.5) * 1000),
+        "one_visit_p99_ms": float(np.quantile(single, 0.99) * 1000),
+        "64_visits_p50_ms": float(np.quantile(few, 0.5) * 1000),
+        "visits_a_second": 1024 / float(np.quantile(many, 0.5)),
+        "with_reasons_a_second": 1024 / float(np.quantile(reasons, 0.5)),
+    }
+
+
+def timed(times: int, work: Callable[[], object]) -> list[float]:
+    """Seconds of each of so many calls, after a few to warm up."""
+    for _ in range(max(3, times // 20)):
+        work()
+    seconds = []
+    for _ in range(times):
+        start = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - start)
+    return seconds
+
+
+def visitors(recommender: Recommender, n: int, rng: np.random.Generator) -> Visitors:
+    """Half of them known users, with sessions of a few products."""
+    known = rng.choice(recommender.users.ids, n)
+    ids = np.where(rng.random(n) < 0.5, known, -2 - np.arange(n))
+    session = touches(rng.integers(0, SESSION, n), recommender.catalogue.product_ids, rng)
+    return Visitors.of(ids, 1_600_000_000.0, session)
+
+
+def touches(lengths: np.ndarray, products: np.ndarray, rng: np.random.Generator) -> Touches:
+    """Random products, viewed."""
+    total = int(lengths.sum())
+    return Touches(
+        Ragged.of_lengths(lengths),
+        rng.choice(products, total),
+        np.ones(total, np.int8),
+        rng.choice(np.array([1, 3, 5], np.float32), total),
+        np.sort(rng.random(total)),
+    )
+
+
+def synthetic(products: int, users: int, rng: np.random.Generator) -> Recommender:
+    """A recommender of random arrays."""
+    names = [f"c{number}" for number in range(CATEGORIES)]
+    category = rng.choice(names, products)
+    catalogue = Catalogue.of(
+        pa.table(
+            {
+                "product_id": np.arange(products) + 1_000_000,
+                "category_code": category,
+                "category": category,
+                "brand": rng.choice(names, products),
+                "avg_price": rng.random(products) * 100,
+                "popularity": rng.random(products),
+            }
+        )
+    )
+    history = touches(rng.integers(1, HISTORY, users), np.arange(products), rng)
+    table = UserTable(
+        np.arange(users, dtype=np.int64) + 5_000_000,
+        rng.integers(0, SEGMENTS, users).astype(np.int32),
+        history,
+        Ragged.empty(users),
+        np.empty(0, np.int32),
+        np.empty(0, np.int64),
+    )
+    factors = [rng.normal(size=(n, FACTORS)).astype(np.float32) for n in (users, products)]
+    neighbours = rng.integers(NONE, products, (products, NEIGHBOURS)).astype(np.int32)
+    similarities = -np.sort(-rng.random((products, NEIGHBOURS)).astype(np.float32), axis=1)
+    lists = rng.integers(0, products, (SEGMENTS + 1, CATEGORIES + 1, NEIGHBOURS)).astype(np.int32)
+    popularity = Popularity(lists, np.tile(similarities[:1], (*lists.shape[:2], 1)), catalogue.category)
+    generators = (ImplicitALS(*factors, 0.1, 1.0), CoVisitation(neighbours, similarities), popularity)
+    return Recommender(
+        catalogue,
+        table,
+        {generator.name: generator for generator in generators},
+        ReciprocalRank({"als": 1.0, "covisitation": 3.0, "popularity": 0.5}),
+        Parameters(candidates=50, bought_days=30, session_max_products=20, session_idle_minutes=30),
+    )
+
+
+if __name__ == "__main__":
+    main()
