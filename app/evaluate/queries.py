@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from app.evaluate.names import SESSION, USER
 from app.events.schema import PURCHASE
 from app.features.pairs import MAX_RATING, event_rating
 
-SESSION, USER = "session", "user"
 TASKS = {
     SESSION: "the rest of a session, from its first events: one query per session of the test slice with at least "
     "two different products, cut at a place chosen by hash; the product on screen counts neither way",
