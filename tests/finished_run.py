@@ -134,6 +134,7 @@ def exploration(brand: str) -> Exploration:
             mean_minutes=18.2,
             median_minutes=1.1,
             lengths=(SessionLengthRow(events=1, sessions=300), SessionLengthRow(events=20, sessions=100)),
+            lengths_cap=20,
         ),
         funnel=Funnel(
             steps=(

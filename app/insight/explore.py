@@ -175,4 +175,5 @@ def explore_sessions(sessions: DataFrame) -> SessionFigures:
         median_events=median,
         p75_events=p75,
         lengths=tuple(SessionLengthRow(**length.asDict()) for length in lengths),
+        lengths_cap=LONGEST_SESSION_BAR,
     )

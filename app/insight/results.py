@@ -79,7 +79,7 @@ class EventFigures(Part):
 class SessionLengthRow(Part):
     """Sessions of one length."""
 
-    events: int = Field(description="events in the session; the largest stands for that many or more")
+    events: int = Field(description="events in the session")
     sessions: int = Field(description="sessions of this length")
 
 
@@ -97,6 +97,7 @@ class SessionFigures(Part):
     mean_minutes: Measured = Field(description="mean duration, minutes")
     median_minutes: Measured = Field(description="median duration, minutes")
     lengths: tuple[SessionLengthRow, ...] = Field(description="sessions by number of events")
+    lengths_cap: int = Field(description="in `lengths`, stands for that many events or more")
 
 
 class FunnelStep(Part):

@@ -18,8 +18,7 @@ def session_lengths(figures: SessionFigures) -> Chart:
     if not rows:
         return chart(title)
     total = sum(row.sessions for row in rows)
-    longest = max(row.events for row in rows)
-    names = [f"{row.events}+" if row.events == longest == 20 else str(row.events) for row in rows]
+    names = [f"{row.events}+" if row.events == figures.lengths_cap else str(row.events) for row in rows]
     shares = [row.sessions / total if total else 0.0 for row in rows]
     return chart(
         title,
