@@ -1,6 +1,5 @@
 """The command line `vitrine`: one function a command, each thin."""
 
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +7,6 @@ from typing import Any
 
 import click
 
-from app.core.errors import InputError
 from app.core.settings import Settings, load_settings
 from app.jobs.run import guarded, run_batch, say
 
@@ -128,16 +126,11 @@ def report(**flags: Any) -> None:
     """
     from app.core.folders import Output
     from app.report.page import write_report
+    from app.results.files import read_run
 
     def run() -> None:
         output = Output(load_settings(**flags).output.absolute())
-        try:
-            found = json.loads(output.run.read_text())
-        except OSError:
-            raise InputError(f"{output.run}: not there; vitrine train makes it") from None
-        except ValueError as error:
-            raise InputError(f"{output.run}: is damaged ({error}); vitrine train makes it anew") from None
-        write_report(found, output.report)
+        write_report(read_run(output.run), output.report)
         click.echo(f"Report  {output.report}")
 
     sys.exit(guarded(run))

@@ -11,8 +11,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from app.cli import main
+from app.core.folders import Output
 from app.core.settings import Settings
 from app.registry import bundle
+from app.report.page import render_report
+from app.results.files import write_run
+from tests.finished_run import finished_run
 
 VITRINE = Path(sys.executable).with_name("vitrine")
 
@@ -120,13 +124,31 @@ def test_report_without_a_run_says_what_makes_one(tmp_path: Path) -> None:
     assert result.stderr == f"error: {tmp_path}/run.json: not there; vitrine train makes it\n"
 
 
-@pytest.mark.parametrize("content", ["", "{", '{"half": '])
-def test_report_of_a_damaged_run_is_one_line(content: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("", "is damaged"),
+        ('{"half": ', "is damaged"),
+        ('{"version": "20191101_080000", "synthetic": false}', "the first edition of Vitrine wrote it"),
+        ('{"schema_version": 3}', "schema version 3, this program reads 2"),
+    ],
+)
+def test_report_of_a_run_that_cannot_be_read_is_one_line(content: str, says: str, tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text(content)
     result = run("report", "--output", tmp_path)
     assert result.exit_code == 2, result.stderr
     assert len(result.stderr.splitlines()) == 1
-    assert "run.json" in result.stderr
+    assert result.stderr.startswith(f"error: {tmp_path}/run.json: ")
+    assert says in result.stderr
+    assert "type vitrine train" in result.stderr
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_report_is_written_again_from_the_run(tmp_path: Path) -> None:
+    write_run(Output(tmp_path), finished_run(), keep=1)
+    result = run("report", "--output", tmp_path)
+    assert (result.exit_code, result.output) == (0, f"Report  {tmp_path}/report.html\n")
+    assert (tmp_path / "report.html").read_text() == render_report(finished_run())
 
 
 @pytest.mark.parametrize("name", ["shop.synthetic.csv", "shop.synthetic.csv.gz", "new/shop.synthetic.parquet"])

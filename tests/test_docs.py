@@ -94,6 +94,11 @@ def test_settings_page_is_in_step() -> None:
     assert text(ROOT / "docs" / "settings.md") == page(), "type: make docs"
 
 
+def test_fields_of_a_run_are_in_step() -> None:
+    page = text(ROOT / "docs" / "run.md")
+    assert runpy.run_path(str(ROOT / "scripts" / "run_page.py"))["renewed"](page) == page, "type: make docs"
+
+
 @pytest.mark.parametrize(
     ("heading", "schema"),
     [

@@ -44,6 +44,11 @@ class Output:
         """Everything the report and the summary say, as JSON."""
         return self.root / "run.json"
 
+    @property
+    def runs(self) -> Path:
+        """The same of each run, by version."""
+        return self.root / "runs"
+
     def prepare(self) -> None:
         """Make the folder, and see that it can be written to.
 

@@ -9,15 +9,20 @@ import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 from zoneinfo import available_timezones
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, JsonValue, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.core.errors import InputError
 
 PREFIX = "VITRINE_"
+T = TypeVar("T")
+NOT_RECORDED = object()
+#: A setting that no model depends on: a secret, or where things are, or how the stream, the replay, InfluxDB or
+#: Spark's session run. All others are recorded in a bundle's manifest.
+Unrecorded = Annotated[T, NOT_RECORDED]
 #: What Kubernetes sets in every pod for a Service whose name begins with "vitrine-".
 OF_KUBERNETES = re.compile(r"_(SERVICE_HOST|SERVICE_PORT|PORT)(_[A-Z0-9_]+)?$")
 
@@ -28,8 +33,10 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
 
     # Where things are
-    events: str | None = Field(None, description="Event log: CSV (plain or gzip) or Parquet; a file, folder or glob.")
-    output: Path = Field(
+    events: Unrecorded[str | None] = Field(
+        None, description="Event log: CSV (plain or gzip) or Parquet; a file, folder or glob."
+    )
+    output: Unrecorded[Path] = Field(
         Path("vitrine-output"), description="Folder for processed tables, models, recommendations and the report."
     )
 
@@ -78,47 +85,73 @@ class Settings(BaseSettings):
     bootstrap: int = Field(200, ge=20, description="Bootstrap replicates behind each interval.")
     force_publish: bool = Field(False, description="Publish the new bundle even if the gate refuses it.")
     keep_bundles: int = Field(5, ge=1, description="Bundles kept; older ones are deleted, never the champion.")
+    keep_runs: int = Field(100, ge=1, description="Runs whose figures are kept in <output>/runs.")
 
     # Stream
-    landing: Path | None = Field(None, description="Folder into which event files arrive; default <output>/landing.")
-    files_per_trigger: int = Field(50, ge=1, description="Most files taken into one micro-batch.")
-    stream_partitions: int = Field(
+    landing: Unrecorded[Path | None] = Field(
+        None, description="Folder into which event files arrive; default <output>/landing."
+    )
+    files_per_trigger: Unrecorded[int] = Field(50, ge=1, description="Most files taken into one micro-batch.")
+    stream_partitions: Unrecorded[int] = Field(
         2, ge=1, description="Partitions of the stream's state; fixed in a checkpoint once made."
     )
-    session_window_hours: int = Field(6, ge=1, description="Length of the window in which a live session is kept.")
-    session_max_events: int = Field(100, ge=2, description="Latest events of a live session that are kept.")
-    watermark_minutes: int = Field(10, ge=1, description="Events later than this are no longer counted in windows.")
-    clock_tolerance_minutes: int = Field(
+    session_window_hours: Unrecorded[int] = Field(
+        6, ge=1, description="Length of the window in which a live session is kept."
+    )
+    session_max_events: Unrecorded[int] = Field(100, ge=2, description="Latest events of a live session that are kept.")
+    watermark_minutes: Unrecorded[int] = Field(
+        10, ge=1, description="Events later than this are no longer counted in windows."
+    )
+    clock_tolerance_minutes: Unrecorded[int] = Field(
         1440, ge=0, description="An event so much later than its file's modification time is rejected: a wrong clock."
     )
-    window_minutes: int = Field(5, ge=1, description="Length of the windows in which events are counted.")
-    lists_seconds: float = Field(0, ge=0, description="Least time between two micro-batches of lists; 0 is at once.")
-    windows_seconds: float = Field(5, ge=0, description="Least time between two updates of window counts.")
-    archive_seconds: float = Field(15, ge=0, description="Least time between two writes to the event archive.")
-    keep_list_batches: int = Field(2_000, ge=1, description="Micro-batches whose lists are kept as files.")
-    clean_landing: bool = Field(False, description="Delete files of the landing folder once they are archived.")
-    metrics_port: int | None = Field(None, description="Port of the driver's Prometheus metrics; none if not set.")
+    window_minutes: Unrecorded[int] = Field(5, ge=1, description="Length of the windows in which events are counted.")
+    lists_seconds: Unrecorded[float] = Field(
+        0, ge=0, description="Least time between two micro-batches of lists; 0 is at once."
+    )
+    windows_seconds: Unrecorded[float] = Field(5, ge=0, description="Least time between two updates of window counts.")
+    archive_seconds: Unrecorded[float] = Field(
+        15, ge=0, description="Least time between two writes to the event archive."
+    )
+    keep_list_batches: Unrecorded[int] = Field(2_000, ge=1, description="Micro-batches whose lists are kept as files.")
+    clean_landing: Unrecorded[bool] = Field(
+        False, description="Delete files of the landing folder once they are archived."
+    )
+    metrics_port: Unrecorded[int | None] = Field(
+        None, description="Port of the driver's Prometheus metrics; none if not set."
+    )
 
     # Replay
-    replay_speed: float | None = Field(None, gt=0, description="How many times faster than in the log events arrive.")
-    replay_rate: float | None = Field(None, gt=0, description="Events per second, in place of a speed.")
-    replay_tick: float = Field(1.0, gt=0, description="Seconds between two files that a replay delivers.")
-    replay_max_gap: float | None = Field(
+    replay_speed: Unrecorded[float | None] = Field(
+        None, gt=0, description="How many times faster than in the log events arrive."
+    )
+    replay_rate: Unrecorded[float | None] = Field(None, gt=0, description="Events per second, in place of a speed.")
+    replay_tick: Unrecorded[float] = Field(1.0, gt=0, description="Seconds between two files that a replay delivers.")
+    replay_max_gap: Unrecorded[float | None] = Field(
         None, gt=0, description="Longest silence of a replay, in seconds of its own time."
     )
-    replay_limit: int | None = Field(None, ge=1, description="Events after which a replay ends.")
+    replay_limit: Unrecorded[int | None] = Field(None, ge=1, description="Events after which a replay ends.")
 
     # InfluxDB; without a URL the stream runs with the file sinks alone
-    influx_url: str | None = Field(None, description="URL of InfluxDB 2, for example http://localhost:8086.")
-    influx_token: SecretStr | None = Field(None, description="Token that may write to the bucket.")
-    influx_org: str = Field("vitrine", description="Organisation.")
-    influx_bucket: str = Field("vitrine", description="Bucket.")
-    influx_timeout: float = Field(30.0, gt=0, description="Seconds after which a write is tried again.")
+    influx_url: Unrecorded[str | None] = Field(
+        None, description="URL of InfluxDB 2, for example http://localhost:8086."
+    )
+    influx_token: Unrecorded[SecretStr | None] = Field(None, description="Token that may write to the bucket.")
+    influx_org: Unrecorded[str] = Field("vitrine", description="Organisation.")
+    influx_bucket: Unrecorded[str] = Field("vitrine", description="Bucket.")
+    influx_timeout: Unrecorded[float] = Field(30.0, gt=0, description="Seconds after which a write is tried again.")
 
     # Spark
-    master: str = Field("local[*]", description="Spark master, where spark-submit has not set one.")
-    driver_memory: str = Field("4g", description="Driver heap, where spark-submit has not set one.")
-    shuffle_partitions: int | None = Field(None, ge=1, description="Shuffle partitions; default fits the data.")
+    master: Unrecorded[str] = Field("local[*]", description="Spark master, where spark-submit has not set one.")
+    driver_memory: Unrecorded[str] = Field("4g", description="Driver heap, where spark-submit has not set one.")
+    shuffle_partitions: Unrecorded[int | None] = Field(
+        None, ge=1, description="Shuffle partitions; default fits the data."
+    )
+
+    def recorded(self) -> dict[str, JsonValue]:
+        """What a bundle's manifest records, by name: every setting that is not declared `Unrecorded`."""
+        unrecorded = {name for name, field in type(self).model_fields.items() if NOT_RECORDED in field.metadata}
+        return self.model_dump(mode="json", exclude=unrecorded)
 
     @field_validator("blend_weights", mode="before")
     @classmethod

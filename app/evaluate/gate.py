@@ -9,28 +9,29 @@ Two ways to compare, in this order:
    test results are compared, refused if the intervals do not touch.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from app.evaluate.metrics import interval
-from app.evaluate.quality import ALL, BLEND, CHAMPION, Scores
-from app.evaluate.queries import SESSION, USER
+from app.evaluate.names import ALL, BLEND, CHAMPION, METRIC_LABELS, NDCG_10, SESSION, UNSEEN, USER
+from app.evaluate.quality import Scores
+from app.evaluate.results import QualityRow, Verdict
 
-METRIC = "ndcg_10"
+METRIC = NDCG_10
 MIN_QUERIES = 200  #: fewer say nothing about a slice
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """Whether to publish, and why, in a sentence."""
+class Comparison:
+    """Candidate and champion on one slice: its name, whether the candidate is worse there, and the figures."""
 
-    publish: bool
-    reason: str
-    champion: str | None = None
+    name: str
+    worse: bool
+    text: str
 
 
 def judge(
-    scores: Scores, rows: list[dict[str, Any]], champion: str | None, champion_rows: list[dict[str, Any]]
+    scores: Scores, rows: Sequence[QualityRow], champion: str | None, champion_rows: Sequence[QualityRow]
 ) -> Verdict:
     """Compare with the champion.
 
@@ -46,22 +47,23 @@ def judge(
         The quality table recorded in its manifest.
     """
     if champion is None:
-        return Verdict(True, "there was no champion")
-    compared = _unseen(scores)
-    if compared:
-        losses, how = [f"{name}: {text}" for name, worse, text in compared if worse], "on the same unseen queries"
-    else:
-        compared = _recorded(rows, champion_rows)
-        losses, how = [f"{name}: {text}" for name, worse, text in compared if worse], "by their recorded tests"
+        return Verdict(published=True, reason="there was no champion")
+    compared, how = _unseen(scores), "on the same unseen queries"
     if not compared:
-        return Verdict(True, f"too few queries to compare with champion {champion}", champion)
+        compared, how = _recorded(rows, champion_rows), "by their recorded tests"
+    if not compared:
+        reason = f"too few queries to compare with champion {champion}"
+        return Verdict(published=True, reason=reason, champion=champion)
+    losses = [f"{one.name}: {one.text}" for one in compared if one.worse]
     if losses:
-        return Verdict(False, f"worse than champion {champion} {how}: {'; '.join(losses)}", champion)
-    return Verdict(True, f"not worse than champion {champion} {how}: {compared[0][2]}", champion)
+        reason = f"worse than champion {champion} {how}: {'; '.join(losses)}"
+        return Verdict(published=False, reason=reason, champion=champion)
+    reason = f"not worse than champion {champion} {how}: {compared[0].text}"
+    return Verdict(published=True, reason=reason, champion=champion)
 
 
-def _unseen(scores: Scores) -> list[tuple[str, bool, str]]:
-    """Slice, whether the candidate is worse there, and the figures; empty if there is nothing to compare."""
+def _unseen(scores: Scores) -> list[Comparison]:
+    """Query by query, on the slices of unseen queries; empty if there is nothing to compare."""
     result = []
     for (task, model, name), mine in sorted(scores.items()):
         theirs = scores.get((task, CHAMPION, name))
@@ -69,19 +71,21 @@ def _unseen(scores: Scores) -> list[tuple[str, bool, str]]:
             continue
         difference = mine.means(METRIC) - theirs.means(METRIC)
         low, high = interval(difference[1:])
-        text = f"NDCG@10 {difference[0]:+.4f} [{low:+.4f}, {high:+.4f}], {mine.queries} queries"
-        result.append((f"{task} {name.removeprefix('unseen').lstrip(':') or ALL}", high < 0, text))
+        text = f"{METRIC_LABELS[METRIC]} {difference[0]:+.4f} [{low:+.4f}, {high:+.4f}], {mine.queries} queries"
+        part = name.removeprefix(UNSEEN).lstrip(":") or ALL
+        result.append(Comparison(f"{task} {part}", high < 0, text))
     return result
 
 
-def _recorded(rows: list[dict[str, Any]], champion_rows: list[dict[str, Any]]) -> list[tuple[str, bool, str]]:
-    before = {(row["task"], row["slice"]): row for row in champion_rows if row["model"] == BLEND}
+def _recorded(rows: Sequence[QualityRow], champion_rows: Sequence[QualityRow]) -> list[Comparison]:
+    """By the tests that each had when it was trained, all queries first."""
+    before = {(row.task, row.slice): row for row in champion_rows if row.model == BLEND}
     result = []
-    for row in rows:
-        old = before.get((row["task"], row["slice"]))
-        if row["model"] != BLEND or old is None or min(row["queries"], old["queries"]) < MIN_QUERIES:
+    for row in sorted(rows, key=lambda row: row.slice != ALL):
+        old = before.get((row.task, row.slice))
+        if row.model != BLEND or old is None or min(row.queries, old.queries) < MIN_QUERIES:
             continue
-        mine, theirs = row[METRIC], old[METRIC]
-        text = f"NDCG@10 {mine['mean']:.4f} after {theirs['mean']:.4f}"
-        result.append((f"{row['task']} {row['slice']}", mine["high"] < theirs["low"], text))
-    return sorted(result, key=lambda entry: not entry[0].endswith(f" {ALL}"))
+        mine, theirs = row.metrics[METRIC], old.metrics[METRIC]
+        text = f"{METRIC_LABELS[METRIC]} {mine.mean:.4f} after {theirs.mean:.4f}"
+        result.append(Comparison(f"{row.task} {row.slice}", mine.high < theirs.low, text))
+    return result

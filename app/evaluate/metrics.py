@@ -7,8 +7,8 @@ single relevant product, HR@k equals recall@k.
 import numpy as np
 from numpy.typing import NDArray
 
-CUTOFFS = (10, 20)
-METRICS = tuple(f"{name}_{k}" for k in CUTOFFS for name in ("hr", "ndcg", "mrr", "recall"))
+from app.evaluate.names import CUTOFFS
+
 POISSON_LIMITS = np.cumsum(np.exp(-1.0) / np.array([1, 1, 2, 6, 24, 120, 720, 5040]))
 
 

@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import types as T
 
-from app.evaluate.metrics import CUTOFFS, METRICS, hits, interval, poisson_weights, ranking_metrics
+from app.evaluate.metrics import hits, interval, poisson_weights, ranking_metrics
+from app.evaluate.names import ALL, BLEND, CHAMPION, COLD, CUTOFFS, METRICS, MOST_POPULAR, UNSEEN, WARM
+from app.evaluate.results import MetricInterval, QualityRow
 from app.serve.ragged import NONE
 from app.serve.recommender import Recommender
 from app.serve.visits import Touches, Visitors
 
-BLEND, MOST_POPULAR, CHAMPION = "blend", "most_popular", "champion"
-ALL, WARM, COLD = "all", "warm", "cold"
 DEPTH = max(CUTOFFS)
 
 PARTIAL_SCHEMA = T.StructType(
@@ -56,10 +56,10 @@ class Score:
         weight = np.maximum(self.replicates[:, 0], 1e-9)
         return self.replicates[:, 1 + METRICS.index(metric)] / weight
 
-    def summary(self, metric: str) -> dict[str, float]:
+    def summary(self, metric: str) -> MetricInterval:
         means = self.means(metric)
         low, high = interval(means[1:])
-        return {"mean": float(means[0]), "low": low, "high": high}
+        return MetricInterval(mean=float(means[0]), low=low, high=high)
 
 
 Scores = dict[tuple[str, str, str], Score]  # by task, model, slice
@@ -186,7 +186,7 @@ def _ids(recommender: Recommender, items: NDArray[np.int32]) -> NDArray[np.int64
     return np.where(items == NONE, NONE, recommender.catalogue.product_ids[items])
 
 
-def quality_rows(scores: Scores, catalogue: int) -> list[dict[str, Any]]:
+def quality_rows(scores: Scores, catalogue: int) -> tuple[QualityRow, ...]:
     """The table people read: one row per task, model and slice, each metric with its interval.
 
     Parameters
@@ -196,15 +196,15 @@ def quality_rows(scores: Scores, catalogue: int) -> list[dict[str, Any]]:
     catalogue
         Number of products, of which `coverage_10` is the share that stands in some top 10.
     """
-    return [
-        {
-            "task": task,
-            "model": model,
-            "slice": name,
-            "queries": score.queries,
-            **{metric: score.summary(metric) for metric in METRICS},
-            "coverage_10": len(score.products) / catalogue if name == ALL else None,
-        }
+    return tuple(
+        QualityRow(
+            task=task,
+            model=model,
+            slice=name,
+            queries=score.queries,
+            metrics={metric: score.summary(metric) for metric in METRICS},
+            coverage_10=len(score.products) / catalogue if name == ALL else None,
+        )
         for (task, model, name), score in sorted(scores.items())
-        if not name.startswith("unseen")
-    ]
+        if not name.startswith(UNSEEN)
+    )

@@ -7,10 +7,10 @@ Train before the cut, test after it, never at random: a random split lets a mode
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from app.evaluate.names import SESSION, USER
 from app.events.vocabulary import TOUCHES
 from app.features.sessions import fold
 
-SESSION, USER = "session", "user"
 TASKS = {
     SESSION: "the rest of a session, from its first events: one query per session of the test slice with at least "
     "two different products, cut at a place chosen by hash; the product on screen counts neither way",

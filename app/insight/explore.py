@@ -4,14 +4,22 @@ Counts speak of the rows as read, exact duplicates included (`copies`), so that 
 against published figures of the raw files.
 """
 
-from typing import Any
-
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
 from app.events.schema import EVENT_TYPES, PURCHASE, UNKNOWN
+from app.insight.results import (
+    DayRow,
+    EventFigures,
+    EventMixRow,
+    HourRow,
+    LeaderRow,
+    MissingRow,
+    PriceRow,
+    SessionFigures,
+    SessionLengthRow,
+)
 
-Table = list[dict[str, Any]]
 TOP = 15  #: rows of the category and brand tables
 LONGEST_SESSION_BAR = 20  #: sessions of this many events and more share one bar
 
@@ -22,23 +30,7 @@ def _rows(condition: Column | None = None) -> Column:
     return F.coalesce(F.sum(counted), F.lit(0))
 
 
-def _table(frame: DataFrame) -> Table:
-    return [row.asDict() for row in frame.collect()]
-
-
-def _with_share(table: Table, column: str) -> Table:
-    total = sum(row[column] for row in table) or 1
-    return [{**row, "share": row[column] / total} for row in table]
-
-
-def _by_type() -> list[Column]:
-    return [
-        _rows().alias("events"),
-        *(_rows(F.col("event_type") == name).alias(name) for name in EVENT_TYPES),
-    ]
-
-
-def explore_events(events: DataFrame, timezone: str) -> dict[str, Any]:
+def explore_events(events: DataFrame, timezone: str) -> EventFigures:
     """Event mix, missing values, days, hours, prices, top categories and brands.
 
     Parameters
@@ -47,12 +39,6 @@ def explore_events(events: DataFrame, timezone: str) -> dict[str, Any]:
         The events table.
     timezone
         The shop's time zone, for the hours.
-
-    Returns
-    -------
-    dict
-        `event_mix`, `missing`, `prices_not_positive`, `totals`, `by_day`, `by_hour`,
-        `price_by_event_type`, `top_categories`, `top_brands`; shares are between 0 and 1.
     """
     missing_columns = {
         "category_code": F.col("category_code") == UNKNOWN,
@@ -69,43 +55,62 @@ def explore_events(events: DataFrame, timezone: str) -> dict[str, Any]:
         *(_rows(condition).alias(f"missing_{name}") for name, condition in missing_columns.items()),
     ).first()
     assert overall is not None
-    missing = [
-        {
-            "column": name,
-            "missing": overall[f"missing_{name}"],
-            "share": overall[f"missing_{name}"] / overall["rows"],
-        }
-        for name in missing_columns
+    return EventFigures(
+        users=events.select("user_id").distinct().count(),
+        products=events.select("product_id").distinct().count(),
+        first=overall["first"],
+        last=overall["last"],
+        event_mix=_event_mix(events),
+        missing=tuple(
+            MissingRow(
+                column=name, missing=overall[f"missing_{name}"], share=overall[f"missing_{name}"] / overall["rows"]
+            )
+            for name in missing_columns
+        ),
+        prices_not_positive=overall["prices_not_positive"],
+        by_day=_by_day(events),
+        by_hour=_by_hour(events, timezone),
+        price_by_event_type=_prices(events),
+        top_categories=_top(events, "main_category"),
+        top_brands=_top(events, "brand"),
+    )
+
+
+def _event_mix(events: DataFrame) -> tuple[EventMixRow, ...]:
+    rows = events.groupBy("event_type").agg(_rows().alias("events")).collect()
+    counts = {row["event_type"]: row["events"] for row in rows}
+    total = sum(counts.values()) or 1
+    return tuple(
+        EventMixRow(event_type=name, events=counts.get(name, 0), share=counts.get(name, 0) / total)
+        for name in EVENT_TYPES
+    )
+
+
+def _by_day(events: DataFrame) -> tuple[DayRow, ...]:
+    rows = events.groupBy("date").agg(*_counts()).orderBy("date").collect()
+    return tuple(DayRow(day=row["date"], events=row["events"], by_type=_by_type(row)) for row in rows)
+
+
+def _by_hour(events: DataFrame, timezone: str) -> tuple[HourRow, ...]:
+    local = F.hour(F.from_utc_timestamp("event_time", timezone)).alias("hour")
+    rows = events.groupBy(local).agg(*_counts()).orderBy("hour").collect()
+    return tuple(HourRow(hour=row["hour"], events=row["events"], by_type=_by_type(row)) for row in rows)
+
+
+def _counts() -> list[Column]:
+    return [
+        _rows().alias("events"),
+        *(_rows(F.col("event_type") == name).alias(name) for name in EVENT_TYPES),
     ]
-    local_hour = F.hour(F.from_utc_timestamp("event_time", timezone)).alias("hour")
-    return {
-        "event_mix": _event_mix(events),
-        "missing": missing,
-        "prices_not_positive": overall["prices_not_positive"],
-        "totals": {
-            "users": events.select("user_id").distinct().count(),
-            "products": events.select("product_id").distinct().count(),
-            "first": overall["first"],
-            "last": overall["last"],
-        },
-        "by_day": _table(events.groupBy(F.col("date").cast("string").alias("date")).agg(*_by_type()).orderBy("date")),
-        "by_hour": _table(events.groupBy(local_hour).agg(*_by_type()).orderBy("hour")),
-        "price_by_event_type": _prices(events),
-        "top_categories": _top(events, "main_category"),
-        "top_brands": _top(events, "brand"),
-    }
 
 
-def _event_mix(events: DataFrame) -> Table:
-    counts = {
-        row["event_type"]: row["events"] for row in _table(events.groupBy("event_type").agg(_rows().alias("events")))
-    }
-    return _with_share([{"event_type": name, "events": counts.get(name, 0)} for name in EVENT_TYPES], "events")
+def _by_type(row: Row) -> dict[str, int]:
+    return {name: row[name] for name in EVENT_TYPES}
 
 
-def _prices(events: DataFrame) -> Table:
+def _prices(events: DataFrame) -> tuple[PriceRow, ...]:
     listed = F.col("listed_price")
-    return _table(
+    rows = (
         events.groupBy("event_type")
         .agg(
             (F.sum(listed * F.col("copies")) / _rows(listed.isNotNull())).alias("mean"),
@@ -114,35 +119,34 @@ def _prices(events: DataFrame) -> Table:
             _rows(listed.isNotNull()).alias("events"),
         )
         .orderBy("event_type")
+        .collect()
     )
+    return tuple(PriceRow(**row.asDict()) for row in rows)
 
 
-def _top(events: DataFrame, column: str) -> Table:
+def _top(events: DataFrame, column: str) -> tuple[LeaderRow, ...]:
     bought = F.col("event_type") == PURCHASE
-    return _table(
-        events.groupBy(column)
+    rows = (
+        events.groupBy(F.col(column).alias("name"))
         .agg(
             _rows().alias("events"),
             _rows(bought).alias("purchases"),
             F.round(F.coalesce(F.sum(F.when(bought, F.col("price"))), F.lit(0.0)), 2).alias("revenue"),
         )
-        .orderBy(F.desc("events"), column)
+        .orderBy(F.desc("events"), "name")
         .limit(TOP)
+        .collect()
     )
+    return tuple(LeaderRow(**row.asDict()) for row in rows)
 
 
-def explore_sessions(sessions: DataFrame) -> dict[str, Any]:
+def explore_sessions(sessions: DataFrame) -> SessionFigures:
     """Length and duration of sessions, as published: a session is a session id.
 
     Parameters
     ----------
     sessions
         `session_table`.
-
-    Returns
-    -------
-    dict
-        `sessions` (count, moments and quartiles; durations in minutes) and `session_lengths`.
     """
     by_id = sessions.groupBy("session_id").agg(
         F.sum("rows").alias("events"), F.min("start").alias("start"), F.max("end").alias("end")
@@ -161,11 +165,15 @@ def explore_sessions(sessions: DataFrame) -> dict[str, Any]:
         F.percentile_approx("minutes", F.lit(0.5), F.lit(10_000)).alias("median_minutes"),
     ).first()
     assert row is not None
-    summary = row.asDict()
-    quarters = summary.pop("quartiles") or [None] * 3
-    summary |= dict(zip(("p25_events", "median_events", "p75_events"), quarters, strict=True))
+    figures = row.asDict()
+    p25, median, p75 = figures.pop("quartiles") or (None, None, None)
     bars = by_id.groupBy(F.least("events", F.lit(LONGEST_SESSION_BAR)).alias("events"))
-    return {
-        "sessions": summary,
-        "session_lengths": _table(bars.agg(F.count("*").alias("sessions")).orderBy("events")),
-    }
+    lengths = bars.agg(F.count("*").alias("sessions")).orderBy("events").collect()
+    return SessionFigures(
+        **figures,
+        p25_events=p25,
+        median_events=median,
+        p75_events=p75,
+        lengths=tuple(SessionLengthRow(**length.asDict()) for length in lengths),
+        lengths_cap=LONGEST_SESSION_BAR,
+    )

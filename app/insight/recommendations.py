@@ -1,11 +1,10 @@
-"""The numbers behind the brief's eight charts, from the table of recommendations."""
-
-from typing import Any
+"""The numbers behind the charts of recommendations, from their table."""
 
 from pyspark.sql import Column, DataFrame, Row, Window
 from pyspark.sql import functions as F
 
 from app.events.schema import UNKNOWN
+from app.insight.results import Bin, Cell, PerUserRow, RecommendationFigures, RecommendedRow
 
 BINS = 40  #: bars of a histogram, and cells along each side of the grid
 TOP = 10
@@ -17,24 +16,14 @@ COLUMNS = ("main_category", "brand", "source", "score_bin", "price_bin")
 CATEGORIES, BRANDS, SOURCES, GRID = 0b01111, 0b10111, 0b11011, 0b11100
 
 
-def recommendation_charts(recommendations: DataFrame) -> dict[str, Any]:
-    """Summarise a table of recommendations in three passes, into small JSON-able tables.
+def recommendation_figures(recommendations: DataFrame) -> RecommendationFigures:
+    """Summarise a table of recommendations in three passes.
 
     Parameters
     ----------
     recommendations
         Uses `user_id`, `rec_score` (double), `recommended_category_code`, `main_brand`, `avg_price`
         (double, shop currency) and `source`; one row a recommended product.
-
-    Returns
-    -------
-    dict
-        `recommendations`, `users`, `without_price` (counts); `highest_score`, `highest_price`;
-        `scores`, `prices`: histograms of `low`, `high`, `recommendations`, whose last bin also holds
-        what lies above it; `grid`: `score_bin`, `price_bin`, `recommendations`, the non-empty cells;
-        `categories`, `brands`: the ten most recommended with `recommendations` and `mean_score`,
-        without "unknown", which `unknown` counts apart; `sources` likewise;
-        `per_user`: `recommendations` a user (`per_user_cap` stands for that many or more), `users`.
     """
     table = recommendations.select(
         "user_id",
@@ -49,29 +38,23 @@ def recommendation_charts(recommendations: DataFrame) -> dict[str, Any]:
     groups = _groups(table, scores, prices)
     per_user = _per_user(table)
     cells = [row for row in groups if row["kind"] == GRID]
-    return {
-        "recommendations": extent["recommendations"],
-        "users": sum(row["users"] for row in per_user),
-        "without_price": extent["recommendations"] - extent["priced"],
-        "highest_score": extent["score_max"],
-        "highest_price": extent["price_max"],
-        "scores": _histogram(scores, cells, "score_bin"),
-        "prices": _histogram(prices, cells, "price_bin"),
-        "grid": [
-            {key: row[key] for key in ("score_bin", "price_bin", "recommendations")}
-            for row in sorted(cells, key=lambda row: (row["score_bin"] or 0, row["price_bin"] or 0))
-            if row["score_bin"] is not None and row["price_bin"] is not None
-        ],
-        "categories": _top(groups, CATEGORIES, "main_category"),
-        "brands": _top(groups, BRANDS, "brand"),
-        "unknown": {
-            "categories": _unknown(groups, CATEGORIES, "main_category"),
-            "brands": _unknown(groups, BRANDS, "brand"),
-        },
-        "sources": _named([row for row in groups if row["kind"] == SOURCES], "source"),
-        "per_user": per_user,
-        "per_user_cap": MOST_PER_USER,
-    }
+    return RecommendationFigures(
+        recommendations=extent["recommendations"],
+        users=sum(row.users for row in per_user),
+        without_price=extent["recommendations"] - extent["priced"],
+        highest_score=extent["score_max"],
+        highest_price=extent["price_max"],
+        scores=_histogram(scores, cells, "score_bin"),
+        prices=_histogram(prices, cells, "price_bin"),
+        grid=_grid(cells),
+        categories=_top(groups, CATEGORIES, "main_category"),
+        brands=_top(groups, BRANDS, "brand"),
+        unknown_categories=_unknown(groups, CATEGORIES, "main_category"),
+        unknown_brands=_unknown(groups, BRANDS, "brand"),
+        sources=_named([row for row in groups if row["kind"] == SOURCES], "source"),
+        per_user=per_user,
+        per_user_cap=MOST_PER_USER,
+    )
 
 
 def _extent(table: DataFrame) -> Row:
@@ -131,32 +114,41 @@ def _groups(table: DataFrame, scores: list[float], prices: list[float]) -> list[
     return ranked.where((F.col("kind") == GRID) | (F.col("place") <= TOP + 1)).collect()
 
 
-def _per_user(table: DataFrame) -> list[dict[str, int]]:
+def _per_user(table: DataFrame) -> tuple[PerUserRow, ...]:
     """Third pass: how many users have how many recommendations."""
     counts = table.groupBy("user_id").agg(F.count(F.lit(1)).alias("n"))
     capped = counts.groupBy(F.least("n", F.lit(MOST_PER_USER)).alias("n")).agg(F.count(F.lit(1)).alias("users"))
-    return [{"recommendations": row["n"], "users": row["users"]} for row in capped.orderBy("n").collect()]
+    return tuple(PerUserRow(recommendations=row["n"], users=row["users"]) for row in capped.orderBy("n").collect())
 
 
-def _histogram(edges: list[float], cells: list[Row], column: str) -> list[dict[str, Any]]:
+def _histogram(edges: list[float], cells: list[Row], column: str) -> tuple[Bin, ...]:
     counts = [0] * max(len(edges) - 1, 0)
     for cell in cells:
         if cell[column] is not None:
             counts[cell[column]] += cell["recommendations"]
-    return [
-        {"low": low, "high": high, "recommendations": n}
-        for low, high, n in zip(edges[:-1], edges[1:], counts, strict=True)
-    ]
+    return tuple(
+        Bin(low=low, high=high, recommendations=n) for low, high, n in zip(edges[:-1], edges[1:], counts, strict=True)
+    )
 
 
-def _top(groups: list[Row], kind: int, key: str) -> list[dict[str, Any]]:
+def _grid(cells: list[Row]) -> tuple[Cell, ...]:
+    known = [row for row in cells if row["score_bin"] is not None and row["price_bin"] is not None]
+    return tuple(
+        Cell(score_bin=row["score_bin"], price_bin=row["price_bin"], recommendations=row["recommendations"])
+        for row in sorted(known, key=lambda row: (row["score_bin"], row["price_bin"]))
+    )
+
+
+def _top(groups: list[Row], kind: int, key: str) -> tuple[RecommendedRow, ...]:
     return _named([row for row in groups if row["kind"] == kind and row[key] != UNKNOWN], key)[:TOP]
 
 
-def _named(rows: list[Row], key: str) -> list[dict[str, Any]]:
-    fields = (key, "recommendations", "mean_score")
+def _named(rows: list[Row], key: str) -> tuple[RecommendedRow, ...]:
     ordered = sorted(rows, key=lambda row: (-row["recommendations"], row[key]))
-    return [{name: row[name] for name in fields} for row in ordered]
+    return tuple(
+        RecommendedRow(name=row[key], recommendations=row["recommendations"], mean_score=row["mean_score"])
+        for row in ordered
+    )
 
 
 def _unknown(groups: list[Row], kind: int, key: str) -> int:

@@ -1,120 +1,18 @@
-"""Customer segments: K-Means clusters with business names that stay put."""
+"""Customer segments: K-Means clusters whose ids and names stay put from one training to the next."""
 
-import re
-from dataclasses import asdict, dataclass, field
-from itertools import count, takewhile, zip_longest
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
-FEATURES = (
-    "recency",
-    "frequency",
-    "monetary",
-    "conversion_rate",
-    "cart_abandonment",
-    "unique_products",
-    "unique_categories",
-    "avg_price",
-)
+from app.insight.results import SegmentRow
+from app.serve.segments import FEATURES, Means, SegmentModel, segment_names
+
 LOGGED = ("frequency", "monetary", "unique_products", "unique_categories", "avg_price")  # long-tailed
 WINSOR_QUANTILE = 0.99  #: larger values are cut: a few outliers would make clusters of their own
 SMOOTHING_VIEWS = 10  #: views of an average user mixed into a conversion rate: 1 of 1 is not 100 %
 MAX_ITERATIONS = 20
-NUMBER = re.compile(r"_\d+$")
-NAME_SLACK = 0.15  #: a matched segment keeps its name until its means are this far past a threshold
-
-VIP, LOYAL, ACTIVE, DORMANT, CASUAL = (
-    "VIP_Customers",
-    "Loyal_Customers",
-    "Active_Buyers",
-    "Dormant_Users",
-    "Casual_Browsers",
-)
-
-
-def segment_name(means: dict[str, float]) -> str:
-    """Business name of a cluster from its means, by the brief's thresholds (`_assign_segment_names`).
-
-    Parameters
-    ----------
-    means
-        Mean recency (days), frequency (days), monetary (currency), conversion_rate of the cluster.
-    """
-    return next((name for name, holds in _rules(means).items() if holds), CASUAL)
-
-
-def _rules(means: dict[str, float], slack: float = 0.0) -> dict[str, bool]:
-    """Which rules hold, in their order, each threshold loosened by a share (tightened by a negative one)."""
-    recency, frequency, monetary = means["recency"], means["frequency"], means["monetary"]
-    low, high = 1 - slack, 1 + slack
-    return {
-        VIP: monetary > 500 * low and frequency > 10 * low and recency < 30 * high,
-        LOYAL: frequency > 5 * low and recency < 60 * high,
-        ACTIVE: recency < 30 * high and means["conversion_rate"] > 0.1 * low,
-        DORMANT: recency > 60 * low and frequency < 3 * high,
-    }
-
-
-def stable_name(means: dict[str, float], previous: str) -> str:
-    """The previous name while the means are within `NAME_SLACK` of its thresholds, else the new one.
-
-    Rules are tried in order, so a name is left in two ways: its own rule fails by more than the slack, or
-    an earlier rule holds by more than the slack.
-    """
-    loose, tight = _rules(means, NAME_SLACK), _rules(means, -NAME_SLACK)
-    earlier = takewhile(lambda name: name != previous, tight)
-    stays = loose.get(previous, True) and not any(tight[name] for name in earlier)
-    return previous if stays else segment_name(means)
-
-
-def distinct_names(names: list[str], previous: list[str]) -> list[str]:
-    """Numbered where several segments bear one name, so that no table or gate merges them.
-
-    Parameters
-    ----------
-    names
-        By segment id.
-    previous
-        The numbered names before this training; a segment whose name stays keeps its number. May be empty.
-    """
-    pairs = zip_longest(names, previous, fillvalue="")
-    kept = [before if base_name(before) == name else "" for name, before in pairs]
-    taken = set(kept)
-    for place, name in enumerate(names):
-        if not kept[place]:
-            free = (name if nth == 1 else f"{name}_{nth}" for nth in count(1))
-            kept[place] = next(one for one in free if one not in taken)
-            taken.add(kept[place])
-    return kept
-
-
-def base_name(name: str) -> str:
-    """A name without the number of `distinct_names`."""
-    return NUMBER.sub("", name)
-
-
-@dataclass(frozen=True)
-class SegmentModel:
-    """Everything needed to put a user into a segment; JSON-able.
-
-    `caps`, `centre`, `scale`: one per feature of `FEATURES`; `centroids`: one row per segment, in
-    standardised units; `names`: by segment id.
-    """
-
-    caps: list[float]
-    centre: list[float]
-    scale: list[float]
-    centroids: list[list[float]]
-    names: list[str]
-    base_conversion: float
-    silhouette: float | None = None
-    table: list[dict[str, Any]] = field(default_factory=list)
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def prepared(users: DataFrame, base_conversion: float) -> DataFrame:
@@ -126,7 +24,9 @@ def prepared(users: DataFrame, base_conversion: float) -> DataFrame:
     return users.select("user_id", *(columns[name].alias(name) for name in FEATURES))
 
 
-def fit_segments(users: DataFrame, k: int, seed: int, previous: SegmentModel | None = None) -> SegmentModel:
+def fit_segments(
+    users: DataFrame, k: int, seed: int, previous: SegmentModel | None = None
+) -> tuple[SegmentModel, tuple[SegmentRow, ...]]:
     """Train the segmentation.
 
     Parameters
@@ -140,6 +40,11 @@ def fit_segments(users: DataFrame, k: int, seed: int, previous: SegmentModel | N
     previous
         The champion's model: new clusters take the ids (and, within limits, names) of the old
         ones they are nearest to.
+
+    Returns
+    -------
+    model, rows
+        The segmentation, and the size and means of each segment that has users, by id.
     """
     totals = users.agg(F.sum("purchases").alias("p"), F.sum("views").alias("v")).first()
     assert totals is not None
@@ -149,17 +54,26 @@ def fit_segments(users: DataFrame, k: int, seed: int, previous: SegmentModel | N
     scaled = _standardised(frame, caps, centre, scale)
     centroids, silhouette = _clusters(scaled, k, seed)
     clusters = len(centroids)
-    before = [""] * clusters  # names to keep, where there are any
+    before: list[str] = []
     if previous is not None and len(previous.centroids) == clusters:
         centroids = _in_old_order(centroids, centre, scale, previous)
         before = previous.names
     draft = SegmentModel(caps, centre, scale, centroids.tolist(), [""] * clusters, base, silhouette)
-    table = segment_table(assign_segments(users, draft).join(users, "user_id", how="inner"))
-    means = {row["segment_id"]: row for row in table}
-    names = distinct_names([_name(means.get(number), base_name(before[number])) for number in range(clusters)], before)
-    for row in table:
-        row["segment"] = names[row["segment_id"]]
-    return SegmentModel(caps, centre, scale, centroids.tolist(), names, base, silhouette, table)
+    sizes = _sizes(assign_segments(users, draft).join(users, "user_id", how="inner"))
+    means = {row["segment_id"]: Means(**{name: row[name] for name in FEATURES}) for row in sizes}
+    names = segment_names([means.get(number) for number in range(clusters)], before)
+    total = sum(row["users"] for row in sizes) or 1
+    rows = tuple(
+        SegmentRow(
+            segment_id=row["segment_id"],
+            segment=names[row["segment_id"]],
+            users=row["users"],
+            share=row["users"] / total,
+            means=means[row["segment_id"]],
+        )
+        for row in sizes
+    )
+    return replace(draft, names=names), rows
 
 
 def _clusters(scaled: DataFrame, k: int, seed: int) -> tuple[np.ndarray, float | None]:
@@ -181,12 +95,6 @@ def _clusters(scaled: DataFrame, k: int, seed: int) -> tuple[np.ndarray, float |
     finally:
         vectors.unpersist()
     return centroids, silhouette
-
-
-def _name(means: dict[str, float] | None, previous: str) -> str:
-    if means is None:  # an empty cluster: nobody is in it
-        return previous or CASUAL
-    return stable_name(means, previous) if previous else segment_name(means)
 
 
 def _moments(frame: DataFrame) -> tuple[list[float], list[float], list[float]]:
@@ -251,15 +159,7 @@ def _distance(centroid: list[float]) -> Column:
     return F.round(total, 9)
 
 
-def segment_table(segmented: DataFrame) -> list[dict[str, Any]]:
-    """Size and mean features (original units) of each segment.
-
-    Parameters
-    ----------
-    segmented
-        User features with segment_id.
-    """
+def _sizes(segmented: DataFrame) -> list[Row]:
+    """Users and mean features (original units) of each segment that has users: segment_id, users, FEATURES."""
     means = [F.avg(F.coalesce(F.col(name).cast("double"), F.lit(0.0))).alias(name) for name in FEATURES]
-    rows = segmented.groupBy("segment_id").agg(F.count("*").alias("users"), *means).orderBy("segment_id").collect()
-    total = sum(row["users"] for row in rows) or 1
-    return [{"segment": "", **row.asDict(), "share": row["users"] / total} for row in rows]
+    return segmented.groupBy("segment_id").agg(F.count("*").alias("users"), *means).orderBy("segment_id").collect()

@@ -1,6 +1,5 @@
 """What every job and command does around its work: session, summary, errors, exit code."""
 
-import json
 import logging
 import sys
 import traceback
@@ -14,9 +13,10 @@ from app.core.errors import EXIT_FAILED, VitrineError
 from app.core.failures import explain
 from app.core.settings import Settings
 from app.core.spark import create_session
+from app.results.run import RunResult
 from app.train.summary import summary_lines
 
-Work = Callable[[SparkSession, Settings, datetime, Callable[[str], Any]], dict[str, Any]]
+Work = Callable[[SparkSession, Settings, datetime, Callable[[str], Any]], RunResult]
 
 
 def run_batch(work: Work, settings: Settings, *, as_json: bool = False) -> int:
@@ -25,10 +25,10 @@ def run_batch(work: Work, settings: Settings, *, as_json: bool = False) -> int:
     def run() -> None:
         spark = create_session(settings, f"vitrine-{work.__name__}")
         try:
-            found = work(spark, settings, datetime.now(UTC).replace(microsecond=0), say)
+            result = work(spark, settings, datetime.now(UTC).replace(microsecond=0), say)
         finally:
             spark.stop()
-        print(json.dumps(found, default=str) if as_json else "\n" + "\n".join(summary_lines(found)))
+        print(result.model_dump_json() if as_json else "\n" + "\n".join(summary_lines(result)))
 
     return guarded(run)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from app.evaluate.names import BLEND, MOST_POPULAR
 from app.monitor.lines import TIME, Field, Measurement, Tag
 
 EVENT_CLOCK = "event time"
@@ -17,7 +18,7 @@ BATCH_CLOCK = "processing time"
 NANOSECONDS_PER_MILLISECOND = 1_000_000
 
 #: Generators of `quality` that are no candidate generators: the list as served, and the baseline.
-SERVED, BASELINE = "blend", "most_popular"
+SERVED, BASELINE = BLEND, MOST_POPULAR
 
 _SEGMENT = Tag("segment", "customer segment's business name")
 _VERSION = Tag("model_version", "bundle that made the list; one more per training")

@@ -1,57 +1,71 @@
 """What a training leaves in InfluxDB: one point of its quality, one for each segment."""
 
-from typing import Any
+from datetime import datetime
 
-from app.evaluate.quality import ALL, BLEND, MOST_POPULAR
-from app.evaluate.queries import SESSION
-from app.insight.segments import FEATURES
+from app.evaluate.names import BLEND, HR_10, MOST_POPULAR, MRR_10, NDCG_10, RECALL_10, SESSION
+from app.evaluate.results import Quality, find_row
 from app.monitor.schema import MODEL, SEGMENTS
+from app.results.run import RunResult
 
 
-def training_lines(found: dict[str, Any], seconds: float, at: Any) -> list[str]:
-    """Line protocol of a run.
+def training_lines(result: RunResult, seconds: float, at: datetime) -> list[str]:
+    """Line protocol of a training.
 
     Parameters
     ----------
-    found
-        As `run.json` holds it.
+    result
+        Of `vitrine train`.
     seconds
         How long it took.
     at
-        datetime of its end.
+        Its moment.
+
+    Raises
+    ------
+    ValueError
+        The run trained nothing: it was one of `vitrine explore` or `vitrine segments`.
     """
-    quality = {row["model"]: row for row in found["quality"]["rows"] if (row["task"], row["slice"]) == (SESSION, ALL)}
-    blend, popular = quality.get(BLEND), quality.get(MOST_POPULAR)
-    fields: dict[str, Any] = {}
-    if blend and popular:
-        for metric in ("ndcg_10", "hr_10", "mrr_10", "recall_10"):
-            fields |= {metric: blend[metric]["mean"], f"popular_{metric}": popular[metric]["mean"]}
-        fields |= {
-            "ndcg_10_low": blend["ndcg_10"]["low"],
-            "ndcg_10_high": blend["ndcg_10"]["high"],
-            "coverage_10": blend["coverage_10"],
-        }
-    version, totals = found["version"], found["exploration"]["totals"]
+    exploration, segments, quality, gate = result.exploration, result.segments, result.quality, result.gate
+    if exploration is None or segments is None or quality is None or gate is None:
+        raise ValueError(f"run {result.version} trained nothing, so it has no points")
     model = MODEL.line(
         time=at,
-        model_version=version,
-        published=int(found["gate"]["published"]),
-        silhouette=found["segments"]["silhouette"],
-        users=totals["users"],
-        products=totals["products"],
-        interactions=found["pairs"],
+        model_version=result.version,
+        published=int(gate.published),
+        silhouette=segments.silhouette,
+        users=exploration.events.users,
+        products=exploration.events.products,
+        interactions=result.pairs,
         training_seconds=seconds,
-        **fields,
+        **_quality_fields(quality),
     )
-    return [model, *_segment_lines(found["segments"]["segments"], version, at)]
+    return [
+        model,
+        *(
+            SEGMENTS.line(
+                time=at,
+                segment=row.segment,
+                model_version=result.version,
+                users=row.users,
+                **row.means.model_dump(),
+            )
+            for row in segments.rows
+        ),
+    ]
 
 
-def _segment_lines(table: list[dict[str, Any]], version: str, at: Any) -> list[str]:
-    """One point a name: clusters that share one are summed, their means weighted by users."""
-    lines = []
-    for name in sorted({row["segment"] for row in table}):
-        rows = [row for row in table if row["segment"] == name]
-        users = sum(row["users"] for row in rows)
-        means = {feature: sum(row[feature] * row["users"] for row in rows) / users for feature in FEATURES}
-        lines.append(SEGMENTS.line(time=at, segment=name, model_version=version, users=users, **means))
-    return lines
+def _quality_fields(quality: Quality) -> dict[str, float | None]:
+    """Fields of `MODEL` from the task of sessions; none where there were no test queries."""
+    session = [row for row in quality.rows if row.task == SESSION]
+    blend, popular = find_row(session, BLEND), find_row(session, MOST_POPULAR)
+    if blend is None or popular is None:
+        return {}
+    fields: dict[str, float | None] = {}
+    for metric in (NDCG_10, HR_10, MRR_10, RECALL_10):
+        fields |= {metric: blend.metrics[metric].mean, f"popular_{metric}": popular.metrics[metric].mean}
+    interval = blend.metrics[NDCG_10]
+    return fields | {
+        f"{NDCG_10}_low": interval.low,
+        f"{NDCG_10}_high": interval.high,
+        "coverage_10": blend.coverage_10,
+    }

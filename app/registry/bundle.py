@@ -19,12 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from app.core.errors import BundleError
-from app.insight.segments import SegmentModel
 from app.serve.recommender import Recommender
+from app.serve.segments import SegmentModel
 
 SCHEMA_VERSION = 2
 MANIFEST, POINTER, LOCK, STAGING = "manifest.json", "CURRENT", ".lock", ".staging-"
-SEGMENTS = "segments.json"
 STALE_SECONDS = 24 * 3600  #: a staging folder this old was left by a training that died
 
 
@@ -59,8 +58,7 @@ class Bundle:
         """
         manifest = verify(folder) if check else read_manifest(folder)
         try:
-            segments = SegmentModel(**json.loads((folder / SEGMENTS).read_text()))
-            return cls(folder, manifest, Recommender.load(folder), segments)
+            return cls(folder, manifest, Recommender.load(folder), SegmentModel.load(folder))
         except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
             raise BundleError(f"bundle {folder}: cannot be opened ({error})") from error
 

@@ -1,12 +1,14 @@
 """What a page is made of: sections of charts and tables."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 from matplotlib.figure import Figure
 
 from app.report.theme import to_svg
+
+Row = TypeVar("Row")
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Chart:
 
 
 Block = Chart | Table
-Columns = dict[str, tuple[str, Callable[[Any], str]]]  #: field → (header, format)
+Columns = Sequence[tuple[str, Callable[[Row], str]]]  #: header, and what stands under it for a row
 
 
 @dataclass(frozen=True)
@@ -71,27 +73,32 @@ def chart(
 
 
 def table_of(
-    rows: Iterable[Mapping[str, Any]],
-    columns: Columns,
+    rows: Iterable[Row],
+    columns: Columns[Row],
     left: Iterable[int] = (0,),
-    **options: Any,
+    *,
+    title: str = "",
+    caption: str = "",
+    folded: bool = False,
+    wide: bool = False,
 ) -> Table:
-    """A table from records.
+    """A table of typed rows; the options are fields of `Table`.
 
     Parameters
     ----------
     rows
-        Records; an absent field is shown as a dash by the number formats.
+        Results of one type.
     columns
-        Field → (header, format), in order.
+        Header and text of each column, in order.
     left
-        Columns of words, left-aligned.
-    **options
-        Other fields of `Table`.
+        Positions of columns of words, left-aligned.
     """
     return Table(
-        headers=[header for header, _ in columns.values()],
-        rows=[[form(row.get(name)) for name, (_, form) in columns.items()] for row in rows],
+        headers=[header for header, _ in columns],
+        rows=[[text(row) for _, text in columns] for row in rows],
+        title=title,
+        caption=caption,
         left=frozenset(left),
-        **options,
+        folded=folded,
+        wide=wide,
     )

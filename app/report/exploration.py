@@ -1,163 +1,165 @@
 """The exploration section: what the event log holds."""
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import date
-from typing import Any
+from collections.abc import Sequence
 
 from app.events.schema import EVENT_TYPES, UNKNOWN
+from app.insight.results import DayRow, EventMixRow, Exploration, HourRow, LeaderRow, MissingRow, PriceRow
 from app.report import charts, visits
-from app.report.blocks import Block, Chart, Columns, Section, Table, chart, table_of
+from app.report.blocks import Block, Chart, Section, chart, table_of
 from app.report.text import compact, count, decimal, label, percent, percent_tick, words
 from app.report.theme import BLUE, EVENT_COLOURS, GREEN, GREY, ORANGE
-
-Rows = Sequence[Mapping[str, Any]]
-Builder = Callable[[Any], Block]
+from app.results.run import Cleaning
 
 
-def section(data: Mapping[str, Any], zone: str) -> Section:
-    """Charts and tables of `run["exploration"]`; what was not measured is left out.
+def section(cleaning: Cleaning, found: Exploration | None, zone: str) -> Section:
+    """Where every row went and, where the run looked, what the log holds.
 
     Parameters
     ----------
     zone
         Time zone of the hours of day.
     """
-    # A new chart is one function and one line here.
-    builders: dict[str, Builder] = {
-        "rows": lambda rows: rows_read(rows, data.get("rejected") or {}),
-        "event_mix": event_mix,
-        "missing": lambda rows: missing(rows, data.get("prices_not_positive")),
-        "sessions": visits.sessions,
-        "by_day": by_day,
-        "by_hour": lambda rows: by_hour(rows, zone),
-        "session_lengths": lambda rows: visits.session_lengths(rows, data.get("sessions") or {}),
-        "funnel": lambda rows: visits.funnel(rows, data.get("direct_purchase_share")),
-        "price_by_event_type": prices,
-        "cohorts": visits.cohorts,
-        "top_categories": lambda rows: leaders(rows, "main_category", "categories"),
-        "top_brands": lambda rows: leaders(rows, "brand", "brands"),
-    }
-    blocks: list[Block] = [build(data[key]) for key, build in builders.items() if key in data]
-    totals = data.get("totals") or {}
-    intro = "What the event log holds, before any model."
-    if totals.get("first") and totals.get("last"):
-        intro = f"What the event log holds from {totals['first']} to {totals['last']}, before any model."
+    if found is None:
+        intro = "What the event log holds, before any model."
+        return Section("exploration", "Exploration", intro, [rows_read(cleaning)])
+    events = found.events
+    intro = f"What the event log holds from {events.first} to {events.last}, before any model."
+    blocks: list[Block] = [
+        rows_read(cleaning),
+        event_mix(events.event_mix),
+        missing(events.missing, events.prices_not_positive),
+        visits.sessions(found.sessions),
+        by_day(events.by_day),
+        by_hour(events.by_hour, zone),
+        visits.session_lengths(found.sessions),
+        visits.funnel(found.funnel),
+        prices(events.price_by_event_type),
+        visits.cohorts(found.cohorts),
+        leaders(events.top_categories, "main category", "categories"),
+        leaders(events.top_brands, "brand", "brands"),
+    ]
     return Section("exploration", "Exploration", intro, blocks)
 
 
-def rows_read(rows: Mapping[str, Any], rejected: Mapping[str, int]) -> Block:
+def rows_read(cleaning: Cleaning) -> Block:
     """Where every row read went."""
-    read = rows.get("read") or 0
-    named = {
-        "read": "read",
-        "kept": "kept",
-        "duplicates": "dropped as exact duplicates",
-        "rejected": "rejected",
-    }
-    records = [
-        {"what": text, "rows": rows.get(key), "share": (rows.get(key) or 0) / read if read else None}
-        for key, text in named.items()
+    rows = [
+        ("read", cleaning.read),
+        ("kept", cleaning.kept),
+        ("dropped as exact duplicates", cleaning.duplicates),
+        ("rejected", cleaning.rejected),
+        *((f"rejected: {label(reason, 80)}", n) for reason, n in cleaning.reasons.items()),
     ]
-    records += [
-        {"what": f"rejected: {label(reason, 80)}", "rows": n, "share": n / read if read else None}
-        for reason, n in rejected.items()
-    ]
+    read = cleaning.read
     return table_of(
-        records,
-        {"what": ("Rows", str), "rows": ("Number", count), "share": ("Share of rows read", percent)},
+        rows,
+        [
+            ("Rows", lambda row: row[0]),
+            ("Number", lambda row: count(row[1])),
+            ("Share of rows read", lambda row: percent(row[1] / read if read else None)),
+        ],
         title="Where every row read went",
         caption="Rows that cannot be events are kept apart with their reason; exact duplicates count once.",
     )
 
 
-def event_mix(rows: Rows) -> Chart:
+def event_mix(rows: Sequence[EventMixRow]) -> Chart:
     """Events by type."""
     title = "Events by type"
     if not rows:
         return chart(title)
-    most = max(rows, key=lambda row: row["events"])
-    total = sum(row["events"] for row in rows)
-    texts = [f"{count(row['events'])} ({percent(row['share'])})" for row in rows]
-    colours = [EVENT_COLOURS.get(row["event_type"], GREY) for row in rows]
-    panel = charts.Panel("events", [row["events"] for row in rows], texts, colours=colours)
+    most = max(rows, key=lambda row: row.events)
+    total = sum(row.events for row in rows)
+    texts = [f"{count(row.events)} ({percent(row.share)})" for row in rows]
+    colours = [EVENT_COLOURS.get(row.event_type, GREY) for row in rows]
+    panel = charts.Panel("events", [row.events for row in rows], texts, colours=colours)
     return chart(
         title,
-        f"{percent(most['share'])} of {count(total)} events are of the type {words(most['event_type'])}.",
-        charts.bars([words(row["event_type"]) for row in rows], [panel]),
+        f"{percent(most.share)} of {count(total)} events are of the type {words(most.event_type)}.",
+        charts.bars([words(row.event_type) for row in rows], [panel]),
         table_of(
             rows,
-            {"event_type": ("Event type", words), "events": ("Events", count), "share": ("Share", percent)},
+            [
+                ("Event type", lambda row: words(row.event_type)),
+                ("Events", lambda row: count(row.events)),
+                ("Share", lambda row: percent(row.share)),
+            ],
         ),
     )
 
 
-def missing(rows: Rows, prices_not_positive: int | None) -> Chart:
+def missing(rows: Sequence[MissingRow], prices_not_positive: int) -> Chart:
     """Missing values by column."""
     title = "Missing values by column"
     if not rows:
         return chart(title)
-    ordered = sorted(rows, key=lambda row: (-row["missing"], row["column"]))
-    texts = [f"{percent(row['share'])} ({count(row['missing'])})" for row in ordered]
-    panel = charts.Panel("share of rows (%)", [row["share"] for row in ordered], texts, percent_tick)
-    caption = f"{sum(row['missing'] > 0 for row in rows)} of {len(rows)} columns have missing values."
-    if prices_not_positive is not None:
-        caption += f" {count(prices_not_positive)} prices are zero or below and count as missing later."
+    ordered = sorted(rows, key=lambda row: (-row.missing, row.column))
+    texts = [f"{percent(row.share)} ({count(row.missing)})" for row in ordered]
+    panel = charts.Panel("share of rows (%)", [row.share for row in ordered], texts, percent_tick)
     return chart(
         title,
-        caption,
-        charts.bars([row["column"] for row in ordered], [panel]),
+        f"{sum(row.missing > 0 for row in rows)} of {len(rows)} columns have missing values. "
+        f"{count(prices_not_positive)} prices are zero or below and count as missing later.",
+        charts.bars([row.column for row in ordered], [panel]),
         table_of(
             ordered,
-            {"column": ("Column", str), "missing": ("Missing rows", count), "share": ("Share", percent)},
+            [
+                ("Column", lambda row: row.column),
+                ("Missing rows", lambda row: count(row.missing)),
+                ("Share", lambda row: percent(row.share)),
+            ],
         ),
     )
 
 
-def _types(rows: Rows) -> list[str]:
+def _types(rows: Sequence[DayRow] | Sequence[HourRow]) -> list[str]:
     """Event types that occur at all, in the funnel's order."""
-    return [kind for kind in EVENT_TYPES if any(row.get(kind) for row in rows)]
+    return [kind for kind in EVENT_TYPES if any(row.by_type.get(kind) for row in rows)]
 
 
-def _counts_table(rows: Rows, first: str, header: str) -> Table:
-    columns: Columns = {first: (header, str), "events": ("Events", count)}
-    return table_of(rows, columns | {kind: (words(kind).capitalize(), count) for kind in _types(rows)})
-
-
-def by_day(rows: Rows) -> Chart:
+def by_day(rows: Sequence[DayRow]) -> Chart:
     """Events by day and type."""
     title = "Events by day"
     if not rows:
         return chart(title, wide=True)
-    busiest = max(rows, key=lambda row: row["events"])
-    dates = [date.fromisoformat(str(row["date"])[:10]) for row in rows]
-    series = [charts.Line(words(kind), [row.get(kind) for row in rows], EVENT_COLOURS[kind]) for kind in _types(rows)]
+    busiest = max(rows, key=lambda row: row.events)
+    kinds = _types(rows)
+    series = [charts.Line(words(kind), [row.by_type.get(kind) for row in rows], EVENT_COLOURS[kind]) for kind in kinds]
     return chart(
         title,
-        f"The busiest day of {count(len(rows))} is {busiest['date']}, with {count(busiest['events'])} events. "
+        f"The busiest day of {count(len(rows))} is {busiest.day}, with {count(busiest.events)} events. "
         "Each event type has its own scale.",
-        charts.days(dates, series, "events per day"),
-        _counts_table(rows, "date", "Day"),
+        charts.days([row.day for row in rows], series, "events per day"),
+        table_of(
+            rows,
+            [
+                ("Day", lambda row: str(row.day)),
+                ("Events", lambda row: count(row.events)),
+                *((words(kind).capitalize(), lambda row, kind=kind: count(row.by_type.get(kind))) for kind in kinds),
+            ],
+        ),
         wide=True,
     )
 
 
-def by_hour(rows: Rows, zone: str) -> Chart:
+def by_hour(rows: Sequence[HourRow], zone: str) -> Chart:
     """When in the day each type of event happens."""
     title = "When in the day things happen"
     if not rows:
         return chart(title)
-    counted = {int(row["hour"]): row for row in rows}
-    every = [{"hour": hour, **counted.get(hour, {"events": 0})} for hour in range(24)]
-    peak = max(every, key=lambda row: row["events"])
+    counted = {row.hour: row for row in rows}
+    every = [counted.get(hour, HourRow(hour=hour, events=0, by_type={})) for hour in range(24)]
+    peak = max(every, key=lambda row: row.events)
+    kinds = _types(rows)
     series = []
-    for kind in _types(rows):
-        total = sum(row.get(kind) or 0 for row in every)
-        shares = [(row.get(kind) or 0) / total for row in every]
+    for kind in kinds:
+        total = sum(row.by_type.get(kind, 0) for row in every)
+        shares = [row.by_type.get(kind, 0) / total for row in every]
         series.append(charts.Line(words(kind), shares, EVENT_COLOURS[kind]))
     return chart(
         title,
         f"Share of each type's events by hour, so that rare types can be compared with views; the busiest "
-        f"hour starts at {peak['hour']:02d}:00 ({zone}).",
+        f"hour starts at {peak.hour:02d}:00 ({zone}).",
         charts.lines(
             {hour: f"{hour:02d}" for hour in range(0, 24, 3)},
             series,
@@ -165,74 +167,84 @@ def by_hour(rows: Rows, zone: str) -> Chart:
             "share of the type's events (%)",
             percent_tick,
         ),
-        _counts_table(every, "hour", f"Hour ({zone})"),
-    )
-
-
-def prices(rows: Rows) -> Chart:
-    """Mean price by event type."""
-    title = "Mean price by event type"
-    if not rows:
-        return chart(title)
-    rows = sorted(rows, key=lambda row: EVENT_TYPES.index(row["event_type"]))
-    panel = charts.Panel(
-        "mean price (shop currency)",
-        [row["mean"] for row in rows],
-        [f"{decimal(row['mean'])}  ({decimal(row['min'])} to {decimal(row['max'])})" for row in rows],
-        colours=[EVENT_COLOURS.get(row["event_type"], GREY) for row in rows],
-    )
-    return chart(
-        title,
-        "Mean price of the products in the events as listed, with the lowest and the highest in brackets.",
-        charts.bars([words(row["event_type"]) for row in rows], [panel], room=0.55),
         table_of(
-            rows,
-            {
-                "event_type": ("Event type", words),
-                "mean": ("Mean", decimal),
-                "min": ("Lowest", decimal),
-                "max": ("Highest", decimal),
-                "events": ("Events with a price", count),
-            },
+            every,
+            [
+                (f"Hour ({zone})", lambda row: str(row.hour)),
+                ("Events", lambda row: count(row.events)),
+                *((words(kind).capitalize(), lambda row, kind=kind: count(row.by_type.get(kind))) for kind in kinds),
+            ],
         ),
     )
 
 
-def leaders(rows: Rows, key: str, plural: str) -> Chart:
+def prices(rows: Sequence[PriceRow]) -> Chart:
+    """Mean price by event type."""
+    title = "Mean price by event type"
+    if not rows:
+        return chart(title)
+    rows = sorted(rows, key=lambda row: EVENT_TYPES.index(row.event_type))
+    panel = charts.Panel(
+        "mean price (shop currency)",
+        [row.mean for row in rows],
+        [f"{decimal(row.mean)}  ({decimal(row.min)} to {decimal(row.max)})" for row in rows],
+        colours=[EVENT_COLOURS.get(row.event_type, GREY) for row in rows],
+    )
+    return chart(
+        title,
+        "Mean price of the products in the events as listed, with the lowest and the highest in brackets.",
+        charts.bars([words(row.event_type) for row in rows], [panel], room=0.55),
+        table_of(
+            rows,
+            [
+                ("Event type", lambda row: words(row.event_type)),
+                ("Mean", lambda row: decimal(row.mean)),
+                ("Lowest", lambda row: decimal(row.min)),
+                ("Highest", lambda row: decimal(row.max)),
+                ("Events with a price", lambda row: count(row.events)),
+            ],
+        ),
+    )
+
+
+def leaders(rows: Sequence[LeaderRow], kind: str, plural: str) -> Chart:
     """The categories or brands with the most events, and what they earn."""
     title = f"Top {plural}"
     if not rows:
         return chart(title, wide=True)
-    named = [row for row in rows if row[key] != UNKNOWN]
+    named = [row for row in rows if row.name != UNKNOWN]
+    figures = (
+        ("events", [row.events for row in rows], BLUE),
+        ("purchases", [row.purchases for row in rows], GREEN),
+        ("revenue (shop currency)", [row.revenue for row in rows], ORANGE),
+    )
     panels = [
         charts.Panel(
             axis,
-            [row[field] for row in rows],
-            [compact(row[field]) for row in rows],
-            colours=[GREY if row[key] == UNKNOWN else colour for row in rows],
+            values,
+            [compact(value) for value in values],
+            colours=[GREY if row.name == UNKNOWN else colour for row in rows],
         )
-        for field, axis, colour in (
-            ("events", "events", BLUE),
-            ("purchases", "purchases", GREEN),
-            ("revenue", "revenue (shop currency)", ORANGE),
-        )
+        for axis, values, colour in figures
     ]
     caption = "Those with the most events; grey where the log does not tell."
     if named:
         caption = (
-            f"{label(named[0][key])} leads with {count(named[0]['events'])} events and "
-            f"{count(named[0]['purchases'])} purchases; grey is what the log does not name."
+            f"{label(named[0].name)} leads with {count(named[0].events)} events and "
+            f"{count(named[0].purchases)} purchases; grey is what the log does not name."
         )
-    columns: Columns = {
-        key: (key.replace("_", " ").capitalize(), str),
-        "events": ("Events", count),
-        "purchases": ("Purchases", count),
-        "revenue": ("Revenue (shop currency)", decimal),
-    }
     return chart(
         title,
         caption,
-        charts.bars([str(row[key]) for row in rows], panels),
-        table_of(rows, columns),
+        charts.bars([row.name for row in rows], panels),
+        table_of(
+            rows,
+            [
+                (kind.capitalize(), lambda row: row.name),
+                ("Events", lambda row: count(row.events)),
+                ("Purchases", lambda row: count(row.purchases)),
+                ("Revenue (shop currency)", lambda row: decimal(row.revenue)),
+            ],
+        ),
         wide=True,
     )

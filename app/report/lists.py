@@ -1,117 +1,119 @@
-"""The section on the recommendation lists: the brief's eight charts."""
+"""The section on the recommendation lists."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
+from app.insight.results import Bin, RecommendationFigures, RecommendedRow
 from app.report import charts
-from app.report.blocks import Block, Chart, Columns, Section, chart, table_of
-from app.report.text import compact, count, decimal, label, percent
+from app.report.blocks import Block, Chart, Section, chart, table_of
+from app.report.text import compact, count, decimal, label, percent, score
 from app.report.theme import GREEN
 
-Rows = Sequence[Mapping[str, Any]]
 SCORE = "score (unitless)"
 PRICE = "average price (shop currency)"
 
 
-def section(data: Mapping[str, Any]) -> Section:
-    """Charts of `recommendation_charts`' output."""
-    total, users = data.get("recommendations") or 0, data.get("users") or 0
-    intro = f"{count(total)} recommended products in the lists of {count(users)} users."
+def section(figures: RecommendationFigures) -> Section:
+    """Charts of the lists for active users."""
+    intro = f"{count(figures.recommendations)} recommended products in the lists of {count(figures.users)} users."
     blocks: list[Block] = [
-        score_distribution(data),
-        price_distribution(data),
-        most_recommended(data, "categories", "main_category"),
-        most_recommended(data, "brands", "brand"),
-        mean_scores(data, "categories", "main_category"),
-        mean_scores(data, "brands", "brand"),
-        score_by_price(data),
-        per_user(data),
-        sources(data),
+        score_distribution(figures),
+        price_distribution(figures),
+        most_recommended(figures, figures.categories, figures.unknown_categories, "categories", "main category"),
+        most_recommended(figures, figures.brands, figures.unknown_brands, "brands", "brand"),
+        mean_scores(figures.categories, "categories", "main category"),
+        mean_scores(figures.brands, "brands", "brand"),
+        score_by_price(figures),
+        per_user(figures),
+        sources(figures),
     ]
     return Section("recommendations", "Recommendations", intro, blocks)
 
 
-def _bins(title: str, rows: Rows, highest: float | None, axis: str, caption: str) -> Chart:
+def _bins(title: str, rows: Sequence[Bin], highest: float | None, axis: str, caption: str) -> Chart:
     if not rows:
         return chart(title)
-    beyond = highest is not None and highest > rows[-1]["high"]
+    beyond = highest is not None and highest > rows[-1].high
     if beyond:
-        caption += f" The grey bar holds everything from {compact(rows[-1]['low'])} to {compact(highest)}."
+        caption += f" The grey bar holds everything from {compact(rows[-1].low)} to {compact(highest)}."
     figure = charts.histogram(
-        [row["low"] for row in rows],
-        [row["high"] for row in rows],
-        [row["recommendations"] for row in rows],
+        [row.low for row in rows],
+        [row.high for row in rows],
+        [row.recommendations for row in rows],
         axis,
         "recommendations",
         beyond,
     )
-    columns: Columns = {
-        "low": ("From", lambda value: decimal(value, 4)),
-        "high": ("To", lambda value: decimal(value, 4)),
-        "recommendations": ("Recommendations", count),
-    }
-    return chart(title, caption, figure, table_of(rows, columns))
+    table = table_of(
+        rows,
+        [
+            ("From", lambda row: decimal(row.low, 4)),
+            ("To", lambda row: decimal(row.high, 4)),
+            ("Recommendations", lambda row: count(row.recommendations)),
+        ],
+    )
+    return chart(title, caption, figure, table)
 
 
-def score_distribution(data: Mapping[str, Any]) -> Chart:
+def score_distribution(figures: RecommendationFigures) -> Chart:
     """How scores are distributed."""
     caption = "How many recommendations have each score; scores order a list and have no unit."
-    return _bins("Distribution of scores", data.get("scores") or [], data.get("highest_score"), SCORE, caption)
+    return _bins("Distribution of scores", figures.scores, figures.highest_score, SCORE, caption)
 
 
-def price_distribution(data: Mapping[str, Any]) -> Chart:
+def price_distribution(figures: RecommendationFigures) -> Chart:
     """How prices of recommended products are distributed."""
-    caption = f"How many recommendations have each price; {count(data.get('without_price'))} have none."
-    return _bins("Distribution of prices", data.get("prices") or [], data.get("highest_price"), PRICE, caption)
+    caption = f"How many recommendations have each price; {count(figures.without_price)} have none."
+    return _bins("Distribution of prices", figures.prices, figures.highest_price, PRICE, caption)
 
 
-def most_recommended(data: Mapping[str, Any], plural: str, key: str) -> Chart:
+def most_recommended(
+    figures: RecommendationFigures, rows: Sequence[RecommendedRow], unknown: int, plural: str, kind: str
+) -> Chart:
     """The ten categories or brands recommended most."""
     title = f"Most recommended {plural}"
-    rows = data.get(plural) or []
     if not rows:
         return chart(title)
-    unknown = (data.get("unknown") or {}).get(plural) or 0
-    total = data["recommendations"]
-    texts = [f"{count(row['recommendations'])} ({percent(row['recommendations'] / total)})" for row in rows]
-    panel = charts.Panel("recommendations", [row["recommendations"] for row in rows], texts)
+    total = figures.recommendations
+    texts = [f"{count(row.recommendations)} ({percent(row.recommendations / total)})" for row in rows]
+    panel = charts.Panel("recommendations", [row.recommendations for row in rows], texts)
     return chart(
         title,
         f"Share of all recommendations in brackets; {count(unknown)} ({percent(unknown / total)}) are of "
-        f"products whose {key.replace('_', ' ')} is unknown.",
-        charts.bars([str(row[key]) for row in rows], [panel]),
+        f"products whose {kind} is unknown.",
+        charts.bars([row.name for row in rows], [panel]),
         table_of(
             rows,
-            {
-                key: (key.replace("_", " ").capitalize(), str),
-                "recommendations": ("Recommendations", count),
-                "mean_score": ("Mean score", lambda value: decimal(value, 4)),
-            },
+            [
+                (kind.capitalize(), lambda row: row.name),
+                ("Recommendations", lambda row: count(row.recommendations)),
+                ("Mean score", lambda row: score(row.mean_score)),
+            ],
         ),
     )
 
 
-def mean_scores(data: Mapping[str, Any], plural: str, key: str) -> Chart:
+def mean_scores(rows: Sequence[RecommendedRow], plural: str, kind: str) -> Chart:
     """Mean score of the ten most recommended categories or brands."""
-    title = f"Mean score by {key.replace('_', ' ')}"
-    rows = [row for row in data.get(plural) or [] if row.get("mean_score") is not None]
-    rows.sort(key=lambda row: (-row["mean_score"], str(row[key])))
-    if not rows:
+    title = f"Mean score by {kind}"
+    scored = [(row.mean_score, row.name) for row in rows if row.mean_score is not None]
+    if not scored:
         return chart(title)
-    texts = [decimal(row["mean_score"], 4) for row in rows]
-    panel = charts.Panel(f"mean {SCORE}", [row["mean_score"] for row in rows], texts, colours=GREEN)
+    scored.sort(key=lambda row: (-row[0], row[1]))
+    panel = charts.Panel(
+        f"mean {SCORE}", [mean for mean, _ in scored], [score(mean) for mean, _ in scored], colours=GREEN
+    )
     return chart(
         title,
-        f"Of the most recommended {plural}, {label(rows[0][key])} has the highest mean score.",
-        charts.bars([str(row[key]) for row in rows], [panel]),
+        f"Of the most recommended {plural}, {label(scored[0][1])} has the highest mean score.",
+        charts.bars([name for _, name in scored], [panel]),
     )
 
 
-def score_by_price(data: Mapping[str, Any]) -> Chart:
+def score_by_price(figures: RecommendationFigures) -> Chart:
     """Score against price."""
     title = "Score against price"
-    scores, prices = data.get("scores") or [], data.get("prices") or []
-    cells = {(row["price_bin"], row["score_bin"]): row["recommendations"] for row in data.get("grid") or []}
+    scores, prices = figures.scores, figures.prices
+    cells = {(cell.price_bin, cell.score_bin): cell.recommendations for cell in figures.grid}
     if not cells or len(scores) < 2 or len(prices) < 2:
         return chart(title, "Score and price must both differ between recommendations." if cells else "")
     return chart(
@@ -119,8 +121,8 @@ def score_by_price(data: Mapping[str, Any]) -> Chart:
         "Where recommendations fall in price and score, on a logarithmic colour scale; the outermost cells "
         "also hold what lies beyond them.",
         charts.density(
-            [*(row["low"] for row in prices), prices[-1]["high"]],
-            [*(row["low"] for row in scores), scores[-1]["high"]],
+            [*(row.low for row in prices), prices[-1].high],
+            [*(row.low for row in scores), scores[-1].high],
             cells,
             PRICE,
             SCORE,
@@ -129,34 +131,42 @@ def score_by_price(data: Mapping[str, Any]) -> Chart:
     )
 
 
-def per_user(data: Mapping[str, Any]) -> Chart:
+def per_user(figures: RecommendationFigures) -> Chart:
     """How many recommendations users have."""
     title = "Recommendations per user"
-    rows = data.get("per_user") or []
+    rows = figures.per_user
     if not rows:
         return chart(title)
-    cap = data.get("per_user_cap")
-    users = {row["recommendations"]: row["users"] for row in rows}
+    users = {row.recommendations: row.users for row in rows}
     sizes = range(1, max(users) + 1)
-    names = [f"{size}+" if size == cap else str(size) for size in sizes]
-    total = sum(row["users"] for row in rows)
-    most = max(rows, key=lambda row: row["users"])
+    names = [f"{size}+" if size == figures.per_user_cap else str(size) for size in sizes]
+    total = sum(row.users for row in rows)
+    most = max(rows, key=lambda row: row.users)
     return chart(
         title,
-        f"{percent(most['users'] / total)} of users have {most['recommendations']} recommendations.",
+        f"{percent(most.users / total)} of users have {most.recommendations} recommendations.",
         charts.columns(names, [users.get(size, 0) for size in sizes], "recommendations of the user", "users"),
-        table_of(rows, {"recommendations": ("Recommendations", count), "users": ("Users", count)}),
+        table_of(
+            rows,
+            [
+                ("Recommendations", lambda row: count(row.recommendations)),
+                ("Users", lambda row: count(row.users)),
+            ],
+        ),
     )
 
 
-def sources(data: Mapping[str, Any]) -> Block:
+def sources(figures: RecommendationFigures) -> Block:
     """Which generator each recommendation came from."""
-    total = data.get("recommendations") or 0
-    rows = [{**row, "share": row["recommendations"] / total} for row in data.get("sources") or []]
-    columns: Columns = {
-        "source": ("Source", str),
-        "recommendations": ("Recommendations", count),
-        "share": ("Share", percent),
-        "mean_score": ("Mean score", lambda value: decimal(value, 4)),
-    }
-    return table_of(rows, columns, title="Recommendations by source", wide=True)
+    total = figures.recommendations
+    return table_of(
+        figures.sources,
+        [
+            ("Source", lambda row: row.name),
+            ("Recommendations", lambda row: count(row.recommendations)),
+            ("Share", lambda row: percent(row.recommendations / total)),
+            ("Mean score", lambda row: score(row.mean_score)),
+        ],
+        title="Recommendations by source",
+        wide=True,
+    )

@@ -1,17 +1,17 @@
 """The report: one offline HTML page about a training run."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import jinja2
 from markupsafe import Markup
 
+from app.evaluate.results import Quality
 from app.report import exploration, lists, process, quality, segments
 from app.report.blocks import Chart, Section
 from app.report.text import count, percent
 from app.report.theme import style
+from app.results.run import RunResult
 
 HERE = Path(__file__).parent
 
@@ -26,34 +26,21 @@ class Tile:
     state: str = ""
 
 
-def write_report(run: Mapping[str, Any], path: Path) -> None:
-    """Write the report of a run as one self-contained HTML file.
-
-    Parameters
-    ----------
-    run
-        JSON-able results of the stages, see `render_report`.
-    path
-        File to write; its folder is made where missing.
-    """
-    html = render_report(run)
+def write_report(result: RunResult, path: Path) -> None:
+    """Write the report of a run as one self-contained HTML file; its folder is made where missing."""
+    html = render_report(result)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(html, encoding="utf-8", newline="\n")
 
 
-def render_report(run: Mapping[str, Any]) -> str:
+def render_report(result: RunResult) -> str:
     """The report's HTML: charts inline, nothing loaded from elsewhere, same input, same text.
 
-    Parameters
-    ----------
-    run
-        `version`, `created` (ISO time), `events_source`, `synthetic`, `timezone`, and the results
-        `exploration`, `segments`, `profiles`, `quality`, `gate`, `recommendations`, `stages`,
-        `paths`. A key that is absent leaves its section out; one that is empty says "no data".
+    A part that the run did not make has no section; one that is empty says "no data".
     """
     with style():
-        sections = _sections(run)
-    if run.get("synthetic"):
+        sections = _sections(result)
+    if result.synthetic:
         sections = [_labelled(part) for part in sections]
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE),
@@ -63,34 +50,33 @@ def render_report(run: Mapping[str, Any]) -> str:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters["svg"] = Markup  # our own drawing; matplotlib has escaped the names in it
-    environment.tests["chart"] = lambda block: isinstance(block, Chart)
-    version = run.get("version")
+    environment.tests["chart"] = _is_chart
     return environment.get_template("page.html.j2").render(
-        title=f"Training run {version}" if version else "Analysis of an event log",
-        created=run.get("created"),
-        source=run.get("events_source"),
-        zone=run.get("timezone", "UTC"),
-        synthetic=bool(run.get("synthetic")),
-        tiles=tiles(run),
+        title=f"Training run {result.version}",
+        created=result.created.isoformat(timespec="seconds"),
+        source=result.events_source,
+        zone=result.timezone,
+        synthetic=result.synthetic,
+        tiles=tiles(result),
         sections=sections,
     )
 
 
-def _sections(run: Mapping[str, Any]) -> list[Section]:
-    found = []
-    if "exploration" in run:
-        found.append(exploration.section(run["exploration"] or {}, str(run.get("timezone", "UTC"))))
-    if "segments" in run:
-        found.append(segments.segments(run["segments"] or {}))
-    if "profiles" in run:
-        found.append(segments.profiles(run["profiles"] or []))
-    if "quality" in run:
-        found.append(quality.section(run["quality"] or {}))
-    if "recommendations" in run:
-        found.append(lists.section(run["recommendations"] or {}))
-    if "stages" in run or "paths" in run:
-        found.append(process.section(run.get("stages") or [], run.get("paths") or {}))
-    return found
+def _is_chart(block: object) -> bool:
+    return isinstance(block, Chart)
+
+
+def _sections(result: RunResult) -> list[Section]:
+    found = [exploration.section(result.cleaning, result.exploration, result.timezone)]
+    if result.segments is not None:
+        found.append(segments.segments(result.segments))
+    if result.profiles is not None:
+        found.append(segments.profiles(result.profiles))
+    if result.quality is not None:
+        found.append(quality.section(result.quality))
+    if result.recommendations is not None:
+        found.append(lists.section(result.recommendations))
+    return [*found, process.section(result.stages, result.paths)]
 
 
 def _labelled(section: Section) -> Section:
@@ -99,40 +85,41 @@ def _labelled(section: Section) -> Section:
     return replace(section, blocks=blocks)
 
 
-def tiles(run: Mapping[str, Any]) -> list[list[Tile]]:
+def tiles(result: RunResult) -> list[list[Tile]]:
     """The key numbers of what was measured: a row on the shop, a row on the models."""
-    rows = (_shop_tiles(run.get("exploration") or {}), _model_tiles(run))
+    rows = (_shop_tiles(result), _model_tiles(result))
     return [row for row in rows if row]
 
 
-def _model_tiles(run: Mapping[str, Any]) -> list[Tile]:
-    found = []
-    measured = run.get("quality") or {}
-    rows = measured.get("rows") or []
-    for task in dict.fromkeys([*(measured.get("tasks") or {}), *(row["task"] for row in rows)]):
-        headline = quality.headline(task, [row for row in rows if row["task"] == task])
-        if headline:
-            found.append(Tile(*headline))
-    gate = run.get("gate")
+def _model_tiles(result: RunResult) -> list[Tile]:
+    found = _quality_tiles(result.quality) if result.quality else []
+    gate = result.gate
     if gate:
-        verdict, state = ("Published", "good") if gate.get("published") else ("Refused", "bad")
-        note = str(gate.get("reason") or "")
-        if gate.get("champion") and str(gate["champion"]) not in note:
-            note += f" (champion: {gate['champion']})"
-        found.append(Tile("This bundle", verdict, note.strip(), state))
+        verdict, state = ("Published", "good") if gate.published else ("Refused", "bad")
+        note = gate.reason
+        if gate.champion and gate.champion not in note:
+            note += f" (champion: {gate.champion})"
+        found.append(Tile("This bundle", verdict, note, state))
     return found
 
 
-def _shop_tiles(data: Mapping[str, Any]) -> list[Tile]:
-    found = []
-    rows, totals = data.get("rows") or {}, data.get("totals") or {}
-    if rows:
-        lost = f"{count(rows.get('rejected'))} rejected, {count(rows.get('duplicates'))} duplicates"
-        found.append(Tile("Rows read", count(rows.get("read")), lost))
-    for key in ("users", "products", "sessions"):
-        if key in totals:
-            found.append(Tile(key.capitalize(), count(totals[key])))
-    buying, visits = data.get("buying_sessions"), totals.get("sessions")
-    if buying is not None and visits:
-        found.append(Tile("Conversion", percent(buying / visits), f"{count(buying)} sessions with a purchase"))
+def _quality_tiles(measured: Quality) -> list[Tile]:
+    headlines = [quality.headline(task, rows) for task, rows in quality.by_task(measured).items()]
+    return [Tile(*headline) for headline in headlines if headline]
+
+
+def _shop_tiles(result: RunResult) -> list[Tile]:
+    rows = result.cleaning
+    lost = f"{count(rows.rejected)} rejected, {count(rows.duplicates)} duplicates"
+    found = [Tile("Rows read", count(rows.read), lost)]
+    if result.exploration is not None:
+        events, visits = result.exploration.events, result.exploration.sessions.count
+        buying = result.exploration.funnel.buying_sessions
+        found += [
+            Tile("Users", count(events.users)),
+            Tile("Products", count(events.products)),
+            Tile("Sessions", count(visits)),
+        ]
+        if visits:
+            found.append(Tile("Conversion", percent(buying / visits), f"{count(buying)} sessions with a purchase"))
     return found

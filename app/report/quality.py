@@ -1,164 +1,180 @@
 """The section on recommendation quality: models beside the baseline, with bootstrap intervals."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
+from app.evaluate.names import (
+    ALL,
+    BLEND,
+    COLD,
+    HR_10,
+    HR_20,
+    METRIC_LABELS,
+    MOST_POPULAR,
+    MRR_10,
+    MRR_20,
+    NDCG_10,
+    NDCG_20,
+    RECALL_10,
+    RECALL_20,
+    SEGMENT,
+    WARM,
+)
+from app.evaluate.results import Quality, QualityRow, find_row
 from app.report import charts
-from app.report.blocks import Block, Columns, Section, chart, table_of
+from app.report.blocks import Block, Section, chart, table_of
 from app.report.text import compact, count, decimal, interval, known, percent, score, stacked, words
 from app.report.theme import BLUE, GREY, ORANGE
+from app.serve.generators.popularity import Popularity
 
-Rows = Sequence[Mapping[str, Any]]
-MODEL = "blend"  #: what serves
-BASELINES = ("popularity", "most_popular")  #: what the blend must beat, first one found
-METRICS = {
-    "ndcg_10": "NDCG@10",
-    "hr_10": "HR@10",
-    "mrr_10": "MRR@10",
-    "recall_10": "Recall@10",
-    "ndcg_20": "NDCG@20",
-    "hr_20": "HR@20",
-    "mrr_20": "MRR@20",
-    "recall_20": "Recall@20",
-}
-SLICES = ("warm", "cold")  #: come before the segments
-SHORT = ("ndcg_10", "hr_10", "mrr_10", "recall_10")  #: metrics of the table by slice
+BASELINES = (Popularity.name, MOST_POPULAR)  #: what the blend must beat, first one found
+AT_10 = (NDCG_10, HR_10, MRR_10, RECALL_10)
+SHOWN = (*AT_10, NDCG_20, HR_20, MRR_20, RECALL_20)
+FIRST_SLICES = (WARM, COLD)  #: come before the segments
 
 
-def section(data: Mapping[str, Any]) -> Section:
-    """Charts and tables of `run["quality"]`, one set a task."""
-    rows = data.get("rows") or []
-    tasks = data.get("tasks") or {}
+def section(quality: Quality) -> Section:
+    """Charts and tables, one set a task."""
     blocks: list[Block] = []
-    for task in dict.fromkeys([*tasks, *(row["task"] for row in rows)]):
-        here = [row for row in rows if row["task"] == task]
+    for task, rows in by_task(quality).items():
         blocks += [
-            by_model(task, tasks.get(task, ""), here),
-            by_slice(task, here),
-            overall_table(task, here),
-            slice_table(task, here),
+            by_model(task, quality.tasks.get(task, ""), rows),
+            by_slice(task, rows),
+            overall_table(task, rows),
+            slice_table(task, rows),
         ]
     intro = (
         "Models are trained on the past and tested on what came after, against the whole catalogue. "
-        "Ranges and lines are bootstrap intervals; higher is better."
+        "Ranges and lines are bootstrap intervals; higher is better. "
+        f"Test slice: {quality.test_from} to {quality.test_to}."
     )
-    if data.get("test_from") and data.get("test_to"):
-        intro += f" Test slice: {data['test_from']} to {data['test_to']}."
-    if data.get("rmse") is not None:
-        intro += f" RMSE of the ALS ratings: {decimal(data['rmse'], 3)}; nothing is chosen by it."
+    if quality.rmse is not None:
+        intro += f" RMSE of the ALS ratings: {decimal(quality.rmse, 3)}; nothing is chosen by it."
     return Section("quality", "Recommendation quality", intro, blocks)
 
 
-def find(rows: Rows, model: str, part: str = "all") -> Mapping[str, Any] | None:
-    """The row of a model on a slice."""
-    return next((row for row in rows if row["model"] == model and row["slice"] == part), None)
+def by_task(quality: Quality) -> dict[str, list[QualityRow]]:
+    """Rows of each task, in the order in which tasks are declared; a task without queries has none."""
+    return {task: [row for row in quality.rows if row.task == task] for task in quality.tasks}
 
 
-def baseline(rows: Rows) -> str | None:
+def baseline(rows: Sequence[QualityRow]) -> str | None:
     """Name of the popularity model to compare with."""
-    return next((name for name in BASELINES if find(rows, name)), None)
+    return next((name for name in BASELINES if find_row(rows, name)), None)
 
 
-def _value(row: Mapping[str, Any], metric: str) -> float:
-    mean = (row.get(metric) or {}).get("mean")
-    return mean if mean is not None and known(mean) else -1.0
+def _overall(rows: Sequence[QualityRow]) -> list[QualityRow]:
+    """Every model over all queries, the best first."""
+    return sorted((row for row in rows if row.slice == ALL), key=lambda row: (-_ndcg(row), row.model))
 
 
-def _dot(row: Mapping[str, Any] | None, metric: str, colour: str) -> charts.Dot:
-    value = (row or {}).get(metric) or {}
-    return charts.Dot(value.get("mean"), value.get("low"), value.get("high"), colour)
+def _ndcg(row: QualityRow) -> float:
+    mean = row.metrics[NDCG_10].mean
+    return mean if known(mean) else -1.0
+
+
+def _dot(row: QualityRow | None, metric: str, colour: str) -> charts.Dot:
+    if row is None:
+        return charts.Dot(None, None, None, colour)
+    value = row.metrics[metric]
+    return charts.Dot(value.mean, value.low, value.high, colour)
 
 
 def _colour(model: str) -> str:
-    return {MODEL: BLUE}.get(model, ORANGE if model in BASELINES else GREY)
+    return {BLEND: BLUE}.get(model, ORANGE if model in BASELINES else GREY)
 
 
-def by_model(task: str, what: str, rows: Rows) -> Block:
+def by_model(task: str, what: str, rows: Sequence[QualityRow]) -> Block:
     """NDCG@10 and HR@10 of every model over all queries."""
     title = f"Models compared: {words(task)} task"
-    overall = sorted(
-        (row for row in rows if row["slice"] == "all"),
-        key=lambda row: (-_value(row, "ndcg_10"), row["model"]),
-    )
+    overall = _overall(rows)
     if not overall:
         return chart(title, what)
     panels = {
-        f"{METRICS[metric]} (0 to 1)": {"": [_dot(row, metric, _colour(row["model"])) for row in overall]}
-        for metric in ("ndcg_10", "hr_10")
+        f"{METRIC_LABELS[metric]} (0 to 1)": {"": [_dot(row, metric, _colour(row.model)) for row in overall]}
+        for metric in (NDCG_10, HR_10)
     }
     return chart(
         title,
         f"{what[:1].upper()}{what[1:]}. Blue is the blend, which serves; orange the popularity baselines. "
-        f"{count(overall[0]['queries'])} queries.".strip(),
-        charts.intervals([words(row["model"]) for row in overall], panels),
+        f"{count(overall[0].queries)} queries.".strip(),
+        charts.intervals([words(row.model) for row in overall], panels),
     )
 
 
-def by_slice(task: str, rows: Rows) -> Block:
+def by_slice(task: str, rows: Sequence[QualityRow]) -> Block:
     """The blend beside the baseline for warm and cold users and each segment."""
     title = f"Who is served well: {words(task)} task"
-    parts = [row for row in rows if row["model"] == MODEL and row["slice"] != "all"]
-    parts.sort(key=lambda row: (SLICES.index(row["slice"]) if row["slice"] in SLICES else len(SLICES), row["slice"]))
+    parts = [row for row in rows if row.model == BLEND and row.slice != ALL]
     if not parts:
         return chart(title)
-    names = [f"{part_name(row['slice'])} ({count(row['queries'])})" for row in parts]
-    series = {MODEL: [_dot(row, "ndcg_10", BLUE) for row in parts]}
+    last = len(FIRST_SLICES)
+    parts.sort(key=lambda row: (FIRST_SLICES.index(row.slice) if row.slice in FIRST_SLICES else last, row.slice))
+    names = [f"{part_name(row.slice)} ({count(row.queries)})" for row in parts]
+    series = {BLEND: [_dot(row, NDCG_10, BLUE) for row in parts]}
     other = baseline(rows)
     if other:
-        series[words(other)] = [_dot(find(rows, other, row["slice"]), "ndcg_10", ORANGE) for row in parts]
+        series[words(other)] = [_dot(find_row(rows, other, row.slice), NDCG_10, ORANGE) for row in parts]
     return chart(
         title,
         "The blend by warm or cold user and by segment; the number of queries is in brackets.",
-        charts.intervals(names, {"NDCG@10 (0 to 1)": series}),
+        charts.intervals(names, {f"{METRIC_LABELS[NDCG_10]} (0 to 1)": series}),
     )
 
 
 def part_name(part: str) -> str:
     """A slice in words: `segment:VIP_Customers` as `VIP Customers`."""
-    return words(part.removeprefix("segment:"))
+    return words(part.removeprefix(SEGMENT))
 
 
-def overall_table(task: str, rows: Rows) -> Block:
+def _metric_column(metric: str) -> tuple[str, Callable[[QualityRow], str]]:
+    return METRIC_LABELS[metric], lambda row: stacked(row.metrics[metric])
+
+
+def overall_table(task: str, rows: Sequence[QualityRow]) -> Block:
     """Every metric of every model over all queries."""
-    overall = sorted(
-        (row for row in rows if row["slice"] == "all"),
-        key=lambda row: (-_value(row, "ndcg_10"), row["model"]),
-    )
-    columns: Columns = {"model": ("Model", words), "queries": ("Queries", count)}
-    columns |= {name: (text, stacked) for name, text in METRICS.items()}
-    columns["coverage_10"] = ("Coverage @10", percent)
     return table_of(
-        overall,
-        columns,
+        _overall(rows),
+        [
+            ("Model", lambda row: words(row.model)),
+            ("Queries", lambda row: count(row.queries)),
+            *(_metric_column(metric) for metric in SHOWN),
+            ("Coverage @10", lambda row: percent(row.coverage_10)),
+        ],
         title=f"All metrics: {words(task)} task",
         caption="Estimate, and its interval below it; coverage is the share of the catalogue recommended.",
         wide=True,
     )
 
 
-def slice_table(task: str, rows: Rows) -> Block:
+def slice_table(task: str, rows: Sequence[QualityRow]) -> Block:
     """Metrics at 10 by slice and model."""
-    parts = [row for row in rows if row["slice"] != "all"]
-    columns: Columns = {
-        "slice": ("Slice", part_name),
-        "model": ("Model", words),
-        "queries": ("Queries", count),
-    }
-    columns |= {name: (METRICS[name], stacked) for name in SHORT}
-    return table_of(parts, columns, left=(0, 1), title=f"By slice: {words(task)} task", folded=True, wide=True)
+    return table_of(
+        [row for row in rows if row.slice != ALL],
+        [
+            ("Slice", lambda row: part_name(row.slice)),
+            ("Model", lambda row: words(row.model)),
+            ("Queries", lambda row: count(row.queries)),
+            *(_metric_column(metric) for metric in AT_10),
+        ],
+        left=(0, 1),
+        title=f"By slice: {words(task)} task",
+        folded=True,
+        wide=True,
+    )
 
 
-def headline(task: str, rows: Rows) -> tuple[str, str, str] | None:
+def headline(task: str, rows: Sequence[QualityRow]) -> tuple[str, str, str] | None:
     """Label, value and note of the task's tile: the blend's NDCG@10 beside the baseline's."""
-    own = find(rows, MODEL)
-    if own is None or not own.get("ndcg_10"):
+    own = find_row(rows, BLEND)
+    if own is None:
         return None
-    metric = own["ndcg_10"]
-    note = f"interval {score(metric.get('low'))} to {score(metric.get('high'))}"
-    other = baseline(rows)
-    if other:
-        theirs = (find(rows, other) or {}).get("ndcg_10") or {}
-        note += f"; {words(other)} {interval(theirs)}"
-        if theirs.get("mean") and known(metric.get("mean")):
-            note += f", so {compact(metric['mean'] / theirs['mean'])} times as high"
-    return f"Blend NDCG@10, {words(task)} task", score(metric.get("mean")), note
+    metric = own.metrics[NDCG_10]
+    note = f"interval {score(metric.low)} to {score(metric.high)}"
+    name = baseline(rows)
+    other = find_row(rows, name) if name else None
+    if name and other:
+        theirs = other.metrics[NDCG_10]
+        note += f"; {words(name)} {interval(theirs)}"
+        if theirs.mean > 0:
+            note += f", so {compact(metric.mean / theirs.mean)} times as high"
+    return f"Blend {METRIC_LABELS[NDCG_10]}, {words(task)} task", score(metric.mean), note

@@ -1,8 +1,9 @@
 """How numbers and names are written in the report. A missing number is a dash, never 0."""
 
 import math
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
+
+from app.evaluate.results import MetricInterval
 
 DASH = "–"
 Format = Callable[[float | None], str]
@@ -56,18 +57,14 @@ def percent_tick(share: float | None) -> str:
     return DASH if share is None or not known(share) else f"{100 * share:.3g}%"
 
 
-def interval(metric: Mapping[str, Any] | None) -> str:
+def interval(metric: MetricInterval) -> str:
     """A bootstrap estimate: `0.1234 (0.1200 to 0.1270)`."""
-    if not metric or not known(metric.get("mean")):
-        return DASH
-    return f"{score(metric['mean'])} ({score(metric.get('low'))} to {score(metric.get('high'))})"
+    return f"{score(metric.mean)} ({score(metric.low)} to {score(metric.high)})"
 
 
-def stacked(metric: Mapping[str, Any] | None) -> str:
+def stacked(metric: MetricInterval) -> str:
     """A bootstrap estimate over its interval, on two lines, for tables of many."""
-    if not metric or not known(metric.get("mean")):
-        return DASH
-    return f"{score(metric['mean'])}\n{score(metric.get('low'))}–{score(metric.get('high'))}"
+    return f"{score(metric.mean)}\n{score(metric.low)}–{score(metric.high)}"
 
 
 def duration(seconds: float | None) -> str:

@@ -1,66 +1,74 @@
 """The closing summary of a run, for people."""
 
-from typing import Any
+from app.evaluate.names import ALL, BLEND, HR_10, METRIC_LABELS, MOST_POPULAR, NDCG_10
+from app.evaluate.results import Quality
+from app.insight.results import Exploration
+from app.results.run import Cleaning, RunResult
 
-Found = dict[str, Any]
 
-
-def summary_lines(found: Found) -> list[str]:
+def summary_lines(result: RunResult) -> list[str]:
     """What a run found and where it lies, a line each."""
-    lines = [*_rows(found), *_segments(found), *_quality(found), *_publication(found)]
-    if found.get("synthetic"):
-        lines.append("Synthetic data: these figures say nothing about a real shop.")
-    names = {"bundle": "Bundle", "merged_csv": "Recommendations", "report": "Report", "cleaned": "Cleaned events"}
-    names |= {"rejected": "Rejected rows", "segments": "Segments", "run": "All figures (JSON)"}
-    width = max(len(name) for name in names.values())
-    lines += [f"{label:<{width}}  {found['paths'][key]}" for key, label in names.items() if key in found["paths"]]
-    return lines
-
-
-def _rows(found: Found) -> list[str]:
-    exploration = found.get("exploration", {})
-    if "rows" not in exploration:
-        return []
-    rows = exploration["rows"]
-    lines = [
-        f"{rows['read']:,} rows read: {rows['kept']:,} kept, {rows['duplicates']:,} exact duplicates dropped, "
-        f"{rows['rejected']:,} rejected"
-    ]
-    lines += [f"  rejected, {reason}: {count:,}" for reason, count in exploration.get("rejected", {}).items()]
-    if "event_mix" in exploration:
-        mix = ", ".join(f"{row['events']:,} {row['event_type']}" for row in exploration["event_mix"] if row["events"])
-        missing = {row["column"]: row["missing"] for row in exploration["missing"]}
-        totals = exploration["totals"]
+    lines = _cleaning(result.cleaning)
+    if result.exploration:
+        lines += _exploration(result.exploration)
+    if result.segments:
         lines += [
-            f"{mix}",
-            f"{missing['category_code']:,} missing category codes, {missing['brand']:,} missing brands, "
-            f"{exploration['prices_not_positive']:,} prices <= 0",
-            f"{totals['users']:,} users, {totals['products']:,} products, {totals['sessions']:,} sessions, "
-            f"{totals['first']} to {totals['last']}",
+            f"Segment {row.segment_id} {row.segment}: {row.users:,} users ({row.share:.1%})"
+            for row in result.segments.rows
         ]
+    if result.quality:
+        lines += _quality(result.quality)
+    if result.gate:
+        published = "published" if result.gate.published else "NOT published"
+        lines.append(f"Bundle {result.version} {published}: {result.gate.reason}")
+    if result.synthetic:
+        lines.append("Synthetic data: these figures say nothing about a real shop.")
+    return lines + _paths(result)
+
+
+def _cleaning(rows: Cleaning) -> list[str]:
+    return [
+        f"{rows.read:,} rows read: {rows.kept:,} kept, {rows.duplicates:,} exact duplicates dropped, "
+        f"{rows.rejected:,} rejected",
+        *(f"  rejected, {reason}: {count:,}" for reason, count in rows.reasons.items()),
+    ]
+
+
+def _exploration(found: Exploration) -> list[str]:
+    events = found.events
+    missing = {row.column: row.missing for row in events.missing}
+    return [
+        ", ".join(f"{row.events:,} {row.event_type}" for row in events.event_mix if row.events),
+        f"{missing['category_code']:,} missing category codes, {missing['brand']:,} missing brands, "
+        f"{events.prices_not_positive:,} prices <= 0",
+        f"{events.users:,} users, {events.products:,} products, {found.sessions.count:,} sessions, "
+        f"{events.first} to {events.last}",
+    ]
+
+
+def _quality(quality: Quality) -> list[str]:
+    lines = []
+    for row in quality.rows:
+        if row.slice == ALL and row.model in (BLEND, MOST_POPULAR):
+            ndcg, hit_rate = row.metrics[NDCG_10], row.metrics[HR_10]
+            lines.append(
+                f"Task {row.task}, {row.model.replace('_', ' ')}: {METRIC_LABELS[NDCG_10]} {ndcg.mean:.4f} "
+                f"[{ndcg.low:.4f}, {ndcg.high:.4f}], {METRIC_LABELS[HR_10]} {hit_rate.mean:.4f}, "
+                f"{row.queries:,} queries"
+            )
     return lines
 
 
-def _segments(found: Found) -> list[str]:
-    table = found.get("segments", {}).get("segments", [])
-    return [
-        f"Segment {row['segment_id']} {row['segment']}: {row['users']:,} users ({row['share']:.1%})" for row in table
-    ]
-
-
-def _quality(found: Found) -> list[str]:
-    rows = found.get("quality", {}).get("rows", [])
-    shown = [row for row in rows if row["slice"] == "all" and row["model"] in ("blend", "most_popular")]
-    return [
-        f"Task {row['task']}, {row['model'].replace('_', ' ')}: NDCG@10 {row['ndcg_10']['mean']:.4f} "
-        f"[{row['ndcg_10']['low']:.4f}, {row['ndcg_10']['high']:.4f}], HR@10 {row['hr_10']['mean']:.4f}, "
-        f"{row['queries']:,} queries"
-        for row in shown
-    ]
-
-
-def _publication(found: Found) -> list[str]:
-    if "gate" not in found:
-        return []
-    gate = found["gate"]
-    return [f"Bundle {found['version']} {'published' if gate['published'] else 'NOT published'}: {gate['reason']}"]
+def _paths(result: RunResult) -> list[str]:
+    paths = result.paths
+    named = {
+        "Bundle": paths.bundle,
+        "Recommendations": paths.merged_csv,
+        "Report": paths.report,
+        "Cleaned events": paths.cleaned,
+        "Rejected rows": paths.rejected,
+        "Segments": paths.segments,
+        "All figures (JSON)": paths.run,
+    }
+    width = max(len(name) for name in named)
+    return [f"{name:<{width}}  {path}" for name, path in named.items() if path is not None]

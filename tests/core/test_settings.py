@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from pydantic import Field, SecretStr
 
 from app.cli import main
 from app.core.errors import InputError
-from app.core.settings import Settings, load_settings
+from app.core.settings import Settings, Unrecorded, load_settings
 
 SECRET = "s3cret-token-of-influx"
 
@@ -108,8 +109,7 @@ def test_a_secret_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.influx_token is not None
     assert settings.influx_token.get_secret_value() == SECRET
     shown = [repr(settings), str(settings), settings.model_dump_json(), str(settings.model_dump())]
-    # what training writes into a bundle's manifest
-    shown.append(json.dumps(settings.model_dump(mode="json")))
+    shown.append(json.dumps(settings.recorded()))  # what training writes into a bundle's manifest
     runner = CliRunner()
     shown += [runner.invoke(main, [name, "--help"]).output for name in main.commands]
     shown.append(runner.invoke(main, ["settings"]).output)
@@ -121,6 +121,56 @@ def test_an_error_beside_a_secret_does_not_show_it(monkeypatch: pytest.MonkeyPat
     with pytest.raises(InputError) as raised:
         load_settings(segments="x")
     assert SECRET not in str(raised.value)
+
+
+#: Settings of the places of things, of the stream, the replay, InfluxDB and Spark's session.
+NOT_OF_THE_MODEL = {
+    "events",
+    "output",
+    "landing",
+    "files_per_trigger",
+    "stream_partitions",
+    "session_window_hours",
+    "session_max_events",
+    "watermark_minutes",
+    "clock_tolerance_minutes",
+    "window_minutes",
+    "lists_seconds",
+    "windows_seconds",
+    "archive_seconds",
+    "keep_list_batches",
+    "clean_landing",
+    "metrics_port",
+    "replay_speed",
+    "replay_rate",
+    "replay_tick",
+    "replay_max_gap",
+    "replay_limit",
+    "influx_url",
+    "influx_token",
+    "influx_org",
+    "influx_bucket",
+    "influx_timeout",
+    "master",
+    "driver_memory",
+    "shuffle_partitions",
+}
+
+
+def test_manifests_record_every_setting_that_shapes_the_model() -> None:
+    settings = Settings(als_factors=7, influx_token=SecretStr(SECRET))
+    recorded = settings.recorded()
+    assert set(Settings.model_fields) - set(recorded) == NOT_OF_THE_MODEL
+    assert recorded["als_factors"] == 7
+    assert SECRET not in json.dumps(recorded)
+
+
+def test_a_new_setting_is_recorded_unless_declared_otherwise() -> None:
+    class More(Settings):
+        depth: int = Field(3, description="Shapes the model.")
+        place: Unrecorded[Path | None] = Field(None, description="Does not.")
+
+    assert More().recorded() == Settings().recorded() | {"depth": 3}
 
 
 def test_every_setting_says_what_it_is() -> None:

@@ -1,13 +1,14 @@
 """The gate: what is published, what is refused, and why."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 
 from app.evaluate.gate import MIN_QUERIES, judge
-from app.evaluate.metrics import METRICS, poisson_weights
+from app.evaluate.metrics import poisson_weights
+from app.evaluate.names import METRICS
 from app.evaluate.quality import Score, Scores
+from app.evaluate.results import QualityRow
+from tests.finished_run import quality_row
 
 
 def score(values: np.ndarray) -> Score:
@@ -30,9 +31,8 @@ def unseen(slices: dict[str, tuple[np.ndarray, np.ndarray]], task: str = "sessio
     return found
 
 
-def row(part: str, mean: float, queries: int = 1000, task: str = "session", model: str = "blend") -> dict[str, Any]:
-    values = {"mean": mean, "low": mean - 0.02, "high": mean + 0.02}
-    return {"task": task, "model": model, "slice": part, "queries": queries, "ndcg_10": values}
+def row(part: str, mean: float, queries: int = 1000, model: str = "blend") -> QualityRow:
+    return quality_row(model, part, mean, queries=queries, margin=0.02)
 
 
 SAME = noisy(0.3)
@@ -40,29 +40,29 @@ SAME = noisy(0.3)
 
 def test_without_a_champion_anything_is_published() -> None:
     verdict = judge({}, [row("all", 0.0)], None, [])
-    assert (verdict.publish, verdict.reason, verdict.champion) == (True, "there was no champion", None)
+    assert (verdict.published, verdict.reason, verdict.champion) == (True, "there was no champion", None)
 
 
 def test_better_is_published_with_its_figures() -> None:
     verdict = judge(unseen({"unseen": (SAME + 0.05, SAME)}), [], "v1", [])
-    assert verdict.publish
+    assert verdict.published
     assert verdict.champion == "v1"
     assert verdict.reason.startswith("not worse than champion v1 on the same unseen queries: NDCG@10 +0.0500")
 
 
 def test_a_little_worse_than_the_noise_is_published() -> None:
-    assert judge(unseen({"unseen": (noisy(0.298, seed=1), SAME)}), [], "v1", []).publish
+    assert judge(unseen({"unseen": (noisy(0.298, seed=1), SAME)}), [], "v1", []).published
 
 
 def test_clearly_worse_is_refused() -> None:
     verdict = judge(unseen({"unseen": (noisy(0.25, seed=1), SAME)}), [], "v1", [])
-    assert not verdict.publish
+    assert not verdict.published
     assert verdict.reason.startswith("worse than champion v1 on the same unseen queries: session all: NDCG@10 -0.05")
 
 
 def test_the_comparison_is_paired() -> None:
     """Each query a hundredth worse: far less than the noise between queries, but beyond doubt."""
-    assert not judge(unseen({"unseen": (SAME - 0.01, SAME)}), [], "v1", []).publish
+    assert not judge(unseen({"unseen": (SAME - 0.01, SAME)}), [], "v1", []).published
 
 
 def test_worse_in_one_segment_only_is_refused_by_name() -> None:
@@ -72,7 +72,7 @@ def test_worse_in_one_segment_only_is_refused_by_name() -> None:
         "unseen:segment:Casual_Browsers": (noisy(0.4, 300, 1), noisy(0.3, 300, 2)),
     }
     verdict = judge(unseen(slices), [], "v1", [])
-    assert not verdict.publish
+    assert not verdict.published
     assert "session segment:VIP_Customers: NDCG@10 -0.1" in verdict.reason
     assert "Casual" not in verdict.reason
     assert "session all" not in verdict.reason
@@ -81,22 +81,22 @@ def test_worse_in_one_segment_only_is_refused_by_name() -> None:
 def test_worse_in_the_other_task_is_refused() -> None:
     both = unseen({"unseen": (SAME, SAME)}) | unseen({"unseen": (SAME - 0.1, SAME)}, task="user")
     verdict = judge(both, [], "v1", [])
-    assert not verdict.publish
+    assert not verdict.published
     assert "user all" in verdict.reason
 
 
 def test_a_small_slice_says_nothing() -> None:
     few = noisy(0.3, MIN_QUERIES - 1)
     slices = {"unseen": (SAME, SAME), "unseen:segment:VIP_Customers": (few - 0.2, few)}
-    assert judge(unseen(slices), [], "v1", []).publish
+    assert judge(unseen(slices), [], "v1", []).published
 
 
 def test_too_few_unseen_queries_fall_back_on_recorded_tests() -> None:
     few = noisy(0.3, MIN_QUERIES - 1)
     scores = unseen({"unseen": (few - 0.2, few)})
-    assert judge(scores, [row("all", 0.30)], "v1", [row("all", 0.33)]).publish  # 0.28-0.32 touches 0.31-0.35
+    assert judge(scores, [row("all", 0.30)], "v1", [row("all", 0.33)]).published  # 0.28-0.32 touches 0.31-0.35
     verdict = judge(scores, [row("all", 0.30)], "v1", [row("all", 0.35)])
-    assert not verdict.publish
+    assert not verdict.published
     assert verdict.reason == "worse than champion v1 by their recorded tests: session all: NDCG@10 0.3000 after 0.3500"
 
 
@@ -104,7 +104,7 @@ def test_recorded_tests_by_segment() -> None:
     mine = [row("all", 0.4), row("segment:VIP_Customers", 0.1), row("segment:New", 0.1)]
     before = [row("all", 0.3), row("segment:VIP_Customers", 0.3), row("segment:Old", 0.9)]
     verdict = judge({}, mine, "v1", before)
-    assert not verdict.publish
+    assert not verdict.published
     assert "session segment:VIP_Customers" in verdict.reason
     assert "session all" not in verdict.reason
 
@@ -118,6 +118,6 @@ def test_recorded_tests_by_segment() -> None:
         ([row("all", 0.1, model="als")], [row("all", 0.9, model="als")]),  # only the blend is published
     ],
 )
-def test_too_few_queries_of_any_kind_are_said(mine: list[Any], before: list[Any]) -> None:
+def test_too_few_queries_of_any_kind_are_said(mine: list[QualityRow], before: list[QualityRow]) -> None:
     verdict = judge({}, mine, "v1", before)
-    assert (verdict.publish, verdict.reason) == (True, "too few queries to compare with champion v1")
+    assert (verdict.published, verdict.reason) == (True, "too few queries to compare with champion v1")

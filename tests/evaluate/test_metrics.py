@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.evaluate.metrics import METRICS, hits, interval, poisson_weights, ranking_metrics
+from app.evaluate.metrics import hits, interval, poisson_weights, ranking_metrics
+from app.evaluate.names import METRICS
 
 
 def measured(row: list[int], relevant: list[int]) -> dict[str, float]:

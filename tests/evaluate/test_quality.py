@@ -136,23 +136,22 @@ def test_the_champion_answers_only_what_neither_has_seen(scores: dict[str, Score
 
 
 def test_table_with_intervals_and_coverage(scores: dict[str, Scores]) -> None:
-    rows = {(row["model"], row["slice"]): row for row in quality_rows(scores["perfect"], N)}
+    rows = {(row.model, row.slice): row for row in quality_rows(scores["perfect"], N)}
     popular = rows["most_popular", "all"]
-    assert popular["hr_10"]["low"] < popular["hr_10"]["mean"] < popular["hr_10"]["high"]
-    assert popular["hr_10"]["high"] - popular["hr_10"]["low"] == pytest.approx(
-        4 * (11 / N * 19 / N / QUERIES) ** 0.5, rel=0.4
-    )
-    assert popular["coverage_10"] == pytest.approx(11 / N)  # ten, and one more where one is on screen
-    assert rows["covisitation", "all"]["coverage_10"] == 1
+    hit_rate = popular.metrics["hr_10"]
+    assert hit_rate.low < hit_rate.mean < hit_rate.high
+    assert hit_rate.high - hit_rate.low == pytest.approx(4 * (11 / N * 19 / N / QUERIES) ** 0.5, rel=0.4)
+    assert popular.coverage_10 == pytest.approx(11 / N)  # ten, and one more where one is on screen
+    assert rows["covisitation", "all"].coverage_10 == 1
     assert not any(part.startswith("unseen") for _, part in rows)
 
 
 def test_gate_refuses_the_useless_and_lets_the_perfect_pass(scores: dict[str, Scores]) -> None:
     refused = judge(scores["useless"], [], "champion-1", [])
-    assert not refused.publish
+    assert not refused.published
     assert "worse than champion champion-1 on the same unseen queries" in refused.reason
     assert "session all: NDCG@10 -1.0000 [-1.0000, -1.0000], 300 queries" in refused.reason
-    assert judge(scores["perfect"], [], "champion-1", []).publish
+    assert judge(scores["perfect"], [], "champion-1", []).published
 
 
 def test_rmse_by_hand(spark: SparkSession, folders: dict[str, Path]) -> None:

@@ -1,6 +1,6 @@
 """Exploration on a log of a dozen rows: counts speak of rows as read, doubles included."""
 
-from typing import Any
+from datetime import date, datetime
 
 import pytest
 from pyspark.sql import SparkSession
@@ -9,6 +9,7 @@ from app.events.sessions import with_session_id
 from app.features.sessions import session_table
 from app.insight.explore import explore_events, explore_sessions
 from app.insight.funnel import funnel, weekly_cohorts
+from app.insight.results import CohortCell, Exploration, LeaderRow, SessionLengthRow
 from tests.handmade import Event, events_table
 
 PHONE = {"category_code": "electronics.phone", "brand": "acme", "price": 100.0, "category_id": 1}
@@ -25,97 +26,99 @@ EVENTS: list[Event] = [
 
 
 @pytest.fixture(scope="module")
-def explored(spark: SparkSession) -> dict[str, Any]:
+def explored(spark: SparkSession) -> Exploration:
     events = with_session_id(events_table(spark, EVENTS), idle_minutes=30).persist()
     sessions = session_table(events)
-    found = explore_events(events, "Europe/Moscow") | explore_sessions(sessions) | funnel(sessions)
-    return found | {"cohorts": weekly_cohorts(sessions)}
+    return Exploration(
+        events=explore_events(events, "Europe/Moscow"),
+        sessions=explore_sessions(sessions),
+        funnel=funnel(sessions),
+        cohorts=weekly_cohorts(sessions),
+    )
 
 
-def test_event_mix_counts_rows_as_read(explored: dict[str, Any]) -> None:
-    assert {row["event_type"]: row["events"] for row in explored["event_mix"]} == {
+def test_event_mix_counts_rows_as_read(explored: Exploration) -> None:
+    assert {row.event_type: row.events for row in explored.events.event_mix} == {
         "view": 3 + 1 + 1 + 2,
         "cart": 2,
         "remove_from_cart": 0,
         "purchase": 2 + 1,
     }
-    assert [row["share"] for row in explored["event_mix"]] == pytest.approx([7 / 12, 2 / 12, 0, 3 / 12])
+    assert [row.share for row in explored.events.event_mix] == pytest.approx([7 / 12, 2 / 12, 0, 3 / 12])
 
 
-def test_missing_values_count_rows_as_read(explored: dict[str, Any]) -> None:
-    missing = {row["column"]: row["missing"] for row in explored["missing"]}
+def test_missing_values_count_rows_as_read(explored: Exploration) -> None:
+    missing = {row.column: row.missing for row in explored.events.missing}
     assert missing == {"category_code": 3, "brand": 5, "user_session": 3, "category_id": 3, "price": 2}
-    assert explored["prices_not_positive"] == 2
+    assert explored.events.prices_not_positive == 2
 
 
-def test_totals(explored: dict[str, Any]) -> None:
-    assert explored["totals"] == {
-        "users": 4,
-        "products": 3,
-        "first": "2019-10-01 23:30:00",
-        "last": "2019-10-15 09:00:00",
-    }
+def test_totals(explored: Exploration) -> None:
+    events = explored.events
+    assert (events.users, events.products) == (4, 3)
+    assert (events.first, events.last) == (datetime(2019, 10, 1, 23, 30), datetime(2019, 10, 15, 9))
 
 
-def test_days_are_utc_and_hours_are_the_shops(explored: dict[str, Any]) -> None:
-    assert [(row["date"], row["events"], row["purchase"]) for row in explored["by_day"]] == [
-        ("2019-10-01", 4, 0),
-        ("2019-10-02", 4, 3),
-        ("2019-10-09", 2, 0),
-        ("2019-10-15", 2, 0),
+def test_days_are_utc_and_hours_are_the_shops(explored: Exploration) -> None:
+    assert [(row.day, row.events, row.by_type["purchase"]) for row in explored.events.by_day] == [
+        (date(2019, 10, 1), 4, 0),
+        (date(2019, 10, 2), 4, 3),
+        (date(2019, 10, 9), 2, 0),
+        (date(2019, 10, 15), 2, 0),
     ]
     # Moscow is three hours ahead: 23:30 UTC is half past two at night there
-    hours = {row["hour"]: row["events"] for row in explored["by_hour"]}
+    hours = {row.hour: row.events for row in explored.events.by_hour}
     assert hours == {2: 4, 3: 2, 12: 6}
 
 
-def test_prices_by_event_type(explored: dict[str, Any]) -> None:
-    prices = {row["event_type"]: row for row in explored["price_by_event_type"]}
-    assert prices["purchase"]["mean"] == pytest.approx((2 * 100 + 7.5) / 3)
-    assert (prices["view"]["min"], prices["view"]["max"], prices["view"]["events"]) == (-2.0, 100.0, 5)
-    assert prices["cart"]["mean"] == pytest.approx(50)
+def test_prices_by_event_type(explored: Exploration) -> None:
+    prices = {row.event_type: row for row in explored.events.price_by_event_type}
+    assert prices["purchase"].mean == pytest.approx((2 * 100 + 7.5) / 3)
+    assert (prices["view"].min, prices["view"].max, prices["view"].events) == (-2.0, 100.0, 5)
+    assert prices["cart"].mean == pytest.approx(50)
 
 
-def test_top_categories_and_brands(explored: dict[str, Any]) -> None:
-    top = {row["main_category"]: row for row in explored["top_categories"]}
-    assert [row["main_category"] for row in explored["top_categories"]] == ["electronics", "unknown", "furniture"]
-    assert top["electronics"] == {"main_category": "electronics", "events": 7, "purchases": 2, "revenue": 100.0}
-    assert top["unknown"]["revenue"] == 7.5
-    assert explored["top_brands"][0] == {"brand": "acme", "events": 7, "purchases": 2, "revenue": 100.0}
+def test_top_categories_and_brands(explored: Exploration) -> None:
+    electronics, unknown, furniture = explored.events.top_categories
+    assert electronics == LeaderRow(name="electronics", events=7, purchases=2, revenue=100.0)
+    assert (unknown.name, unknown.revenue, furniture.name) == ("unknown", 7.5, "furniture")
+    assert explored.events.top_brands[0] == LeaderRow(name="acme", events=7, purchases=2, revenue=100.0)
 
 
-def test_sessions(explored: dict[str, Any]) -> None:
+def test_sessions(explored: Exploration) -> None:
     # a: 6 rows in 40 minutes; b: 2 in 1; c: 1; two without an id: 1 and 2 rows
-    sessions = explored["sessions"]
-    assert (sessions["count"], sessions["min_events"], sessions["max_events"]) == (5, 1, 6)
-    assert sessions["mean_events"] == pytest.approx(12 / 5)
-    assert sessions["median_events"] == 2
-    assert sessions["mean_minutes"] == pytest.approx(41 / 5)
-    assert explored["session_lengths"] == [
-        {"events": 1, "sessions": 2},
-        {"events": 2, "sessions": 2},
-        {"events": 6, "sessions": 1},
-    ]
+    sessions = explored.sessions
+    assert (sessions.count, sessions.min_events, sessions.max_events) == (5, 1, 6)
+    assert sessions.mean_events == pytest.approx(12 / 5)
+    assert (sessions.p25_events, sessions.median_events, sessions.p75_events) == (1, 2, 2)
+    assert sessions.mean_minutes == pytest.approx(41 / 5)
+    assert sessions.lengths == (
+        SessionLengthRow(events=1, sessions=2),
+        SessionLengthRow(events=2, sessions=2),
+        SessionLengthRow(events=6, sessions=1),
+    )
 
 
-def test_funnel_counts_a_step_only_after_all_before(explored: dict[str, Any]) -> None:
+def test_funnel_counts_a_step_only_after_all_before(explored: Exploration) -> None:
     # views: a, b and the two without an id; of these a has a cart, and a purchase
-    steps = {row["step"]: (row["sessions"], row["share"]) for row in explored["funnel"]}
+    steps = {row.step: (row.sessions, row.share) for row in explored.funnel.steps}
     assert steps == {"view": (4, 1.0), "cart": (1, 0.25), "purchase": (1, 0.25)}
-    assert (explored["buying_sessions"], explored["direct_purchase_share"]) == (2, 0.5)
+    assert (explored.funnel.buying_sessions, explored.funnel.direct_purchase_share) == (2, 0.5)
 
 
-def test_weekly_cohorts(explored: dict[str, Any]) -> None:
+def test_weekly_cohorts(explored: Exploration) -> None:
     # first weeks: users 1 and 2 from Monday 30 September, 3 from 7 October, 4 from 14 October; 1 was back
-    assert explored["cohorts"] == [
-        {"cohort": "2019-09-30", "week": 0, "users": 2, "share": 1.0},
-        {"cohort": "2019-09-30", "week": 1, "users": 1, "share": 0.5},
-        {"cohort": "2019-10-07", "week": 0, "users": 1, "share": 1.0},
-        {"cohort": "2019-10-14", "week": 0, "users": 1, "share": 1.0},
-    ]
+    assert explored.cohorts == (
+        CohortCell(cohort=date(2019, 9, 30), week=0, users=2, share=1.0),
+        CohortCell(cohort=date(2019, 9, 30), week=1, users=1, share=0.5),
+        CohortCell(cohort=date(2019, 10, 7), week=0, users=1, share=1.0),
+        CohortCell(cohort=date(2019, 10, 14), week=0, users=1, share=1.0),
+    )
 
 
-def test_funnel_of_nothing(spark: SparkSession) -> None:
+def test_sessions_of_nothing(spark: SparkSession) -> None:
     none = session_table(with_session_id(events_table(spark, []), idle_minutes=30))
-    assert [row["share"] for row in funnel(none)["funnel"]] == [0, 0, 0]
-    assert weekly_cohorts(none) == []
+    assert [row.share for row in funnel(none).steps] == [0, 0, 0]
+    assert weekly_cohorts(none) == ()
+    figures = explore_sessions(none)
+    assert (figures.count, figures.mean_events, figures.median_events, figures.lengths) == (0, None, None, ())

@@ -1,4 +1,4 @@
-"""Profiles: every rule and its borders (design §4.4)."""
+"""Profiles: every rule and its borders."""
 
 from datetime import timedelta
 from typing import Any
@@ -96,8 +96,8 @@ def test_table_lists_all_profiles_with_rules(spark: SparkSession) -> None:
     table = profile_table(
         spark.createDataFrame([(1, "Other"), (2, "Other"), (3, "Cart_Abandoner")], "u int, profile string")
     )
-    assert [row["profile"] for row in table] == list(RULES)
-    counts = {row["profile"]: (row["users"], row["share"]) for row in table}
+    assert [row.profile for row in table] == list(RULES)
+    counts = {row.profile: (row.users, row.share) for row in table}
     assert counts["Other"] == (2, pytest.approx(2 / 3))
     assert counts["Impulsive_Buyer"] == (0, 0)
-    assert all(row["rule"] for row in table)
+    assert [row.rule for row in table] == list(RULES.values())

@@ -1,13 +1,12 @@
-"""The tables behind the eight charts, on recommendations counted by hand."""
+"""The figures behind the charts, on recommendations counted by hand."""
 
-import json
 from datetime import datetime
 from typing import Any
 
-import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from app.insight.recommendations import BINS, MOST_PER_USER, recommendation_charts
+from app.insight.recommendations import BINS, MOST_PER_USER, recommendation_figures
+from app.insight.results import Bin, Cell, PerUserRow, RecommendationFigures, RecommendedRow
 
 SCHEMA = (
     "user_id long, product_id long, rank int, rec_score double, recommended_category_code string, "
@@ -27,7 +26,7 @@ def table(spark: SparkSession, rows: list[tuple[Any, ...]]) -> DataFrame:
 
 
 def test_counts_made_by_hand(spark: SparkSession) -> None:
-    charts = recommendation_charts(
+    figures = recommendation_figures(
         table(
             spark,
             [
@@ -40,82 +39,82 @@ def test_counts_made_by_hand(spark: SparkSession) -> None:
             ],
         )
     )
-    assert (charts["recommendations"], charts["users"], charts["without_price"]) == (6, 3, 2)
-    assert (charts["highest_score"], charts["highest_price"]) == (1.0, 500.0)
-    assert charts["categories"] == [
-        {"main_category": "electronics", "recommendations": 3, "mean_score": 0.5},
-        {"main_category": "apparel", "recommendations": 1, "mean_score": 0.25},
-    ]
-    assert charts["brands"] == [
-        {"brand": "apple", "recommendations": 2, "mean_score": 0.5},
-        {"brand": "acme", "recommendations": 1, "mean_score": 0.5},
-        {"brand": "nike", "recommendations": 1, "mean_score": 0.25},
-    ]
-    assert charts["unknown"] == {"categories": 2, "brands": 2}
-    assert charts["sources"] == [
-        {"source": "als", "recommendations": 3, "mean_score": pytest.approx(1.25 / 3)},
-        {"source": "popularity", "recommendations": 2, "mean_score": 0.5},
-        {"source": "covisitation", "recommendations": 1, "mean_score": 0.5},
-    ]
-    assert charts["per_user"] == [
-        {"recommendations": 1, "users": 1},
-        {"recommendations": 2, "users": 1},
-        {"recommendations": 3, "users": 1},
-    ]
+    assert (figures.recommendations, figures.users, figures.without_price) == (6, 3, 2)
+    assert (figures.highest_score, figures.highest_price) == (1.0, 500.0)
+    assert figures.categories == (
+        RecommendedRow(name="electronics", recommendations=3, mean_score=0.5),
+        RecommendedRow(name="apparel", recommendations=1, mean_score=0.25),
+    )
+    assert figures.brands == (
+        RecommendedRow(name="apple", recommendations=2, mean_score=0.5),
+        RecommendedRow(name="acme", recommendations=1, mean_score=0.5),
+        RecommendedRow(name="nike", recommendations=1, mean_score=0.25),
+    )
+    assert (figures.unknown_categories, figures.unknown_brands) == (2, 2)
+    assert figures.sources == (
+        RecommendedRow(name="als", recommendations=3, mean_score=1.25 / 3),
+        RecommendedRow(name="popularity", recommendations=2, mean_score=0.5),
+        RecommendedRow(name="covisitation", recommendations=1, mean_score=0.5),
+    )
+    assert figures.per_user == (
+        PerUserRow(recommendations=1, users=1),
+        PerUserRow(recommendations=2, users=1),
+        PerUserRow(recommendations=3, users=1),
+    )
     # Forty bins of 0.025 from 0 to 1, and of 10 from 100 to 500; the last holds its upper edge.
-    assert {n: bar["recommendations"] for n, bar in enumerate(charts["scores"]) if bar["recommendations"]} == {
+    assert {n: bar.recommendations for n, bar in enumerate(figures.scores) if bar.recommendations} == {
         0: 1,
         10: 1,
         20: 2,
         39: 1,
     }
-    assert {n: bar["recommendations"] for n, bar in enumerate(charts["prices"]) if bar["recommendations"]} == {
+    assert {n: bar.recommendations for n, bar in enumerate(figures.prices) if bar.recommendations} == {
         0: 2,
         20: 1,
         39: 1,
     }
-    assert (charts["prices"][0]["low"], charts["prices"][0]["high"], charts["prices"][-1]["high"]) == (
+    assert (figures.prices[0].low, figures.prices[0].high, figures.prices[-1].high) == (
         100.0,
         110.0,
         500.0,
     )
-    assert charts["grid"] == [
-        {"score_bin": 0, "price_bin": 0, "recommendations": 1},
-        {"score_bin": 10, "price_bin": 20, "recommendations": 1},
-        {"score_bin": 20, "price_bin": 0, "recommendations": 1},
-        {"score_bin": 39, "price_bin": 39, "recommendations": 1},
-    ]
-    json.dumps(charts, allow_nan=False)
+    assert figures.grid == (
+        Cell(score_bin=0, price_bin=0, recommendations=1),
+        Cell(score_bin=10, price_bin=20, recommendations=1),
+        Cell(score_bin=20, price_bin=0, recommendations=1),
+        Cell(score_bin=39, price_bin=39, recommendations=1),
+    )
+    assert RecommendationFigures.model_validate_json(figures.model_dump_json()) == figures
 
 
 def test_ten_names_besides_unknown(spark: SparkSession) -> None:
     named = [(n, 0.1, f"category{n:02d}.x", f"brand{n:02d}", 1.0, "als") for n in range(12) for _ in range(20 - n)]
     lost = [(99, 0.1, "unknown", "unknown", 1.0, "als")] * 2
-    charts = recommendation_charts(table(spark, named + lost))
-    assert [row["main_category"] for row in charts["categories"]] == [f"category{n:02d}" for n in range(10)]
-    assert [row["recommendations"] for row in charts["brands"]] == list(range(20, 10, -1))
-    assert charts["unknown"] == {"categories": 2, "brands": 2}
+    figures = recommendation_figures(table(spark, named + lost))
+    assert [row.name for row in figures.categories] == [f"category{n:02d}" for n in range(10)]
+    assert [row.recommendations for row in figures.brands] == list(range(20, 10, -1))
+    assert (figures.unknown_categories, figures.unknown_brands) == (2, 2)
 
 
 def test_outliers_share_the_last_bin(spark: SparkSession) -> None:
     rows = [(n, float(n % 100), "a", "b", 10.0, "als") for n in range(999)] + [(999, 1e6, "a", "b", 10.0, "als")]
-    charts = recommendation_charts(table(spark, rows))
-    assert charts["highest_score"] == 1e6
-    assert charts["scores"][-1]["high"] == 99.0
-    assert len(charts["scores"]) == BINS
-    assert sum(bar["recommendations"] for bar in charts["scores"]) == 1000
-    assert charts["prices"] == [{"low": 10.0, "high": 10.0, "recommendations": 1000}]
+    figures = recommendation_figures(table(spark, rows))
+    assert figures.highest_score == 1e6
+    assert figures.scores[-1].high == 99.0
+    assert len(figures.scores) == BINS
+    assert sum(bar.recommendations for bar in figures.scores) == 1000
+    assert figures.prices == (Bin(low=10.0, high=10.0, recommendations=1000),)
 
 
 def test_many_recommendations_of_a_user_are_counted_together(spark: SparkSession) -> None:
     rows = [(1, 0.1, "a", "b", 1.0, "als")] * (MOST_PER_USER + 5) + [(2, 0.1, "a", "b", 1.0, "als")] * MOST_PER_USER
-    charts = recommendation_charts(table(spark, rows))
-    assert charts["per_user"] == [{"recommendations": MOST_PER_USER, "users": 2}]
-    assert charts["per_user_cap"] == MOST_PER_USER
+    figures = recommendation_figures(table(spark, rows))
+    assert figures.per_user == (PerUserRow(recommendations=MOST_PER_USER, users=2),)
+    assert figures.per_user_cap == MOST_PER_USER
 
 
 def test_no_recommendations(spark: SparkSession) -> None:
-    charts = recommendation_charts(spark.createDataFrame([], SCHEMA))
-    assert (charts["recommendations"], charts["users"], charts["highest_price"]) == (0, 0, None)
-    for key in ("scores", "prices", "grid", "categories", "brands", "sources", "per_user"):
-        assert charts[key] == []
+    figures = recommendation_figures(spark.createDataFrame([], SCHEMA))
+    assert (figures.recommendations, figures.users, figures.highest_price) == (0, 0, None)
+    tables = (figures.scores, figures.prices, figures.grid, figures.categories, figures.brands, figures.sources)
+    assert (*tables, figures.per_user) == ((),) * 7

@@ -87,11 +87,11 @@ def test_json_is_all_there_is_on_standard_output(tmp_path: Path) -> None:
     done = vitrine("explore", "--events", tmp_path / "in.csv", "--output", tmp_path / "out", "--json")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    assert found["exploration"]["rows"] == {"read": 2_000, "kept": 1_998, "duplicates": 0, "rejected": 2}
-    assert found["exploration"]["rejected"] == {"missing or invalid user_id": 2}
+    reasons = {"missing or invalid user_id": 2}
+    assert found["cleaning"] == {"read": 2_000, "kept": 1_998, "duplicates": 0, "rejected": 2, "reasons": reasons}
     assert Path(found["paths"]["report"]).is_file()
     assert Path(found["paths"]["rejected"]).is_dir()
-    assert found == json.loads(Path(found["paths"]["run"]).read_text()) | {"stages": found["stages"]}
+    assert found == json.loads(Path(found["paths"]["run"]).read_text())
     lines = done.stderr.splitlines()
     assert [line for line in lines if re.match(r"\[ ?\d+/\d+\] clean .* 2,000 rows", line)]
     assert not NOISE.search(done.stderr)

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from app.insight.segments import FEATURES
 from app.monitor.lines import Field, Tag
 from app.monitor.schema import MEASUREMENTS, SEGMENTS, renewed
+from app.serve.segments import FEATURES
 
 ALLOWED_TAGS = {"event_type", "main_category", "segment", "generator", "model_version"}
 

@@ -2,17 +2,20 @@
 
 import re
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import pytest
 
+from app.core.part import Part
+from app.evaluate.results import MetricInterval, Verdict
+from app.insight.results import Exploration, LeaderRow
 from app.report.page import render_report, tiles, write_report
+from app.results.run import RunResult
+from tests.finished_run import finished_run
 
 HOSTILE = "<script>alert('x')</script> & $\\frac{1}{2}$ \"q\" \x00 中"
-MakeRun = Callable[..., dict[str, Any]]
 
 SECTIONS = {
     "exploration": "Exploration",
@@ -54,8 +57,18 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def html(make_run: MakeRun) -> str:
-    return render_report(make_run())
+def html() -> str:
+    return render_report(finished_run())
+
+
+def changed(**parts: object) -> RunResult:
+    """The run made by hand with other parts."""
+    return finished_run().model_copy(update=parts)
+
+
+def explored(run: RunResult) -> Exploration:
+    assert run.exploration is not None
+    return run.exploration
 
 
 def pictures(html: str) -> list[str]:
@@ -80,31 +93,32 @@ def test_numbers_reach_the_page(html: str) -> None:
     assert "15 (50.0%) are of products whose brand is unknown" in text
 
 
-def test_tiles_say_blend_baseline_and_verdict(make_run: MakeRun) -> None:
-    shop, models = tiles(make_run())
+def test_tiles_say_blend_baseline_and_verdict() -> None:
+    shop, models = tiles(finished_run())
     assert [tile.label for tile in shop] == ["Rows read", "Users", "Products", "Sessions", "Conversion"]
     assert (shop[-1].value, shop[-1].note) == ("10.0%", "40 sessions with a purchase")
     assert models[0].value == "0.3000"
     assert models[0].note == ("interval 0.2900 to 0.3100; popularity 0.1000 (0.0900 to 0.1100), so 3 times as high")
     assert (models[1].value, models[1].note, models[1].state) == ("Published", "better overall", "good")
-    refused = make_run() | {"gate": {"published": False, "reason": "worse for VIPs", "champion": "2019"}}
+    refused = changed(gate=Verdict(published=False, reason="worse for VIPs", champion="2019"))
     assert (tiles(refused)[1][1].value, tiles(refused)[1][1].note) == (
         "Refused",
         "worse for VIPs (champion: 2019)",
     )
 
 
-def test_a_log_within_one_week_has_no_one_come_back(make_run: MakeRun) -> None:
-    run = make_run()
-    del run["exploration"]["cohorts"][1:]
-    assert "The log ends in the week in which it begins." in render_report(run)
+def test_a_log_within_one_week_has_no_one_come_back() -> None:
+    exploration = explored(finished_run())
+    one_week = exploration.model_copy(update={"cohorts": exploration.cohorts[:1]})
+    assert "The log ends in the week in which it begins." in render_report(changed(exploration=one_week))
 
 
-def test_unknown_never_leads(make_run: MakeRun) -> None:
-    run = make_run()
-    unknown = {"brand": "unknown", "events": 9999, "purchases": 1, "revenue": 1.0}
-    run["exploration"]["top_brands"].insert(0, unknown)
-    assert "acme leads with 500 events and 20 purchases" in render_report(run)
+def test_unknown_never_leads() -> None:
+    exploration = explored(finished_run())
+    unknown = LeaderRow(name="unknown", events=9999, purchases=1, revenue=1.0)
+    events = exploration.events.model_copy(update={"top_brands": (unknown, *exploration.events.top_brands)})
+    html = render_report(changed(exploration=exploration.model_copy(update={"events": events})))
+    assert "acme leads with 500 events and 20 purchases" in html
 
 
 def test_nothing_is_loaded_from_elsewhere(html: str) -> None:
@@ -123,9 +137,9 @@ def test_nothing_is_loaded_from_elsewhere(html: str) -> None:
     assert "default-src 'none'" in html
 
 
-def test_same_run_same_bytes(make_run: MakeRun, html: str, tmp_path: Path) -> None:
+def test_same_run_same_bytes(html: str, tmp_path: Path) -> None:
     path = tmp_path / "new" / "report.html"
-    write_report(make_run(), path)
+    write_report(finished_run(), path)
     assert path.read_bytes() == html.encode()
 
 
@@ -141,8 +155,8 @@ def test_pictures_are_described_and_their_ids_unique(html: str) -> None:
         assert root[0].tag.endswith("title")
 
 
-def test_names_are_escaped(make_run: MakeRun) -> None:
-    html = render_report(make_run(HOSTILE) | {"events_source": HOSTILE, "version": HOSTILE})
+def test_names_are_escaped() -> None:
+    html = render_report(finished_run(HOSTILE).model_copy(update={"events_source": HOSTILE, "version": HOSTILE}))
     page = Page(html)
     assert not page.named("script")
     assert "<script" not in html
@@ -151,8 +165,8 @@ def test_names_are_escaped(make_run: MakeRun) -> None:
         ElementTree.fromstring(picture)
 
 
-def test_synthetic_data_are_labelled_everywhere(make_run: MakeRun) -> None:
-    plain, labelled = render_report(make_run()), render_report(make_run() | {"synthetic": True})
+def test_synthetic_data_are_labelled_everywhere() -> None:
+    plain, labelled = render_report(finished_run()), render_report(changed(synthetic=True))
     assert "ynthetic" not in plain
     page = Page(labelled)
     assert any(attributes.get("class") == "banner" for attributes in page.named("p"))
@@ -161,38 +175,62 @@ def test_synthetic_data_are_labelled_everywhere(make_run: MakeRun) -> None:
     assert all(caption.startswith("Synthetic data.") for caption in captions)
 
 
-@pytest.mark.parametrize("key", ["exploration", "segments", "profiles", "quality", "recommendations", "stages"])
-def test_a_part_alone(make_run: MakeRun, key: str) -> None:
-    html = render_report({key: make_run()[key]})
-    wanted = "run" if key == "stages" else key
-    assert [section["id"] for section in Page(html).named("section")] == [wanted]
-    assert "Analysis of an event log" in html
+PARTS = ("exploration", "pairs", "segments", "profiles", "quality", "gate", "recommendations")
 
 
-@pytest.mark.parametrize("key", ["exploration", "segments", "profiles", "quality", "recommendations"])
-def test_an_empty_part_says_no_data(make_run: MakeRun, key: str) -> None:
-    run: dict[str, Any] = {key: {} if key != "profiles" else []}
-    if key == "exploration":
-        run = {key: {name: type(value)() for name, value in make_run()[key].items() if name != "totals"}}
-        run[key]["direct_purchase_share"] = run[key]["prices_not_positive"] = None
-    if key == "quality":
-        run = {key: {"tasks": {"session": "The next product."}, "rows": []}}
+@pytest.mark.parametrize("kept", ["segments", "profiles", "quality", "recommendations"])
+def test_a_part_that_was_not_made_has_no_section(kept: str) -> None:
+    html = render_report(changed(**dict.fromkeys(set(PARTS) - {kept})))
+    assert [section["id"] for section in Page(html).named("section")] == ["exploration", kept, "run"]
+    assert "Where every row read went" in html
+
+
+P = TypeVar("P", bound=Part)
+
+
+def emptied(part: P) -> P:
+    """The part with every table of it empty, and no figure measured that may be missing."""
+    changes: dict[str, object] = {}
+    for name, value in part:
+        if isinstance(value, tuple):
+            changes[name] = ()
+        elif isinstance(value, Part):
+            changes[name] = emptied(value)
+        elif name in ("mean_events", "median_events", "silhouette", "rmse", "highest_score", "highest_price"):
+            changes[name] = None
+    return part.model_copy(update=changes)
+
+
+def test_empty_parts_say_no_data() -> None:
+    run = emptied(finished_run())
     html = render_report(run)
-    assert "No data" in html
+    assert [section["id"] for section in Page(html).named("section")] == list(SECTIONS)
     assert not pictures(html)
+    for title in (*EIGHT, "Events by day", "Users by segment", "Users by profile", "Models compared: session task"):
+        assert re.search(rf"<h3>{title}</h3>\s*<figcaption>[^<]*</figcaption>\s*<p class=\"empty\">No data", html), (
+            title
+        )
 
 
-def test_an_empty_run_is_a_page() -> None:
-    assert "No data" in render_report({})
-
-
-def test_numbers_that_were_not_measured_are_dashes(make_run: MakeRun) -> None:
-    run = make_run()
-    row, other = run["quality"]["rows"][0], run["quality"]["rows"][8]
-    row |= {"ndcg_10": None, "hr_10": {"mean": None, "low": None, "high": None}}
-    run["quality"]["rows"] = [row, other | {"ndcg_10": {"mean": float("nan"), "low": None, "high": None}}]
-    run["segments"]["segments"][0]["recency"] = float("nan")
-    run["exploration"]["price_by_event_type"][0] |= {"mean": None, "min": None, "max": None}
-    html = render_report(run)
+def test_figures_that_were_not_measured_are_dashes() -> None:
+    run = finished_run()
+    assert run.quality is not None
+    blend, als = run.quality.rows[0], run.quality.rows[4]
+    unmeasured = MetricInterval(mean=float("nan"), low=float("nan"), high=float("nan"))
+    rows = (
+        blend.model_copy(update={"metrics": dict.fromkeys(blend.metrics, unmeasured), "coverage_10": None}),
+        als,
+    )
+    exploration = explored(run)
+    (price,) = exploration.events.price_by_event_type
+    prices = (price.model_copy(update={"mean": None, "min": None, "max": None}),)
+    events = exploration.events.model_copy(update={"price_by_event_type": prices})
+    html = render_report(
+        changed(
+            quality=run.quality.model_copy(update={"rows": rows}),
+            exploration=exploration.model_copy(update={"events": events}),
+        )
+    )
     assert "<td>–</td>" in html
+    assert "–  (– to –)" in html
     assert ">nan" not in html.lower()

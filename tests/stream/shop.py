@@ -4,7 +4,6 @@ Thirty products, the first fifteen of category a, the others of b; popularity fa
 Anna is known: she looked at products 0 and 1, and bought product 3 the day before.
 """
 
-import json
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -20,7 +19,6 @@ from pyspark.sql import SparkSession
 
 from app.core.settings import Settings
 from app.events.schema import RAW_COLUMNS
-from app.insight.segments import FEATURES, SegmentModel
 from app.registry import bundle
 from app.serve.catalogue import Catalogue
 from app.serve.contract import Generator
@@ -29,6 +27,7 @@ from app.serve.generators.popularity import Popularity
 from app.serve.ragged import NONE
 from app.serve.rankers import ReciprocalRank
 from app.serve.recommender import Parameters, Recommender
+from app.serve.segments import FEATURES, SegmentModel
 from app.stream.engine import SPARK_CONFIGURATION, Stream
 from app.stream.telemetry import ARCHIVE_QUERY, LISTS_QUERY, WINDOWS_QUERY
 from tests.arrays import touches, user_table
@@ -79,7 +78,7 @@ def write_bundle(models: Path, version: str, model: Recommender, *, publish: boo
         model.save(folder)
         means = [0.0] * len(FEATURES)
         segments = SegmentModel(means, means, [1.0] * len(FEATURES), [means] * 2, ["Regulars", "Visitors"], 0.02)
-        (folder / bundle.SEGMENTS).write_text(json.dumps(segments.to_dict()))
+        segments.save(folder)
         return {"quality": []}
 
     folder = bundle.write(models, version, fill)

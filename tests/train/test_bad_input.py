@@ -271,7 +271,8 @@ def play(folder: Path) -> None:
     from app.core.settings import Settings, load_settings
     from app.core.spark import create_session
     from app.jobs.run import guarded, say
-    from app.train.run import Run, clean_log
+    from app.train.context import Run
+    from app.train.stages import clean_log
 
     spark = create_session(Settings(master="local[2]", driver_memory="1g", shuffle_partitions=2), "bad input")
     for number, case in enumerate(CASES):
@@ -282,9 +283,9 @@ def play(folder: Path) -> None:
 
         def work(case=case, events=events, output=output, found=found) -> None:  # type: ignore[no-untyped-def]
             settings = load_settings(**case.flags | {"events": events, "output": output})
-            run = Run.start(spark, settings, datetime.now(UTC), 1, say)
-            clean_log(run)
-            found |= run.found
+            log = clean_log(Run.start(spark, settings, datetime.now(UTC), 1, say))
+            found["cleaning"] = log.cleaning.model_dump()
+            found["paths"] = {"cleaned": str(log.cleaned), "rejected": str(log.rejected)}
 
         say(f"case {number}")
         code = guarded(work)
@@ -332,8 +333,8 @@ def test_accepted_with_every_row_accounted_for(case: Accepted, outcomes: dict[st
     assert outcome.code == 0, outcome.stderr
     assert not NOISE.search(outcome.stderr), outcome.stderr
     assert not outcome.errors, outcome.stderr
-    rows = outcome.found["exploration"]["rows"]
-    assert outcome.found["exploration"]["rejected"] == case.rejected
+    rows = outcome.found["cleaning"]
+    assert rows["reasons"] == case.rejected
     assert rows["rejected"] == sum(case.rejected.values())
     assert rows["read"] == rows["kept"] + rows["duplicates"] + rows["rejected"]
     if case.name in LOG_TOTALS:

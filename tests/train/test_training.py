@@ -13,17 +13,23 @@ import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
 
+from app.core.folders import Output
 from app.core.settings import Settings
+from app.evaluate.results import MetricInterval, Quality, find_row
+from app.insight.results import Exploration
 from app.registry import bundle
+from app.results.files import read_run
+from app.results.run import RunResult
 from app.synthetic import generate
-from app.train.run import Run, _judge, train
+from app.train.context import Run
+from app.train.evaluation import decide, usable_champion
+from app.train.run import train
 from app.train.summary import summary_lines
 
 EVENTS = 24_000
 NOW = datetime(2019, 11, 1, 8, tzinfo=UTC)
 #: Settings with which the models cannot have learned anything.
 BROKEN: dict[str, Any] = {"als_factors": 1, "als_iterations": 1, "blend_weights": {"popularity": 1.0}}
-Found = dict[str, Any]
 
 
 class Shop:
@@ -34,7 +40,7 @@ class Shop:
         self.models = output / "models"
         self.said: list[str] = []
 
-    def train(self, events: Path | None, **changes: Any) -> Found:
+    def train(self, events: Path | None, **changes: Any) -> RunResult:
         self.runs += 1
         settings = Settings(
             events=str(events) if events else None,
@@ -67,7 +73,7 @@ def shop(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Shop:
 
 
 @pytest.fixture(scope="module")
-def first(shop: Shop, log: Path) -> Found:
+def first(shop: Shop, log: Path) -> RunResult:
     """A training as it should be; its lists are kept aside."""
     found = shop.train(log)
     shutil.copy(shop.output / "merged_recommendations.csv", shop.output / "first.csv")
@@ -75,7 +81,7 @@ def first(shop: Shop, log: Path) -> Found:
 
 
 @pytest.fixture(scope="module")
-def refused(shop: Shop, first: Found) -> Found:
+def refused(shop: Shop, first: RunResult) -> RunResult:
     """Models that learned nothing, from the cleaned table of the first run."""
     incomplete = shop.output / "processed" / "cleaned_data_20991231_235959"  # newer, but never finished
     incomplete.mkdir()
@@ -85,14 +91,14 @@ def refused(shop: Shop, first: Found) -> Found:
     return found
 
 
-def test_after_a_refusal_the_lists_are_still_the_champions(refused: Found, shop: Shop) -> None:
+def test_after_a_refusal_the_lists_are_still_the_champions(refused: RunResult, shop: Shop) -> None:
     assert shop.lists("refused.csv") == shop.lists("first.csv")
 
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "edition_1"
 
 
-def test_lists_are_those_of_the_first_edition(first: Found, shop: Shop) -> None:
+def test_lists_are_those_of_the_first_edition(first: RunResult, shop: Shop) -> None:
     columns = ["user_id", "rank", "product_id", "source"]
     before = pd.read_parquet(GOLDEN / "lists.parquet")
     now = pd.read_csv(shop.output / "first.csv").sort_values(["user_id", "rank"], ignore_index=True)
@@ -100,33 +106,51 @@ def test_lists_are_those_of_the_first_edition(first: Found, shop: Shop) -> None:
     assert now["rec_score"].to_numpy() == pytest.approx(before["rec_score"].to_numpy(), rel=1e-6)
 
 
-def test_figures_are_those_of_the_first_edition(first: Found) -> None:
+def test_figures_are_those_of_the_first_edition(first: RunResult) -> None:
     """But for popularity by segment, and the blend that it is part of: segments no longer know the test slice."""
     before = json.loads(gzip.decompress((GOLDEN / "figures.json.gz").read_bytes()))
-    for part in ("exploration", "pairs", "segments", "profiles"):
-        assert json.loads(json.dumps(first[part])) == before[part], part
+    assert first.pairs == before["pairs"]
+    assert first.segments is not None
+    for now, then in zip(first.segments.rows, before["segments"]["segments"], strict=True):
+        assert (now.segment, now.users, now.monetary) == (
+            then["segment"],
+            then["users"],
+            pytest.approx(then["monetary"]),
+        )
+    assert {row.profile: row.users for row in first.profiles or ()} == {
+        row["profile"]: row["users"] for row in before["profiles"]
+    }
     for row in before["quality"]["rows"]:
         if row["slice"] in ("all", "warm", "cold"):
-            now = figure(first, row["task"], row["model"], row["slice"])
+            now = find_row([one for one in measured(first).rows if one.task == row["task"]], row["model"], row["slice"])
+            assert now is not None
+            mean, then = now.metrics["ndcg_10"].mean, row["ndcg_10"]
             if row["model"] in ("als", "covisitation", "most_popular"):
-                assert now == row["ndcg_10"], row
+                assert mean == pytest.approx(then["mean"], rel=1e-12), row
             else:
-                assert row["ndcg_10"]["low"] <= now["mean"] <= row["ndcg_10"]["high"], row
+                assert then["low"] <= mean <= then["high"], row
 
 
-def figure(found: Found, task: str, model: str, part: str) -> dict[str, float]:
-    (row,) = (
-        row for row in found["quality"]["rows"] if (row["task"], row["model"], row["slice"]) == (task, model, part)
-    )
-    return dict(row["ndcg_10"])
+def measured(found: RunResult) -> Quality:
+    assert found.quality is not None
+    return found.quality
 
 
-def quality(found: Found, task: str, model: str) -> dict[str, float]:
-    (row,) = (
-        row for row in found["quality"]["rows"] if (row["task"], row["model"], row["slice"]) == (task, model, "all")
-    )
-    assert row["queries"] >= 300
-    return dict(row["ndcg_10"])
+def explored(found: RunResult) -> Exploration:
+    assert found.exploration is not None
+    return found.exploration
+
+
+def bundle_of(found: RunResult) -> Path:
+    assert found.paths.bundle is not None
+    return found.paths.bundle
+
+
+def quality(found: RunResult, task: str, model: str) -> MetricInterval:
+    row = find_row([row for row in measured(found).rows if row.task == task], model)
+    assert row is not None
+    assert row.queries >= 300
+    return row.metrics["ndcg_10"]
 
 
 #: How many times the NDCG@10 of the most popular products the blend must have. Measured with seed 7: 4.5 and 2.2
@@ -134,114 +158,145 @@ def quality(found: Found, task: str, model: str) -> dict[str, float]:
 MARGIN = {"session": 3.0, "user": 1.7}
 
 
-def beats_popularity(found: Found, task: str) -> bool:
+def beats_popularity(found: RunResult, task: str) -> bool:
     blend, popular = quality(found, task, "blend"), quality(found, task, "most_popular")
-    return blend["low"] > popular["high"] and blend["mean"] > MARGIN[task] * popular["mean"]
+    return blend.low > popular.high and blend.mean > MARGIN[task] * popular.mean
 
 
 @pytest.mark.parametrize("task", ["session", "user"])
-def test_the_blend_beats_popularity_clearly(first: Found, task: str) -> None:
+def test_the_blend_beats_popularity_clearly(first: RunResult, task: str) -> None:
     assert beats_popularity(first, task)
 
 
 @pytest.mark.parametrize("task", ["session", "user"])
-def test_models_that_learned_nothing_do_not_reach_the_margin(refused: Found, task: str) -> None:
+def test_models_that_learned_nothing_do_not_reach_the_margin(refused: RunResult, task: str) -> None:
     assert not beats_popularity(refused, task)
 
 
-def test_manifest_says_what_the_design_lists(first: Found, shop: Shop) -> None:
-    manifest = bundle.verify(Path(first["paths"]["bundle"]))
-    totals = first["exploration"]["totals"]
-    assert manifest["training_date"] == "2019-11-01T09:00:00+00:00"
-    assert manifest["total_users"] == totals["users"]
-    assert manifest["total_products"] == totals["products"]
-    assert manifest["total_interactions"] == first["exploration"]["rows"]["kept"]
+def test_manifest_says_what_was_trained_and_how(first: RunResult) -> None:
+    manifest, events = bundle.verify(bundle_of(first)), explored(first).events
+    assert datetime.fromisoformat(manifest["training_date"]) == NOW + timedelta(hours=1)
+    assert (manifest["total_users"], manifest["total_products"]) == (events.users, events.products)
+    assert manifest["total_interactions"] == first.cleaning.kept
     assert manifest["segments_count"] == 5
-    assert manifest["data_window"] == {"start": totals["first"], "end": totals["last"]}
+    window = {name: datetime.fromisoformat(time) for name, time in manifest["data_window"].items()}
+    assert window == {"start": events.first, "end": events.last}
     assert (manifest["parameters"]["als_factors"], manifest["parameters"]["seed"]) == (16, 42)
-    assert manifest["metrics"]["session/blend"]["ndcg_10"] == quality(first, "session", "blend")["mean"]
+    assert set(manifest["parameters"]) == set(Settings().recorded())
+    assert manifest["metrics"]["session/blend"]["ndcg_10"] == quality(first, "session", "blend").mean
     assert manifest["schema_version"] == bundle.SCHEMA_VERSION
     assert manifest["synthetic"] is True
-    files = {str(path.relative_to(first["paths"]["bundle"])) for path in Path(first["paths"]["bundle"]).rglob("*.*")}
+    files = {str(path.relative_to(bundle_of(first))) for path in bundle_of(first).rglob("*.*")}
     assert set(manifest["files"]) == files - {"manifest.json"}
-    assert "influx_token" not in json.dumps(manifest["parameters"]) or manifest["parameters"]["influx_token"] is None
 
 
-def test_every_row_is_accounted_for(first: Found) -> None:
-    rows = first["exploration"]["rows"]
-    assert rows["read"] == EVENTS == rows["kept"] + rows["duplicates"] + rows["rejected"]
-    assert rows["duplicates"] > 0
+def test_every_row_is_accounted_for(first: RunResult) -> None:
+    rows = first.cleaning
+    assert rows.read == EVENTS == rows.kept + rows.duplicates + rows.rejected
+    assert rows.duplicates > 0
 
 
-def test_bundle_is_opened_with_its_segments(first: Found) -> None:
-    opened = bundle.Bundle.open(Path(first["paths"]["bundle"]))
+def test_bundle_is_opened_with_its_segments(first: RunResult) -> None:
+    opened = bundle.Bundle.open(bundle_of(first))
+    assert first.segments is not None
+    assert [row.segment for row in first.segments.rows] == opened.segments.names
     assert len(opened.segments.names) == 5
-    assert len(opened.recommender.users.ids) == first["exploration"]["totals"]["users"]
+    assert len(opened.recommender.users.ids) == explored(first).events.users
 
 
-def test_lists_are_of_ten_products_for_each_active_user(first: Found, shop: Shop) -> None:
+def test_lists_are_of_ten_products_for_each_active_user(first: RunResult, shop: Shop) -> None:
     with (shop.output / "first.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     users = {row["user_id"] for row in rows}
     assert len(users) > 900
     assert len(rows) == 10 * len(users)
     assert len({(row["user_id"], row["product_id"]) for row in rows}) == len(rows)
-    assert {row["model_version"] for row in rows} == {first["version"]}
+    assert {row["model_version"] for row in rows} == {first.version}
     assert {row["source"] for row in rows} <= {"als", "covisitation", "popularity"}
 
 
-def test_run_report_and_summary(first: Found, shop: Shop) -> None:
-    assert next(stage["stage"] for stage in first["stages"]) == "clean"
-    assert len(first["stages"]) == 9  # the tenth is the report, which shows them
-    assert all(stage["seconds"] >= 0 for stage in first["stages"])
+def test_run_report_and_summary(first: RunResult, shop: Shop) -> None:
+    assert first.stages[0].stage == "clean"
+    assert len(first.stages) == 9  # the tenth is the report, which shows them
+    assert all(stage.seconds >= 0 for stage in first.stages)
     lines = summary_lines(first)
     assert f"{EVENTS:,} rows read" in lines[0]
     assert any(line.startswith("Task session, blend: NDCG@10 0.") for line in lines)
     assert any(line.startswith("Bundle 20191101_090000 published: there was no champion") for line in lines)
     assert any(line.startswith("Synthetic data") for line in lines)
-    assert Path(first["paths"]["report"]).read_text().lstrip().startswith("<!")
-    assert set(first["paths"]) == {"cleaned", "bundle", "recommendations", "merged_csv", "report", "run"}
-    assert all(Path(path).exists() for path in first["paths"].values())
+    assert first.paths.report.read_text().lstrip().startswith("<!")
+    made = {name: path for name, path in first.paths if path is not None}
+    assert set(made) == {"cleaned", "bundle", "recommendations", "merged_csv", "report", "run"}
+    assert all(path.exists() for path in made.values())
     assert len([line for line in shop.said if "10/10]" in line]) >= 2  # its beginning and its end
 
 
-def test_processed_tables_are_kept_and_scratch_is_not(first: Found, shop: Shop) -> None:
+def test_each_run_is_kept_and_read_back_as_it_was(first: RunResult, refused: RunResult, shop: Shop) -> None:
+    output = Output(shop.output)
+    assert read_run(output.runs / f"{first.version}.json") == first
+    assert read_run(output.runs / f"{refused.version}.json") == read_run(output.run) == refused
+
+
+def test_processed_tables_are_kept_and_scratch_is_not(first: RunResult, shop: Shop) -> None:
     names = {path.name for path in (shop.output / "processed").iterdir()}
     assert {f"{kind}_20191101_090000" for kind in ("cleaned_data", "user_behavior", "product_data")} <= names
     assert not list(shop.output.glob(".work*"))
 
 
-def test_a_run_without_a_log_starts_from_the_latest_complete_table(refused: Found, first: Found) -> None:
-    assert refused["paths"]["cleaned"] == first["paths"]["cleaned"]
-    assert refused["exploration"]["totals"] == first["exploration"]["totals"]
-    assert refused["exploration"]["rows"] == first["exploration"]["rows"]
-    assert refused["synthetic"] is True, "a table made from synthetic events says so for ever"
+def test_a_run_without_a_log_starts_from_the_latest_complete_table(refused: RunResult, first: RunResult) -> None:
+    assert refused.paths.cleaned == first.paths.cleaned
+    assert explored(refused).events.event_mix == explored(first).events.event_mix
+    assert explored(refused).events.users == explored(first).events.users
+    assert refused.cleaning == first.cleaning
+    assert refused.synthetic is True, "a table made from synthetic events says so for ever"
 
 
-def test_a_worse_bundle_is_refused_with_its_reason_and_kept_aside(refused: Found, first: Found, shop: Shop) -> None:
-    assert refused["gate"]["published"] is False
-    assert f"worse than champion {first['version']}" in refused["gate"]["reason"]
-    assert "NDCG@10" in refused["gate"]["reason"]
-    assert Path(refused["paths"]["bundle"]).is_dir()
-    assert any(f"Bundle {refused['version']} NOT published: worse" in line for line in summary_lines(refused))
+def test_a_worse_bundle_is_refused_with_its_reason_and_kept_aside(refused: RunResult, first: RunResult) -> None:
+    assert refused.gate is not None
+    assert refused.gate.published is False
+    assert f"worse than champion {first.version}" in refused.gate.reason
+    assert "NDCG@10" in refused.gate.reason
+    assert bundle_of(refused).is_dir()
+    assert any(f"Bundle {refused.version} NOT published: worse" in line for line in summary_lines(refused))
 
 
-def test_forced_it_would_be_published_and_rollback_goes_back_one(refused: Found, first: Found, shop: Shop) -> None:
+def test_forced_it_would_be_published_and_rollback_goes_back_one(
+    refused: RunResult, first: RunResult, shop: Shop
+) -> None:
     """The gate asked again about the same figures; what a training does with its word is seen above."""
-    assert bundle.history(shop.models) == [first["version"]], "the champion stayed"
-    forcing = Settings(output=shop.output, force_publish=True)
-    run = Run.start(shop.spark, forcing, NOW, 1, shop.said.append)
-    verdict = _judge(run, {}, refused["quality"]["rows"], shop.models / first["version"])
-    assert verdict.publish is True
+    assert bundle.history(shop.models) == [first.version], "the champion stayed"
+    champion = usable_champion(Run.start(shop.spark, Settings(output=shop.output), NOW, 1, shop.said.append))
+    assert champion is not None
+    verdict = decide({}, measured(refused).rows, champion, force=True)
+    assert verdict.published is True
     assert verdict.reason.startswith("forced, though worse than champion")
-    assert run.found["gate"] == {"published": True, "reason": verdict.reason, "champion": first["version"]}
-    bundle.publish(shop.models, refused["version"])
-    assert bundle.rollback(shop.models) == (refused["version"], first["version"])
-    assert bundle.champion(shop.models) == shop.models / first["version"]
+    assert verdict.champion == first.version
+    bundle.publish(shop.models, refused.version)
+    assert bundle.rollback(shop.models) == (refused.version, first.version)
+    assert bundle.champion(shop.models) == shop.models / first.version
+
+
+def test_a_champion_that_is_damaged_or_of_another_edition_is_reported_and_skipped(
+    first: RunResult, shop: Shop, tmp_path: Path
+) -> None:
+    run = Run.start(shop.spark, Settings(output=tmp_path), NOW, 1, shop.said.append)
+    copy = run.output.models / first.version
+    shutil.copytree(bundle_of(first), copy)
+    bundle.publish(run.output.models, copy.name)
+    assert usable_champion(run) is not None
+    manifest = json.loads((copy / bundle.MANIFEST).read_text())
+    manifest["quality"] = [row | {"metrics": None} for row in manifest["quality"]]
+    (copy / bundle.MANIFEST).write_text(json.dumps(manifest))
+    assert usable_champion(run) is None
+    assert "cannot be compared with: " in shop.said[-1]
+    assert "its manifest is of another edition (quality.0.metrics" in shop.said[-1]
+    (copy / "segments.json").unlink()
+    assert usable_champion(run) is None
+    assert "segments.json cannot be read" in shop.said[-1]
 
 
 def test_same_events_and_seed_give_the_same_lists_in_whatever_order_they_come(
-    spark: SparkSession, first: Found, shop: Shop, log: Path, tmp_path: Path
+    spark: SparkSession, first: RunResult, shop: Shop, log: Path, tmp_path: Path
 ) -> None:
     """Two runs of their own: another folder, another time, and the rows of the log in another order."""
     header, *rows = log.read_text().splitlines()
@@ -250,7 +305,10 @@ def test_same_events_and_seed_give_the_same_lists_in_whatever_order_they_come(
     shuffled.write_text("\n".join([header, *rows]) + "\n")
     other = Shop(spark, tmp_path / "shop")
     found = other.train(shuffled)
-    assert found["exploration"]["event_mix"] == first["exploration"]["event_mix"]
-    for again, before in zip(found["segments"]["segments"], first["segments"]["segments"], strict=True):
-        assert again == pytest.approx(before)
+    assert explored(found).events.event_mix == explored(first).events.event_mix
+    assert found.segments is not None
+    assert first.segments is not None
+    for again, before in zip(found.segments.rows, first.segments.rows, strict=True):
+        assert (again.segment, again.users) == (before.segment, before.users)
+        assert again.means.model_dump() == pytest.approx(before.means.model_dump())
     assert other.lists("merged_recommendations.csv") == shop.lists("first.csv")

@@ -1,0 +1,51 @@
+"""What an evaluation finds, typed to the leaf; `RunResult` and a bundle's manifest hold these parts."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from pydantic import Field
+
+from app.core.part import Measured, Part
+from app.evaluate.names import ALL
+
+
+class MetricInterval(Part):
+    """A metric with the central 95 % of its bootstrap replicates."""
+
+    mean: float = Field(description="mean over the queries, 0 to 1")
+    low: float = Field(description="lower end of its interval")
+    high: float = Field(description="upper end of its interval")
+
+
+class QualityRow(Part):
+    """One model on one slice of the queries of a task."""
+
+    task: str = Field(description="session or user")
+    model: str = Field(description='"blend" is what serves, "most_popular" the baseline, else a generator alone')
+    slice: str = Field(description="all, warm, cold or segment:<name>")
+    queries: int = Field(description="queries in the slice")
+    metrics: dict[str, MetricInterval] = Field(description="by metric: hr, ndcg, mrr, recall at 10 and at 20")
+    coverage_10: Measured = Field(description="share of the catalogue in some top 10; of the slice all only")
+
+
+class Quality(Part):
+    """Quality of all models on the end of the data."""
+
+    test_from: datetime = Field(description="the cut: models under test know what came before, UTC")
+    test_to: datetime = Field(description="time of the last event, UTC")
+    tasks: dict[str, str] = Field(description="by task, what is asked in words")
+    rows: tuple[QualityRow, ...] = Field(description="by task, model and slice")
+    rmse: Measured = Field(description="root mean squared error of ALS scores against ratings; nothing is chosen by it")
+
+
+class Verdict(Part):
+    """Whether the new bundle is published, and why."""
+
+    published: bool = Field(description="whether it became the champion")
+    reason: str = Field(description="why, in a sentence")
+    champion: str | None = Field(default=None, description="version in use when it was judged; null if there was none")
+
+
+def find_row(rows: Iterable[QualityRow], model: str, part: str = ALL) -> QualityRow | None:
+    """The row of a model on a slice, of rows of one task."""
+    return next((row for row in rows if (row.model, row.slice) == (model, part)), None)

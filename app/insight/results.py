@@ -1,0 +1,211 @@
+"""What insight finds, typed to the leaf; `RunResult` holds these parts."""
+
+from datetime import date, datetime
+
+from pydantic import Field
+
+from app.core.part import Measured, Part
+from app.serve.segments import Means
+
+
+class EventMixRow(Part):
+    """Events of one type."""
+
+    event_type: str = Field(description="view, cart, remove_from_cart or purchase")
+    events: int = Field(description="rows as read, duplicates included")
+    share: float = Field(description="share of all events, 0 to 1")
+
+
+class MissingRow(Part):
+    """Missing values of one column."""
+
+    column: str = Field(description="name of the column")
+    missing: int = Field(description="rows as read without a value")
+    share: float = Field(description="share of all rows, 0 to 1")
+
+
+class DayRow(Part):
+    """Events of one day."""
+
+    day: date = Field(description="day in UTC")
+    events: int = Field(description="rows as read")
+    by_type: dict[str, int] = Field(description="rows as read, by event type")
+
+
+class HourRow(Part):
+    """Events of one hour of the day."""
+
+    hour: int = Field(description="0 to 23, in the shop's time zone")
+    events: int = Field(description="rows as read")
+    by_type: dict[str, int] = Field(description="rows as read, by event type")
+
+
+class PriceRow(Part):
+    """Prices in the events of one type, as listed, in shop currency."""
+
+    event_type: str = Field(description="view, cart, remove_from_cart or purchase")
+    mean: Measured = Field(description="mean price; null where no event has one")
+    min: Measured = Field(description="lowest price")
+    max: Measured = Field(description="highest price")
+    events: int = Field(description="rows as read with a price")
+
+
+class LeaderRow(Part):
+    """A category or brand with many events."""
+
+    name: str = Field(description='main category or brand; "unknown" where the log does not tell')
+    events: int = Field(description="rows as read")
+    purchases: int = Field(description="rows as read that are purchases")
+    revenue: float = Field(description="sum of prices of distinct purchases, in shop currency")
+
+
+class EventFigures(Part):
+    """What the events are."""
+
+    users: int = Field(description="distinct users")
+    products: int = Field(description="distinct products")
+    first: datetime = Field(description="time of the first event, UTC")
+    last: datetime = Field(description="time of the last event, UTC")
+    event_mix: tuple[EventMixRow, ...] = Field(description="by event type")
+    missing: tuple[MissingRow, ...] = Field(description="by column that may be empty")
+    prices_not_positive: int = Field(description="rows as read whose price is 0 or below")
+    by_day: tuple[DayRow, ...] = Field(description="by day, in order")
+    by_hour: tuple[HourRow, ...] = Field(description="by hour of the day; hours without events are left out")
+    price_by_event_type: tuple[PriceRow, ...] = Field(description="by event type")
+    top_categories: tuple[LeaderRow, ...] = Field(description="main categories with the most events")
+    top_brands: tuple[LeaderRow, ...] = Field(description="brands with the most events")
+
+
+class SessionLengthRow(Part):
+    """Sessions of one length."""
+
+    events: int = Field(description="events in the session")
+    sessions: int = Field(description="sessions of this length")
+
+
+class SessionFigures(Part):
+    """Length and duration of sessions; null where the log has none."""
+
+    count: int = Field(description="sessions")
+    mean_events: Measured = Field(description="mean number of events")
+    std_events: Measured = Field(description="its standard deviation; null for a single session")
+    min_events: int | None = Field(description="fewest events")
+    p25_events: int | None = Field(description="first quartile")
+    median_events: int | None = Field(description="median")
+    p75_events: int | None = Field(description="third quartile")
+    max_events: int | None = Field(description="most events")
+    mean_minutes: Measured = Field(description="mean duration, minutes")
+    median_minutes: Measured = Field(description="median duration, minutes")
+    lengths: tuple[SessionLengthRow, ...] = Field(description="sessions by number of events")
+    lengths_cap: int = Field(description="in `lengths`, stands for that many events or more")
+
+
+class FunnelStep(Part):
+    """Sessions that reach a step and all steps before it."""
+
+    step: str = Field(description="view, cart or purchase")
+    sessions: int = Field(description="sessions that reach it")
+    share: float = Field(description="share of the first step, 0 to 1")
+
+
+class Funnel(Part):
+    """From view to purchase, by session."""
+
+    steps: tuple[FunnelStep, ...] = Field(description="view, cart, purchase")
+    buying_sessions: int = Field(description="sessions with a purchase, whatever came before")
+    direct_purchase_share: float = Field(description="share of these without a cart event, 0 to 1")
+
+
+class CohortCell(Part):
+    """Users first seen in one week, some weeks later."""
+
+    cohort: date = Field(description="Monday of the week they were first seen in")
+    week: int = Field(description="weeks since then, from 0")
+    users: int = Field(description="of them, users seen in this week")
+    share: float = Field(description="share of the cohort, 0 to 1")
+
+
+class Exploration(Part):
+    """What is in the log, before any model."""
+
+    events: EventFigures = Field(description="events, users, products, prices")
+    sessions: SessionFigures = Field(description="length and duration of sessions")
+    funnel: Funnel = Field(description="sessions that reach each step")
+    cohorts: tuple[CohortCell, ...] = Field(description="users who come back, week after week")
+
+
+class SegmentRow(Part):
+    """A customer segment."""
+
+    segment_id: int = Field(description="its number, from 0; stays from training to training")
+    segment: str = Field(description="business name")
+    users: int = Field(description="users in it")
+    share: float = Field(description="share of all users, 0 to 1")
+    means: Means = Field(description="what its users are like on average")
+
+
+class Segments(Part):
+    """Customer segments, found by K-Means."""
+
+    silhouette: Measured = Field(description="how well they are set apart, -1 to 1; null if there is only one")
+    rows: tuple[SegmentRow, ...] = Field(description="by segment id; empty segments are left out")
+
+
+class ProfileRow(Part):
+    """Users whose behaviour meets a rule."""
+
+    profile: str = Field(description="name of the behaviour")
+    users: int = Field(description="users of this profile")
+    share: float = Field(description="share of all users, 0 to 1")
+    rule: str = Field(description="the rule in words")
+
+
+class Bin(Part):
+    """A bar of a histogram, low <= value < high; the last one also holds what lies above it."""
+
+    low: float = Field(description="lower edge")
+    high: float = Field(description="upper edge")
+    recommendations: int = Field(description="recommendations in it")
+
+
+class Cell(Part):
+    """A cell of the grid of scores and prices."""
+
+    score_bin: int = Field(description="position in `scores`, from 0")
+    price_bin: int = Field(description="position in `prices`, from 0")
+    recommendations: int = Field(description="recommendations in it")
+
+
+class RecommendedRow(Part):
+    """Recommendations of one category, brand or source."""
+
+    name: str = Field(description="category, brand or generator")
+    recommendations: int = Field(description="recommendations")
+    mean_score: Measured = Field(description="mean of their scores")
+
+
+class PerUserRow(Part):
+    """Users with as many recommendations."""
+
+    recommendations: int = Field(description="recommendations of a user")
+    users: int = Field(description="users with so many")
+
+
+class RecommendationFigures(Part):
+    """The numbers behind the charts of recommendations."""
+
+    recommendations: int = Field(description="recommendations in all lists")
+    users: int = Field(description="users with a list")
+    without_price: int = Field(description="recommendations whose product has no price")
+    highest_score: Measured = Field(description="highest score; null without recommendations")
+    highest_price: Measured = Field(description="highest price, in shop currency")
+    scores: tuple[Bin, ...] = Field(description="histogram of scores")
+    prices: tuple[Bin, ...] = Field(description="histogram of prices, in shop currency")
+    grid: tuple[Cell, ...] = Field(description="score against price; empty cells are left out")
+    categories: tuple[RecommendedRow, ...] = Field(description="the most recommended, without unknown ones")
+    brands: tuple[RecommendedRow, ...] = Field(description="likewise")
+    unknown_categories: int = Field(description="recommendations whose category is not known")
+    unknown_brands: int = Field(description="recommendations whose brand is not known")
+    sources: tuple[RecommendedRow, ...] = Field(description="by generator that contributed most")
+    per_user: tuple[PerUserRow, ...] = Field(description="users by number of recommendations")
+    per_user_cap: int = Field(description="in `per_user`, stands for that many or more")

@@ -1,0 +1,110 @@
+"""The stages of the test: trained before the test slice, tested on it, judged beside the bundle in use."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pyspark.sql import functions as F
+
+from app.core.errors import BundleError
+from app.evaluate.gate import judge
+from app.evaluate.names import ALL, BLEND, METRIC_LABELS, MOST_POPULAR, NDCG_10, SESSION
+from app.evaluate.quality import Scores, measure, quality_rows
+from app.evaluate.queries import TASKS, session_queries, user_queries
+from app.evaluate.results import Quality, QualityRow, Verdict, find_row
+from app.evaluate.rmse import rating_rmse
+from app.features.slices import Slice
+from app.insight.segments import assign_segments, fit_segments
+from app.learn.recommender import fit_recommender
+from app.registry import bundle
+from app.serve.segments import SegmentModel
+from app.train.context import Run
+from app.train.manifest import ManifestEntries
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The bundle in use, whole, with what a training compares itself with."""
+
+    folder: Path
+    segments: SegmentModel
+    manifest: ManifestEntries
+
+    @property
+    def version(self) -> str:
+        return self.folder.name
+
+
+def usable_champion(run: Run) -> Champion | None:
+    """The bundle in use; one that is damaged or of another edition is reported and not compared with."""
+    folder = bundle.champion(run.output.models)
+    if folder is None:
+        return None
+    try:
+        opened = bundle.Bundle.open(folder)
+        return Champion(folder, opened.segments, ManifestEntries.read(folder, opened.manifest))
+    except BundleError as error:
+        run.progress.say(f"the champion cannot be compared with: {error}")
+        return None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How good the recommendations are, and what the gate says."""
+
+    quality: Quality
+    verdict: Verdict
+
+
+def evaluate(run: Run, known: Slice, whole: Slice, champion: Champion | None) -> Evaluation:
+    """Learn from what was known before the test slice, test on it, and let the gate judge."""
+    settings, cut = run.settings, known.until
+    folder = run.scratch / "candidate"
+    with run.progress.stage("train before the test slice"):
+        model, _ = fit_segments(known.users, settings.segments, settings.seed, champion.segments if champion else None)
+        segments = assign_segments(known.users, model)
+        recommender = fit_recommender(known, segments, settings, run.scratch / "fit")
+        folder.mkdir()
+        recommender.save(folder)
+    with run.progress.stage("evaluate") as stage:
+        test = whole.events.where(F.col("event_time") >= F.lit(cut))
+        names = segments.select("user_id", "segment")
+        limit = settings.evaluation_queries
+        in_session = session_queries(test, names, limit, settings.session_max_events, settings.session_max_products)
+        queries = in_session.unionByName(user_queries(test, names, limit))
+        in_use = champion.folder if champion else None
+        scores = measure(queries, folder, in_use, _unseen_from(champion, cut), settings.bootstrap)
+        rows = quality_rows(scores, len(recommender.catalogue))
+        rmse = rating_rmse(whole.pairs, cut, folder)
+        stage.rows = sum(row.queries for row in rows if (row.model, row.slice) == (BLEND, ALL))
+        stage.note = _note(rows)
+    quality = Quality(test_from=cut, test_to=whole.until, tasks=TASKS, rows=rows, rmse=rmse)
+    return Evaluation(quality, decide(scores, rows, champion, force=settings.force_publish))
+
+
+def _unseen_from(champion: Champion | None, cut: datetime) -> int:
+    """From when on queries are new to the champion as well, in seconds."""
+    if champion is None:
+        return 0
+    end = champion.manifest.data_window.end
+    return int(max(cut, end).replace(tzinfo=UTC).timestamp()) + 1
+
+
+def _note(rows: tuple[QualityRow, ...]) -> str:
+    session = [row for row in rows if row.task == SESSION]
+    blend, popular = find_row(session, BLEND), find_row(session, MOST_POPULAR)
+    if blend is None or popular is None:
+        return "no test queries"
+    return (
+        f"{METRIC_LABELS[NDCG_10]} in sessions: blend {blend.metrics[NDCG_10].mean:.4f}, "
+        f"most popular {popular.metrics[NDCG_10].mean:.4f}"
+    )
+
+
+def decide(scores: Scores, rows: tuple[QualityRow, ...], champion: Champion | None, *, force: bool) -> Verdict:
+    """The gate's verdict, or publication against it where that is forced."""
+    recorded = champion.manifest.quality if champion else ()
+    verdict = judge(scores, rows, champion.version if champion else None, recorded)
+    if verdict.published or not force:
+        return verdict
+    return Verdict(published=True, reason=f"forced, though {verdict.reason}", champion=verdict.champion)

@@ -1,0 +1,112 @@
+"""The last stages of a training: the bundle written and published, and lists for active users."""
+
+import shutil
+from dataclasses import dataclass
+from datetime import UTC, timedelta
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import functions as F
+
+from app.core.folders import prune_tables
+from app.evaluate.names import ALL, METRICS
+from app.evaluate.results import QualityRow
+from app.features.slices import Slice, stored
+from app.insight.recommendations import recommendation_figures
+from app.insight.results import Exploration, RecommendationFigures
+from app.insight.segments import assign_segments
+from app.learn.recommender import fit_recommender
+from app.registry import bundle
+from app.serve.lists import write_csv
+from app.serve.segments import SegmentModel
+from app.train.context import Run
+from app.train.evaluation import Evaluation
+from app.train.lists import lists_for_users
+from app.train.manifest import DataWindow, ManifestEntries
+from app.train.stages import Log
+
+
+@dataclass(frozen=True)
+class Publication:
+    """The bundle's folder, whether or not it was published, and the old bundles deleted in its favour."""
+
+    folder: Path
+    pruned: tuple[str, ...]
+
+
+def make_bundle(
+    run: Run, log: Log, exploration: Exploration, whole: Slice, model: SegmentModel, evaluation: Evaluation
+) -> Publication:
+    """Train on everything, write the bundle, publish it if the gate lets it, and delete old ones."""
+    settings, models, verdict = run.settings, run.output.models, evaluation.verdict
+    with run.progress.stage("train on everything and publish") as stage:
+        segments = assign_segments(whole.users, model)
+        recommender = fit_recommender(whole, segments, settings, run.scratch / "fit")
+        entries = _manifest(run, log, exploration, model, evaluation)
+
+        def fill(folder: Path) -> dict[str, Any]:
+            recommender.save(folder)
+            model.save(folder)
+            return entries.dumped()
+
+        folder = bundle.write(models, run.stamp, fill)
+        if verdict.published:
+            bundle.publish(models, folder.name)
+        pruned = bundle.prune(models, settings.keep_bundles)
+        for name in pruned:
+            shutil.rmtree(run.output.recommendations / name, ignore_errors=True)
+        prune_tables(run.output.processed, settings.keep_bundles)
+        stage.note = f"{'published' if verdict.published else 'NOT published'}: {verdict.reason}"
+    return Publication(folder, tuple(pruned))
+
+
+def _manifest(
+    run: Run, log: Log, exploration: Exploration, model: SegmentModel, evaluation: Evaluation
+) -> ManifestEntries:
+    events = exploration.events
+    return ManifestEntries(
+        training_date=run.now,
+        total_users=events.users,
+        total_products=events.products,
+        total_interactions=log.cleaning.kept,
+        segments_count=len(model.names),
+        data_window=DataWindow(start=events.first, end=events.last),
+        synthetic=log.synthetic,
+        parameters=run.settings.recorded(),
+        metrics=_headline(evaluation.quality.rows),
+        quality=evaluation.quality.rows,
+        silhouette=model.silhouette,
+        gate=evaluation.verdict,
+    )
+
+
+def _headline(rows: tuple[QualityRow, ...]) -> dict[str, dict[str, float]]:
+    """Means over all queries, by task and model."""
+    return {
+        f"{row.task}/{row.model}": {metric: row.metrics[metric].mean for metric in METRICS}
+        for row in rows
+        if row.slice == ALL
+    }
+
+
+@dataclass(frozen=True)
+class ActiveLists:
+    """Lists for active users: where the table lies, and its figures."""
+
+    table: Path
+    figures: RecommendationFigures
+
+
+def recommend_active(run: Run, whole: Slice, folder: Path) -> ActiveLists:
+    """Lists for users seen lately, by the bundle in `folder`, as Parquet and CSV."""
+    with run.progress.stage("lists for active users") as stage:
+        settings = run.settings
+        since = whole.until - timedelta(days=settings.active_days)
+        active = whole.users.where(F.col("last_seen") >= F.lit(since)).select("user_id")
+        at_utc = whole.until.replace(tzinfo=UTC)
+        lists = lists_for_users(active, folder, settings.top_k, at_utc, run.now)
+        target = run.output.recommendations / folder.name
+        shutil.rmtree(target, ignore_errors=True)  # a champion that stayed has lists of an earlier day
+        figures = recommendation_figures(stored(lists, target))
+        stage.rows = write_csv(target, run.output.merged_csv)
+    return ActiveLists(target, figures)

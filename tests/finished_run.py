@@ -1,0 +1,175 @@
+"""The result of a training, made by hand: small, complete, and of whole numbers that can be followed."""
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from app.evaluate.names import METRICS, SESSION
+from app.evaluate.results import MetricInterval, Quality, QualityRow, Verdict
+from app.insight.results import (
+    Bin,
+    Cell,
+    CohortCell,
+    DayRow,
+    EventFigures,
+    EventMixRow,
+    Exploration,
+    Funnel,
+    FunnelStep,
+    HourRow,
+    LeaderRow,
+    MissingRow,
+    PerUserRow,
+    PriceRow,
+    ProfileRow,
+    RecommendationFigures,
+    RecommendedRow,
+    SegmentRow,
+    Segments,
+    SessionFigures,
+    SessionLengthRow,
+)
+from app.results.run import Cleaning, Paths, RunResult, StageRun
+from app.serve.segments import Means
+
+KINDS = {"view": 900, "cart": 60, "remove_from_cart": 0, "purchase": 40}
+
+
+def finished_run(brand: str = "acme") -> RunResult:
+    """A run with every part; `brand` is the name of its top brand."""
+    return RunResult(
+        version="20191101_081500",
+        created=datetime(2019, 11, 1, 8, 15, tzinfo=UTC),
+        timezone="Europe/Moscow",
+        synthetic=False,
+        events_source="events.csv",
+        cleaning=Cleaning(read=1_012_345, kept=1_000, duplicates=7, rejected=3, reasons={"unknown event type": 3}),
+        exploration=exploration(brand),
+        pairs=700,
+        segments=Segments(silhouette=0.412, rows=(segment(0, "VIP_Customers", 30), segment(1, "New_Customers", 270))),
+        profiles=(ProfileRow(profile="cart_abandoner", users=12, share=0.04, rule=f"two carts {brand}"),),
+        quality=Quality(
+            test_from=datetime(2019, 10, 31),
+            test_to=datetime(2019, 11, 1),
+            tasks={SESSION: "The next product of a session."},
+            rows=tuple(
+                quality_row(model, part, mean)
+                for model, mean in (("blend", 0.3), ("als", 0.2), ("popularity", 0.1), ("most_popular", 0.05))
+                for part in ("all", "warm", "cold", "segment:VIP_Customers")
+            ),
+            rmse=2.134,
+        ),
+        gate=Verdict(published=True, reason="better overall"),
+        recommendations=recommendations(brand),
+        stages=(StageRun(stage="clean", seconds=125.4, rows=1_000, note="one file"),),
+        paths=Paths(
+            report=Path("report.html"),
+            run=Path("run.json"),
+            cleaned=Path("processed/cleaned_data_20191101_081500"),
+            bundle=Path("models/20191101_081500"),
+        ),
+    )
+
+
+def quality_row(
+    model: str, part: str, mean: float, *, queries: int = 1_500, task: str = SESSION, margin: float = 0.01
+) -> QualityRow:
+    """A row whose metrics are all the same."""
+    metric = MetricInterval(mean=mean, low=mean - margin, high=mean + margin)
+    return QualityRow(
+        task=task,
+        model=model,
+        slice=part,
+        queries=queries,
+        metrics=dict.fromkeys(METRICS, metric),
+        coverage_10=0.25 if part == "all" else None,
+    )
+
+
+def segment(number: int, name: str, users: int) -> SegmentRow:
+    means = Means(
+        recency=3.5,
+        frequency=9.0,
+        monetary=2310.5 if number == 0 else 0.0,
+        conversion_rate=0.31,
+        cart_abandonment=0.22,
+        unique_products=31.0,
+        unique_categories=9.0,
+        avg_price=120.0,
+    )
+    return SegmentRow(segment_id=number, segment=name, users=users, share=users / 300, means=means)
+
+
+def exploration(brand: str) -> Exploration:
+    return Exploration(
+        events=EventFigures(
+            users=300,
+            products=50,
+            first=datetime(2019, 10, 1),
+            last=datetime(2019, 10, 2),
+            event_mix=tuple(EventMixRow(event_type=kind, events=n, share=n / 1_000) for kind, n in KINDS.items() if n),
+            missing=(
+                MissingRow(column="category_code", missing=321, share=0.321),
+                MissingRow(column="brand", missing=144, share=0.144),
+                MissingRow(column="price", missing=0, share=0.0),
+            ),
+            prices_not_positive=5,
+            by_day=tuple(DayRow(day=date(2019, 10, day), events=1_000, by_type=KINDS) for day in (1, 2)),
+            by_hour=(
+                HourRow(hour=9, events=1_000, by_type=KINDS),
+                HourRow(hour=15, events=2_000, by_type=KINDS),
+            ),
+            price_by_event_type=(PriceRow(event_type="view", mean=288.98, min=0.0, max=2574.07, events=900),),
+            top_categories=(LeaderRow(name="electronics", events=600, purchases=30, revenue=9000.5),),
+            top_brands=(LeaderRow(name=brand, events=500, purchases=20, revenue=7000.25),),
+        ),
+        sessions=SessionFigures(
+            count=400,
+            mean_events=4.59,
+            std_events=11.2,
+            min_events=1,
+            p25_events=1,
+            median_events=2,
+            p75_events=5,
+            max_events=1_159,
+            mean_minutes=18.2,
+            median_minutes=1.1,
+            lengths=(SessionLengthRow(events=1, sessions=300), SessionLengthRow(events=20, sessions=100)),
+            lengths_cap=20,
+        ),
+        funnel=Funnel(
+            steps=(
+                FunnelStep(step="view", sessions=400, share=1.0),
+                FunnelStep(step="cart", sessions=50, share=0.125),
+                FunnelStep(step="purchase", sessions=30, share=0.075),
+            ),
+            buying_sessions=40,
+            direct_purchase_share=0.35,
+        ),
+        cohorts=(
+            CohortCell(cohort=date(2019, 9, 30), week=0, users=300, share=1.0),
+            CohortCell(cohort=date(2019, 9, 30), week=1, users=90, share=0.3),
+        ),
+    )
+
+
+def recommendations(brand: str) -> RecommendationFigures:
+    return RecommendationFigures(
+        recommendations=30,
+        users=3,
+        without_price=1,
+        highest_score=9.0,
+        highest_price=500.0,
+        scores=(Bin(low=0.0, high=0.5, recommendations=20), Bin(low=0.5, high=1.0, recommendations=10)),
+        prices=(Bin(low=0.0, high=250.0, recommendations=25), Bin(low=250.0, high=500.0, recommendations=4)),
+        grid=(
+            Cell(score_bin=0, price_bin=0, recommendations=20),
+            Cell(score_bin=1, price_bin=1, recommendations=4),
+        ),
+        categories=(RecommendedRow(name="electronics", recommendations=20, mean_score=0.5),),
+        brands=(RecommendedRow(name=brand, recommendations=15, mean_score=0.4),),
+        unknown_categories=10,
+        unknown_brands=15,
+        sources=(RecommendedRow(name="als", recommendations=30, mean_score=0.5),),
+        per_user=(PerUserRow(recommendations=10, users=3),),
+        per_user_cap=50,
+    )
