@@ -153,10 +153,10 @@ def rollback(**flags: Any) -> None:
       vitrine rollback --output shop/
     """
     from app.core.folders import Output
-    from app.registry import bundle
+    from app.registry.registry import Registry
 
     def run() -> None:
-        old, new = bundle.rollback(Output(load_settings(**flags).output.absolute()).models)
+        old, new = Registry(Output(load_settings(**flags).output.absolute()).models).rollback()
         click.echo(f"Bundle {new} is in use again, in place of {old}")
 
     sys.exit(guarded(run))

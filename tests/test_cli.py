@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from app.cli import main
 from app.core.settings import Settings
-from app.registry import bundle
+from app.registry.registry import Registry
 
 VITRINE = Path(sys.executable).with_name("vitrine")
 
@@ -86,14 +86,14 @@ def publish(models: Path, *names: str) -> None:
         return {}
 
     for name in names:
-        bundle.publish(models, bundle.write(models, name, fill).name)
+        Registry(models).publish(Registry(models).add(name, fill).name)
 
 
 def test_rollback_goes_back_and_says_so(tmp_path: Path) -> None:
     publish(tmp_path / "models", "a", "b")
     result = run("rollback", "--output", tmp_path)
     assert (result.exit_code, result.output) == (0, "Bundle a is in use again, in place of b\n")
-    assert bundle.history(tmp_path / "models") == ["a"]
+    assert Registry(tmp_path / "models").history() == ["a"]
     result = run("rollback", "--output", tmp_path)
     assert result.exit_code == 2
     assert result.stderr.startswith("error: ")

@@ -8,6 +8,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from app.core.files import write_text
 from app.report import exploration, lists, process, quality, segments
 from app.report.blocks import Chart, Section
 from app.report.text import count, percent
@@ -38,7 +39,7 @@ def write_report(run: Mapping[str, Any], path: Path) -> None:
     """
     html = render_report(run)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(html, encoding="utf-8", newline="\n")
+    write_text(path, html)
 
 
 def render_report(run: Mapping[str, Any]) -> str:

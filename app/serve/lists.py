@@ -13,6 +13,7 @@ import pyarrow.dataset as ds
 from pyspark.sql import DataFrame
 from pyspark.sql import types as T
 
+from app.core.files import replacing
 from app.serve.contract import NONE
 from app.serve.generators.popularity import Popularity
 from app.serve.rankers.reciprocal_rank import Blended
@@ -141,11 +142,9 @@ def _answerer(
 
 def write_csv(folder: Path, target: Path) -> int:
     """One CSV of all the Parquet files of a folder, replaced whole; returns the number of rows."""
-    temporary = target.with_name(f".{target.name}.part")
     dataset, rows = ds.dataset(folder, format="parquet", schema=ARROW_SCHEMA), 0
-    with pacsv.CSVWriter(temporary, ARROW_SCHEMA) as writer:
+    with replacing(target) as part, pacsv.CSVWriter(part, ARROW_SCHEMA) as writer:
         for batch in dataset.to_batches():
             writer.write_batch(batch)
             rows += len(batch)
-    temporary.replace(target)
     return rows

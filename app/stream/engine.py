@@ -32,6 +32,7 @@ from app.core.folders import label_synthetic
 from app.core.settings import Settings
 from app.monitor.influx import InfluxWriter, check, influx_config
 from app.monitor.prometheus import StreamMetrics
+from app.registry.registry import Registry
 from app.stream.champion import Champion
 from app.stream.damaged import set_aside
 from app.stream.folders import StreamFolders
@@ -82,7 +83,7 @@ class Stream:
         else:
             check(self.influx)
         self.folders.prepare()
-        self.champion = Champion(self.folders.models, self.folders.batches, say)
+        self.champion = Champion(Registry(self.folders.models), self.folders.batches, say)
         self.stopping = threading.Event()
         self.telemetry = Telemetry(StreamMetrics())
         self._queries: dict[str, StreamingQuery] = {}

@@ -12,6 +12,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from app.core.errors import BundleError, InputError
+from app.core.files import write_text
 from app.core.folders import (
     CLEANED,
     PRODUCTS,
@@ -44,6 +45,7 @@ from app.learn.recommender import fit_recommender
 from app.monitor.influx import influx_config, write_lines
 from app.monitor.training_points import training_lines
 from app.registry import bundle
+from app.registry.registry import Registry
 from app.report.page import write_report
 from app.serve.lists import lists_for_users, write_csv
 
@@ -117,9 +119,7 @@ class Run:
             self.found["paths"] = paths | self.found.get("paths", {})
             self.found["stages"] = [asdict(done) for done in self.progress.stages[:-1]]
             write_report(self.found, self.output.report)
-            temporary = self.output.run.with_name(".run.json.part")
-            temporary.write_text(json.dumps(self.found, indent=1, default=str))
-            temporary.replace(self.output.run)
+            write_text(self.output.run, json.dumps(self.found, indent=1, default=str))
             stage.note = str(self.output.report)
         return self.found
 
@@ -326,7 +326,7 @@ def make_bundle(
     run: Run, features: Features, model: SegmentModel, rows: list[dict[str, Any]], verdict: Verdict
 ) -> Path:
     """Train on everything, write the bundle, publish it if the gate lets it."""
-    settings, models = run.settings, run.output.models
+    settings, registry = run.settings, Registry(run.output.models)
     with run.progress.stage("train on everything and publish") as stage:
         segments = assign_segments(features.users, model)
         recommender = fit_recommender(
@@ -358,10 +358,10 @@ def make_bundle(
                 "gate": run.found["gate"],
             }
 
-        folder = bundle.write(models, run.stamp, fill)
+        folder = registry.add(run.stamp, fill)
         if verdict.publish:
-            bundle.publish(models, folder.name)
-        gone = bundle.prune(models, settings.keep_bundles)
+            registry.publish(folder.name)
+        gone = registry.prune(settings.keep_bundles)
         run.found["version"] = folder.name
         stage.note = f"{'published' if verdict.publish else 'NOT published'}: {verdict.reason}"
         run.found["pruned"] = gone
@@ -433,7 +433,7 @@ def train(spark: SparkSession, settings: Settings, now: datetime, say: Callable[
         model = segment(run, features, previous)
         rows, verdict = evaluate(run, features, model, champion)
         folder = make_bundle(run, features, model, rows, verdict)
-        recommend_active(run, features, folder if verdict.publish else bundle.champion(run.output.models) or folder)
+        recommend_active(run, features, folder if verdict.publish else Registry(run.output.models).champion() or folder)
         found = run.finish()
         tell_influx(run)
         return found
@@ -443,7 +443,7 @@ def train(spark: SparkSession, settings: Settings, now: datetime, say: Callable[
 
 def _usable_champion(run: Run) -> Path | None:
     """The champion's folder; a damaged one is said and not compared with."""
-    folder = bundle.champion(run.output.models)
+    folder = Registry(run.output.models).champion()
     if folder is None:
         return None
     try:

@@ -22,6 +22,7 @@ from app.core.settings import Settings
 from app.events.schema import RAW_COLUMNS
 from app.insight.segments import FEATURES, SegmentModel
 from app.registry import bundle
+from app.registry.registry import Registry
 from app.serve.catalogue import Catalogue
 from app.serve.contract import NONE
 from app.serve.generators.covisitation import CoVisitation
@@ -88,9 +89,9 @@ def write_bundle(models: Path, version: str, model: Recommender, *, publish: boo
         (folder / bundle.SEGMENTS).write_text(json.dumps(segments.to_dict()))
         return {"quality": []}
 
-    folder = bundle.write(models, version, fill)
+    folder = Registry(models).add(version, fill)
     if publish:
-        bundle.publish(models, folder.name)
+        Registry(models).publish(folder.name)
     return folder
 
 

@@ -13,6 +13,7 @@ from pyspark.sql import SparkSession
 
 from app.core.settings import Settings
 from app.registry import bundle
+from app.registry.registry import Registry
 from app.synthetic import generate
 from app.train.run import Run, _judge, train
 from app.train.summary import summary_lines
@@ -194,16 +195,16 @@ def test_a_worse_bundle_is_refused_with_its_reason_and_kept_aside(refused: Found
 
 def test_forced_it_would_be_published_and_rollback_goes_back_one(refused: Found, first: Found, shop: Shop) -> None:
     """The gate asked again about the same figures; what a training does with its word is seen above."""
-    assert bundle.history(shop.models) == [first["version"]], "the champion stayed"
+    assert Registry(shop.models).history() == [first["version"]], "the champion stayed"
     forcing = Settings(output=shop.output, force_publish=True)
     run = Run.start(shop.spark, forcing, NOW, 1, shop.said.append)
     verdict = _judge(run, {}, refused["quality"]["rows"], shop.models / first["version"])
     assert verdict.publish is True
     assert verdict.reason.startswith("forced, though worse than champion")
     assert run.found["gate"] == {"published": True, "reason": verdict.reason, "champion": first["version"]}
-    bundle.publish(shop.models, refused["version"])
-    assert bundle.rollback(shop.models) == (refused["version"], first["version"])
-    assert bundle.champion(shop.models) == shop.models / first["version"]
+    Registry(shop.models).publish(refused["version"])
+    assert Registry(shop.models).rollback() == (refused["version"], first["version"])
+    assert Registry(shop.models).champion() == shop.models / first["version"]
 
 
 def test_same_events_and_seed_give_the_same_lists_in_whatever_order_they_come(
