@@ -8,6 +8,8 @@ from pathlib import Path
 
 from app.core.errors import InputError
 
+#: The address of a place elsewhere, such as s3a://bucket/shop; a `Path` of it has one slash left.
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 STAMP = re.compile(r"_(\d{8}_\d{6})$")
 SYNTHETIC_LABEL = "_SYNTHETIC"  #: file that marks a table made from synthetic events
 CLEANED, REJECTED, USERS, PRODUCTS = "cleaned_data_", "rejected_", "user_behavior_", "product_data_"
@@ -59,6 +61,19 @@ class Output:
             probe.unlink()
         except OSError as error:
             raise InputError(f"output folder {self.root}: cannot be written to ({error.strerror})") from None
+
+
+def local_path(place: str | Path) -> Path:
+    """A place to write to, which must be on this machine or a volume mounted there.
+
+    Raises
+    ------
+    ValueError
+        It is an address: taken for a path, it would become a folder named "s3a:" without a word.
+    """
+    if ADDRESS.match(str(place)):
+        raise ValueError("object storage cannot be written to; give a folder of this machine or a mounted volume")
+    return Path(place)
 
 
 def latest_complete(folder: Path, prefix: str) -> Path | None:

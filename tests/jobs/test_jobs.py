@@ -133,7 +133,9 @@ def test_a_full_disk_while_writing_the_bundle(small_disk: Path, capsys: pytest.C
 
     models = small_disk / "models"
     Registry(models).publish(Registry(models).add("a", fill).name)
-    assert guarded(lambda: print(Registry(models).add("b", fill))) == 2
+    with pytest.raises(SystemExit) as ended, guarded():
+        Registry(models).add("b", fill)
+    assert ended.value.code == 2
     assert capsys.readouterr().err.startswith("error: the disk is full")
     assert Registry(models).champion() == models / "a"
     bundle.verify(models / "a")

@@ -30,13 +30,12 @@ from app.serve.generators.popularity import Popularity
 from app.serve.recommender import Recommender
 from app.serve.users import UserTable
 from app.stream.engine import SPARK_CONFIGURATION, Stream
-from app.stream.telemetry import ARCHIVE_QUERY, LISTS_QUERY, WINDOWS_QUERY
+from app.stream.progress import QUERIES
 
 PRODUCTS = np.arange(100, 130)
 HALF = len(PRODUCTS) // 2
 ANNA, STRANGER = 5, 999
 START = datetime(2019, 10, 1, 12, tzinfo=UTC)
-QUERIES = (LISTS_QUERY, WINDOWS_QUERY, ARCHIVE_QUERY)
 PATIENCE = 90.0  #: seconds, for a machine that does much else
 
 Event = tuple[int, str, int, int, str]  #: second after START, event type, product, user, session
@@ -157,10 +156,10 @@ class Running:
         self.drained()
 
     def drained(self) -> None:
-        totals = self.stream.telemetry.totals
+        rows = self.stream.telemetry.rows
         until(
-            lambda: self.error or all(totals[f"{name}_rows"] >= self.delivered for name in QUERIES),
-            f"{self.delivered} rows taken in, but {dict(totals)}",
+            lambda: self.error or all(rows(query) >= self.delivered for query in QUERIES),
+            f"{self.delivered} rows are taken in",
         )
         assert self.error is None, self.error
 

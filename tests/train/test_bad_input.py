@@ -287,7 +287,12 @@ def play(folder: Path) -> None:
             found |= run.found
 
         say(f"case {number}")
-        code = guarded(work)
+        code: int | str | None = 0
+        try:
+            with guarded():
+                work()
+        except SystemExit as ended:
+            code = ended.code
         (folder / f"{number}.json").write_text(json.dumps({"code": code, "found": found}))
     say("case end")
     spark.stop()
