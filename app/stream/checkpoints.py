@@ -18,18 +18,22 @@ REFUSED = (
     "STREAMING_CHECKPOINT_MISSING_METADATA_FILE",
     "CANNOT_LOAD_STATE_STORE",
 )
-SOURCES_DIFFER = "sources in the checkpoint offsets"  #: a bare assertion of Spark's, without a condition
+#: What Spark says without a condition, and what is the matter.
+SAID = {
+    "sources in the checkpoint offsets": "it read other sources",
+    "Wrong basePath": "its landing folder was another; moved by mistake, it can be moved back",
+}
 
 
 def refusal(error: BaseException, query: str, folders: StreamFolders) -> InputError | None:
     """What to do about a query that can't go on from its checkpoint; None if it failed for another reason."""
     found = [condition.name for condition in conditions(error) if condition.name.startswith(REFUSED)]
-    if not found and SOURCES_DIFFER in failure_text(error):
-        found = ["its sources differ"]
+    text = failure_text(error)
+    found += [meaning for said, meaning in SAID.items() if said in text]
     if not found:
         return None
     return InputError(
-        f"checkpoint {folders.checkpoint(query)}: this edition of the stream cannot go on from it ({found[0]}); "
+        f"checkpoint {folders.checkpoint(query)}: this stream cannot go on from it ({found[0]}); "
         f"move {folders.root} away and start again: the files in {folders.landing} are read anew, and the archive "
         "in the folder moved stays good for training"
     )
