@@ -74,6 +74,32 @@ def test_an_invalid_setting_is_one_line_and_exit_code_2(arguments: list[str], sa
     assert says in result.stderr
 
 
+def writing_commands() -> list[tuple[str, str]]:
+    """Every command and flag that names a place to write to."""
+    flags = ("output", "landing")
+    return [(name, p.name) for name, command in main.commands.items() for p in command.params if p.name in flags]
+
+
+@pytest.mark.parametrize(("name", "flag"), writing_commands())
+def test_a_place_in_object_storage_is_refused_in_one_line(
+    name: str, flag: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run(name, f"--{flag}", "s3a://bucket/shop.csv")
+    assert result.exit_code == 2
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert f"--{flag}" in line
+    assert "s3a://bucket/shop.csv" in line
+    assert "give a folder" in line
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_command_that_writes_is_asked() -> None:
+    commands = {"train", "explore", "segments", "report", "rollback", "generate", "stream", "replay", "live"}
+    assert {name for name, _ in writing_commands()} == commands
+
+
 def test_an_unknown_command_or_flag_is_exit_code_2() -> None:
     assert run("trian").exit_code == 2
     assert run("train", "--sede", "3").exit_code == 2

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.core.errors import InputError
+from app.core.files import sweep
 
 #: The address of a place elsewhere, such as s3a://bucket/shop; a `Path` of it has one slash left.
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
@@ -47,7 +48,7 @@ class Output:
         return self.root / "run.json"
 
     def prepare(self) -> None:
-        """Make the folder, and see that it can be written to.
+        """Make the folder, see that it can be written to, and delete what killed writers left in it.
 
         Raises
         ------
@@ -59,6 +60,7 @@ class Output:
             probe = self.root / f".write-test-{os.getpid()}"
             probe.write_bytes(b"vitrine")
             probe.unlink()
+            sweep(self.root)
         except OSError as error:
             raise InputError(f"output folder {self.root}: cannot be written to ({error.strerror})") from None
 
