@@ -1,12 +1,11 @@
 """The command line `vitrine`: one function a command, each thin."""
 
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
 
+from app.core.errors import InputError
 from app.core.settings import Settings, load_settings
 from app.jobs.run import guarded, run_batch, say
 
@@ -51,9 +50,8 @@ def _batch(name: str, flags: dict[str, Any], as_json: bool) -> None:
     # Imported here: --help must not wait for Spark.
     from app.train import run as training
 
-    settings: list[Settings] = []
-    code = guarded(lambda: settings.append(load_settings(**flags)))
-    sys.exit(code or run_batch(getattr(training, name), settings[0], as_json=as_json))
+    with guarded():
+        run_batch(getattr(training, name), load_settings(**flags), as_json=as_json)
 
 
 @main.command()
@@ -128,12 +126,10 @@ def report(**flags: Any) -> None:
     from app.report.page import write_report
     from app.results.files import read_run
 
-    def run() -> None:
+    with guarded():
         output = Output(load_settings(**flags).output.absolute())
         write_report(read_run(output.run), output.report)
         click.echo(f"Report  {output.report}")
-
-    sys.exit(guarded(run))
 
 
 @main.command()
@@ -146,20 +142,17 @@ def rollback(**flags: Any) -> None:
       vitrine rollback --output shop/
     """
     from app.core.folders import Output
-    from app.registry import bundle
+    from app.registry.registry import Registry
 
-    def run() -> None:
-        old, new = bundle.rollback(Output(load_settings(**flags).output.absolute()).models)
+    with guarded():
+        old, new = Registry(Output(load_settings(**flags).output.absolute()).models).rollback()
         click.echo(f"Bundle {new} is in use again, in place of {old}")
-
-    sys.exit(guarded(run))
 
 
 @main.command()
 @click.option(
     "--output",
-    type=click.Path(path_type=Path),
-    default=Path("shop.synthetic.csv"),
+    default="shop.synthetic.csv",
     show_default=True,
     help="File to write; .csv, .csv.gz or .parquet. Keep 'synthetic' in its name: reports say so then.",
 )
@@ -170,7 +163,7 @@ def rollback(**flags: Any) -> None:
 @click.option(
     "--days", type=click.IntRange(1), help="Length of the log in days [default: 14, or 31 from 5 million events]."
 )
-def generate(output: Path, events: int, seed: int, users: int | None, products: int | None, days: int) -> None:
+def generate(output: str, events: int, seed: int, users: int | None, products: int | None, days: int) -> None:
     """Make the event log of a synthetic shop, of any size.
 
     Event mix, gaps, funnel, session lengths, hours and popularity follow the published figures of the
@@ -180,16 +173,19 @@ def generate(output: Path, events: int, seed: int, users: int | None, products: 
     Example:
       vitrine generate --events 1000000 --output shop.synthetic.csv
     """
+    from app.core.folders import local_path
     from app.synthetic import generate as make
 
-    def run() -> None:
-        def progress(done: int, total: int, written: int) -> None:
-            say(f"[{done:>2}/{total}] days: {written:>12,} events")
+    def progress(done: int, total: int, written: int) -> None:
+        say(f"[{done:>2}/{total}] days: {written:>12,} events")
 
-        shop = make(output, events, seed, users=users, products=products, days=days, progress=progress)
+    with guarded():
+        try:
+            target = local_path(output)
+        except ValueError as error:
+            raise InputError(f"--output {output}: {error}") from None
+        shop = make(target, events, seed, users=users, products=products, days=days, progress=progress)
         click.echo(str(shop))
-
-    sys.exit(guarded(run))
 
 
 STREAM_SETTINGS = (
@@ -226,9 +222,8 @@ def stream(**flags: Any) -> None:
     """
     from app.jobs.stream import run_stream
 
-    settings: list[Settings] = []
-    code = guarded(lambda: settings.append(load_settings(**flags)))
-    sys.exit(code or run_stream(settings[0]))
+    with guarded():
+        run_stream(load_settings(**flags))
 
 
 @main.command()
@@ -245,9 +240,8 @@ def replay(**flags: Any) -> None:
     """
     from app.jobs.replay import run_replay
 
-    settings: list[Settings] = []
-    code = guarded(lambda: settings.append(load_settings(**flags)))
-    sys.exit(code or run_replay(settings[0]))
+    with guarded():
+        run_replay(load_settings(**flags))
 
 
 @main.command()
@@ -267,9 +261,8 @@ def live(events: int, rate: float, seconds: float, as_json: bool, **flags: Any) 
     """
     from app.jobs.live import run_live
 
-    settings: list[Settings] = []
-    code = guarded(lambda: settings.append(load_settings(**flags)))
-    sys.exit(code or run_live(settings[0], events, rate, seconds, as_json=as_json))
+    with guarded():
+        run_live(load_settings(**flags), events, rate, seconds, as_json=as_json)
 
 
 @main.command()

@@ -22,6 +22,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,8 @@ from app.core.settings import Settings, load_settings
 from app.core.spark import create_session
 from app.jobs.stream import summary_line
 from app.stream.engine import SPARK_CONFIGURATION, Stream
-from app.stream.telemetry import LISTS_QUERY
+from app.stream.progress import LISTS_QUERY
+from app.stream.telemetry import StreamSummary
 from app.synthetic import generate
 
 TRAIN_EVENTS = 600_000
@@ -84,7 +86,7 @@ def _measure(settings: Settings, vitrine: str, live: Path, asked: argparse.Names
             warm.start()
             threading.Thread(target=lambda: (player.wait(), time.sleep(3), stream.stopping.set()), daemon=True).start()
             stream.wait(every=30 if asked.curve else 10, tell=_point if asked.curve else _line)
-            summary = stream.telemetry.summary() | {"batch_ms": _durations(spark)}
+            summary = asdict(stream.telemetry.summary()) | {"batch_ms": _durations(spark)}
             stream.stop()
         return summary
     finally:
@@ -111,14 +113,14 @@ def _at_pace(log: Path, rate: float) -> Path:
     return target
 
 
-def _line(summary: dict[str, Any]) -> None:
+def _line(summary: StreamSummary) -> None:
     _say(summary_line(summary))
 
 
-def _point(summary: dict[str, Any]) -> None:
+def _point(summary: StreamSummary) -> None:
     wanted = ("seconds", "events", "p50_s", "p95_s", "state_rows", "state_bytes")
     memory = {"memory_mb": round(tree_bytes(os.getpid()) / 2**20)}
-    print(json.dumps({name: summary[name] for name in wanted} | memory), flush=True)
+    print(json.dumps({name: getattr(summary, name) for name in wanted} | memory), flush=True)
 
 
 def _say(line: str) -> None:

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from app.cli import main
 from app.core.folders import Output
 from app.core.settings import Settings
-from app.registry import bundle
+from app.registry.registry import Registry
 from app.report.page import render_report
 from app.results.files import write_run
 from tests.finished_run import finished_run
@@ -78,6 +78,32 @@ def test_an_invalid_setting_is_one_line_and_exit_code_2(arguments: list[str], sa
     assert says in result.stderr
 
 
+def writing_commands() -> list[tuple[str, str]]:
+    """Every command and flag that names a place to write to."""
+    flags = ("output", "landing")
+    return [(name, p.name) for name, command in main.commands.items() for p in command.params if p.name in flags]
+
+
+@pytest.mark.parametrize(("name", "flag"), writing_commands())
+def test_a_place_in_object_storage_is_refused_in_one_line(
+    name: str, flag: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run(name, f"--{flag}", "s3a://bucket/shop.csv")
+    assert result.exit_code == 2
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert f"--{flag}" in line
+    assert "s3a://bucket/shop.csv" in line
+    assert "give a folder" in line
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_command_that_writes_is_asked() -> None:
+    commands = {"train", "explore", "segments", "report", "rollback", "generate", "stream", "replay", "live"}
+    assert {name for name, _ in writing_commands()} == commands
+
+
 def test_an_unknown_command_or_flag_is_exit_code_2() -> None:
     assert run("trian").exit_code == 2
     assert run("train", "--sede", "3").exit_code == 2
@@ -90,14 +116,14 @@ def publish(models: Path, *names: str) -> None:
         return {}
 
     for name in names:
-        bundle.publish(models, bundle.write(models, name, fill).name)
+        Registry(models).publish(Registry(models).add(name, fill).name)
 
 
 def test_rollback_goes_back_and_says_so(tmp_path: Path) -> None:
     publish(tmp_path / "models", "a", "b")
     result = run("rollback", "--output", tmp_path)
     assert (result.exit_code, result.output) == (0, "Bundle a is in use again, in place of b\n")
-    assert bundle.history(tmp_path / "models") == ["a"]
+    assert Registry(tmp_path / "models").history() == ["a"]
     result = run("rollback", "--output", tmp_path)
     assert result.exit_code == 2
     assert result.stderr.startswith("error: ")

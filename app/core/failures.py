@@ -1,8 +1,21 @@
-"""What Spark says in a stack trace, in a line a user can act on."""
+"""What went wrong in Spark, found again on this side of it, in a line that a user can act on.
+
+Where Spark gives a failure a condition (`FAILED_READ_FILE`, with the path as a parameter), that is what
+is read: `conditions`. Two kinds have none and are known by their text, here and nowhere else: what the
+system says (a full disk), and an error of ours that was raised in a Python worker. Spark hands that
+one on as a stack trace; one raised in this process is never lost, so it needs no search.
+"""
 
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 from urllib.parse import unquote
 
+from py4j.java_gateway import is_instance_of
+from pyspark import SparkContext
+
+from app.core import errors
 from app.core.errors import InputError, VitrineError
 
 #: What a failure says of a file of the log, and what to tell of it; the first that matches is told.
@@ -53,8 +66,24 @@ OF_THE_SYSTEM = (
 FILE = re.compile(r"(?:file:/*(?=/)|(?<=while reading file )|(?<=CSV file: ))(\S+?\.\w+(?:\.\w+)?)[\s'\".,:]")
 
 
+#: The last line of a worker's stack trace, where the error is ours.
+OWN_ERROR = re.compile(rf"^{re.escape(errors.__name__)}\.(\w+): (.+)$", re.MULTILINE)
+DEEPEST = 20  #: causes of a cause that are looked at
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What Spark calls a failure, such as `FAILED_READ_FILE.NO_HINT`, and its parameters by name."""
+
+    name: str
+    parameters: dict[str, str]
+
+
 def explain(error: BaseException) -> VitrineError | None:
-    """A one-line error for a failure of Spark or the system, None if it is not a known one."""
+    """A one-line error for a failure of Spark, the system or a worker; None if it is not a known one."""
+    own = own_error(error)
+    if own is not None:
+        return own
     text = failure_text(error)
     if isinstance(error, NotADirectoryError | IsADirectoryError | FileExistsError):
         return InputError(f"{error.filename}: {error.strerror}; give --output another place")
@@ -68,26 +97,59 @@ def explain(error: BaseException) -> VitrineError | None:
     return None
 
 
+def own_error(error: BaseException) -> VitrineError | None:
+    """The error of ours that a failure is, or that a Python worker of Spark's has failed with."""
+    if isinstance(error, VitrineError):
+        return error
+    for condition in conditions(error):
+        if condition.name.startswith("PYTHON_EXCEPTION"):
+            told = OWN_ERROR.findall("\n".join(condition.parameters.values()))
+            if told:
+                name, message = told[-1]
+                made: VitrineError = getattr(errors, name)(message)
+                return made
+    return None
+
+
+def conditions(error: BaseException) -> list[Condition]:
+    """Spark's conditions of a failure and its causes, the outermost first."""
+    gateway, jvm = SparkContext._gateway, SparkContext._jvm
+    found: list[Condition] = []
+    if gateway is None or jvm is None:
+        return found
+    try:
+        for java in _java_chain(error):
+            if is_instance_of(gateway, java, "org.apache.spark.SparkThrowable") and java.getCondition():
+                found.append(Condition(java.getCondition(), dict(java.getMessageParameters())))
+    except Exception:  # the JVM may be what failed: what was found until then has to do
+        return found
+    return found
+
+
 def failure_text(error: BaseException) -> str:
     """All that a failure and its causes say, in Python and in the JVM."""
-    parts: list[str] = []
-    current: BaseException | None = error
-    while current is not None:
-        parts.append(f"{type(current).__name__}: {current}")
-        java = getattr(current, "java_exception", None) or getattr(current, "_origin", None)
-        if java is not None:
-            parts.append(_java_text(java))
-        current = current.__cause__ or current.__context__
+    parts = [f"{type(current).__name__}: {current}" for current in _python_chain(error)]
+    try:
+        parts += [java.toString() for java in _java_chain(error)]
+    except Exception as gone:  # the JVM may be what failed
+        parts.append(str(gone))
     return "\n".join(parts) + " "
 
 
-def _java_text(java) -> str:  # type: ignore[no-untyped-def]
-    parts, depth = [], 0
-    while java is not None and depth < 20:
-        try:
-            parts.append(java.toString())
+def _python_chain(error: BaseException) -> Iterator[BaseException]:
+    current: BaseException | None = error
+    while current is not None:
+        yield current
+        # what pyspark has found out of a failure's cause it keeps to itself
+        current = getattr(current, "_cause", None) or current.__cause__ or current.__context__
+
+
+def _java_chain(error: BaseException) -> Iterator[Any]:
+    """The JVM's throwables behind a failure: each with its causes."""
+    for current in _python_chain(error):
+        java = getattr(current, "java_exception", None) or getattr(current, "_origin", None)
+        for _ in range(DEEPEST):
+            if java is None:
+                break
+            yield java
             java = java.getCause()
-        except Exception as gone:  # the JVM may be what failed
-            return "\n".join([*parts, str(gone)])
-        depth += 1
-    return "\n".join(parts)

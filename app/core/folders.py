@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.core.errors import InputError
+from app.core.files import sweep
 
+#: The address of a place elsewhere, such as s3a://bucket/shop; a `Path` of it has one slash left.
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 STAMP = re.compile(r"_(\d{8}_\d{6})$")
 SYNTHETIC_LABEL = "_SYNTHETIC"  #: file that marks a table made from synthetic events
 CLEANED, REJECTED, USERS, PRODUCTS = "cleaned_data_", "rejected_", "user_behavior_", "product_data_"
@@ -50,7 +53,7 @@ class Output:
         return self.root / "runs"
 
     def prepare(self) -> None:
-        """Make the folder, and see that it can be written to.
+        """Make the folder, see that it can be written to, and delete what killed writers left in it.
 
         Raises
         ------
@@ -62,8 +65,22 @@ class Output:
             probe = self.root / f".write-test-{os.getpid()}"
             probe.write_bytes(b"vitrine")
             probe.unlink()
+            sweep(self.root)
         except OSError as error:
             raise InputError(f"output folder {self.root}: cannot be written to ({error.strerror})") from None
+
+
+def local_path(place: str | Path) -> Path:
+    """A place to write to, which must be on this machine or a volume mounted there.
+
+    Raises
+    ------
+    ValueError
+        It is an address: taken for a path, it would become a folder named "s3a:" without a word.
+    """
+    if ADDRESS.match(str(place)):
+        raise ValueError("object storage cannot be written to; give a folder of this machine or a mounted volume")
+    return Path(place)
 
 
 def latest_complete(folder: Path, prefix: str) -> Path | None:

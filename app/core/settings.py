@@ -1,6 +1,7 @@
 """All settings, in one frozen object filled from flags and `VITRINE_*` variables.
 
-Nothing else in the package reads the environment.
+Nothing else reads a `VITRINE_*` variable for itself: the launcher of retrainings hands them on unread.
+Other variables are read where they belong: SPARK_ENV_LOADED and PYSPARK_PYTHON by the Spark session.
 """
 
 import json
@@ -16,6 +17,7 @@ from pydantic import Field, JsonValue, SecretStr, ValidationError, field_validat
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.core.errors import InputError
+from app.core.folders import local_path
 
 PREFIX = "VITRINE_"
 T = TypeVar("T")
@@ -158,6 +160,11 @@ class Settings(BaseSettings):
     def _json(cls, value: Any) -> Any:
         """A flag gives JSON text."""
         return json.loads(value) if isinstance(value, str) else value
+
+    @field_validator("output", "landing", mode="before")
+    @classmethod
+    def _local(cls, value: Any) -> Any:
+        return local_path(value) if isinstance(value, str | Path) else value
 
     @field_validator("timezone")
     @classmethod

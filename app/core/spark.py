@@ -10,6 +10,10 @@ from pyspark.sql import SparkSession
 from app.core.settings import Settings
 
 LOG_CONFIGURATION = Path(__file__).with_name("log4j2.properties")
+#: Spark ML would look for a native BLAS, say on standard error that there is none, and take this one; with
+#: it on every machine the same log gives the same clusters.
+JAVA_BLAS = "dev.ludovic.netlib.blas.allowNative"
+JAVA_OPTIONS = f"-Dlog4j2.configurationFile=file:{LOG_CONFIGURATION} -D{JAVA_BLAS}=false"
 BYTES_PER_SHUFFLE_PARTITION = 64 * 1024 * 1024  # of input; small enough for two cores, few enough to schedule
 
 
@@ -52,7 +56,7 @@ def create_session(settings: Settings, name: str, extra: dict[str, str] | None =
             .config("spark.driver.bindAddress", "127.0.0.1")
             .config("spark.ui.showConsoleProgress", "false")
             .config("spark.ui.enabled", "false")
-            .config("spark.driver.extraJavaOptions", f"-Dlog4j2.configurationFile=file:{LOG_CONFIGURATION}")
+            .config("spark.driver.extraJavaOptions", JAVA_OPTIONS)
         )
     if settings.shuffle_partitions:
         builder = builder.config("spark.sql.shuffle.partitions", str(settings.shuffle_partitions))
@@ -60,14 +64,17 @@ def create_session(settings: Settings, name: str, extra: dict[str, str] | None =
         builder = builder.config(key, value)
     session = builder.getOrCreate()
     if submitted:
-        _log_quietly(session)
+        _catch_up(session)
     return session
 
 
-def _log_quietly(session: SparkSession) -> None:
-    """Log under spark-submit as elsewhere, unless it was told how (`-Dlog4j2.configurationFile`)."""
+def _catch_up(session: SparkSession) -> None:
+    """Give the driver of spark-submit, whose JVM is running already, the `JAVA_OPTIONS` that it was not given."""
     java = session.sparkContext._jvm
     assert java is not None
-    if java.java.lang.System.getProperty("log4j2.configurationFile") is None:
+    system = java.java.lang.System
+    if system.getProperty(JAVA_BLAS) is None:
+        system.setProperty(JAVA_BLAS, "false")
+    if system.getProperty("log4j2.configurationFile") is None:
         location = java.java.net.URI(LOG_CONFIGURATION.as_uri())
         java.org.apache.logging.log4j.core.config.Configurator.reconfigure(location)

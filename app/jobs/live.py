@@ -4,9 +4,9 @@ import json
 import shutil
 import threading
 import time
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from pydantic import SecretStr
 
@@ -14,11 +14,12 @@ from app.core.errors import InputError, VitrineError
 from app.core.settings import Settings
 from app.core.spark import create_session
 from app.jobs.replay import play
-from app.jobs.run import guarded, say
+from app.jobs.run import say
 from app.jobs.stream import summary_line
 from app.monitor.local import LocalInflux
 from app.stream.engine import SPARK_CONFIGURATION, Stream
-from app.stream.telemetry import ARCHIVE_QUERY, LISTS_QUERY, WINDOWS_QUERY
+from app.stream.progress import QUERIES
+from app.stream.telemetry import StreamSummary
 from app.synthetic import generate
 from app.train.run import train
 
@@ -26,8 +27,8 @@ DAYS = 14
 DRAIN_SECONDS = 180.0  #: after the last event, how long the stream may take to catch up
 
 
-def run_live(settings: Settings, events: int, rate: float, seconds: float, *, as_json: bool = False) -> int:
-    """Generate, train, stream, replay; returns the exit code.
+def run_live(settings: Settings, events: int, rate: float, seconds: float, *, as_json: bool = False) -> None:
+    """Generate, train, stream, replay, and print a summary.
 
     Parameters
     ----------
@@ -35,28 +36,31 @@ def run_live(settings: Settings, events: int, rate: float, seconds: float, *, as
         `output` is emptied of an earlier demo; InfluxDB as set, else an `influxd` of its own.
     events
         Events of the shop; the last `rate` × `seconds` of them are replayed, the others trained on.
+    rate, seconds
+        Events a second, and how long.
+    as_json
+        Print the summary as JSON.
+
+    Raises
+    ------
+    InputError
+        More events to be replayed than the shop has, or `output` is no folder of an earlier demo.
     """
-
-    def run() -> None:
-        replayed = int(rate * seconds)
-        if replayed >= events:
-            raise InputError(
-                f"--events {events:,} must be more than --rate x --seconds = {replayed:,}: both are one shop"
-            )
-        root = settings.output.absolute()
-        _empty(root)
-        history, live = root / "history.synthetic.csv", root / "live.synthetic.csv"
-        say(f"making a synthetic shop of {events:,} events, the last {replayed:,} of them to be replayed")
-        _make_shop(root, events, replayed, settings.seed, history, live)
-        server, chosen = _influx(settings, root)
-        try:
-            summary = _train_and_stream(chosen, history, live, rate, replayed)
-        finally:
-            if server is not None:
-                server.stop()
-        print(json.dumps(summary) if as_json else "\n" + "\n".join(_closing(summary, chosen)))
-
-    return guarded(run)
+    replayed = int(rate * seconds)
+    if replayed >= events:
+        raise InputError(f"--events {events:,} must be more than --rate x --seconds = {replayed:,}: both are one shop")
+    root = settings.output.absolute()
+    _empty(root)
+    history, live = root / "history.synthetic.csv", root / "live.synthetic.csv"
+    say(f"making a synthetic shop of {events:,} events, the last {replayed:,} of them to be replayed")
+    _make_shop(root, events, replayed, settings.seed, history, live)
+    server, chosen = _influx(settings, root)
+    try:
+        summary = _train_and_stream(chosen, history, live, rate, replayed)
+    finally:
+        if server is not None:
+            server.stop()
+    print(json.dumps(asdict(summary)) if as_json else "\n" + "\n".join(_closing(summary, chosen)))
 
 
 def _empty(root: Path) -> None:
@@ -95,7 +99,7 @@ def _influx(settings: Settings, root: Path) -> tuple[LocalInflux | None, Setting
     )
 
 
-def _train_and_stream(settings: Settings, history: Path, live: Path, rate: float, replayed: int) -> dict[str, Any]:
+def _train_and_stream(settings: Settings, history: Path, live: Path, rate: float, replayed: int) -> StreamSummary:
     spark = create_session(settings, "vitrine-live", SPARK_CONFIGURATION | {"spark.sql.adaptive.enabled": "true"})
     try:
         train(spark, settings.model_copy(update={"events": str(history)}), datetime.now(UTC), say)
@@ -123,8 +127,7 @@ def _feed(stream: Stream, settings: Settings, replayed: int, stop: threading.Eve
     try:
         play(settings, stop)
         until = time.monotonic() + DRAIN_SECONDS
-        names = (LISTS_QUERY, WINDOWS_QUERY, ARCHIVE_QUERY)
-        while not stop.is_set() and any(stream.telemetry.totals[f"{name}_rows"] < replayed for name in names):
+        while not stop.is_set() and any(stream.telemetry.rows(query) < replayed for query in QUERIES):
             if time.monotonic() > until:
                 say(f"not all events were taken in within {DRAIN_SECONDS:.0f} s of the replay's end")
                 break
@@ -135,7 +138,7 @@ def _feed(stream: Stream, settings: Settings, replayed: int, stop: threading.Eve
         stream.stopping.set()
 
 
-def _closing(summary: dict[str, Any], settings: Settings) -> list[str]:
+def _closing(summary: StreamSummary, settings: Settings) -> list[str]:
     root = settings.output.absolute()
     return [
         "Synthetic data: these figures say nothing about a real shop.",

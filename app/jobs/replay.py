@@ -1,7 +1,6 @@
 """The replay as a job: `python -m app.jobs.replay`, settings from `VITRINE_*`."""
 
 import signal
-import sys
 import threading
 from pathlib import Path
 
@@ -39,25 +38,16 @@ def play(settings: Settings, stop: threading.Event) -> ReplaySummary:
     )
 
 
-def run_replay(settings: Settings) -> int:
-    """Play until the end of the log or SIGTERM; returns the exit code."""
+def run_replay(settings: Settings) -> None:
+    """Play until the end of the log or SIGTERM."""
     stop = threading.Event()
-
-    def run() -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stop.set())
-        done = play(settings, stop)
-        ending = " (stopped)" if done.stopped else ""
-        say(f"{done.rows:,} events in {done.files:,} files, up to {done.event_time}{ending}")
-
-    return guarded(run)
-
-
-def main() -> int:
-    settings: list[Settings] = []
-    code = guarded(lambda: settings.append(load_settings()))
-    return code or run_replay(settings[0])
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    done = play(settings, stop)
+    ending = " (stopped)" if done.stopped else ""
+    say(f"{done.rows:,} events in {done.files:,} files, up to {done.event_time}{ending}")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with guarded():
+        run_replay(load_settings())

@@ -14,6 +14,7 @@ import click
 from kubernetes import client, config
 
 from app.core.errors import InputError, VitrineError
+from app.core.settings import PREFIX
 from app.jobs.launcher import Launcher, Owner
 from app.jobs.run import guarded, say
 
@@ -25,30 +26,29 @@ class Stopped(BaseException):
     """SIGTERM arrived: the Job was deleted, or its deadline has passed."""
 
 
-def retrain(template: str, keep: int, owner: Owner | None, namespace: str | None) -> int:
-    """One training from start to end; returns the exit code."""
+def retrain(template: str, keep: int, owner: Owner | None, namespace: str | None) -> None:
+    """One training from start to end.
 
-    def run() -> None:
-        launcher = connect(namespace)
-        overrides = {key: value for key, value in os.environ.items() if key.startswith("VITRINE_")}
-        name = launcher.create(template, overrides, owner, datetime.now(UTC))
-        say(f"training {name}; its log: kubectl logs {name}-driver")
-        try:
-            launcher.follow(name)
-        except Stopped:
-            launcher.delete(name)
-            raise
-        except VitrineError:
-            tidy(launcher, template, keep)
-            raise
-        tidy(launcher, template, keep)
-
-    signal.signal(signal.SIGTERM, _stop)
+    Raises
+    ------
+    VitrineError
+        It failed, could not be made, or another one runs.
+    Stopped
+        SIGTERM arrived; the training was deleted.
+    """
+    launcher = connect(namespace)
+    overrides = {key: value for key, value in os.environ.items() if key.startswith(PREFIX)}
+    name = launcher.create(template, overrides, owner, datetime.now(UTC))
+    say(f"training {name}; its log: kubectl logs {name}-driver")
     try:
-        return guarded(run)
+        launcher.follow(name)
     except Stopped:
-        say("error: stopped by a signal (deleted, or past its deadline); its training was deleted")
-        return STOPPED
+        launcher.delete(name)
+        raise
+    except VitrineError:
+        tidy(launcher, template, keep)
+        raise
+    tidy(launcher, template, keep)
 
 
 def tidy(launcher: Launcher, template: str, keep: int) -> None:
@@ -101,7 +101,14 @@ def _stop(number: int, frame: FrameType | None) -> None:
 @click.option("--namespace", help="Namespace of the template [default: the pod's own].")
 def main(template: str, keep: int, owner: str | None, namespace: str | None) -> None:
     """Train once on the cluster, and exit as the training does."""
-    sys.exit(retrain(template, keep, parse_owner(owner), namespace))
+    parsed = parse_owner(owner)
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        with guarded():
+            retrain(template, keep, parsed, namespace)
+    except Stopped:
+        say("error: stopped by a signal (deleted, or past its deadline); its training was deleted")
+        sys.exit(STOPPED)
 
 
 if __name__ == "__main__":

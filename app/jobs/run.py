@@ -3,7 +3,8 @@
 import logging
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,46 +17,54 @@ from app.core.spark import create_session
 from app.results.run import RunResult
 from app.train.summary import summary_lines
 
+EXIT_INTERRUPTED = 130  #: as shells tell Ctrl-C
+
 Work = Callable[[SparkSession, Settings, datetime, Callable[[str], Any]], RunResult]
 
 
-def run_batch(work: Work, settings: Settings, *, as_json: bool = False) -> int:
-    """Run a batch job to its exit code; progress on standard error, summary on standard output."""
-
-    def run() -> None:
-        spark = create_session(settings, f"vitrine-{work.__name__}")
-        try:
-            result = work(spark, settings, datetime.now(UTC).replace(microsecond=0), say)
-        finally:
-            spark.stop()
-        print(result.model_dump_json() if as_json else "\n" + "\n".join(summary_lines(result)))
-
-    return guarded(run)
+def run_batch(work: Work, settings: Settings, *, as_json: bool = False) -> None:
+    """Run a batch job; progress on standard error, summary on standard output."""
+    spark = create_session(settings, f"vitrine-{work.__name__}")
+    try:
+        result = work(spark, settings, datetime.now(UTC).replace(microsecond=0), say)
+    finally:
+        spark.stop()
+    print(result.model_dump_json() if as_json else "\n" + "\n".join(summary_lines(result)))
 
 
-def guarded(run: Callable[[], None]) -> int:
-    """Exit code of a piece of work; a user's mistake becomes one line on standard error."""
+@contextmanager
+def guarded() -> Iterator[None]:
+    """The outermost block of a command or job: a failure in it becomes one line and an exit code.
+
+    Only what is neither one of our errors nor a known failure of Spark or the system shows its stack
+    trace, since that is a bug.
+
+    Raises
+    ------
+    SystemExit
+        With the exit code, after a failure was told on standard error.
+    """
     logging.getLogger("py4j").setLevel(logging.CRITICAL)
     try:
-        run()
-    except VitrineError as error:
-        say(f"error: {error}")
-        return error.exit_code
+        yield
     except KeyboardInterrupt:
         say("stopped")
-        return 130
+        sys.exit(EXIT_INTERRUPTED)
     except Exception as error:
-        known = explain(error)
-        if known is None:
-            traceback.print_exc()
-            say(
-                f"error: unexpected {type(error).__name__}; this is a bug or a lost cluster, the trace above says where"
-            )
-            return EXIT_FAILED
+        sys.exit(_tell(error))
+
+
+def _tell(error: Exception) -> int:
+    """Say what a failure is; returns the exit code."""
+    known = error if isinstance(error, VitrineError) else explain(error)
+    if known is not None:
         say(f"error: {known}")
         return known.exit_code
-    return 0
+    traceback.print_exception(error)
+    say(f"error: unexpected {type(error).__name__}; this is a bug or a lost cluster, the trace above says where")
+    return EXIT_FAILED
 
 
 def say(line: str) -> None:
+    """Tell people what happens: standard output is for results."""
     print(line, file=sys.stderr, flush=True)

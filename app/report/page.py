@@ -6,6 +6,7 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
+from app.core.files import write_text
 from app.evaluate.results import Quality
 from app.report import exploration, lists, process, quality, segments
 from app.report.blocks import Chart, Section
@@ -30,7 +31,7 @@ def write_report(result: RunResult, path: Path) -> None:
     """Write the report of a run as one self-contained HTML file; its folder is made where missing."""
     html = render_report(result)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(html, encoding="utf-8", newline="\n")
+    write_text(path, html)
 
 
 def render_report(result: RunResult) -> str:

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.dataset as ds
 
+from app.core.files import replacing
 from app.serve.generators.popularity import Popularity
 from app.serve.ragged import NONE
 from app.serve.recommender import Answer, Recommender
@@ -81,11 +82,9 @@ def list_table(
 
 def write_csv(folder: Path, target: Path) -> int:
     """One CSV of all the Parquet files of a folder, replaced whole; returns the number of rows."""
-    temporary = target.with_name(f".{target.name}.part")
     dataset, rows = ds.dataset(folder, format="parquet", schema=ARROW_SCHEMA), 0
-    with pacsv.CSVWriter(temporary, ARROW_SCHEMA) as writer:
+    with replacing(target) as part, pacsv.CSVWriter(part, ARROW_SCHEMA) as writer:
         for batch in dataset.to_batches():
             writer.write_batch(batch)
             rows += len(batch)
-    temporary.replace(target)
     return rows

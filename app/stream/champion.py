@@ -5,48 +5,73 @@ from pathlib import Path
 from typing import Any
 
 from app.core.errors import BundleError, InputError
-from app.registry import bundle
+from app.core.files import write_text
 from app.registry.bundle import Bundle
-from app.stream.list_files import replacing
+from app.registry.registry import Registry
 
 KEPT_PINS = 100  #: only the last micro-batch can ever be tried again
 
 
 class Champion:
-    """Follows `models/CURRENT`; a damaged bundle is refused in favour of the one in use.
+    """Follows the registry's champion; a damaged bundle is refused in favour of the one in use.
 
-    `refused` counts refusals. Opening verifies every checksum, once per bundle.
+    Opening verifies every checksum, once per bundle.
+
+    Parameters
+    ----------
+    registry
+        Where bundles are published.
+    pins
+        Folder that remembers which bundle each micro-batch used.
+    say
+        Gets a line about a bundle taken up or refused.
+
+    Attributes
+    ----------
+    bundle
+        The one in use.
+    refused
+        How many bundles were refused.
+
+    Raises
+    ------
+    InputError
+        Nothing is published.
+    BundleError
+        No published bundle is whole.
     """
 
-    def __init__(self, models: Path, pins: Path, say: Callable[[str], Any]):
-        self._models, self._pins, self._say = models, pins, say
+    def __init__(self, registry: Registry, pins: Path, say: Callable[[str], Any]):
+        self._registry, self._pins, self._say = registry, pins, say
         self._bad: str | None = None
         self.refused = 0
-        names = bundle.history(models)
+        names = registry.history()
         if not names:
-            raise InputError(f"{models}: no bundle is published; run vitrine train first")
+            raise InputError(f"{registry.folder}: no bundle is published; run vitrine train first")
         self.bundle = self._first(names)
 
     def for_batch(self, batch: int) -> Bundle:
         """The bundle of a micro-batch; the same one when the micro-batch is tried again."""
         pin = self._pins / f"{batch:09d}"
         if pin.exists():
-            folder = self._models / pin.read_text()
-            if folder.name != self.bundle.version and folder.is_dir():
-                self.bundle = Bundle.open(folder)
+            version = pin.read_text()
+            if version != self.bundle.version and (self._registry.folder / version).is_dir():
+                self.bundle = self._open(version)
             return self.bundle
         self._follow()
-        with replacing(pin) as path:
-            path.write_text(self.bundle.version)
+        write_text(pin, self.bundle.version)
         (self._pins / f"{batch - KEPT_PINS:09d}").unlink(missing_ok=True)
         return self.bundle
+
+    def _open(self, version: str) -> Bundle:
+        return Bundle.open(self._registry.open(version), check=False)
 
     def _first(self, names: list[str]) -> Bundle:
         """The champion; where it is damaged, the latest whole one before it."""
         damage: list[BundleError] = []
         for name in names:
             try:
-                opened = Bundle.open(self._models / name)
+                opened = self._open(name)
             except BundleError as error:
                 damage.append(error)
                 continue
@@ -57,11 +82,11 @@ class Champion:
         raise damage[0]
 
     def _follow(self) -> None:
-        folder = bundle.champion(self._models)
+        folder = self._registry.champion()
         if folder is None or folder.name in (self.bundle.version, self._bad):
             return
         try:
-            self.bundle = Bundle.open(folder)
+            self.bundle = self._open(folder.name)
         except BundleError as error:
             self._bad, self.refused = folder.name, self.refused + 1
             self._say(f"bundle refused, {self.bundle.version} stays in use: {error}")

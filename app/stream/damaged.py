@@ -1,17 +1,12 @@
 """Files of the landing folder that can't be read."""
 
-import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from app.core.failures import failure_text
+from app.core.failures import conditions
 from app.stream.folders import StreamFolders
 
-#: How Spark names a file that it could not read.
-UNREADABLE = re.compile(
-    r"FAILED_READ_FILE|Encountered error while reading file|not a Parquet file|EOFException|ZipException"
-)
-FILE = re.compile(r"file:/+[^\s'\",]+")
+UNREADABLE = "FAILED_READ_FILE"  #: Spark's condition, whatever is wrong with the file; `path` is its URI
 
 
 def set_aside(error: BaseException, folders: StreamFolders) -> Path | None:
@@ -30,11 +25,10 @@ def set_aside(error: BaseException, folders: StreamFolders) -> Path | None:
         Where it lies now (or was moved to by another query, which met it first); None if the error
         is not about a file of the landing folder.
     """
-    text = failure_text(error)
-    if not UNREADABLE.search(text):
-        return None
-    for uri in FILE.findall(text):
-        path = Path("/" + unquote(urlsplit(uri.rstrip(".")).path).lstrip("/"))
+    for condition in conditions(error):
+        if condition.name.split(".")[0] != UNREADABLE:
+            continue
+        path = Path(unquote(urlsplit(condition.parameters["path"]).path))
         if path.parent == folders.landing:
             target = folders.damaged / path.name
             if path.exists():

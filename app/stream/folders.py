@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.core.files import sweep
 from app.core.settings import Settings
 
 
@@ -55,6 +56,7 @@ class StreamFolders:
         return self.root / "checkpoint" / query
 
     def prepare(self) -> None:
+        """Make all folders, and delete what killed writers left in them."""
         for folder in (
             self.landing,
             self.lists,
@@ -66,3 +68,5 @@ class StreamFolders:
             self.batches,
         ):
             folder.mkdir(parents=True, exist_ok=True)
+            if folder != self.landing:  # whose hidden files are the shop's
+                sweep(folder)

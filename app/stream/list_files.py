@@ -1,13 +1,13 @@
 """Lists as files: one part for each micro-batch and partition, each replaced whole."""
 
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
+
+from app.core.files import replacing
 
 
 def write_part(lists: pa.Table, parquet: Path, csv: Path, batch: int, partition: int) -> None:
@@ -31,17 +31,6 @@ def write_part(lists: pa.Table, parquet: Path, csv: Path, batch: int, partition:
 
 def _name(batch: int, partition: int) -> str:
     return f"batch-{batch:09d}-{partition:03d}"
-
-
-@contextmanager
-def replacing(target: Path) -> Iterator[Path]:
-    """A hidden file beside the target to write to, moved over it at the end."""
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        yield temporary
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def prune(folder: Path, last_batch: int, keep: int, partitions: int, suffix: str) -> None:

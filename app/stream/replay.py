@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from app.core.errors import InputError
+from app.core.files import sync, write_text
 from app.stream.replay_files import NOT_A_TIME, Events, Times, open_events
 
 MICROSECONDS = 1_000_000
@@ -146,7 +147,7 @@ def replay(
     owner = {"files": sizes, "landing": str(landing.resolve()), **asdict(pace)}
     fresh = Position(run or datetime.now(UTC).strftime("replay-%Y%m%dT%H%M%S"))
     position = _resume(state, owner, landing, events.suffix) or fresh
-    _save(state, {"replay": owner, "position": asdict(position)})  # a kill from here on keeps the run's name
+    _save(state, owner, position)  # a kill from here on keeps the run's name
     begun, begun_rows, first_tick = clock(), position.rows, None
 
     def summary(stopped: bool = False) -> ReplaySummary:
@@ -166,7 +167,9 @@ def replay(
         name = _name(reached, events.suffix)
         hidden = landing / f".{name}"
         events.write(hidden, parts)
-        _save(state, {"replay": owner, "position": asdict(reached)})
+        for path in (hidden, landing):  # a power cut must not leave a state that names a file that isn't there
+            sync(path)
+        _save(state, owner, reached)
         os.replace(hidden, landing / name)
         position = reached
         if progress:
@@ -259,17 +262,12 @@ def _resume(state: Path, owner: dict[str, Any], landing: Path, suffix: str) -> P
     return position
 
 
+def _save(state: Path, owner: dict[str, Any], position: Position) -> None:
+    write_text(state, json.dumps({"replay": owner, "position": asdict(position)}))
+
+
 def _name(position: Position, suffix: str) -> str:
     return f"{position.run}-{position.files:09d}{suffix}"
-
-
-def _save(state: Path, content: dict[str, Any]) -> None:
-    partial = state.with_name(f".{state.name}.partial")
-    with partial.open("w") as file:
-        json.dump(content, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, state)
 
 
 def _pace(

@@ -2,7 +2,6 @@
 
 import glob
 import gzip
-import os
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -49,9 +48,7 @@ class CsvEvents:
 
     def write(self, path: Path, parts: list[Sequence[bytes]]) -> None:
         """Write rows as one file, header first."""
-        with path.open("wb") as file:
-            file.write(b"\n".join([self.header, *(line for part in parts for line in part)]) + b"\n")
-            _flush(file)
+        path.write_bytes(b"\n".join([self.header, *(line for part in parts for line in part)]) + b"\n")
 
     def _header(self, file: Path) -> bytes:
         return next(_read_lines(file), b"").removeprefix(b"\xef\xbb\xbf")
@@ -98,9 +95,7 @@ class ParquetEvents:
         table = pa.Table.from_batches(parts)
         # The stream has no times as fine as those that pandas and Spark's INT96 give.
         fine = any(pa.types.is_timestamp(kind) and kind.unit == "ns" for kind in table.schema.types)
-        with path.open("wb") as file:
-            pq.write_table(table, file, coerce_timestamps="us" if fine else None, allow_truncated_timestamps=fine)
-            _flush(file)
+        pq.write_table(table, path, coerce_timestamps="us" if fine else None, allow_truncated_timestamps=fine)
 
 
 Events = CsvEvents | ParquetEvents
@@ -168,8 +163,3 @@ def _read_lines(file: Path) -> Iterator[bytes]:
                 yield line.rstrip(b"\r\n")
     except (OSError, EOFError) as error:
         raise InputError(f"{file}: can't be read ({error})") from None
-
-
-def _flush(file: Any) -> None:
-    file.flush()
-    os.fsync(file.fileno())

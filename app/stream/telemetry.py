@@ -1,172 +1,193 @@
-"""What the stream tells of itself: InfluxDB points, Prometheus metrics and a line for people."""
+"""What the stream has done since its start: Prometheus metrics, and a summary for people."""
 
 import threading
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable
-from typing import Any
-
-import numpy as np
+from dataclasses import dataclass
 
 from app.monitor.prometheus import StreamMetrics
-from app.monitor.schema import BASELINE, LISTS, QUALITY, SERVED, STREAM_PROGRESS
+from app.monitor.schema import BASELINE, SERVED
+from app.stream.freshness import Ages, Freshness
+from app.stream.progress import LISTS_QUERY, BatchProgress
 from app.stream.score import Result
 
-FRESHNESS_KEPT = 200_000  #: lists whose freshness is remembered for the quantiles of the summary
-NANOSECONDS = 1_000_000_000
+
+@dataclass(frozen=True)
+class StreamSummary:
+    """Figures since the start.
+
+    Events, rejected rows and late rows are those of the query of lists; `p50_s` to `max_s` are
+    freshness in seconds, over the latest lists; `hr_10` are hit rates of prequential queries, None
+    before the first; `share_by_source` is the share of places that each generator filled.
+    """
+
+    seconds: float
+    events: int
+    rejected: int
+    late: int
+    lists: int
+    short_lists: int
+    batches: int
+    p50_s: float | None
+    p95_s: float | None
+    p99_s: float | None
+    max_s: float | None
+    hr_10: float | None
+    hr_10_most_popular: float | None
+    hr_10_by_generator: dict[str, float | None]
+    queries: int
+    share_by_source: dict[str, float]
+    state_rows: int
+    state_bytes: int
+    influx_retries: int
+    damaged_files: int
+
+
+@dataclass
+class _Judged:
+    queries: int = 0
+    hits: int = 0
+
+    @property
+    def hit_rate(self) -> float | None:
+        return self.hits / self.queries if self.queries else None
 
 
 class Telemetry:
-    """Figures since the start, and the points of each micro-batch.
+    """Counts what the stream does.
 
     Thread-safe: micro-batches and Spark's progress come from different threads.
+
+    Parameters
+    ----------
+    metrics
+        Where everything is counted for Prometheus as well.
+    clock
+        Seconds, as `time.time`.
     """
 
     def __init__(self, metrics: StreamMetrics, clock: Callable[[], float] = time.time):
         self.metrics, self._clock = metrics, clock
         self._lock = threading.Lock()
-        self._freshness: deque[tuple[float, int]] = deque()
-        self._freshness_lists = 0
-        self.started = clock()
-        self.totals: Counter[str] = Counter()
-        self.judged: dict[str, list[float]] = {}
-        self.places: Counter[str] = Counter()
-        self.state_rows = self.state_bytes = 0
-        self.consumed: dict[str, float] = {}  # by query: arrival of the newest file it has done with
+        self._rows: Counter[str] = Counter()  # by query
+        self._consumed: dict[str, float] = {}  # by query
+        self._refused = 0
+        self._state_rows = self._state_bytes = 0
+        self._start_anew()
+
+    def _start_anew(self) -> None:
+        self._started = self._clock()
+        self._totals: Counter[str] = Counter()
+        self._judged: dict[str, _Judged] = {}
+        self._places: Counter[str] = Counter()
+        self._freshness = Freshness()
 
     def forget(self) -> None:
         """Start the figures of the summary anew, for example after a warm-up."""
         with self._lock:
-            self.started = self._clock()
-            self.totals.clear()
-            self.judged.clear()
-            self.places.clear()
-            self._freshness.clear()
-            self._freshness_lists = 0
+            self._start_anew()
 
-    def batch_lines(self, result: Result, version: str, readable_at: float, refused: int = 0) -> list[str]:
-        """Take in a micro-batch of lists, before which so many bundles were refused; give its InfluxDB points."""
-        moment = int(result.generated_at * 1000) * 1_000_000
-        ages = sorted((max(0.0, readable_at - arrived), lists) for arrived, lists in result.arrived.items())
-        lists = sum(counts[0] for counts in result.lists.values())
+    def scored(self, result: Result, ages: Ages, readable_at: float) -> None:
+        """Count a micro-batch of lists.
+
+        Parameters
+        ----------
+        result
+            Its sums over all partitions.
+        ages
+            Freshness of its lists.
+        readable_at
+            When they could be read, seconds since 1970.
+        """
         with self._lock:
-            self.totals.update(lists=lists, short=result.short, retries=result.retries, batches=1)
-            for (segment, generator), (queries, hits, reciprocal) in result.quality.items():
-                sums = self.judged.setdefault(generator, [0, 0, 0.0])
-                self.judged[generator] = [a + b for a, b in zip(sums, (queries, hits, reciprocal), strict=True)]
-                self.metrics.judged(segment, generator, int(queries), int(hits), reciprocal)
-            for (_, generator), (first, places) in result.lists.items():
-                self.places[generator] += int(places)
-                self.metrics.lists_written.labels(generator).inc(first)
-            self._freshness.extend(ages)
-            self._freshness_lists += sum(count for _, count in ages)
-            while self._freshness_lists > FRESHNESS_KEPT and len(self._freshness) > 1:
-                self._freshness_lists -= self._freshness.popleft()[1]
+            lists = sum(first for first, _ in result.lists.values())
+            self._totals.update(lists=lists, short=result.short, retries=result.retries, batches=1)
+            for (_, generator), (queries, hits, _) in result.quality.items():
+                judged = self._judged.setdefault(generator, _Judged())
+                judged.queries += int(queries)
+                judged.hits += int(hits)
+            for (_, generator), (_, places) in result.lists.items():
+                self._places[generator] += places
+            self._freshness.add(ages)
+        for (segment, generator), (queries, hits, reciprocal) in result.quality.items():
+            self.metrics.judged(segment, generator, int(queries), int(hits), reciprocal)
+        for (_, generator), (first, _) in result.lists.items():
+            self.metrics.lists_written.labels(generator).inc(first)
         self.metrics.influx_retries.inc(result.retries)
         self.metrics.batch_done(max(0.0, readable_at - result.generated_at), readable_at, ages)
-        tags = lambda key: {"segment": key[0], "generator": key[1], "model_version": version}  # noqa: E731
-        lines = [
-            LISTS.line(time=moment, **tags(key), lists=first, places=places)
-            for key, (first, places) in result.lists.items()
-        ]
-        lines += [
-            QUALITY.line(time=moment, **tags(key), queries=int(q), hits_10=int(h), reciprocal_rank_sum=r)
-            for key, (q, h, r) in result.quality.items()
-        ]
-        p50, p95, worst = quantiles(ages, (0.5, 0.95, 1.0))
-        progress = STREAM_PROGRESS.line(
-            time=moment,
-            lists=lists,
-            score_seconds=result.score_seconds,
-            write_seconds=result.write_seconds,
-            freshness_p50_seconds=p50,
-            freshness_p95_seconds=p95,
-            freshness_max_seconds=worst,
-            influx_retries=result.retries,
-            bundle_refusals=refused,
-            model_version=version,
-        )
-        return [*lines, progress]
 
-    def progress_line(self, query: str, progress: dict[str, Any]) -> str | None:
-        """Take in Spark's own progress of a query; the point of a micro-batch of lists, if it is one."""
-        seen = (progress.get("observedMetrics") or {}).get(f"{query}_rows") or {}
-        operators = progress.get("stateOperators") or [{}]
-        late = sum(operator.get("numRowsDroppedByWatermark", 0) for operator in operators)
-        newest = seen.get("arrived")
+    def progressed(self, progress: BatchProgress) -> None:
+        """Count a micro-batch that Spark has committed."""
         with self._lock:
-            if newest is not None:
-                self.consumed[query] = max(self.consumed.get(query, 0.0), float(newest))
-            self.totals[f"{query}_rows"] += int(seen.get("rows") or 0)
-            if query != LISTS_QUERY:
-                return None
-            self.state_rows = sum(operator.get("numRowsTotal", 0) for operator in operators)
-            self.state_bytes = sum(operator.get("memoryUsedBytes", 0) for operator in operators)
-            rows, rejected = int(seen.get("rows") or 0), int(seen.get("rejected") or 0)
-            self.totals.update(rows=rows, rejected=rejected, late=late)
-        self.metrics.events.inc(rows)
-        self.metrics.rejected_events.inc(rejected)
-        self.metrics.late_events.inc(late)
-        self.metrics.state_rows.set(self.state_rows)
-        self.metrics.state_bytes.set(self.state_bytes)
-        if not rows:
-            return None
-        duration = progress.get("durationMs") or {}
-        last = seen.get("event_time")
-        return STREAM_PROGRESS.line(
-            time=_nanoseconds(progress["timestamp"]),
-            rows=rows,
-            rejected_rows=rejected,
-            late_rows=late,
-            batch_seconds=duration.get("triggerExecution", 0) / 1000,
-            read_seconds=(duration.get("latestOffset", 0) + duration.get("queryPlanning", 0)) / 1000,
-            state_rows=self.state_rows,
-            state_bytes=self.state_bytes,
-            event_time_last=int(float(last) * 1000) if last is not None else None,
-        )
+            self._rows[progress.query] += progress.rows
+            if progress.arrived is not None:
+                newest = self._consumed.get(progress.query, 0.0)
+                self._consumed[progress.query] = max(newest, progress.arrived)
+            if progress.query != LISTS_QUERY:
+                return
+            self._totals.update(events=progress.rows, rejected=progress.rejected, late=progress.late)
+            self._state_rows, self._state_bytes = progress.state_rows, progress.state_bytes
+        self.metrics.events.inc(progress.rows)
+        self.metrics.rejected_events.inc(progress.rejected)
+        self.metrics.late_events.inc(progress.late)
+        self.metrics.state_rows.set(progress.state_rows)
+        self.metrics.state_bytes.set(progress.state_bytes)
 
-    def summary(self) -> dict[str, Any]:
-        """Figures since the start, JSON-able; times in seconds."""
+    def uses_bundle(self, version: str, refused: int) -> int:
+        """Note the bundle in use, and how many were refused since the start; returns how many of them are new."""
         with self._lock:
-            p50, p95, p99, worst = quantiles(sorted(self._freshness), (0.5, 0.95, 0.99, 1.0))
-            seconds = max(self._clock() - self.started, 1e-9)
-            placed = sum(self.places.values()) or 1
-            hr = {name: sums[1] / sums[0] if sums[0] else None for name, sums in self.judged.items()}
-            return {
-                "seconds": round(seconds, 1),
-                "events": self.totals["rows"],
-                "rejected": self.totals["rejected"],
-                "late": self.totals["late"],
-                "lists": self.totals["lists"],
-                "short_lists": self.totals["short"],
-                "batches": self.totals["batches"],
-                "p50_s": p50,
-                "p95_s": p95,
-                "p99_s": p99,
-                "max_s": worst,
-                "hr_10": hr.get(SERVED),
-                "hr_10_most_popular": hr.get(BASELINE),
-                "hr_10_by_generator": hr,
-                "queries": int(self.judged.get(SERVED, [0])[0]),
-                "share_by_source": {name: count / placed for name, count in sorted(self.places.items())},
-                "state_rows": self.state_rows,
-                "state_bytes": self.state_bytes,
-                "influx_retries": self.totals["retries"],
-            }
+            new, self._refused = refused - self._refused, refused
+        self.metrics.bundles_refused.inc(new)
+        self.metrics.bundle.info({"version": version})
+        return new
 
+    def influx_retried(self) -> None:
+        """Count a write to InfluxDB, by the driver, that has to be tried again."""
+        with self._lock:
+            self._totals["retries"] += 1
+        self.metrics.influx_retries.inc()
 
-LISTS_QUERY, WINDOWS_QUERY, ARCHIVE_QUERY = "lists", "windows", "archive"
+    def set_aside(self) -> None:
+        """Count a damaged file."""
+        with self._lock:
+            self._totals["damaged"] += 1
 
+    def rows(self, query: str) -> int:
+        """Rows that a query has committed since the process started."""
+        with self._lock:
+            return self._rows[query]
 
-def quantiles(ages: list[tuple[float, int]], wanted: tuple[float, ...]) -> list[float | None]:
-    """Quantiles of weighted, sorted values; None where there are none."""
-    if not ages:
-        return [None] * len(wanted)
-    values, weights = (np.array(column, float) for column in zip(*ages, strict=True))
-    reached = np.cumsum(weights) / weights.sum()
-    places = np.minimum(np.searchsorted(reached, wanted), len(values) - 1)
-    return [round(float(values[place]), 3) for place in places]
+    def consumed(self) -> dict[str, float]:
+        """By query: arrival of the newest file that it has done with, in seconds since 1970."""
+        with self._lock:
+            return dict(self._consumed)
 
-
-def _nanoseconds(timestamp: str) -> int:
-    return int(np.datetime64(timestamp.removesuffix("Z"), "ns").astype(np.int64))
+    def summary(self) -> StreamSummary:
+        """Figures since the start, or since `forget`."""
+        with self._lock:
+            p50, p95, p99, worst = self._freshness.quantiles((0.5, 0.95, 0.99, 1.0))
+            placed = sum(self._places.values()) or 1
+            rates = {name: judged.hit_rate for name, judged in self._judged.items()}
+            return StreamSummary(
+                seconds=max(round(self._clock() - self._started, 1), 0.1),
+                events=self._totals["events"],
+                rejected=self._totals["rejected"],
+                late=self._totals["late"],
+                lists=self._totals["lists"],
+                short_lists=self._totals["short"],
+                batches=self._totals["batches"],
+                p50_s=p50,
+                p95_s=p95,
+                p99_s=p99,
+                max_s=worst,
+                hr_10=rates.get(SERVED),
+                hr_10_most_popular=rates.get(BASELINE),
+                hr_10_by_generator=rates,
+                queries=self._judged.get(SERVED, _Judged()).queries,
+                share_by_source={name: count / placed for name, count in sorted(self._places.items())},
+                state_rows=self._state_rows,
+                state_bytes=self._state_bytes,
+                influx_retries=self._totals["retries"],
+                damaged_files=self._totals["damaged"],
+            )

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from app.core.errors import InputError
+from app.core.files import replacing
 from app.synthetic.catalogue import Catalogue
 from app.synthetic.day import DAY, Day
 from app.synthetic.users import Users
@@ -109,22 +110,17 @@ def open_writer(path: Path) -> Iterator[tuple[TableWriter, pa.Schema]]:
     if not path.name.endswith((".csv", ".csv.gz", ".parquet")):
         raise InputError(f"{path}: unknown format, name the file .csv, .csv.gz or .parquet")
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with _open(path.name, partial) as (writer, schema):
-            yield writer, schema
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path) as part, _open(path.name, part) as (writer, schema):
+        yield writer, schema
 
 
 @contextmanager
-def _open(name: str, partial: Path) -> Iterator[tuple[TableWriter, pa.Schema]]:
+def _open(name: str, part: Path) -> Iterator[tuple[TableWriter, pa.Schema]]:
     if name.endswith(".parquet"):
-        with pq.ParquetWriter(partial, TYPED, compression="zstd") as writer:
+        with pq.ParquetWriter(part, TYPED, compression="zstd") as writer:
             yield writer, TYPED
         return
-    with partial.open("wb") as plain:
+    with part.open("wb") as plain:
         # no name and no time in the gzip header: the same seed gives the same bytes
         packed = gzip.GzipFile("", "wb", compresslevel=4, fileobj=plain, mtime=0) if name.endswith(".gz") else plain
         packed.write((",".join(TEXT.names) + "\n").encode())  # pyarrow would quote the header

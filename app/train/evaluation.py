@@ -16,7 +16,8 @@ from app.evaluate.rmse import rating_rmse
 from app.features.slices import Slice
 from app.insight.segments import assign_segments, fit_segments
 from app.learn.recommender import fit_recommender
-from app.registry import bundle
+from app.registry.bundle import Bundle
+from app.registry.registry import Registry
 from app.serve.segments import SegmentModel
 from app.train.context import Run
 from app.train.manifest import ManifestEntries
@@ -37,11 +38,11 @@ class Champion:
 
 def usable_champion(run: Run) -> Champion | None:
     """The bundle in use; one that is damaged or of another edition is reported and not compared with."""
-    folder = bundle.champion(run.output.models)
+    folder = Registry(run.output.models).champion()
     if folder is None:
         return None
     try:
-        opened = bundle.Bundle.open(folder)
+        opened = Bundle.open(folder)
         return Champion(folder, opened.segments, ManifestEntries.read(folder, opened.manifest))
     except BundleError as error:
         run.progress.say(f"the champion cannot be compared with: {error}")

@@ -16,7 +16,7 @@ from app.insight.recommendations import recommendation_figures
 from app.insight.results import Exploration, RecommendationFigures
 from app.insight.segments import assign_segments
 from app.learn.recommender import fit_recommender
-from app.registry import bundle
+from app.registry.registry import Registry
 from app.serve.lists import write_csv
 from app.serve.segments import SegmentModel
 from app.train.context import Run
@@ -38,7 +38,7 @@ def make_bundle(
     run: Run, log: Log, exploration: Exploration, whole: Slice, model: SegmentModel, evaluation: Evaluation
 ) -> Publication:
     """Train on everything, write the bundle, publish it if the gate lets it, and delete old ones."""
-    settings, models, verdict = run.settings, run.output.models, evaluation.verdict
+    settings, registry, verdict = run.settings, Registry(run.output.models), evaluation.verdict
     with run.progress.stage("train on everything and publish") as stage:
         segments = assign_segments(whole.users, model)
         recommender = fit_recommender(whole, segments, settings, run.scratch / "fit")
@@ -49,10 +49,10 @@ def make_bundle(
             model.save(folder)
             return entries.dumped()
 
-        folder = bundle.write(models, run.stamp, fill)
+        folder = registry.add(run.stamp, fill)
         if verdict.published:
-            bundle.publish(models, folder.name)
-        pruned = bundle.prune(models, settings.keep_bundles)
+            registry.publish(folder.name)
+        pruned = registry.prune(settings.keep_bundles)
         for name in pruned:
             shutil.rmtree(run.output.recommendations / name, ignore_errors=True)
         prune_tables(run.output.processed, settings.keep_bundles)

@@ -12,7 +12,7 @@ from app.features.sessions import session_table
 from app.insight.segments import assign_segments
 from app.monitor.influx import influx_config, write_lines
 from app.monitor.training_points import training_lines
-from app.registry import bundle
+from app.registry.registry import Registry
 from app.report.page import write_report
 from app.results.files import write_run
 from app.results.run import Paths, RunResult, StageRun
@@ -47,7 +47,7 @@ def train(spark: SparkSession, settings: Settings, now: datetime, say: Say) -> R
         found = segment(run, whole, champion.segments if champion else None)
         tested = evaluate(run, slice_before_test(run, whole), whole, champion)
         made = make_bundle(run, log, exploration, whole, found.model, tested)
-        in_use = made.folder if tested.verdict.published else bundle.champion(run.output.models) or made.folder
+        in_use = made.folder if tested.verdict.published else Registry(run.output.models).champion() or made.folder
         lists = recommend_active(run, whole, in_use)
         result = RunResult(
             version=made.folder.name,

@@ -1,12 +1,17 @@
 """Known failures in one line, and what is done with the rest."""
 
 import errno
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PythonException
+from pyspark.sql import SparkSession
 
 from app.core.errors import EXIT_BAD_INPUT, EXIT_FAILED, BundleError, InputError, VitrineError
-from app.core.failures import explain
+from app.core.failures import conditions, explain, own_error
 from app.jobs.run import guarded
 
 FILES = [
@@ -65,8 +70,47 @@ def test_an_unknown_failure_is_not_explained() -> None:
     assert explain(ValueError("something else")) is None
 
 
-def _raise(error: BaseException) -> None:
-    raise error
+def _failing(error: Exception) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    def work(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        yield from batches
+        raise error
+
+    return work
+
+
+@pytest.mark.parametrize("kind", [InputError, BundleError, VitrineError])
+def test_an_error_of_ours_comes_back_from_a_worker_with_its_type(spark: SparkSession, kind: type[VitrineError]) -> None:
+    frame = spark.range(3).mapInArrow(_failing(kind("x.csv: wrong (50 %); mend it")), "id long")
+    with pytest.raises(PythonException) as failed:
+        frame.collect()
+    found = explain(failed.value)
+    assert type(found) is kind
+    assert str(found) == "x.csv: wrong (50 %); mend it"
+
+
+def test_a_bug_in_a_worker_is_no_error_of_ours(spark: SparkSession) -> None:
+    """Not even one that quotes such an error."""
+    bug = ValueError("app.core.errors.InputError: quoted")
+    with pytest.raises(PythonException) as failed:
+        spark.range(3).mapInArrow(_failing(bug), "id long").collect()
+    assert own_error(failed.value) is None
+
+
+def test_conditions_are_sparks_own_names(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "a b.csv.gz").write_text("no gzip")
+    with pytest.raises(Py4JJavaError, match="FAILED_READ_FILE") as failed:
+        spark.read.schema("a string").csv(str(tmp_path)).collect()
+    (condition,) = conditions(failed.value)
+    assert condition.name == "FAILED_READ_FILE.NO_HINT"
+    assert condition.parameters["path"].endswith("/a%20b.csv.gz")
+    assert conditions(ValueError("nothing of Spark's")) == []
+
+
+def exit_code(error: BaseException) -> int | str | None:
+    """What a command ends with that fails with this."""
+    with pytest.raises(SystemExit) as ended, guarded():
+        raise error
+    return ended.value.code
 
 
 @pytest.mark.parametrize(
@@ -78,32 +122,34 @@ def _raise(error: BaseException) -> None:
     ],
 )
 def test_own_errors_are_one_line(error: VitrineError, code: int, capsys: pytest.CaptureFixture[str]) -> None:
-    assert guarded(lambda: _raise(error)) == code
+    assert exit_code(error) == code
     assert capsys.readouterr().err == "error: x.csv: wrong\n"
 
 
 def test_a_full_disk_in_python_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    assert guarded(lambda: _raise(OSError(errno.ENOSPC, "No space left on device", "/x"))) == EXIT_BAD_INPUT
+    assert exit_code(OSError(errno.ENOSPC, "No space left on device", "/x")) == EXIT_BAD_INPUT
     assert capsys.readouterr().err.startswith("error: the disk is full")
 
 
 def test_a_folder_without_permission_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    assert guarded(lambda: _raise(PermissionError(errno.EACCES, "Permission denied", "/x"))) == EXIT_BAD_INPUT
+    assert exit_code(PermissionError(errno.EACCES, "Permission denied", "/x")) == EXIT_BAD_INPUT
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
 def test_a_bug_shows_its_trace_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
-    assert guarded(lambda: _raise(ZeroDivisionError("oops"))) == EXIT_FAILED
+    assert exit_code(ZeroDivisionError("oops")) == EXIT_FAILED
     shown = capsys.readouterr().err
     assert "Traceback" in shown
     assert shown.splitlines()[-1].startswith("error: unexpected ZeroDivisionError")
 
 
 def test_ctrl_c_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:
-    assert guarded(lambda: _raise(KeyboardInterrupt())) == 130
+    assert exit_code(KeyboardInterrupt()) == 130
     assert capsys.readouterr().err == "stopped\n"
 
 
-def test_success_is_zero_and_silent(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    assert guarded(lambda: None) == 0
+def test_success_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
+    with guarded():
+        made = 1
+    assert made == 1
     assert capsys.readouterr().err == ""

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.core.errors import InputError
-from app.core.folders import CLEANED, Output, latest_complete
+from app.core.folders import CLEANED, Output, latest_complete, local_path
 
 
 def table(folder: Path, name: str, complete: bool = True) -> Path:
@@ -50,3 +50,15 @@ def test_a_folder_without_permission_is_refused(tmp_path: Path) -> None:
     tmp_path.chmod(0o555)
     with pytest.raises(InputError, match="Permission denied"):
         Output(tmp_path / "out").prepare()
+
+
+@pytest.mark.parametrize("place", ["s3a://bucket/shop", "file:///data", "hdfs://host:9000/x", "gs+x.1://b"])
+def test_an_address_is_no_folder(place: str) -> None:
+    for given in (place, Path(place)):  # of which only one slash is left
+        with pytest.raises(ValueError, match="object storage"):
+            local_path(given)
+
+
+@pytest.mark.parametrize("place", ["shop", "/data/shop", "../a:b", "C:/shop", "a:b/c", "./s3a:/x"])
+def test_what_looks_like_an_address_may_be_a_folder(place: str) -> None:
+    assert local_path(place) == Path(place)

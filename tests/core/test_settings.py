@@ -50,6 +50,8 @@ def test_a_variable_wins_over_the_default_and_a_flag_over_the_variable(monkeypat
         ("timezone", "Mars/Olympus"),
         ("force_publish", "maybe"),
         ("keep_bundles", "0"),
+        ("output", "s3a://bucket/shop"),
+        ("landing", "s3a://bucket/landing"),
     ],
 )
 def test_an_invalid_value_is_one_line_that_names_the_setting(

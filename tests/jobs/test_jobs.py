@@ -17,6 +17,7 @@ import pytest
 
 from app.events.schema import RAW_COLUMNS
 from app.registry import bundle
+from app.registry.registry import Registry
 from app.synthetic import generate
 
 BIN = Path(sys.executable).parent
@@ -131,10 +132,12 @@ def test_a_full_disk_while_writing_the_bundle(small_disk: Path, capsys: pytest.C
         return {}
 
     models = small_disk / "models"
-    bundle.publish(models, bundle.write(models, "a", fill).name)
-    assert guarded(lambda: print(bundle.write(models, "b", fill))) == 2
+    Registry(models).publish(Registry(models).add("a", fill).name)
+    with pytest.raises(SystemExit) as ended, guarded():
+        Registry(models).add("b", fill)
+    assert ended.value.code == 2
     assert capsys.readouterr().err.startswith("error: the disk is full")
-    assert bundle.champion(models) == models / "a"
+    assert Registry(models).champion() == models / "a"
     bundle.verify(models / "a")
     assert sorted(path.name for path in models.iterdir()) == [".lock", "CURRENT", "a"]
 
@@ -159,7 +162,7 @@ def test_spark_submit_trains(shop: Path, tmp_path: Path) -> None:
     done = submit(VITRINE_EVENTS=str(shop), VITRINE_OUTPUT=str(tmp_path / "out"))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "6,000 rows read" in done.stdout
-    champion = bundle.champion(tmp_path / "out" / "models")
+    champion = Registry(tmp_path / "out" / "models").champion()
     assert champion is not None
     assert bundle.Bundle.open(champion).manifest["synthetic"] is True
     assert not list((tmp_path / "out").glob(".work-*"))

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from kubernetes.client import ApiException
 from urllib3.exceptions import MaxRetryError
 
@@ -307,7 +308,7 @@ def test_reasons() -> None:
 
 
 def test_retrain_passes_variables_and_exits_as_the_training_does(
-    api: FakeApi, said: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    api: FakeApi, said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def sleep(_: float) -> None:
         for app in api.apps.values():
@@ -318,18 +319,19 @@ def test_retrain_passes_variables_and_exits_as_the_training_does(
     monkeypatch.setattr(retrain.signal, "signal", lambda *words: None)
     monkeypatch.setenv("VITRINE_EVENTS", "/data/archive")
     state = "COMPLETED"
-    assert retrain.retrain("train", 1, None, None) == 0
+    assert CliRunner().invoke(retrain.main, ["--template", "train", "--keep", "1"]).exit_code == 0
     first = next(app for name, app in api.apps.items() if name != "train")
     assert {"name": "VITRINE_EVENTS", "value": "/data/archive"} in first["spec"]["driver"]["env"]
     state = "FAILED"
-    assert retrain.retrain("train", 1, None, None) == 1
-    assert "error: train-" in capsys.readouterr().err
+    failed = CliRunner().invoke(retrain.main, ["--template", "train", "--keep", "1"])
+    assert failed.exit_code == 1
+    assert "error: train-" in failed.stderr
     assert len(api.apps) == 2, "the template and the one that is kept"
 
 
 @pytest.mark.parametrize("nth", [1, 2], ids=["as it is made", "as it runs"])
 def test_a_signal_deletes_the_training(
-    api: FakeApi, said: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], nth: int
+    api: FakeApi, said: list[str], monkeypatch: pytest.MonkeyPatch, nth: int
 ) -> None:
     naps: list[float] = []
 
@@ -340,6 +342,7 @@ def test_a_signal_deletes_the_training(
 
     monkeypatch.setattr(retrain, "connect", lambda namespace: Launcher(api, api, "shop", said.append, sleep))
     monkeypatch.setattr(retrain.signal, "signal", lambda *words: None)
-    assert retrain.retrain("train", 1, None, None) == retrain.STOPPED
+    stopped = CliRunner().invoke(retrain.main, ["--template", "train", "--keep", "1"])
+    assert stopped.exit_code == retrain.STOPPED
     assert set(api.apps) == {"train"}
-    assert "was deleted" in capsys.readouterr().err
+    assert "was deleted" in stopped.stderr

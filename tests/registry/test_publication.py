@@ -21,8 +21,10 @@ from typing import Any
 import pytest
 
 from app.core.errors import BundleError
+from app.core.files import LEFTOVER_SECONDS
 from app.core.folders import Output
 from app.registry import bundle
+from app.registry.registry import LOCK, POINTER, STAGING, Registry
 from app.synthetic import generate
 
 KILLS = 48
@@ -43,9 +45,9 @@ def write_forever(models: Path) -> None:
         return {"total_users": 1}
 
     while True:
-        folder = bundle.write(models, f"{time.time_ns():020}", fill)
-        bundle.publish(models, folder.name)
-        bundle.prune(models, KEEP)
+        folder = Registry(models).add(f"{time.time_ns():020}", fill)
+        Registry(models).publish(folder.name)
+        Registry(models).prune(KEEP)
 
 
 class Reader(threading.Thread):
@@ -58,7 +60,7 @@ class Reader(threading.Thread):
 
     def run(self) -> None:
         while not self.done.is_set():
-            pointer = self.models / bundle.POINTER
+            pointer = self.models / POINTER
             if not pointer.exists():
                 if self.polls:
                     self.broken.append("the pointer is gone")
@@ -67,7 +69,7 @@ class Reader(threading.Thread):
             text = pointer.read_text()
             if not text.endswith("\n"):
                 self.broken.append(f"half a pointer: {text!r}")
-            folder = bundle.champion(self.models)
+            folder = Registry(self.models).champion()
             assert folder is not None
             try:
                 bundle.verify(folder)
@@ -93,31 +95,31 @@ def reading(models: Path, pause: float = 0.0) -> Iterator[Reader]:
 
 
 def rubbish(models: Path) -> list[str]:
-    kept = {bundle.LOCK, bundle.POINTER, *bundle.history(models)}
+    kept = {LOCK, POINTER, *Registry(models).history()}
     return sorted(path.name for path in models.iterdir() if path.name not in kept)
 
 
 def moments(models: Path) -> tuple[object, ...]:
     """What changes while files are written, before the renaming, before the publication, after it."""
     bundles = [path for path in models.iterdir() if not path.name.startswith(".")]
-    staging = list(models.glob(f"{bundle.STAGING}*"))
-    manifests = list(models.glob(f"{bundle.STAGING}*/{bundle.MANIFEST}"))
-    return len(staging), manifests, len(bundles), bundle.history(models)
+    staging = list(models.glob(f"{STAGING}*"))
+    manifests = list(models.glob(f"{STAGING}*/{bundle.MANIFEST}"))
+    return len(staging), manifests, len(bundles), Registry(models).history()
 
 
 def age(models: Path) -> None:
     """As if a day had passed since the kills."""
-    then = time.time() - bundle.STALE_SECONDS - 60
-    for path in models.glob(f"{bundle.STAGING}*"):
+    then = time.time() - LEFTOVER_SECONDS - 60
+    for path in [*models.glob(f"{STAGING}*"), *models.glob(f".{POINTER}.*")]:
         os.utime(path, (then, then))
 
 
 def test_a_killed_writer_never_shows_half_a_bundle(tmp_path: Path, record_property: Any) -> None:
     models, dice = tmp_path / "models", random.Random(4)
-    bundle.publish(models, bundle.write(models, "0", lambda _: {}).name)
+    Registry(models).publish(Registry(models).add("0", lambda _: {}).name)
     left = published = 0
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["app.registry.bundle"])  # so that a writer starts at once
+    context.set_forkserver_preload(["app.registry.registry"])  # so that a writer starts at once
     with reading(models) as reader:
         for number in range(KILLS):
             writer = context.Process(target=write_forever, args=(models,), daemon=True)
@@ -129,11 +131,11 @@ def test_a_killed_writer_never_shows_half_a_bundle(tmp_path: Path, record_proper
             writer.kill()
             writer.join(60)
             assert writer.exitcode == -signal.SIGKILL
-            left = max(left, len(list(models.glob(f"{bundle.STAGING}*"))))
-            champion = bundle.champion(models)
+            left = max(left, len(list(models.glob(f"{STAGING}*"))))
+            champion = Registry(models).champion()
             assert champion is not None
             bundle.verify(champion)
-            published += bundle.history(models) != before[3]
+            published += Registry(models).history() != before[3]
     print(
         f"\n{KILLS} kills, {published} after publication, {reader.polls} polls, {len(reader.seen)} bundles seen, "
         f"{left} staging folders left"
@@ -147,8 +149,8 @@ def test_a_killed_writer_never_shows_half_a_bundle(tmp_path: Path, record_proper
         if path.is_dir() and not path.name.startswith("."):
             bundle.verify(path)
     age(models)
-    bundle.prune(models, KEEP)
-    assert not list(models.glob(f"{bundle.STAGING}*"))
+    Registry(models).prune(KEEP)
+    assert not list(models.glob(f"{STAGING}*"))
     assert len([path for path in models.iterdir() if path.is_dir()]) in (KEEP, KEEP + 1)
 
 
@@ -186,14 +188,14 @@ def test_a_killed_training_leaves_the_champion_whole(tmp_path: Path) -> None:
     generate(log, 8_000, 1, days=8)
     with reading(output.models, pause=0.01) as reader:  # leaves the training its cores
         for number in range(TRAINING_KILLS):
-            before, champion = bundle.history(output.models), bundle.champion(output.models)
+            before, champion = Registry(output.models).history(), Registry(output.models).champion()
             training = train(log, output.root)
             if number % 2 == 0:  # the moment that it is published, the first time as the first of all
-                wait_for(training, lambda before=before: bundle.history(output.models) != before)
+                wait_for(training, lambda before=before: Registry(output.models).history() != before)
             else:  # while it writes the bundle
-                wait_for(training, lambda: any(output.models.glob(f"{bundle.STAGING}*")))
+                wait_for(training, lambda: any(output.models.glob(f"{STAGING}*")))
             kill(training)
-            now = bundle.champion(output.models)
+            now = Registry(output.models).champion()
             assert now is not None
             bundle.verify(now)
             assert (now == champion) == (number % 2 == 1)
@@ -204,10 +206,10 @@ def test_a_killed_training_leaves_the_champion_whole(tmp_path: Path) -> None:
     assert reader.broken == []
     assert reader.polls > 100
     print(f"\n{TRAINING_KILLS} trainings killed, {reader.polls} polls, {len(reader.seen)} bundles seen")
-    now = bundle.champion(output.models)
+    now = Registry(output.models).champion()
     assert now is not None
     assert now.name == json.loads(summary)["version"]
     bundle.Bundle.open(now)
     age(output.models)
-    bundle.prune(output.models, KEEP)
+    Registry(output.models).prune(KEEP)
     assert rubbish(output.models) == []

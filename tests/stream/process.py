@@ -17,9 +17,10 @@ import pyarrow.parquet as pq
 from app.core.settings import Settings
 from app.stream.folders import StreamFolders
 from app.stream.list_files import latest_lists, read_lists
-from app.stream.sinks import WINDOW_KEY
+from app.stream.progress import QUERIES
+from app.stream.window_files import WINDOW_KEY
 from tests.influxd import InfluxServer
-from tests.stream.shop import QUERIES, folder_rows, until
+from tests.stream.shop import folder_rows, until
 
 EVENT_KEY = ("event_time", "event_type", "product_id", "user_id", "user_session")
 
@@ -172,5 +173,10 @@ def window_points(server: InfluxServer) -> dict[tuple[Any, ...], tuple[int, floa
         '|> filter(fn: (r) => r._measurement == "events") '
         '|> pivot(rowKey: ["_time"], columnKey: ["_field"], valueColumn: "_value") |> group()'
     )
-    key = lambda row: (datetime.fromisoformat(row["_time"]), row["event_type"], row["main_category"])  # noqa: E731
-    return {key(row): (int(row["events"]), float(row["revenue"])) for row in rows}
+    return {
+        (datetime.fromisoformat(row["_time"]), row["event_type"], row["main_category"]): (
+            int(row["events"]),
+            float(row["revenue"]),
+        )
+        for row in rows
+    }

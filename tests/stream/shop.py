@@ -19,7 +19,7 @@ from pyspark.sql import SparkSession
 
 from app.core.settings import Settings
 from app.events.schema import RAW_COLUMNS
-from app.registry import bundle
+from app.registry.registry import Registry
 from app.serve.catalogue import Catalogue
 from app.serve.contract import Generator
 from app.serve.generators.covisitation import CoVisitation
@@ -29,14 +29,13 @@ from app.serve.rankers import ReciprocalRank
 from app.serve.recommender import Parameters, Recommender
 from app.serve.segments import FEATURES, SegmentModel
 from app.stream.engine import SPARK_CONFIGURATION, Stream
-from app.stream.telemetry import ARCHIVE_QUERY, LISTS_QUERY, WINDOWS_QUERY
+from app.stream.progress import QUERIES
 from tests.arrays import touches, user_table
 
 PRODUCTS = np.arange(100, 130)
 HALF = len(PRODUCTS) // 2
 ANNA, STRANGER = 5, 999
 START = datetime(2019, 10, 1, 12, tzinfo=UTC)
-QUERIES = (LISTS_QUERY, WINDOWS_QUERY, ARCHIVE_QUERY)
 PARAMETERS = Parameters(candidates=50, bought_days=30, session_max_products=20, session_idle_minutes=30)
 PATIENCE = 90.0  #: seconds, for a machine that does much else
 
@@ -81,9 +80,9 @@ def write_bundle(models: Path, version: str, model: Recommender, *, publish: boo
         segments.save(folder)
         return {"quality": []}
 
-    folder = bundle.write(models, version, fill)
+    folder = Registry(models).add(version, fill)
     if publish:
-        bundle.publish(models, folder.name)
+        Registry(models).publish(folder.name)
     return folder
 
 
@@ -149,10 +148,10 @@ class Running:
         self.drained()
 
     def drained(self) -> None:
-        totals = self.stream.telemetry.totals
+        rows = self.stream.telemetry.rows
         until(
-            lambda: self.error or all(totals[f"{name}_rows"] >= self.delivered for name in QUERIES),
-            f"{self.delivered} rows taken in, but {dict(totals)}",
+            lambda: self.error or all(rows(query) >= self.delivered for query in QUERIES),
+            f"{self.delivered} rows are taken in",
         )
         assert self.error is None, self.error
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from app.core.errors import BundleError, InputError
-from app.registry import bundle
+from app.registry.registry import Registry
 from app.stream.champion import KEPT_PINS, Champion
 from tests.stream.shop import damage, recommender, write_bundle
 
@@ -24,7 +24,7 @@ def champion(tmp_path: Path, said: list[str]) -> Champion:
 def again(folder: Path, said: list[str]) -> Champion:
     """A stream started (once more) over the same folder."""
     (folder / "pins").mkdir(exist_ok=True)
-    return Champion(folder / "models", folder / "pins", said.append)
+    return Champion(Registry(folder / "models"), folder / "pins", said.append)
 
 
 def test_a_published_bundle_is_taken_up_between_micro_batches(
@@ -33,9 +33,9 @@ def test_a_published_bundle_is_taken_up_between_micro_batches(
     assert champion.for_batch(0).version == "a"
     write_bundle(tmp_path / "models", "b", recommender(), publish=False)
     assert champion.for_batch(1).version == "a"  # written is not published
-    bundle.publish(tmp_path / "models", "b")
+    Registry(tmp_path / "models").publish("b")
     assert champion.for_batch(2).version == "b"
-    bundle.rollback(tmp_path / "models")
+    Registry(tmp_path / "models").rollback()
     assert champion.for_batch(3).version == "a"
     assert said == ["bundle b is in use", "bundle a is in use"]
 

@@ -4,6 +4,8 @@ import gzip
 from pathlib import Path
 
 import pytest
+from py4j.protocol import Py4JJavaError
+from pyspark.sql import SparkSession
 
 from app.stream.damaged import set_aside
 from app.stream.folders import StreamFolders
@@ -17,38 +19,51 @@ def folders(tmp_path: Path) -> StreamFolders:
     return made
 
 
-def unreadable(path: Path) -> RuntimeError:
-    """As Spark says it."""
-    return RuntimeError(f"[FAILED_READ_FILE.NO_HINT] Encountered error while reading file {path.as_uri()}. SQLSTATE")
+def reading(spark: SparkSession, path: Path) -> Py4JJavaError:
+    """What Spark fails with that reads a file."""
+    reader = spark.read.schema("a string")
+    with pytest.raises(Py4JJavaError, match="FAILED_READ_FILE") as failed:
+        (reader.parquet if path.suffix == ".parquet" else reader.csv)(str(path)).collect()
+    return failed.value
 
 
-@pytest.mark.parametrize("name", ["a.csv.gz", "a b.csv", "50%;#é.parquet"])
-def test_the_named_file_is_moved(name: str, folders: StreamFolders) -> None:
+@pytest.mark.parametrize("name", ["a.csv.gz", "a b.csv.gz", "50%;#é.parquet"])
+def test_the_file_that_cannot_be_read_is_moved(spark: SparkSession, name: str, folders: StreamFolders) -> None:
     path = folders.landing / name
-    path.write_text("bad")
-    moved = set_aside(unreadable(path), folders)
+    path.write_text("neither gzip nor Parquet")
+    error = reading(spark, path)
+    moved = set_aside(error, folders)
     assert moved == folders.damaged / name
-    assert moved.read_text() == "bad"
+    assert moved.read_text() == "neither gzip nor Parquet"
     assert not path.exists()
     # The next query meets the same file: it was moved meanwhile.
-    assert set_aside(unreadable(path), folders) == moved
+    assert set_aside(error, folders) == moved
 
 
-def test_what_is_no_damaged_file_is_not_passed_over(folders: StreamFolders) -> None:
-    path = folders.landing / "a.csv"
-    path.write_text("good")
-    assert set_aside(OSError(28, f"No space left on device: {path.as_uri()}"), folders) is None
-    assert set_aside(unreadable(folders.archive / "part-0.parquet"), folders) is None
-    assert set_aside(unreadable(folders.landing / "never-there.csv"), folders) is None
-    assert path.exists()
-
-
-def test_the_reason_may_lie_in_a_cause(folders: StreamFolders) -> None:
+def test_the_file_is_found_behind_other_errors(spark: SparkSession, folders: StreamFolders) -> None:
     path = folders.landing / "a.csv.gz"
     path.write_text("bad")
     error = RuntimeError("query failed")
-    error.__cause__ = unreadable(path)
+    error.__cause__ = reading(spark, path)
     assert set_aside(error, folders) == folders.damaged / "a.csv.gz"
+
+
+def test_what_is_no_damaged_file_of_the_landing_folder_stays(spark: SparkSession, folders: StreamFolders) -> None:
+    good, elsewhere = folders.landing / "a.csv", folders.archive / "part-0.parquet"
+    good.write_text("good")
+    elsewhere.write_text("bad")
+    assert set_aside(reading(spark, elsewhere), folders) is None
+    assert set_aside(OSError(28, f"No space left on device: {good.as_uri()}"), folders) is None
+    assert good.exists()
+    assert elsewhere.exists()
+
+
+def test_a_file_that_is_gone_is_not_said_to_be_moved(spark: SparkSession, folders: StreamFolders) -> None:
+    path = folders.landing / "a.csv.gz"
+    path.write_text("bad")
+    error = reading(spark, path)
+    path.unlink()
+    assert set_aside(error, folders) is None
 
 
 def test_damaged_files_do_not_stop_the_stream(live: Running) -> None:

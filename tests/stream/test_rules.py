@@ -57,7 +57,7 @@ def test_late_doubled_and_disordered_events(spark: SparkSession, tmp_path: Path)
         assert listed(run, other) == PRODUCTS[expected].tolist()
         until(lambda: run.metric("vitrine_stream_late_events_total"), "the late event is counted")
         assert run.metric("vitrine_stream_late_events_total") == 1
-        assert run.stream.telemetry.summary()["late"] == 1
+        assert run.stream.telemetry.summary().late == 1
     archived = Counter(row["product_id"] for row in folder_rows(run.folders.archive))
     assert archived == {101: 1, 102: 2, 103: 1, 110: 1, 111: 1, 125: 1, 112: 1}
     windows = [row for path in run.folders.windows.glob("*.parquet") for row in pq.read_table(path).to_pylist()]
@@ -71,7 +71,7 @@ def test_a_stream_goes_on_where_it_was(spark: SparkSession, tmp_path: Path) -> N
         with running(spark, quick_settings(tmp_path, stream_partitions=partitions)) as run:
             rows: list[Event | str] = [(number, "view", 100 + number, user, f"s{user}") for user in range(20)]
             run.deliver(f"{number}.csv", rows)
-            assert run.stream.telemetry.summary()["events"] == 20  # nothing is read again
+            assert run.stream.telemetry.summary().events == 20  # nothing is read again
     first = lists_of(run.folders.lists, 7)
     assert [batch for batch, _ in first] == [0, 1, 2]
     assert first[-1][1][0] == 103  # what goes with the session's last product
@@ -125,6 +125,6 @@ def test_a_wrong_clock_does_not_make_all_others_late(spark: SparkSession, tmp_pa
         run.deliver("1.csv", [(1, "view", 101, user, "x"), wrong])
         run.deliver("2.csv", [(20 * 60, "view", 105, user, "x")])
         assert listed(run, user)[0] == 106
-        assert run.stream.telemetry.summary()["late"] == 0
+        assert run.stream.telemetry.summary().late == 0
         assert [row["reason"] for row in folder_rows(run.folders.rejected)] == ["event_time out of range"]
     assert _events(run) == 2

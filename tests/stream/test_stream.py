@@ -13,7 +13,7 @@ from app.registry.bundle import Bundle
 from app.serve.recommender import Visits
 from app.stream.list_files import latest_lists, read_lists
 from app.stream.replay import replay
-from app.stream.sinks import WINDOW_KEY
+from app.stream.window_files import WINDOW_KEY
 from tests.stream.shop import (
     ANNA,
     PRODUCTS,

@@ -288,7 +288,12 @@ def play(folder: Path) -> None:
             found["paths"] = {"cleaned": str(log.cleaned), "rejected": str(log.rejected)}
 
         say(f"case {number}")
-        code = guarded(work)
+        code: int | str | None = 0
+        try:
+            with guarded():
+                work()
+        except SystemExit as ended:
+            code = ended.code
         (folder / f"{number}.json").write_text(json.dumps({"code": code, "found": found}))
     say("case end")
     spark.stop()

@@ -18,6 +18,7 @@ from app.core.settings import Settings
 from app.evaluate.results import MetricInterval, Quality, find_row
 from app.insight.results import Exploration
 from app.registry import bundle
+from app.registry.registry import Registry
 from app.results.files import read_run
 from app.results.run import RunResult
 from app.synthetic import generate
@@ -264,16 +265,16 @@ def test_forced_it_would_be_published_and_rollback_goes_back_one(
     refused: RunResult, first: RunResult, shop: Shop
 ) -> None:
     """The gate asked again about the same figures; what a training does with its word is seen above."""
-    assert bundle.history(shop.models) == [first.version], "the champion stayed"
+    assert Registry(shop.models).history() == [first.version], "the champion stayed"
     champion = usable_champion(Run.start(shop.spark, Settings(output=shop.output), NOW, 1, shop.said.append))
     assert champion is not None
     verdict = decide({}, measured(refused).rows, champion, force=True)
     assert verdict.published is True
     assert verdict.reason.startswith("forced, though worse than champion")
     assert verdict.champion == first.version
-    bundle.publish(shop.models, refused.version)
-    assert bundle.rollback(shop.models) == (refused.version, first.version)
-    assert bundle.champion(shop.models) == shop.models / first.version
+    Registry(shop.models).publish(refused.version)
+    assert Registry(shop.models).rollback() == (refused.version, first.version)
+    assert Registry(shop.models).champion() == shop.models / first.version
 
 
 def test_a_champion_that_is_damaged_or_of_another_edition_is_reported_and_skipped(
@@ -282,7 +283,7 @@ def test_a_champion_that_is_damaged_or_of_another_edition_is_reported_and_skippe
     run = Run.start(shop.spark, Settings(output=tmp_path), NOW, 1, shop.said.append)
     copy = run.output.models / first.version
     shutil.copytree(bundle_of(first), copy)
-    bundle.publish(run.output.models, copy.name)
+    Registry(run.output.models).publish(copy.name)
     assert usable_champion(run) is not None
     manifest = json.loads((copy / bundle.MANIFEST).read_text())
     manifest["quality"] = [row | {"metrics": None} for row in manifest["quality"]]

@@ -1,15 +1,12 @@
-"""Archive and window counts: written again they leave what one write leaves."""
+"""The archive: a micro-batch written again leaves what one write leaves."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from app.stream.sinks import WINDOW_SCHEMA, archive_batch, upsert_windows, window_lines
+from app.stream.archive import archive_batch
 from app.stream.source import PARQUET_SCHEMA
 from tests.stream.shop import folder_rows
 
@@ -28,25 +25,6 @@ def parsed(spark: SparkSession, *rows: tuple[int, str | None]) -> DataFrame:
         for user, reason in rows
     ]
     return spark.createDataFrame(values, PARSED)
-
-
-def counts(*rows: tuple[float, str, int]) -> pa.Table:
-    """(minute after midnight, event type, events); a euro for each event."""
-    table = {
-        "start": [MIDNIGHT + timedelta(minutes=minute) for minute, _, _ in rows],
-        "event_type": [kind for _, kind, _ in rows],
-        "main_category": ["a"] * len(rows),
-        "events": [n for _, _, n in rows],
-        "revenue": [float(n) for _, _, n in rows],
-    }
-    return pa.table(table, WINDOW_SCHEMA)
-
-
-def stored(folder: Path) -> dict[tuple[datetime, str], int]:
-    rows: list[dict[str, Any]] = [row for path in folder.iterdir() for row in pq.read_table(path).to_pylist()]
-    found = {(row["start"], row["event_type"]): row["events"] for row in rows}
-    assert len(found) == len(rows)
-    return found
 
 
 @pytest.fixture
@@ -90,24 +68,3 @@ def test_nothing_leaves_no_folder(spark: SparkSession, folders: tuple[Path, Path
     archive, rejected = folders
     archive_batch(parsed(spark), archive, rejected, 0)
     assert [*archive.iterdir(), *rejected.iterdir()] == []
-
-
-def test_a_later_count_of_a_window_replaces_the_earlier(tmp_path: Path) -> None:
-    upsert_windows(counts((0, "view", 3), (5, "view", 1)), tmp_path)
-    for _ in range(2):
-        upsert_windows(counts((5, "view", 4), (5, "cart", 2), (1440, "view", 9)), tmp_path)
-    at = lambda minute: MIDNIGHT + timedelta(minutes=minute)  # noqa: E731
-    assert stored(tmp_path) == {
-        (at(0), "view"): 3,
-        (at(5), "view"): 4,
-        (at(5), "cart"): 2,
-        (at(1440), "view"): 9,
-    }
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["2019-10-01.parquet", "2019-10-02.parquet"]
-
-
-def test_points_stand_at_the_start_of_their_window(tmp_path: Path) -> None:
-    start = int(MIDNIGHT.timestamp()) + 300
-    assert window_lines(counts((5, "view", 4))) == [
-        f"events,event_type=view,main_category=a events=4i,revenue=4 {start}000000000"
-    ]

@@ -1,0 +1,74 @@
+"""The one way in which a file is written: whole or not at all, and still there after a power cut.
+
+- A file is written under a hidden name beside its place and renamed over it: a reader finds the old
+  content or the new, never half. Spark, pyarrow's datasets and every reader here pass over names that
+  begin with a dot.
+- The content is fsynced before the rename, or a power cut could leave the new name without its
+  content; the folder is fsynced after it, or the rename itself could be lost once the writer has gone
+  on. Both cost some milliseconds, so every file is written like this and none by a weaker rule.
+- The hidden name is the writer's own: two writers of one file (a task that was given up and still
+  runs) don't write into each other. What a killed writer leaves is deleted by `sweep` after a day.
+
+Tables that Spark writes are outside of this: they count from their `_SUCCESS` or their rename on.
+"""
+
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+PART = ".part"  #: how hidden names end
+LEFTOVER_SECONDS = 24 * 3600.0  #: a hidden file this old was left by a writer that died
+
+
+@contextmanager
+def replacing(target: Path) -> Iterator[Path]:
+    """A hidden path to write to, which takes the target's place when the block ends.
+
+    Parameters
+    ----------
+    target
+        File to write; its folder must exist.
+
+    Yields
+    ------
+    Path
+        Beside the target. It must be written and closed within the block; after an exception it is
+        deleted and the target stays as it was.
+    """
+    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}{PART}")
+    try:
+        yield part
+        sync(part)
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+    sync(target.parent)
+
+
+def write_text(target: Path, text: str) -> None:
+    """Replace a file by a text, in UTF-8 and with line ends as they are."""
+    with replacing(target) as part:
+        part.write_text(text, encoding="utf-8", newline="")
+
+
+def sync(path: Path) -> None:
+    """Have the content of a file, or the names in a folder, reach the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sweep(folder: Path) -> None:
+    """Delete the hidden files that killed writers left in a folder a day ago or earlier."""
+    now = time.time()
+    for part in folder.glob(f".*{PART}"):
+        try:
+            if now - part.stat().st_mtime > LEFTOVER_SECONDS:
+                part.unlink()
+        except FileNotFoundError:  # its writer was alive after all
+            continue

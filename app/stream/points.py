@@ -1,0 +1,127 @@
+"""The InfluxDB points that the driver writes: what they say of a micro-batch, and how they get there."""
+
+from collections.abc import Callable
+from typing import Any
+
+from app.monitor.influx import InfluxConfig, InfluxWriter
+from app.monitor.schema import LISTS, QUALITY, STREAM_PROGRESS
+from app.stream.freshness import Ages, quantiles
+from app.stream.progress import LISTS_QUERY, BatchProgress
+from app.stream.score import Result
+
+MILLISECOND = 1_000_000  #: nanoseconds
+
+
+def batch_lines(result: Result, version: str, ages: Ages, refused: int) -> list[str]:
+    """Points of a micro-batch of lists, at its start: tried again, it writes the same ones.
+
+    Parameters
+    ----------
+    result
+        Its sums over all partitions.
+    version
+        Of the bundle that answered.
+    ages
+        Freshness of its lists.
+    refused
+        Bundles that were refused since the micro-batch before.
+
+    Returns
+    -------
+    list of str
+        Lines of `lists` and `quality` by segment and generator, and one of `stream_progress`.
+    """
+    moment = int(result.generated_at * 1000) * MILLISECOND
+    lines = [
+        LISTS.line(time=moment, segment=segment, generator=generator, model_version=version, lists=first, places=places)
+        for (segment, generator), (first, places) in result.lists.items()
+    ]
+    lines += [
+        QUALITY.line(
+            time=moment,
+            segment=segment,
+            generator=generator,
+            model_version=version,
+            queries=int(queries),
+            hits_10=int(hits),
+            reciprocal_rank_sum=reciprocal,
+        )
+        for (segment, generator), (queries, hits, reciprocal) in result.quality.items()
+    ]
+    p50, p95, worst = quantiles(ages, (0.5, 0.95, 1.0))
+    progress = STREAM_PROGRESS.line(
+        time=moment,
+        lists=sum(first for first, _ in result.lists.values()),
+        score_seconds=result.score_seconds,
+        write_seconds=result.write_seconds,
+        freshness_p50_seconds=p50,
+        freshness_p95_seconds=p95,
+        freshness_max_seconds=worst,
+        influx_retries=result.retries,
+        bundle_refusals=refused,
+        model_version=version,
+    )
+    return [*lines, progress]
+
+
+def progress_lines(progress: BatchProgress) -> list[str]:
+    """The point of Spark's own progress: one for a micro-batch of lists with rows, else none."""
+    if progress.query != LISTS_QUERY or not progress.rows:
+        return []
+    last = progress.event_time
+    line = STREAM_PROGRESS.line(
+        time=progress.time,
+        rows=progress.rows,
+        rejected_rows=progress.rejected,
+        late_rows=progress.late,
+        batch_seconds=progress.batch_seconds,
+        read_seconds=progress.read_seconds,
+        state_rows=progress.state_rows,
+        state_bytes=progress.state_bytes,
+        event_time_last=int(last * 1000) if last is not None else None,
+    )
+    return [line]
+
+
+class PointSink:
+    """Writes points, trying again until they are there or the stream stops; nothing where no InfluxDB is set.
+
+    Parameters
+    ----------
+    config
+        Where to write; None writes nothing.
+    stopping
+        Asked while InfluxDB is away; True gives up.
+    retried
+        Called before each new try.
+    say
+        Gets a line before each new try.
+    """
+
+    def __init__(
+        self,
+        config: InfluxConfig | None,
+        stopping: Callable[[], bool],
+        retried: Callable[[], None],
+        say: Callable[[str], Any],
+    ):
+        self.config, self._stopping, self._retried, self._say = config, stopping, retried, say
+
+    def write(self, lines: list[str]) -> None:
+        """Write all lines.
+
+        Raises
+        ------
+        InputError
+            InfluxDB refuses them.
+        VitrineError
+            The stream is stopping and InfluxDB is still away.
+        """
+        if self.config is None or not lines:
+            return
+        with InfluxWriter(self.config, stop=self._stopping, on_retry=self._tell) as writer:
+            writer.write(lines)
+
+    def _tell(self, reason: str) -> None:
+        self._retried()
+        self._say(f"InfluxDB: {reason}; trying again, nothing is skipped")

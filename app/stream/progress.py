@@ -1,0 +1,101 @@
+"""What Spark says of a micro-batch once it has committed it."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.streaming.listener import (
+    QueryProgressEvent,
+    QueryStartedEvent,
+    QueryTerminatedEvent,
+    StreamingQueryListener,
+)
+
+from app.stream.source import ARRIVED
+
+#: The stream's queries, as Spark, the checkpoint's folders and the metrics name them.
+LISTS_QUERY, WINDOWS_QUERY, ARCHIVE_QUERY = QUERIES = ("lists", "windows", "archive")
+
+
+@dataclass(frozen=True)
+class BatchProgress:
+    """A committed micro-batch, or an idle trigger with no rows.
+
+    `time` is its start in nanoseconds since 1970; `arrived` (of the newest file) and `event_time` (of
+    the latest event) are seconds since 1970, None without rows; `state_bytes` is what the state takes
+    in memory; `late` are rows that the watermark had passed.
+    """
+
+    query: str
+    time: int
+    rows: int
+    rejected: int
+    late: int
+    arrived: float | None
+    event_time: float | None
+    batch_seconds: float
+    read_seconds: float
+    state_rows: int
+    state_bytes: int
+
+    @classmethod
+    def from_json(cls, text: str) -> "BatchProgress":
+        """From the JSON of a `StreamingQueryProgress`, of a query that reads `observed` events."""
+        told: dict[str, Any] = json.loads(text)
+        query = told["name"] or ""
+        seen = (told.get("observedMetrics") or {}).get(_metrics(query)) or {}
+        operators = told.get("stateOperators") or []
+        duration = told.get("durationMs") or {}
+        started = np.datetime64(told["timestamp"].removesuffix("Z"), "ns")
+        return cls(
+            query,
+            int(started.astype(np.int64)),
+            int(seen.get("rows") or 0),
+            int(seen.get("rejected") or 0),
+            sum(operator.get("numRowsDroppedByWatermark", 0) for operator in operators),
+            _seconds(seen.get("arrived")),
+            _seconds(seen.get("event_time")),
+            duration.get("triggerExecution", 0) / 1000,
+            (duration.get("latestOffset", 0) + duration.get("queryPlanning", 0)) / 1000,
+            sum(operator.get("numRowsTotal", 0) for operator in operators),
+            sum(operator.get("memoryUsedBytes", 0) for operator in operators),
+        )
+
+
+def observed(events: DataFrame, query: str) -> DataFrame:
+    """Events of a stream with what `BatchProgress` tells of them counted on the way."""
+    return events.observe(
+        _metrics(query),
+        F.count("*").alias("rows"),
+        F.count_if(F.col("reason").isNotNull()).alias("rejected"),
+        F.max(F.col(ARRIVED).cast("double")).alias("arrived"),
+        F.max(F.when(F.col("reason").isNull(), F.col("event_time"))).cast("double").alias("event_time"),
+    )
+
+
+class ProgressListener(StreamingQueryListener):
+    """Hands on the progress of every query of a session, from a thread of Spark's own."""
+
+    def __init__(self, take: Callable[[BatchProgress], None]):
+        self._take = take
+
+    def onQueryStarted(self, event: QueryStartedEvent) -> None:  # noqa: N802 - Spark's name
+        pass
+
+    def onQueryProgress(self, event: QueryProgressEvent) -> None:  # noqa: N802
+        self._take(BatchProgress.from_json(event.progress.json))
+
+    def onQueryTerminated(self, event: QueryTerminatedEvent) -> None:  # noqa: N802
+        pass
+
+
+def _metrics(query: str) -> str:
+    return f"{query}_rows"
+
+
+def _seconds(value: Any) -> float | None:
+    return None if value is None else float(value)
