@@ -15,6 +15,6 @@ def test_it_is_refused_by_its_schema_with_what_to_do(tmp_path: Path) -> None:
     with tarfile.open(GOLDEN) as archive:
         archive.extractall(tmp_path, filter="data")
     (folder,) = tmp_path.iterdir()
-    with pytest.raises(BundleError, match=r"schema version 1, this program reads 2; train again") as refused:
+    with pytest.raises(BundleError, match=r"has schema version 1, and this edition reads 2; make a new one with vitrine train") as refused:
         Bundle.open(folder)
     assert str(folder) in str(refused.value)

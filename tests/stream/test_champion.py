@@ -74,7 +74,7 @@ def test_a_start_with_a_damaged_champion_takes_the_one_before(
     assert restarted.refused == 1
     assert "bundle refused, a before it is in use" in said[0]
     damage(tmp_path / "models" / "a")
-    with pytest.raises(BundleError, match=r"/b: users/history_items\.npy is damaged"):
+    with pytest.raises(BundleError, match=r"/b: users/history_products\.npy is damaged"):
         again(tmp_path, said)
 
 
