@@ -22,7 +22,7 @@ from app.synthetic import generate
 
 BIN = Path(sys.executable).parent
 TRAIN_JOB = Path(__file__).resolve().parents[2] / "app" / "jobs" / "train.py"
-NOISE = re.compile(r"Traceback|at org\.apache|at java\.|Caused by|Exception|\.py\", line")
+NOISE = re.compile(r"netlib|Traceback|at org\.apache|at java\.|Caused by|Exception|\.py\", line")
 Done = subprocess.CompletedProcess[str]
 SMALL = {"VITRINE_BOOTSTRAP": "20", "VITRINE_ALS_ITERATIONS": "3", "VITRINE_SHUFFLE_PARTITIONS": "2"}
 
