@@ -34,7 +34,7 @@ def setting_options(*names: str) -> Callable[[Command], Command]:
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON, for machines.")
 SPARK_SETTINGS = ("master", "driver_memory", "shuffle_partitions")
-READ_SETTINGS = ("events", "output", "delimiter", "max_rejected_share", "timezone", "session_idle_minutes")
+READ_SETTINGS = ("events", "layout", "output", "delimiter", "max_rejected_share", "timezone", "session_idle_minutes")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -61,6 +61,7 @@ def _batch(name: str, flags: dict[str, Any], as_json: bool) -> None:
 @main.command()
 @setting_options(
     *READ_SETTINGS,
+    "catalogue",
     "segments",
     "seed",
     "als_engine",
@@ -202,6 +203,7 @@ def generate(output: Path, events: int, seed: int, users: int | None, products: 
 STREAM_SETTINGS = (
     "output",
     "landing",
+    "layout",
     "delimiter",
     "files_per_trigger",
     "stream_partitions",
@@ -239,7 +241,7 @@ def stream(**flags: Any) -> None:
 
 
 @main.command()
-@setting_options("events", "output", "landing", "delimiter", *REPLAY_SETTINGS)
+@setting_options("events", "layout", "output", "landing", "delimiter", *REPLAY_SETTINGS)
 def replay(**flags: Any) -> None:
     """Play an event log into the landing folder, as if it happened now.
 

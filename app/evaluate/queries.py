@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from app.events.schema import PURCHASE
-from app.features.pairs import MAX_RATING, event_rating
+from app.events.vocabulary import MAX_RATING, PURCHASE
+from app.features.pairs import event_rating
 
 SESSION, USER = "session", "user"
 TASKS = {

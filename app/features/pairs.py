@@ -5,11 +5,9 @@ from datetime import datetime
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from app.events.schema import CART, PURCHASE, REMOVE, VIEW
+from app.events.revenue import revenue_cents
+from app.events.vocabulary import CART, MAX_RATING, PURCHASE, RATING, REMOVE, VIEW
 
-#: Implicit rating of one event (the brief, `prepare_recommendation_data`); a removal says nothing good.
-RATING = {VIEW: 1.0, CART: 3.0, PURCHASE: 5.0}
-MAX_RATING = 10.0  #: cap of a pair's summed rating (the brief)
 SECONDS_PER_DAY = 86_400
 BEFORE = "_before"  #: ending of the columns that stop at the cut
 
@@ -35,7 +33,7 @@ def user_product_pairs(
     -------
     DataFrame
         user_id, product_id, views, carts, removals, purchases (counts), price_cents (sum of known
-        prices, hundredths), prices (how many were known), paid_cents (sum of purchases), first_seen,
+        prices, hundredths), prices (how many were known), paid_cents (purchases: price × quantity), first_seen,
         last_seen, last_purchase (timestamps), rating (1/3/5 summed, capped at 10) and decayed
         (the same with decay, capped, rounded so that it does not depend on the order of the rows).
     """
@@ -66,7 +64,7 @@ def _aggregates(taken: Column, as_of: datetime, half_life_days: float) -> dict[s
     return counts | {
         "price_cents": F.sum(cents),
         "prices": F.count(cents),
-        "paid_cents": F.sum(F.when(kind == PURCHASE, cents)),
+        "paid_cents": F.sum(F.when(taken, revenue_cents())),
         "first_seen": F.min(time),
         "last_seen": F.max(time),
         "last_purchase": F.max(F.when(kind == PURCHASE, time)),
@@ -76,7 +74,7 @@ def _aggregates(taken: Column, as_of: datetime, half_life_days: float) -> dict[s
 
 
 def event_rating(event_type: str = "event_type") -> Column:
-    """Implicit rating of one event, see `RATING`."""
+    """Implicit rating of one event, see `app.events.vocabulary.RATING`."""
     rating = F.lit(0.0)
     for name, value in RATING.items():
         rating = F.when(F.col(event_type) == name, value).otherwise(rating)

@@ -3,7 +3,8 @@
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from app.features.pairs import MAX_RATING, event_rating
+from app.events.vocabulary import MAX_RATING
+from app.features.pairs import event_rating
 
 
 def session_products(events: DataFrame, max_products: int) -> DataFrame:

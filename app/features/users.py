@@ -6,7 +6,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from app.events.schema import UNKNOWN
+from app.events.vocabulary import UNKNOWN
 
 USER_SCHEMA = T.StructType(
     [

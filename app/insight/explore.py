@@ -9,7 +9,8 @@ from typing import Any
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from app.events.schema import EVENT_TYPES, PURCHASE, UNKNOWN
+from app.events.revenue import revenue_cents
+from app.events.vocabulary import EVENT_TYPES, PURCHASE, UNKNOWN
 
 Table = list[dict[str, Any]]
 TOP = 15  #: rows of the category and brand tables
@@ -124,7 +125,7 @@ def _top(events: DataFrame, column: str) -> Table:
         .agg(
             _rows().alias("events"),
             _rows(bought).alias("purchases"),
-            F.round(F.coalesce(F.sum(F.when(bought, F.col("price"))), F.lit(0.0)), 2).alias("revenue"),
+            (F.coalesce(F.sum(revenue_cents()), F.lit(0)) / 100).alias("revenue"),
         )
         .orderBy(F.desc("events"), column)
         .limit(TOP)

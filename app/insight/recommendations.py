@@ -5,7 +5,7 @@ from typing import Any
 from pyspark.sql import Column, DataFrame, Row, Window
 from pyspark.sql import functions as F
 
-from app.events.schema import UNKNOWN
+from app.events.vocabulary import UNKNOWN
 
 BINS = 40  #: bars of a histogram, and cells along each side of the grid
 TOP = 10

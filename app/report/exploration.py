@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
-from app.events.schema import EVENT_TYPES, UNKNOWN
+from app.events.vocabulary import EVENT_TYPES, UNKNOWN
 from app.report import charts, visits
 from app.report.blocks import Block, Chart, Columns, Section, Table, chart, table_of
 from app.report.text import compact, count, decimal, label, percent, percent_tick, words
@@ -24,7 +24,7 @@ def section(data: Mapping[str, Any], zone: str) -> Section:
     """
     # A new chart is one function and one line here.
     builders: dict[str, Builder] = {
-        "rows": lambda rows: rows_read(rows, data.get("rejected") or {}),
+        "rows": lambda rows: rows_read(rows, data.get("rejected") or {}, data.get("left_out") or {}),
         "event_mix": event_mix,
         "missing": lambda rows: missing(rows, data.get("prices_not_positive")),
         "sessions": visits.sessions,
@@ -45,7 +45,7 @@ def section(data: Mapping[str, Any], zone: str) -> Section:
     return Section("exploration", "Exploration", intro, blocks)
 
 
-def rows_read(rows: Mapping[str, Any], rejected: Mapping[str, int]) -> Block:
+def rows_read(rows: Mapping[str, Any], rejected: Mapping[str, int], left_out: Mapping[str, int]) -> Block:
     """Where every row read went."""
     read = rows.get("read") or 0
     named = {
@@ -61,6 +61,10 @@ def rows_read(rows: Mapping[str, Any], rejected: Mapping[str, int]) -> Block:
     records += [
         {"what": f"rejected: {label(reason, 80)}", "rows": n, "share": n / read if read else None}
         for reason, n in rejected.items()
+    ]
+    records += [
+        {"what": f"left out: {label(reason, 80)}", "rows": n, "share": n / read if read else None}
+        for reason, n in left_out.items()
     ]
     return table_of(
         records,

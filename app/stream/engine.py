@@ -39,7 +39,7 @@ from app.stream.list_files import prune
 from app.stream.score import BATCH_TIME, RESULT_SCHEMA, Result, Task, scorer
 from app.stream.sessions import live_sessions, mark_current
 from app.stream.sinks import archive_batch, upsert_windows, window_lines
-from app.stream.source import ARRIVED, event_stream
+from app.stream.source import ARRIVED, event_stream, takes_new_columns
 from app.stream.telemetry import ARCHIVE_QUERY, LISTS_QUERY, WINDOWS_QUERY, Telemetry
 from app.stream.windows import window_counts
 
@@ -230,6 +230,9 @@ class Stream:
         error = query.exception()
         if error is None:
             raise VitrineError(f"query {name} ended by itself; start the stream again, it goes on where it was")
+        if takes_new_columns(error, self.settings, self.folders.landing):
+            self._start(name)
+            return
         moved = set_aside(error, self.folders)
         if moved is None:
             own = OWN_ERROR.search(failure_text(error))

@@ -12,8 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from app.events.schema import PURCHASE, REMOVE
-from app.features.pairs import MAX_RATING, RATING
+from app.events.vocabulary import MAX_RATING, PURCHASE, RATING, REMOVE
 from app.serve.recommender import Visits
 from app.stream.source import ARRIVED, SEEN
 

@@ -9,10 +9,11 @@ import pyarrow.parquet as pq
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from app.events.archive import ARCHIVE_SCHEMA
 from app.events.clean import rejected_rows
 from app.monitor.schema import EVENTS
 from app.stream.list_files import replacing
-from app.stream.source import PARQUET_SCHEMA, valid
+from app.stream.source import valid
 
 WINDOW_KEY = ("start", "event_type", "main_category")
 WINDOW_SCHEMA = pa.schema(
@@ -27,11 +28,11 @@ WINDOW_SCHEMA = pa.schema(
 
 
 def archive_batch(events: DataFrame, archive: Path, rejected: Path, batch: int) -> None:
-    """Store a micro-batch's events, in the layout of the log, and its rejected rows.
+    """Store a micro-batch's events, as `ARCHIVE_SCHEMA`, and its rejected rows.
 
     A folder appears whole, by one rename; a micro-batch tried again finds its folder there.
     """
-    kept = valid(events).withColumn("price", F.col("listed_price")).select(*PARQUET_SCHEMA.fieldNames())
+    kept = valid(events).withColumn("price", F.col("listed_price")).select(*ARCHIVE_SCHEMA.fieldNames())
     _write_once(kept, archive / f"batch-{batch:09d}")
     _write_once(rejected_rows(events).coalesce(1), rejected / f"batch-{batch:09d}")
 

@@ -28,7 +28,7 @@ from app.evaluate.gate import Verdict, judge
 from app.evaluate.metrics import METRICS
 from app.evaluate.quality import CHAMPION, Scores, measure, quality_rows, rating_rmse
 from app.evaluate.queries import SESSION, TASKS, cut_time, session_queries, user_queries
-from app.events.ingest import CleaningReport, fit_partitions, ingest
+from app.events.ingest import CleaningReport, fit_partitions, ingest, read_cleaned
 from app.events.read import list_event_files
 from app.events.sessions import session_table, with_session_id
 from app.features.pairs import cart_outcomes, pairs_before, user_product_pairs
@@ -153,19 +153,21 @@ def clean_log(run: Run) -> DataFrame:
                     "give --events the log"
                 )
             fit_partitions(spark, settings, str(latest))
-            events = spark.read.parquet(str(latest))
+            events = read_cleaned(spark, latest)
             stage.rows, stage.note = events.count(), f"taken from {latest.name}"
             read = events.agg(F.sum("copies")).first()
             assert read is not None
-            report = CleaningReport(read[0], stage.rows, read[0] - stage.rows, 0, {}, latest, None)
+            report = CleaningReport(read[0], stage.rows, read[0] - stage.rows, 0, {}, {}, latest, None)
             source = str(latest)
         else:
             source = settings.events
             fit_partitions(spark, settings, source)
             report = ingest(spark, settings, source, run.output.processed, run.stamp, run.now + timedelta(days=1))
-            events = spark.read.parquet(str(report.cleaned))
+            events = read_cleaned(spark, report.cleaned)
             stage.rows = report.read
             stage.note = f"{report.kept:,} kept, {report.duplicates:,} duplicates, {report.rejected:,} rejected"
+            if report.left_out:
+                stage.note += f", {sum(report.left_out.values()):,} left out"
             files = ",".join(name for name, _ in list_event_files(spark, source))
             if is_synthetic(f"{source},{files}"):
                 label_synthetic(report.cleaned)
@@ -173,6 +175,7 @@ def clean_log(run: Run) -> DataFrame:
     run.found["exploration"] = {
         "rows": {name: getattr(report, name) for name in ("read", "kept", "duplicates", "rejected")},
         "rejected": report.reasons,
+        "left_out": report.left_out,
     }
     run.found["paths"] = {"cleaned": str(report.cleaned)}
     if report.rejected_table:

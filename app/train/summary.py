@@ -27,6 +27,7 @@ def _rows(found: Found) -> list[str]:
         f"{rows['rejected']:,} rejected"
     ]
     lines += [f"  rejected, {reason}: {count:,}" for reason, count in exploration.get("rejected", {}).items()]
+    lines += [f"  left out, {reason}: {count:,}" for reason, count in exploration.get("left_out", {}).items()]
     if "event_mix" in exploration:
         mix = ", ".join(f"{row['events']:,} {row['event_type']}" for row in exploration["event_mix"] if row["events"])
         missing = {row["column"]: row["missing"] for row in exploration["missing"]}

@@ -1,5 +1,6 @@
 """Cleaning into the stored table: every row accounted for, on real rows and on bad ones."""
 
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from app.core.errors import InputError, VitrineError
 from app.core.settings import Settings
 from app.events import ingest as module
 from app.events.ingest import CleaningReport, fit_partitions, ingest
-from app.events.schema import CLEANED_SCHEMA, RAW_COLUMNS
+from app.events.schema import CLEANED_SCHEMA
+from app.events.vocabulary import RAW_COLUMNS
 
 NOW = datetime(2019, 11, 2)
 STAMP = "20191101_000000"
@@ -101,7 +103,7 @@ def test_a_table_of_another_run_is_not_touched(spark: SparkSession, tmp_path: Pa
 
 def test_lost_rows_stop_the_run(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = module.clean
-    monkeypatch.setattr(module, "clean", lambda parsed: whole(parsed).where("product_id != 3"))
+    monkeypatch.setattr(module, "clean", lambda parsed, layout: whole(parsed, layout).where("product_id != 3"))
     with pytest.raises(VitrineError, match="rows are lost: 10 read, but 9 kept"):
         run(spark, tmp_path, HEADER + "".join(line(i) for i in range(10)))
 
@@ -111,9 +113,9 @@ def test_counts_too_high_by_repeated_work_are_taken_afresh(
 ) -> None:
     whole = module._write_cleaned
 
-    def twice(*arguments: object) -> tuple[int, dict[str, int]]:
-        read, counts = whole(*arguments)  # type: ignore[arg-type]
-        return read + 5, counts
+    def twice(*arguments: object) -> object:
+        counts = whole(*arguments)  # type: ignore[arg-type]
+        return replace(counts, read=counts.read + 5)
 
     monkeypatch.setattr(module, "_write_cleaned", twice)
     report = run(spark, tmp_path, HEADER + "".join(line(i) for i in range(10)))

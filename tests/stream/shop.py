@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 
 from app.core.settings import Settings
-from app.events.schema import RAW_COLUMNS
+from app.events.vocabulary import RAW_COLUMNS
 from app.insight.segments import FEATURES, SegmentModel
 from app.registry import bundle
 from app.serve.catalogue import Catalogue

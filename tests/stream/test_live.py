@@ -7,7 +7,7 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.features.pairs import MAX_RATING, RATING
+from app.events.vocabulary import MAX_RATING, RATING
 from app.stream.live import JUDGED_PER_SESSION, Sessions
 
 SECOND = 1_000_000
