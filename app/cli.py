@@ -119,6 +119,34 @@ def segments(as_json: bool, **flags: Any) -> None:
 
 
 @main.command()
+@setting_options("events")
+def layout(**flags: Any) -> None:
+    """Propose a layout for a log that is not written like the REES46 months.
+
+    Looks at the first rows of a local CSV (plain or gzip) or Parquet file, and prints YAML: which column is
+    which, what the event types are called, how times are written. Comments say what is a guess. The
+    result is given to the other commands with --layout.
+
+    \b
+    Example:
+      vitrine layout --events orders.csv > shop.yaml
+      vitrine train --events orders.csv --layout shop.yaml --output shop/
+    """
+    from app.events.propose import propose
+
+    def run() -> None:
+        source = load_settings(**flags).events
+        if source is None:
+            raise InputError("layout needs --events (VITRINE_EVENTS): a file of the log")
+        proposal = propose(source)
+        click.echo(proposal.text, nl=False)
+        if proposal.unfilled:
+            say(f"fill in before you use it: {', '.join(proposal.unfilled)}")
+
+    sys.exit(guarded(run))
+
+
+@main.command()
 @setting_options("output")
 def report(**flags: Any) -> None:
     """Write report.html again from the run.json of the last run.

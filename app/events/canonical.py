@@ -39,7 +39,7 @@ def canonical(rows: DataFrame, layout: Layout, keep: Sequence[str] = ()) -> Data
         `CANONICAL` and `keep`, all of `CANONICAL` text: times in UTC like "2019-10-01 00:00:00", event types
         in our words where the layout knows the shop's; null where the layout has no such column.
     """
-    shop = _Shop(rows)
+    shop = ShopColumns(rows)
     columns = layout.columns
     ids = [columns.event_id] if isinstance(columns.event_id, str) else columns.event_id or ()
     text = {name: shop.text(value, name in IDS) for name, value in columns if name != "event_id"}
@@ -64,8 +64,8 @@ def is_missing(text: Column) -> Column:
     return text.isNull() | F.lower(F.trim(text)).isin(*MISSING_TEXT)
 
 
-class _Shop:
-    """The shop's columns as expressions."""
+class ShopColumns:
+    """The columns of a shop's table, as expressions of text."""
 
     def __init__(self, rows: DataFrame):
         self._types = {field.name.lower(): field.dataType for field in rows.schema}  # Spark tells no case apart
@@ -134,7 +134,7 @@ def _joined(parts: list[Column]) -> Column:
     return F.concat_ws("|", *(F.coalesce(part, F.lit("")) for part in parts))
 
 
-def _left_out(shop: _Shop, rules: Sequence[Rule]) -> Column:
+def _left_out(shop: ShopColumns, rules: Sequence[Rule]) -> Column:
     """The reason of the first rule that holds."""
     reasons = [F.when(_holds(shop.text(rule.column), rule), F.lit(rule.reason)) for rule in rules]
     return F.coalesce(*reasons, F.lit(None).cast("string"))

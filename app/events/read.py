@@ -90,7 +90,7 @@ def _parts(source: str) -> list[str]:
 
 def _part_files(spark: SparkSession, source: str) -> dict[str, int]:
     try:
-        files = _matching_files(spark, source)
+        files = matching_files(spark, source)
     except Py4JJavaError as error:
         raise InputError(f"{source}: cannot be read ({error.java_exception.getMessage()})") from None
     if files is None:
@@ -102,8 +102,8 @@ def _part_files(spark: SparkSession, source: str) -> dict[str, int]:
     return files
 
 
-def _matching_files(spark: SparkSession, source: str) -> dict[str, int] | None:
-    """Sizes in bytes by name, None where nothing is there."""
+def matching_files(spark: SparkSession, source: str) -> dict[str, int] | None:
+    """Sizes in bytes of the files that a file, folder or glob names, by name; None where nothing is there."""
     path = spark._jvm.org.apache.hadoop.fs.Path(source)  # type: ignore[union-attr]
     file_system = path.getFileSystem(spark._jsc.hadoopConfiguration())
     literal = file_system.exists(path)  # a name may hold characters of a glob
@@ -136,14 +136,23 @@ def literal(name: str) -> str:
 
 
 def _read_csv(spark: SparkSession, source: str, names: list[str], layout: Layout) -> DataFrame:
-    check_delimiter(layout.delimiter)
-    paths = [literal(name) for name in names]
-    lines = spark.read.text(paths[0]).limit(1).collect()
-    header = lines[0].value[:HEADER_CHARACTERS] if lines else ""
+    header = csv_header(spark, names[0], layout.delimiter)
     columns = header_columns(header, layout.delimiter)
     check_columns(source, [name.strip() for name in columns], layout.named_columns(), header, layout.delimiter)
-    frame = spark.read.schema(csv_schema(columns)).options(**csv_options(layout.delimiter)).csv(paths)
+    frame = csv_frame(spark, names, columns, layout.delimiter)
     return canonical(shop_rows(frame, layout.named_columns(), F.col(CORRUPT), origin_file()), layout)
+
+
+def csv_header(spark: SparkSession, name: str, delimiter: str) -> str:
+    """The first line of a CSV file."""
+    check_delimiter(delimiter)
+    lines = spark.read.text(literal(name)).limit(1).collect()
+    return lines[0].value[:HEADER_CHARACTERS] if lines else ""
+
+
+def csv_frame(spark: SparkSession, names: Sequence[str], columns: Sequence[str], delimiter: str) -> DataFrame:
+    """CSV files as text, under the columns of their header, and `_corrupt`."""
+    return spark.read.schema(csv_schema(columns)).options(**csv_options(delimiter)).csv([*map(literal, names)])
 
 
 def origin_file() -> Column:

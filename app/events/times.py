@@ -7,8 +7,8 @@ ISO = "iso"
 EPOCHS = {"epoch_seconds": 1_000_000, "epoch_milliseconds": 1_000, "epoch_microseconds": 1}
 
 #: ISO-like text: date and time, with fraction and zone or without.
-ISO_PATTERN = r"^\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}:\d{2}(\.\d+)?( ?UTC|Z|[+-]\d{2}:?\d{2})?$"
-OFFSET_PATTERN = r"(UTC|Z|[+-]\d{2}:?\d{2})$"  #: at the end of such text: its own zone
+ISO_PATTERN = r"^\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}:\d{2}(?:\.\d+)?(?: ?UTC|Z|[+-]\d{2}:?\d{2})?$"
+OFFSET_PATTERN = r"(?:UTC|Z|[+-]\d{2}:?\d{2})$"  #: at the end of such text: its own zone
 ZONE_LETTERS = frozenset("VzOXxZ")
 
 #: Directives of strptime for what a pattern may hold.
