@@ -97,7 +97,7 @@ class ShopColumns:
         if time.format == ISO:
             return text if time.zone == "UTC" else _local_iso(text, time.zone)
         if time.format in EPOCHS:
-            micros = text.try_cast("decimal(20,6)") * EPOCHS[time.format]
+            micros = text.try_cast("decimal(26,6)") * EPOCHS[time.format]
             return F.timestamp_micros(micros.try_cast("long")).cast("string")
         moment = F.try_to_timestamp(text, F.lit(time.format))
         return (moment if has_zone(time.format) else _to_utc(moment, time.zone)).cast("string")

@@ -94,7 +94,7 @@ def _typed(rows: DataFrame, part: CatalogueLayout, layout: Layout, max_price: fl
     product = shop.text(columns.product_id, whole=True)
     category = shop.text(columns.category_code)
     if part.category_separator != ".":
-        parts = F.transform(F.split(category, re.escape(part.category_separator)), F.trim)
+        parts = F.transform(F.split(category, re.escape(part.category_separator)), lambda name: F.trim(name))
         category = F.array_join(parts, ".")
     price = shop.text(columns.price).try_cast("double")
     available = F.lower(F.trim(shop.text(columns.available)))

@@ -112,15 +112,14 @@ def _doubts(name: str, column: str, found: Guesses) -> list[str]:
 
 def _event_id_of_lines(sample: Sample, found: Guesses) -> list[str]:
     """Columns that tell the lines of an order apart, where the usual identity would take them for one event."""
-    names = ("user_session", "product_id", "quantity", "price")
+    names = ("event_time", "user_session", "product_id", "quantity", "price")
     if found.order is None or not all(name in found.columns for name in names):
         return []
     if found.columns["user_session"].column != found.order or "event_type" in found.columns:
         return []
     columns = [found.columns[name].column for name in names]
-    usual = [found.columns[name].column for name in ("event_time", "user_id") if name in found.columns]
-    same = sample.rows.duplicated([*usual, *columns[:2]]).sum()
-    return columns if same > sample.rows.duplicated([*usual, *columns]).sum() else []
+    same = sample.rows.duplicated(columns[:3]).sum()
+    return columns if same > sample.rows.duplicated(columns).sum() else []
 
 
 def _types(out: _Lines, sample: Sample, found: Guesses) -> list[str]:

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
 from app.core.errors import InputError
 from app.events.archive import ARCHIVE_SCHEMA
@@ -33,8 +34,8 @@ def write(path: Path, *lines: str) -> str:
 
 def rows(spark: SparkSession, source: str, how: Layout) -> dict[Any, dict[str, Any]]:
     """Parsed rows by product as it stands there."""
-    frame = read_events(spark, source, how)
-    return by_key(parse(frame, LATEST, 1000, how).withColumn("as_read", frame.product_id), "as_read")
+    frame = read_events(spark, source, how).withColumn("as_read", F.col("product_id"))
+    return by_key(parse(frame, LATEST, 1000, how, keep=("as_read",)), "as_read")
 
 
 def times(spark: SparkSession, folder: Path, written: list[str], more: str) -> list[datetime | None]:

@@ -66,7 +66,10 @@ def test_an_event_is_known_by_its_id_where_it_has_one() -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (("  user_id: Who", "  usr_id: Who\n  user_id: Who"), "columns.usr_id: there is no such key; did you mean user_"),
+        (
+            ("  user_id: Who", "  usr_id: Who\n  user_id: Who"),
+            "columns.usr_id: there is no such key; did you mean user_",
+        ),
         (("ids: text", "id: text"), "id: there is no such key; did you mean ids"),
         (("column: Order, starts_with: C", "column: Order, begins: C"), "leave_out.1.begins: there is no such key"),
         (("title: Name", "name: Name"), "catalogue.columns.name: there is no such key"),

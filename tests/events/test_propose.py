@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
+from app.cli import main
 from app.core.errors import InputError
 from app.events.guess_times import guess_time
 from app.events.layout import REES46, Layout, parse_layout
@@ -148,6 +150,21 @@ def test_gzip_and_parquet_with_types_and_gaps(tmp_path: Path) -> None:
     assert [rule.reason for rule in typed.leave_out] == ["no customer"]
 
 
+def test_the_command_prints_a_layout_and_says_what_to_fill_in(tmp_path: Path) -> None:
+    known = file(tmp_path / "known.csv", "ts,user,product", *(f"15923377{i},{i % 9},{i % 5}" for i in range(10, 60)))
+    done = CliRunner().invoke(main, ["layout", "--events", known])
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert parse_layout(done.stdout, "printed").columns.product_id == "product"
+    unknown = file(tmp_path / "unknown.csv", "a,b", *(f"{i},{i / 3:.3f}" for i in range(60)))
+    done = CliRunner().invoke(main, ["layout", "--events", unknown])
+    assert (done.exit_code, done.stderr) == (0, "fill in before you use it: event_time, product_id, user_id\n")
+    done = CliRunner().invoke(main, ["layout", "--events", str(tmp_path / "none.csv")])
+    assert done.exit_code == 2
+    assert done.stderr.startswith("error: ")
+    assert "no such file" in done.stderr
+    assert CliRunner().invoke(main, ["layout"]).exit_code == 2
+
+
 @pytest.mark.parametrize(
     ("content", "says"),
     [
@@ -201,7 +218,7 @@ def test_what_is_no_time(values: list[str]) -> None:
 def test_real_logs(shared_data: Path) -> None:
     retail = accepted(propose(str(shared_data / "online_retail_2010" / "online_retail_2009_2010.parquet")))
     assert (retail.event_type, retail.ids, retail.columns.user_id) == ("purchase", "text", "Customer ID")
-    assert retail.columns.event_id == ("Invoice", "StockCode", "Quantity", "Price")
+    assert retail.columns.event_id == ("InvoiceDate", "Invoice", "StockCode", "Quantity", "Price")
     assert [rule.reason for rule in retail.leave_out] == ["cancelled", "no customer", "nothing sold"]
     for name in ("rees46_oct2019_head", "retailrocket_week"):
         assert accepted(propose(str(shared_data / name / "events.csv"))) == REES46
