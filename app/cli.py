@@ -31,7 +31,7 @@ def setting_options(*names: str) -> Callable[[Command], Command]:
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON, for machines.")
 SPARK_SETTINGS = ("master", "driver_memory", "shuffle_partitions")
-READ_SETTINGS = ("events", "output", "delimiter", "max_rejected_share", "timezone", "session_idle_minutes")
+READ_SETTINGS = ("events", "layout", "output", "delimiter", "max_rejected_share", "timezone", "session_idle_minutes")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -57,6 +57,7 @@ def _batch(name: str, flags: dict[str, Any], as_json: bool) -> None:
 @main.command()
 @setting_options(
     *READ_SETTINGS,
+    "catalogue",
     "segments",
     "seed",
     "als_engine",
@@ -111,6 +112,32 @@ def segments(as_json: bool, **flags: Any) -> None:
       vitrine segments --events 2019-Oct.csv --output shop/ --segments 5
     """
     _batch("segments_only", flags, as_json)
+
+
+@main.command()
+@setting_options("events")
+def layout(**flags: Any) -> None:
+    """Propose a layout for a log that is not written like the REES46 months.
+
+    Looks at the first rows of a local CSV (plain or gzip) or Parquet file, and prints YAML: which column is
+    which, what the event types are called, how times are written. Comments say what is a guess. The
+    result is given to the other commands with --layout.
+
+    \b
+    Example:
+      vitrine layout --events orders.csv > shop.yaml
+      vitrine train --events orders.csv --layout shop.yaml --output shop/
+    """
+    from app.events.propose import propose
+
+    with guarded():
+        source = load_settings(**flags).events
+        if source is None:
+            raise InputError("layout needs --events (VITRINE_EVENTS): a file of the log")
+        proposal = propose(source)
+        click.echo(proposal.text, nl=False)
+        if proposal.unfilled:
+            say(f"fill in before you use it: {', '.join(proposal.unfilled)}")
 
 
 @main.command()
@@ -191,6 +218,7 @@ def generate(output: str, events: int, seed: int, users: int | None, products: i
 STREAM_SETTINGS = (
     "output",
     "landing",
+    "layout",
     "delimiter",
     "files_per_trigger",
     "stream_partitions",
@@ -227,7 +255,7 @@ def stream(**flags: Any) -> None:
 
 
 @main.command()
-@setting_options("events", "output", "landing", "delimiter", *REPLAY_SETTINGS)
+@setting_options("events", "layout", "output", "landing", "delimiter", *REPLAY_SETTINGS)
 def replay(**flags: Any) -> None:
     """Play an event log into the landing folder, as if it happened now.
 

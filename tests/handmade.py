@@ -6,7 +6,8 @@ from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 
-from app.events.schema import CLEANED_SCHEMA, UNKNOWN
+from app.events.schema import CLEANED_SCHEMA
+from app.events.vocabulary import UNKNOWN
 
 #: user, product, event type, time ("10-01 09:00"; of 2019), and other columns of the events table
 Event = tuple[int, int, str, str] | tuple[int, int, str, str, dict[str, Any]]
@@ -28,6 +29,7 @@ def _row(user: int, product: int, kind: str, at: str, other: dict[str, Any] | No
         "category_code": UNKNOWN,
         "brand": UNKNOWN,
         "copies": 1,
+        "quantity": 1.0,
         **(other or {}),
         "event_time": time,
         "event_type": kind,

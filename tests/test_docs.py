@@ -10,7 +10,8 @@ import pytest
 
 from app.cli import main
 from app.events.clean import REASONS
-from app.events.schema import CLEANED_SCHEMA, RAW_COLUMNS
+from app.events.schema import CLEANED_SCHEMA
+from app.events.vocabulary import RAW_COLUMNS
 from app.features.products import PRODUCT_SCHEMA
 from app.features.users import USER_SCHEMA
 from app.serve.lists import ARROW_SCHEMA

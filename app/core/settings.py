@@ -38,12 +38,20 @@ class Settings(BaseSettings):
     events: Unrecorded[str | None] = Field(
         None, description="Event log: CSV (plain or gzip) or Parquet; a file, folder or glob."
     )
+    layout: Unrecorded[Path | None] = Field(
+        None, description="Layout of the log (YAML); default that of the REES46 months. 'vitrine layout' proposes one."
+    )
+    catalogue: Unrecorded[str | None] = Field(
+        None, description="Catalogue of products: CSV or Parquet, columns as the layout's catalogue part says."
+    )
     output: Unrecorded[Path] = Field(
         Path("vitrine-output"), description="Folder for processed tables, models, recommendations and the report."
     )
 
     # Reading and cleaning
-    delimiter: str = Field(",", min_length=1, max_length=1, description="Field separator of CSV files.")
+    delimiter: str | None = Field(
+        None, min_length=1, max_length=1, description="Field separator of CSV files; default that of the layout."
+    )
     max_rejected_share: float = Field(
         0.05, ge=0, le=1, description="Largest share of rows that may be rejected before the run stops."
     )

@@ -6,12 +6,14 @@ from datetime import datetime
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from app.events.read import CORRUPT, SOURCE_FILE
-from app.events.schema import CLEANED_SCHEMA, EVENT_TYPES, RAW_COLUMNS, REJECTED_SCHEMA, UNKNOWN
+from app.events.canonical import CORRUPT, LEFT_OUT, ROW_TEXT, SOURCE_FILE, is_missing
+from app.events.identity import BY_ID, IDENTITY, identity
+from app.events.layout import REES46, Layout
+from app.events.schema import CLEANED_SCHEMA, REJECTED_SCHEMA
+from app.events.times import ISO_PATTERN
+from app.events.vocabulary import EVENT_TYPES, UNKNOWN
 
 EARLIEST = "2000-01-01 00:00:00"  #: an earlier time is a clock error, and would spoil every recency
-TIME_PATTERN = r"^\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}:\d{2}(\.\d+)?( ?UTC|Z|[+-]\d{2}:?\d{2})?$"
-MISSING_TEXT = ("", "nan", "null", "none")
 
 #: Why a row can't be an event, in the order in which they are tested.
 REASONS = (
@@ -22,53 +24,116 @@ REASONS = (
     "missing or invalid product_id",
     "missing or invalid user_id",
 )
-IDENTITY = ("event_time", "event_type", "product_id", "category_id", "category_code", "brand", "listed_price")
+#: How the events of a partition are sorted. Grouped in this order, they need not be sorted a second time.
+STORED_ORDER = ("user_id", "event_time", "product_id", "event_type", "user_session")
+#: Of rows that are the same event, the one that is greatest in these, in this order, stays.
+CHOSEN_BY = (
+    "event_time",
+    "event_type",
+    "product_id",
+    "user_id",
+    "user_session",
+    "listed_price",
+    "price",
+    "quantity",
+    "category_id",
+    "category_code",
+    "brand",
+    "user_key",
+    "product_key",
+    "event_id",
+    "recommendation_id",
+)
 
 
-def parse(raw: DataFrame, latest: datetime | Column, max_price: float, keep: Sequence[str] = ()) -> DataFrame:
+def parse(
+    rows: DataFrame, latest: datetime | Column, max_price: float, layout: Layout = REES46, keep: Sequence[str] = ()
+) -> DataFrame:
     """Typed columns beside the reason why a row can't be an event.
 
     Parameters
     ----------
-    raw
-        Rows of `app.events.read.read_events`.
+    rows
+        Rows of `app.events.canonical.canonical`.
     latest
         Events after this moment (UTC), or after this column of the same row, are out of range.
     max_price
         Prices above are taken as missing.
+    layout
+        Says what ids are, and whether events have one.
     keep
         Further columns to hand on.
 
     Returns
     -------
     DataFrame
-        Typed columns of an event, `reason` (null for an event), `_corrupt`, `source_file`, and the
-        row's text as `row` where it is rejected.
+        Typed columns of an event; `left_out` (the rule that leaves the row out, null for others); `reason`
+        (why the row can't be an event; null for an event and for what is left out); `_corrupt`,
+        `source_file`, and the row's own text as `text`.
     """
-    event_time = F.when(F.col("event_time").rlike(TIME_PATTERN), F.col("event_time").try_cast("timestamp"))
+    time = F.when(F.col("event_time").rlike(ISO_PATTERN), F.col("event_time").try_cast("timestamp"))
     price = F.col("price").try_cast("double")  # NaN, which Spark orders above every number, is as good as none
-    typed = raw.select(
-        event_time.alias("event_time"),
+    user, product = F.col("user_id"), F.col("product_id")
+    typed = rows.select(
+        time.alias("event_time"),
         F.trim(F.lower("event_type")).alias("event_type"),
-        F.col("product_id").try_cast("long").alias("product_id"),
+        id_number(product, layout).alias("product_id"),
         F.col("category_id").try_cast("long").alias("category_id"),
         _text_or_unknown("category_code").alias("category_code"),
         _text_or_unknown("brand").alias("brand"),
         F.when(F.abs(price) < float("inf"), price).alias("listed_price"),
-        F.col("user_id").try_cast("long").alias("user_id"),
-        F.when(~F.lower("user_session").isin(*MISSING_TEXT), F.col("user_session")).alias("user_session"),
+        id_number(user, layout).alias("user_id"),
+        _given("user_session").alias("user_session"),
+        _quantity().alias("quantity"),
+        id_key(user, layout).alias("user_key"),
+        id_key(product, layout).alias("product_key"),
+        _given("event_id").alias("event_id"),
+        _given("recommendation_id").alias("recommendation_id"),
+        LEFT_OUT,
         CORRUPT,
         SOURCE_FILE,
+        ROW_TEXT,
         *keep,
-        F.concat_ws(",", *(F.coalesce(name, F.lit("")) for name in RAW_COLUMNS)).alias("text"),
     )
-    reason = _reason(latest)
-    return typed.withColumn("reason", reason).withColumn("price", _price(max_price))
+    if identity(layout) == BY_ID:  # an event without an id is known by what it is
+        typed = typed.withColumn("event_id", F.coalesce("event_id", F.concat_ws("|", *IDENTITY)))
+    return typed.withColumn("reason", F.when(F.col(LEFT_OUT).isNull(), _reason(latest))).withColumn(
+        "price", _price(max_price)
+    )
+
+
+def id_key(text: Column, layout: Layout) -> Column:
+    """The shop's own id, where the layout's ids are text; else null."""
+    return F.when(~is_missing(text), F.trim(text)) if layout.ids == "text" else F.lit(None).cast("string")
+
+
+def id_number(text: Column, layout: Layout) -> Column:
+    """The internal number of a shop's id: the id itself where it is a 64-bit integer.
+
+    Another text's number is its xxhash64, in batch and stream alike; null where there is no id, or where
+    the layout's ids are integers and this is none.
+    """
+    number = text.try_cast("long")
+    if layout.ids == "integer":
+        return number
+    key = id_key(text, layout)
+    # "007" and "+7" are ids of their own: only the one way to write an integer is the integer
+    return F.when(number.cast("string") == key, number).when(key.isNotNull(), F.xxhash64(key))
+
+
+def _given(name: str) -> Column:
+    return F.when(~is_missing(F.col(name)), F.col(name))
 
 
 def _text_or_unknown(name: str) -> Column:
-    text = F.trim(name)
-    return F.when(F.lower(text).isin(*MISSING_TEXT) | text.isNull(), UNKNOWN).otherwise(text)
+    return F.when(is_missing(F.col(name)), UNKNOWN).otherwise(F.trim(name))
+
+
+def _quantity() -> Column:
+    """1 where none is given; 0, which brings in nothing, where it is no positive number."""
+    number = F.col("quantity").try_cast("double")
+    positive = F.when((number > 0) & (number < float("inf")), number).otherwise(0.0)
+    return F.when(is_missing(F.col("quantity")), 1.0).otherwise(positive)
 
 
 def _price(max_price: float) -> Column:
@@ -90,33 +155,37 @@ def _reason(latest: datetime | Column) -> Column:
     return F.coalesce(*(F.when(test, F.lit(name)) for test, name in zip(tests, REASONS, strict=True)))
 
 
+def is_event() -> Column:
+    """Which rows of `parse` are events."""
+    return F.col("reason").isNull() & F.col(LEFT_OUT).isNull()
+
+
 def rejected_rows(parsed: DataFrame) -> DataFrame:
-    """Rows that can't be events, as `REJECTED_SCHEMA`."""
+    """Rows that can't be events, as `REJECTED_SCHEMA`; those that a rule leaves out are none of them."""
     rejected = parsed.where(F.col("reason").isNotNull())
-    row = F.coalesce(F.col(CORRUPT), F.col("text")).alias("row")
+    row = F.coalesce(F.col(CORRUPT), F.col(ROW_TEXT)).alias("row")
     return rejected.select("reason", row, SOURCE_FILE).to(REJECTED_SCHEMA)
 
 
-def clean(parsed: DataFrame) -> DataFrame:
-    """The events table: distinct events, cleaned as the brief says, sorted by user and time.
+def clean(parsed: DataFrame, layout: Layout = REES46) -> DataFrame:
+    """The events table: distinct events, sorted by user and time.
 
     Parameters
     ----------
     parsed
         Rows of `parse`.
+    layout
+        Says what makes two events the same.
 
     Returns
     -------
     DataFrame
         `CLEANED_SCHEMA`; all events of a user in one partition.
     """
-    # Hashed by user first: the grouping below then needs no shuffle of its own, and the files keep
-    # each user together, so that later per-user sums are nearly done before they are shuffled.
-    events = parsed.where(F.col("reason").isNull()).repartition("user_id")
-    distinct = events.groupBy(*IDENTITY, "price", "user_id", "user_session").agg(F.count("*").alias("copies"))
     time = F.col("event_time")
     return (
-        distinct.withColumns(
+        _distinct(parsed.where(is_event()), identity(layout))
+        .withColumns(
             {
                 "main_category": F.split_part("category_code", F.lit("."), F.lit(1)),
                 "hour": F.hour(time),
@@ -130,6 +199,20 @@ def clean(parsed: DataFrame) -> DataFrame:
             }
         )
         .select(*CLEANED_SCHEMA.fieldNames())
-        .sortWithinPartitions("user_id", "event_time", "product_id", "event_type", "user_session")
+        .sortWithinPartitions(*STORED_ORDER)
         .to(CLEANED_SCHEMA)
     )
+
+
+def _distinct(events: DataFrame, keys: Sequence[str]) -> DataFrame:
+    """Each event once, by user, with the number of its `copies`."""
+    by_user = "user_id" in keys
+    if by_user:
+        # Hashed by user first: the grouping below then needs no shuffle of its own, and the files keep
+        # each user together, so that later per-user sums are nearly done before they are shuffled.
+        events = events.repartition("user_id")
+    others = F.struct(*(name for name in CHOSEN_BY if name not in keys))
+    grouped = [*(name for name in STORED_ORDER if name in keys), *(name for name in keys if name not in STORED_ORDER)]
+    distinct = events.groupBy(*grouped).agg(F.max(others).alias("others"), F.count("*").alias("copies"))
+    distinct = distinct.select(*keys, "others.*", "copies")
+    return distinct if by_user else distinct.repartition("user_id")

@@ -1,7 +1,8 @@
 """From a log to the stored events table, every row accounted for."""
 
 import shutil
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,21 +16,29 @@ from app.core.errors import InputError, VitrineError
 from app.core.folders import CLEANED, REJECTED
 from app.core.settings import Settings
 from app.core.spark import shuffle_partitions
+from app.events.canonical import LEFT_OUT
 from app.events.clean import REASONS, clean, parse, rejected_rows
+from app.events.layout import Layout, layout_of
 from app.events.read import list_event_files, read_events
+from app.events.schema import CLEANED_SCHEMA
 
 GZIP_RATIO = 5  #: text is about so much larger than its gzip
 
 
 @dataclass(frozen=True)
 class CleaningReport:
-    """What became of the rows; read = kept + duplicates + rejected, always."""
+    """What became of the rows; read = kept + duplicates + rejected + left out, always.
+
+    `reasons` counts rejected rows by why they can't be events, `left_out` those that a rule of the layout
+    leaves out, by the rule's reason.
+    """
 
     read: int
     kept: int
     duplicates: int
     rejected: int
     reasons: dict[str, int]
+    left_out: dict[str, int]
     cleaned: Path
     rejected_table: Path | None
 
@@ -67,50 +76,118 @@ def ingest(
     Raises
     ------
     InputError
-        The log is empty, or more than `max_rejected_share` of its rows can't be events.
+        The log is empty, more than `max_rejected_share` of its rows can't be events (those that are left
+        out don't count), or two ids get the same number.
     """
+    layout = layout_of(settings)
     target = folder / f"{CLEANED}{stamp}"
-    parsed = parse(read_events(spark, source, settings.delimiter), now, settings.max_price)
+    parsed = parse(read_events(spark, source, layout), now, settings.max_price, layout)
     try:
-        read, counts = _write_cleaned(parsed, target)
-        _check_share(source, read, counts, settings.max_rejected_share)
+        counts = _write_cleaned(parsed, target, layout)
+        _check_share(source, counts, settings.max_rejected_share)
+        if layout.ids == "text":
+            check_collisions(read_cleaned(spark, target), source)
     except AnalysisException:  # nothing was written yet, and the table may be another run's
         raise
     except BaseException:
         shutil.rmtree(target, ignore_errors=True)
         raise
-    rejected = sum(counts.values())
+    rejected = sum(counts.rejected.values())
     table = _store_rejected(parsed, folder / f"{REJECTED}{stamp}") if rejected else None
-    row = spark.read.parquet(str(target)).agg(F.count("*").alias("kept"), F.sum("copies").alias("rows")).first()
+    row = read_cleaned(spark, target).agg(F.count("*").alias("kept"), F.sum("copies").alias("rows")).first()
     assert row is not None
-    report = CleaningReport(read, row["kept"], row["rows"] - row["kept"], rejected, counts, target, table)
-    return _accounted(report, row["rows"], parsed)
+    kept, rows = row["kept"], row["rows"] or 0
+    report = CleaningReport(counts.read, kept, rows - kept, rejected, counts.rejected, counts.left_out, target, table)
+    return _accounted(report, rows, parsed)
 
 
-def _write_cleaned(parsed: DataFrame, target: Path) -> tuple[int, dict[str, int]]:
-    """Rows read and rows rejected by reason, counted on their way into the table."""
+def read_cleaned(spark: SparkSession, path: Path | str) -> DataFrame:
+    """A stored events table; columns that an older one lacks are null."""
+    return spark.read.schema(CLEANED_SCHEMA).parquet(str(path))
+
+
+@dataclass(frozen=True)
+class _Counts:
+    """Rows read, rejected by reason, and left out by reason."""
+
+    read: int
+    rejected: dict[str, int]
+    left_out: dict[str, int]
+
+
+def _write_cleaned(parsed: DataFrame, target: Path, layout: Layout) -> _Counts:
+    """Rows are counted on their way into the table."""
+    rules = [rule.reason for rule in layout.leave_out]
     seen = Observation("read")
     measures = [F.count("*").alias("read")]
     measures += [F.count_if(F.col("reason") == name).alias(f"r{i}") for i, name in enumerate(REASONS)]
-    clean(parsed.observe(seen, *measures)).write.parquet(str(target))
+    measures += [F.count_if(F.col(LEFT_OUT) == name).alias(f"l{i}") for i, name in enumerate(rules)]
+    clean(parsed.observe(seen, *measures), layout).write.parquet(str(target))
     try:
         found = seen.get
     except Py4JJavaError:  # Spark has no figures where no row came by
         row = parsed.agg(*measures).first()
         assert row is not None
         found = row.asDict()
-    return found["read"], {name: found[f"r{i}"] for i, name in enumerate(REASONS) if found[f"r{i}"]}
+    return _Counts(found["read"], _above_zero(found, "r", REASONS), _above_zero(found, "l", rules))
 
 
-def _check_share(source: str, read: int, counts: dict[str, int], allowed: float) -> None:
-    if read == 0:
+def _above_zero(found: dict[str, int], prefix: str, names: Sequence[str]) -> dict[str, int]:
+    return {name: found[f"{prefix}{i}"] for i, name in enumerate(names) if found[f"{prefix}{i}"]}
+
+
+def _check_share(source: str, counts: _Counts, allowed: float) -> None:
+    if counts.read == 0:
         raise InputError(f"{source}: has a header but no rows")
-    rejected = sum(counts.values())
-    if rejected == read or rejected / read > allowed:
-        reasons = ", ".join(f"{name}: {count:,}" for name, count in counts.items())
+    left_out = sum(counts.left_out.values())
+    rows = counts.read - left_out
+    if rows == 0:
         raise InputError(
-            f"{source}: {rejected:,} of {read:,} rows ({rejected / read:.1%}) are no events ({reasons}); more than "
+            f"{source}: all {left_out:,} rows are left out by the layout's rules ({_told(counts.left_out)})"
+        )
+    rejected = sum(counts.rejected.values())
+    if rejected == rows or rejected / rows > allowed:
+        told = _told(counts.rejected)
+        raise InputError(
+            f"{source}: {rejected:,} of {rows:,} rows ({rejected / rows:.1%}) are no events ({told}); more than "
             f"--max-rejected-share {allowed:.0%}, so it is probably not an event log"
+        )
+
+
+def _told(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name}: {count:,}" for name, count in counts.items())
+
+
+def check_collisions(events: DataFrame, source: str) -> None:
+    """Refuse a log in which two of the shop's ids have the same internal number.
+
+    Parameters
+    ----------
+    events
+        The events table of a layout whose ids are text.
+    source
+        Of which the error speaks.
+
+    Raises
+    ------
+    InputError
+        Names two such ids.
+    """
+    ids = F.array(
+        *(
+            F.struct(F.lit(kind).alias("kind"), F.col(f"{kind}_id").alias("number"), F.col(f"{kind}_key").alias("key"))
+            for kind in ("user", "product")
+        )
+    )
+    numbers = events.select(F.explode(ids).alias("id")).groupBy("id.kind", "id.number")
+    two = numbers.agg(F.min("id.key").alias("one"), F.max("id.key").alias("other")).where(
+        F.col("one") != F.col("other")
+    )
+    found = two.first()
+    if found is not None:
+        raise InputError(
+            f"{source}: the {found['kind']} ids {found['one']!r} and {found['other']!r} get the same internal number; "
+            "rename one of them in the log"
         )
 
 
@@ -121,14 +198,19 @@ def _store_rejected(parsed: DataFrame, path: Path) -> Path:
 
 
 def _accounted(report: CleaningReport, rows_kept: int, parsed: DataFrame) -> CleaningReport:
-    if report.read == rows_kept + report.rejected:
+    if report.read == rows_kept + report.rejected + sum(report.left_out.values()):
         return report
     # Counts taken on the fly are too high where a lost executor's work was done again: count afresh.
-    read = parsed.count()
-    rejected = parsed.where(F.col("reason").isNotNull()).count()
-    if read != rows_kept + rejected:
+    by_reason = {
+        column: {row[column]: row["count"] for row in parsed.groupBy(column).count().collect()}
+        for column in ("reason", LEFT_OUT)
+    }
+    read = sum(by_reason["reason"].values())
+    reasons, left_out = ({name: n for name, n in found.items() if name} for found in by_reason.values())
+    rejected, out = sum(reasons.values()), sum(left_out.values())
+    if read != rows_kept + rejected + out:
         raise VitrineError(
-            f"rows are lost: {read:,} read, but {report.kept:,} kept, {report.duplicates:,} duplicates and "
-            f"{rejected:,} rejected; did the log change during the run?"
+            f"rows are lost: {read:,} read, but {report.kept:,} kept, {report.duplicates:,} duplicates, "
+            f"{rejected:,} rejected and {out:,} left out; did the log change during the run?"
         )
-    return CleaningReport(**(asdict(report) | {"read": read, "rejected": rejected}))
+    return replace(report, read=read, rejected=rejected, reasons=reasons, left_out=left_out)

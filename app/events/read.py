@@ -6,18 +6,19 @@ Every column is read as text under a declared schema, in one pass and without in
 
 import csv
 import re
+from collections.abc import Sequence
 from functools import reduce
 
 from py4j.protocol import Py4JJavaError
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from app.core.errors import InputError
-from app.events.schema import RAW_COLUMNS
+from app.events.archive import ARCHIVE_SCHEMA, ARCHIVED, with_keys
+from app.events.canonical import CORRUPT, SOURCE_FILE, canonical, quoted
+from app.events.layout import REES46, Layout
 
-CORRUPT = "_corrupt"  #: the whole row, where its column count or quoting is wrong
-SOURCE_FILE = "source_file"
 PARQUET = ".parquet"
 SUFFIXES = (PARQUET, ".csv", ".csv.gz", ".gz")
 DELIMITERS = {",": "','", ";": "';'", "\t": "$'\\t'", "|": "'|'"}  #: as they are typed in a shell
@@ -25,7 +26,7 @@ HEADER_CHARACTERS = 100_000  #: more than any header; a binary file may be one e
 MOST_COLUMNS = 1_000_000  #: a line with more fields stops Spark, rather than being a bad row
 
 
-def read_events(spark: SparkSession, source: str, delimiter: str = ",") -> DataFrame:
+def read_events(spark: SparkSession, source: str, layout: Layout = REES46) -> DataFrame:
     """The log's rows as text.
 
     Parameters
@@ -34,15 +35,15 @@ def read_events(spark: SparkSession, source: str, delimiter: str = ",") -> DataF
         Session.
     source
         File, folder or glob, local or of any file system Spark knows; or several of these,
-        separated by commas. CSV and Parquet may be mixed. A file named twice is read once.
-    delimiter
-        Field separator of CSV files.
+        separated by commas. CSV and Parquet may be mixed. A file named twice is read once. The archive
+        of a stream is read as it is, whatever the layout of the other files.
+    layout
+        How the shop writes its log.
 
     Returns
     -------
     DataFrame
-        `RAW_COLUMNS` (string), `_corrupt` (string; the row, where it could not be split into
-        columns) and `source_file`.
+        `CANONICAL` columns, all string.
 
     Raises
     ------
@@ -59,8 +60,8 @@ def read_events(spark: SparkSession, source: str, delimiter: str = ",") -> DataF
         taken.update(names)
         parquet = [name for name in names if name.endswith(PARQUET)]
         text = [name for name in names if not name.endswith(PARQUET)]
-        frames += [_read_parquet(spark, part, parquet)] if parquet else []
-        frames += [_read_csv(spark, part, text, delimiter)] if text else []
+        frames += [_read_parquet(spark, part, parquet, layout)] if parquet else []
+        frames += [_read_csv(spark, part, text, layout)] if text else []
     return reduce(DataFrame.unionByName, frames)
 
 
@@ -89,7 +90,7 @@ def _parts(source: str) -> list[str]:
 
 def _part_files(spark: SparkSession, source: str) -> dict[str, int]:
     try:
-        files = _matching_files(spark, source)
+        files = matching_files(spark, source)
     except Py4JJavaError as error:
         raise InputError(f"{source}: cannot be read ({error.java_exception.getMessage()})") from None
     if files is None:
@@ -101,8 +102,8 @@ def _part_files(spark: SparkSession, source: str) -> dict[str, int]:
     return files
 
 
-def _matching_files(spark: SparkSession, source: str) -> dict[str, int] | None:
-    """Sizes in bytes by name, None where nothing is there."""
+def matching_files(spark: SparkSession, source: str) -> dict[str, int] | None:
+    """Sizes in bytes of the files that a file, folder or glob names, by name; None where nothing is there."""
     path = spark._jvm.org.apache.hadoop.fs.Path(source)  # type: ignore[union-attr]
     file_system = path.getFileSystem(spark._jsc.hadoopConfiguration())
     literal = file_system.exists(path)  # a name may hold characters of a glob
@@ -129,58 +130,110 @@ def _hidden(name: str) -> bool:
     return name.startswith(("_", "."))
 
 
-def _literal(name: str) -> str:
+def literal(name: str) -> str:
     """A file's name as Spark takes it literally: its readers see a glob in every path."""
     return re.sub(r"([{}\[\]*?\\])", r"\\\1", name)
 
 
-def _read_csv(spark: SparkSession, source: str, names: list[str], delimiter: str) -> DataFrame:
+def _read_csv(spark: SparkSession, source: str, names: list[str], layout: Layout) -> DataFrame:
+    header = csv_header(spark, names[0], layout.delimiter)
+    columns = header_columns(header, layout.delimiter)
+    check_columns(source, [name.strip() for name in columns], layout.named_columns(), header, layout.delimiter)
+    frame = csv_frame(spark, names, columns, layout.delimiter)
+    return canonical(shop_rows(frame, layout.named_columns(), F.col(CORRUPT), origin_file()), layout)
+
+
+def csv_header(spark: SparkSession, name: str, delimiter: str) -> str:
+    """The first line of a CSV file."""
+    check_delimiter(delimiter)
+    lines = spark.read.text(literal(name)).limit(1).collect()
+    return lines[0].value[:HEADER_CHARACTERS] if lines else ""
+
+
+def csv_frame(spark: SparkSession, names: Sequence[str], columns: Sequence[str], delimiter: str) -> DataFrame:
+    """CSV files as text, under the columns of their header, and `_corrupt`."""
+    return spark.read.schema(csv_schema(columns)).options(**csv_options(delimiter)).csv([*map(literal, names)])
+
+
+def origin_file() -> Column:
+    """The file of a row."""
+    return F.col("_metadata.file_path").alias(SOURCE_FILE)
+
+
+def not_corrupt() -> Column:
+    """What stands for `_corrupt` where rows can't be: in Parquet."""
+    return F.lit(None).cast("string").alias(CORRUPT)
+
+
+def check_delimiter(delimiter: str) -> None:
+    """Refuse a character that CSV needs for itself."""
     if delimiter in '"\r\n':
         raise InputError(f"--delimiter {delimiter!r}: cannot separate columns; give the character between two fields")
-    paths = [_literal(name) for name in names]
-    lines = spark.read.text(paths[0]).limit(1).collect()
-    header = lines[0].value[:HEADER_CHARACTERS].removeprefix("\ufeff") if lines else ""
-    columns = next(csv.reader([header], delimiter=delimiter), [])
-    _check_columns(source, [name.strip() for name in columns], header, delimiter)
-    schema = T.StructType([T.StructField(name, T.StringType()) for name in [*columns, CORRUPT]])
-    frame = (
-        spark.read.schema(schema)
-        .option("header", True)
-        .option("enforceSchema", False)  # every file's header is held against the first one's
-        .option("sep", delimiter)
-        .option("escape", '"')
-        .option("maxColumns", MOST_COLUMNS)
-        .option("mode", "PERMISSIVE")
-        .option("columnNameOfCorruptRecord", CORRUPT)
-        .csv(paths)
-    )
-    return frame.select(
-        *(F.col(f"`{name}`").alias(name.strip()) for name in columns if name.strip() in RAW_COLUMNS),
-        CORRUPT,
-        F.col("_metadata.file_path").alias(SOURCE_FILE),
-    ).select(*RAW_COLUMNS, CORRUPT, SOURCE_FILE)
 
 
-def _read_parquet(spark: SparkSession, source: str, names: list[str]) -> DataFrame:
-    frame = spark.read.parquet(*map(_literal, names))
-    _check_columns(source, frame.columns)
-    if isinstance(frame.schema["event_time"].dataType, T.LongType):  # nanoseconds, as pandas writes times
-        frame = frame.withColumn("event_time", F.timestamp_micros(F.expr("event_time div 1000")))
-    return frame.select(
-        *(F.col(name).cast("string").alias(name) for name in RAW_COLUMNS),
-        F.lit(None).cast("string").alias(CORRUPT),
-        F.col("_metadata.file_path").alias(SOURCE_FILE),
-    )
+def header_columns(header: str, delimiter: str) -> list[str]:
+    """The names in the first line of a CSV file, as they stand there."""
+    return next(csv.reader([header.removeprefix("\ufeff")], delimiter=delimiter), [])
 
 
-def _check_columns(source: str, columns: list[str], header: str = "", delimiter: str = "") -> None:
-    missing = [name for name in RAW_COLUMNS if name not in columns]
-    doubled = sorted({name for name in columns if columns.count(name) > 1})
-    if len(missing) == len(RAW_COLUMNS):
+def csv_schema(columns: Sequence[str]) -> T.StructType:
+    """All columns of a header as text, and the row where it can't be split."""
+    return T.StructType([T.StructField(name, T.StringType()) for name in [*columns, CORRUPT]])
+
+
+def csv_options(delimiter: str) -> dict[str, str | bool | int]:
+    """How Spark reads CSV here: every file's header is held against the schema."""
+    return {
+        "header": True,
+        "enforceSchema": False,
+        "sep": delimiter,
+        "escape": '"',
+        "maxColumns": MOST_COLUMNS,
+        "mode": "PERMISSIVE",
+        "columnNameOfCorruptRecord": CORRUPT,
+    }
+
+
+def shop_rows(frame: DataFrame, needed: Sequence[str], *origin: Column) -> DataFrame:
+    """The needed columns of a file, under their names without the blanks around them, and `origin`."""
+    as_named = {name.strip(): name for name in frame.columns}
+    return frame.select(*(quoted(as_named[name]).alias(name) for name in needed), *origin)
+
+
+def _read_parquet(spark: SparkSession, source: str, names: list[str], layout: Layout) -> DataFrame:
+    frame = spark.read.parquet(*map(literal, names))
+    archive = set(ARCHIVE_SCHEMA.names) <= set(frame.columns)
+    needed = ARCHIVE_SCHEMA.names if archive else layout.named_columns()
+    check_columns(source, frame.columns, needed)
+    rows = shop_rows(frame, needed, not_corrupt(), origin_file())
+    return canonical(with_keys(rows), ARCHIVED) if archive else canonical(rows, layout)
+
+
+def check_columns(
+    source: str, columns: Sequence[str], needed: Sequence[str], header: str = "", delimiter: str = ""
+) -> None:
+    """Refuse a table that lacks a column, or has one twice.
+
+    Parameters
+    ----------
+    source
+        Of which errors speak.
+    columns, needed
+        Names that are there, and those that must be.
+    header, delimiter
+        First line of a CSV file and what it was split by, to tell a wrong delimiter.
+    """
+    missing = [name for name in needed if name not in columns]
+    lower = [name.lower() for name in columns]
+    doubled = sorted({name for name in columns if lower.count(name.lower()) > 1})
+    if len(missing) == len(needed):
         for other, typed in DELIMITERS.items():
-            if other != delimiter and "event_time" in [name.strip('" ') for name in header.split(other)]:
+            if other != delimiter and needed[0] in [name.strip('" ') for name in header.split(other)]:
                 raise InputError(f"{source}: its columns are separated by {typed}; give --delimiter {typed}")
-        raise InputError(f"{source}: is not an event log: it has none of the columns {', '.join(RAW_COLUMNS)}")
+        raise InputError(
+            f"{source}: is not an event log: it has none of the columns {', '.join(needed)}; "
+            "if it has others for them, 'vitrine layout --events FILE' proposes a --layout"
+        )
     if missing:
         raise InputError(f"{source}: column {', '.join(missing)} is missing; it has {', '.join(columns)}")
     if doubled:

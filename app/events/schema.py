@@ -1,26 +1,6 @@
-"""The events table: what a row of the log is, before and after cleaning.
-
-The layout is that of the REES46 "eCommerce behavior data from multi category store" months.
-"""
+"""The events table: what a row of the log is after cleaning, as Spark's types."""
 
 from pyspark.sql import types as T
-
-VIEW, CART, REMOVE, PURCHASE = "view", "cart", "remove_from_cart", "purchase"
-EVENT_TYPES = (VIEW, CART, REMOVE, PURCHASE)
-UNKNOWN = "unknown"  #: stands for a missing attribute; never one that two products share
-
-#: Columns of the log, all read as text so that a bad value can be told from a missing one.
-RAW_COLUMNS = (
-    "event_time",
-    "event_type",
-    "product_id",
-    "category_id",
-    "category_code",
-    "brand",
-    "price",
-    "user_id",
-    "user_session",
-)
 
 #: One row per distinct event. `copies` and `listed_price` let exploration speak of the rows as read.
 CLEANED_SCHEMA = T.StructType(
@@ -36,6 +16,11 @@ CLEANED_SCHEMA = T.StructType(
         T.StructField("listed_price", T.DoubleType()),  # as read; null where it was no number
         T.StructField("user_id", T.LongType()),
         T.StructField("user_session", T.StringType()),  # null where missing
+        T.StructField("quantity", T.DoubleType()),  # 1 where not given, 0 where it is no positive number
+        T.StructField("user_key", T.StringType()),  # the shop's own id; null where ids are integers
+        T.StructField("product_key", T.StringType()),  # likewise
+        T.StructField("event_id", T.StringType()),  # null where the layout has none
+        T.StructField("recommendation_id", T.StringType()),  # of the list that led here; null where not known
         T.StructField("hour", T.IntegerType()),
         T.StructField("minute", T.IntegerType()),
         T.StructField("second", T.IntegerType()),
@@ -44,7 +29,7 @@ CLEANED_SCHEMA = T.StructType(
         T.StructField("dayofweek", T.IntegerType()),  # 1 = Sunday, as Spark
         T.StructField("date", T.DateType()),
         T.StructField("hour_bucket", T.TimestampType()),
-        T.StructField("copies", T.LongType()),  # identical rows in the log, 1 where none was doubled
+        T.StructField("copies", T.LongType()),  # rows of the log that are this event, 1 where none was doubled
     ]
 )
 

@@ -1,10 +1,11 @@
-"""The words of an event log; needs no Spark."""
+"""The words of an event, its columns, and what each type says of a user's interest. Needs no Spark."""
 
 VIEW, CART, REMOVE, PURCHASE = "view", "cart", "remove_from_cart", "purchase"
 EVENT_TYPES = (VIEW, CART, REMOVE, PURCHASE)
 #: Event types by code, the least committed first: of a product touched several times the largest counts.
 KINDS = (REMOVE, VIEW, CART, PURCHASE)
 UNKNOWN = "unknown"  #: stands for a missing attribute; never one that two products share
+MISSING_TEXT = ("", "nan", "null", "none")  #: what a file writes where there is nothing, in lower case
 
 #: Implicit rating of one event; a removal says nothing good.
 RATING = {VIEW: 1.0, CART: 3.0, PURCHASE: 5.0}
@@ -13,3 +14,17 @@ MAX_RATING = 10.0  #: cap of a pair's summed rating
 #: Columns of touches, arrays of equal length, oldest first: product_ids (long), kinds (int, in `KINDS`),
 #: weights (float), times (double, seconds since 1970).
 TOUCHES = ("product_ids", "kinds", "weights", "times")
+#: Columns of the REES46 months, which are those of the default layout.
+RAW_COLUMNS = (
+    "event_time",
+    "event_type",
+    "product_id",
+    "category_id",
+    "category_code",
+    "brand",
+    "price",
+    "user_id",
+    "user_session",
+)
+#: Columns that another layout may add.
+EXTRA_COLUMNS = ("quantity", "event_id", "recommendation_id")

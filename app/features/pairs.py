@@ -5,6 +5,7 @@ from datetime import datetime
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from app.events.revenue import revenue_cents
 from app.events.vocabulary import CART, KINDS, MAX_RATING, PURCHASE, RATING, REMOVE, VIEW
 
 SECONDS_PER_DAY = 86_400
@@ -25,11 +26,11 @@ def user_product_pairs(events: DataFrame, as_of: datetime, half_life_days: float
     Returns
     -------
     DataFrame
-        user_id, product_id, views, carts, removals, purchases (counts), price_cents (sum of known
-        prices, hundredths), prices (how many were known), paid_cents (sum of purchases), first_seen,
-        last_seen, last_purchase (timestamps), kind (int, in `KINDS`: the most committed event), rating (1/3/5 summed,
-        capped at 10) and decayed (the same with decay, capped, rounded so that it does not depend on the order of
-        the rows).
+        user_id, product_id, views, carts, removals, purchases (counts), price_cents (sum of known prices,
+        hundredths), prices (how many were known), paid_cents (purchases: price × quantity), first_seen, last_seen,
+        last_purchase (timestamps), kind (int, in `KINDS`: the most committed event), user_key (the shop's own id, null
+        where it is the number), rating (1/3/5 summed, capped at 10) and decayed (the same with decay, capped, rounded
+        so that it does not depend on the order of the rows).
     """
     kind, time = F.col("event_type"), F.col("event_time")
     cents = F.round(F.col("price") * 100).cast("long")  # integer sums: row order can't matter
@@ -39,11 +40,12 @@ def user_product_pairs(events: DataFrame, as_of: datetime, half_life_days: float
         *(F.count_if(kind == name).alias(alias) for name, alias in _COUNTS.items()),
         F.sum(cents).alias("price_cents"),
         F.count(cents).alias("prices"),
-        F.sum(F.when(kind == PURCHASE, cents)).alias("paid_cents"),
+        F.sum(revenue_cents()).alias("paid_cents"),
         F.min(time).alias("first_seen"),
         F.max(time).alias("last_seen"),
         F.max(F.when(kind == PURCHASE, time)).alias("last_purchase"),
         F.max(event_kind()).alias("kind"),
+        F.max("user_key").alias("user_key"),
         F.least(F.sum(event_rating()), F.lit(MAX_RATING)).alias("rating"),
         F.round(F.least(F.sum(event_rating() * decay), F.lit(MAX_RATING)), 6).alias("decayed"),
     )
@@ -58,7 +60,7 @@ def event_kind(event_type: str = "event_type") -> Column:
 
 
 def event_rating(event_type: str = "event_type") -> Column:
-    """Implicit rating of one event, see `RATING`."""
+    """Implicit rating of one event, see `app.events.vocabulary.RATING`."""
     rating = F.lit(0.0)
     for name, value in RATING.items():
         rating = F.when(F.col(event_type) == name, value).otherwise(rating)

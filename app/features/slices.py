@@ -23,6 +23,7 @@ class Slice:
     """What was known before a moment; every table is stored.
 
     `until`: the moment, from which ages are counted. `events`: the events before it, with `session_id`.
+    `catalogue`: what the shop says of its products, known before any moment; None if it says nothing.
     `pairs`: `user_product_pairs`; `sessions`: `session_table`; `touches`: `session_touches`; `carts`:
     `cart_outcomes`; `users`: `user_features`, in an order that does not change from run to run; `products`:
     `product_features`.
@@ -30,6 +31,7 @@ class Slice:
 
     until: datetime
     events: DataFrame
+    catalogue: DataFrame | None
     pairs: DataFrame
     sessions: DataFrame
     touches: DataFrame
@@ -58,6 +60,7 @@ def before(events: DataFrame, moment: datetime) -> DataFrame:
 
 def make_slice(
     events: DataFrame,
+    catalogue: DataFrame | None,
     until: datetime,
     settings: Settings,
     folder: Path,
@@ -70,6 +73,8 @@ def make_slice(
     ----------
     events
         With `session_id`; none after `until`.
+    catalogue
+        `app.events.catalogue.CATALOGUE_SCHEMA`, if there is one.
     until
         The slice's moment.
     settings
@@ -82,13 +87,14 @@ def make_slice(
     pairs = stored(user_product_pairs(events, until, settings.popularity_half_life_days), folder / "pairs")
     sessions = stored(session_table(events), folder / "sessions")
     touches = session_touches(events, settings.session_max_events, settings.session_max_products)
-    attributes = stored(product_attributes(events), folder / "attributes")
+    attributes = stored(product_attributes(events, catalogue), folder / "attributes")
     carts = stored(cart_outcomes(events, until, settings.cart_window_hours), folder / "carts")
     users = user_features(pairs, attributes, sessions, user_active_days(events), carts, until)
     ordered = users.repartition("user_id").sortWithinPartitions("user_id")  # K-Means sees the same order each run
     return Slice(
         until,
         events,
+        catalogue,
         pairs,
         sessions,
         stored(touches, folder / "touches"),

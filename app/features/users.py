@@ -11,6 +11,7 @@ from app.events.vocabulary import UNKNOWN
 USER_SCHEMA = T.StructType(
     [
         T.StructField("user_id", T.LongType()),
+        T.StructField("user_key", T.StringType()),  # the shop's own id; null where it is the number
         T.StructField("recency", T.IntegerType()),  # days from the last event to the end of the data
         T.StructField("frequency", T.LongType()),  # days with an event
         T.StructField("monetary", T.DoubleType()),  # paid, shop currency
@@ -79,6 +80,7 @@ def user_features(
             (F.coalesce(F.sum("paid_cents"), F.lit(0)) / 100).alias("monetary"),
             F.min("first_seen").alias("first_seen"),
             F.max("last_seen").alias("last_seen"),
+            F.max("user_key").alias("user_key"),
         )
     )
     visits = sessions.groupBy("user_id").agg(F.count("*").alias("sessions"))

@@ -7,7 +7,8 @@ against published figures of the raw files.
 from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
-from app.events.schema import EVENT_TYPES, PURCHASE, UNKNOWN
+from app.events.revenue import revenue_cents
+from app.events.vocabulary import EVENT_TYPES, PURCHASE, UNKNOWN
 from app.insight.results import (
     DayRow,
     EventFigures,
@@ -131,7 +132,7 @@ def _top(events: DataFrame, column: str) -> tuple[LeaderRow, ...]:
         .agg(
             _rows().alias("events"),
             _rows(bought).alias("purchases"),
-            F.round(F.coalesce(F.sum(F.when(bought, F.col("price"))), F.lit(0.0)), 2).alias("revenue"),
+            (F.coalesce(F.sum(revenue_cents()), F.lit(0)) / 100).alias("revenue"),
         )
         .orderBy(F.desc("events"), "name")
         .limit(TOP)

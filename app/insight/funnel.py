@@ -3,7 +3,7 @@
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from app.events.schema import CART, PURCHASE, VIEW
+from app.events.vocabulary import CART, PURCHASE, VIEW
 from app.insight.results import CohortCell, Funnel, FunnelStep
 
 

@@ -3,7 +3,7 @@
 from pyspark.sql import Column, DataFrame, Row, Window
 from pyspark.sql import functions as F
 
-from app.events.schema import UNKNOWN
+from app.events.vocabulary import UNKNOWN
 from app.insight.results import Bin, Cell, PerUserRow, RecommendationFigures, RecommendedRow
 
 BINS = 40  #: bars of a histogram, and cells along each side of the grid

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from app.core.errors import InputError
 from app.core.settings import Settings, load_settings
+from app.events.layout import layout_of
 from app.jobs.run import guarded, say
 from app.stream.folders import StreamFolders
 from app.stream.replay import ReplaySummary, replay
@@ -30,7 +31,7 @@ def play(settings: Settings, stop: threading.Event) -> ReplaySummary:
         tick_seconds=settings.replay_tick,
         max_gap_seconds=settings.replay_max_gap,
         limit=settings.replay_limit,
-        delimiter=settings.delimiter,
+        layout=layout_of(settings),
         progress=lambda done: say(
             f"{done.rows:,} events played, {done.events_per_second:,.0f}/s, at {done.event_time}"
         ),

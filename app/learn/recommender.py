@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 from pyspark.sql import DataFrame
 
 from app.core.settings import Settings
+from app.events.layout import layout_of
 from app.features.slices import Slice
 from app.learn.als import fit_als
 from app.learn.covisitation import fit_covisitation
@@ -53,6 +54,7 @@ def fit_recommender(known: Slice, user_segments: DataFrame, settings: Settings, 
             settings.bought_days,
             settings.session_max_products,
             settings.session_idle_minutes,
+            layout_of(settings).ids == "text",
         ),
     )
 

@@ -30,8 +30,8 @@ def user_histories(pairs: DataFrame, user_segments: DataFrame, n: int) -> DataFr
     Returns
     -------
     DataFrame
-        user_id, segment_id, `TOUCHES` (arrays, oldest first, at most n), bought_ids (array of long), bought_at (array
-        of long, seconds since 1970); sorted by user_id.
+        user_id, user_key, segment_id, `TOUCHES` (arrays, oldest first, at most n), bought_ids (array of long),
+        bought_at (array of long, seconds since 1970); sorted by user_id.
     """
     touch = F.struct(
         F.col("last_seen").alias("at"), "product_id", "kind", F.col("rating").cast("float").alias("weight")
@@ -40,12 +40,14 @@ def user_histories(pairs: DataFrame, user_segments: DataFrame, n: int) -> DataFr
     grouped = pairs.groupBy("user_id").agg(
         F.sort_array(F.collect_list(touch)).alias("touches"),
         F.sort_array(F.collect_list(F.when(F.col("last_purchase").isNotNull(), bought))).alias("bought"),
+        F.max("user_key").alias("user_key"),
     )
     return (
         grouped.withColumn("touches", last("touches", n))
         .join(user_segments, "user_id", how="left")
         .select(
             "user_id",
+            "user_key",
             "segment_id",
             *touch_arrays("touches"),
             F.col("bought.product_id").alias("bought_ids"),
@@ -67,4 +69,5 @@ def read_users(folder: Path, catalogue: Catalogue) -> UserTable:
         Ragged.of_lists(bought),
         catalogue.positions(bought.flatten().to_numpy()),
         bought_at.flatten().to_numpy(),
+        None if table["user_key"].null_count == len(table) else table["user_key"].combine_chunks(),
     )

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from app.events.schema import UNKNOWN
+from app.events.vocabulary import UNKNOWN
 
 TIME = "time"  #: column of a point's time: nanoseconds since 1970, a datetime or a datetime64 column
 FieldType = Literal["integer", "float", "string"]

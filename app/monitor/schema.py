@@ -6,6 +6,7 @@ A point's identity is measurement, tags and time: the same point written again o
 """
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -152,6 +153,16 @@ SEGMENTS = Measurement(
 MEASUREMENTS = (EVENTS, RECOMMENDATIONS, LISTS, QUALITY, STREAM_PROGRESS, MODEL, SEGMENTS)
 
 
+#: The same of a shop whose ids are text. A bucket holds one of the two: InfluxDB keeps a field's type.
+RECOMMENDATIONS_BY_TEXT = replace(
+    RECOMMENDATIONS,
+    fields=tuple(
+        replace(field, type="string") if field.name in ("user_id", "product_id") else field
+        for field in RECOMMENDATIONS.fields
+    ),
+)
+
+
 def recommendation_lines(table: pd.DataFrame, lane: int = 0, lanes: int = 1) -> list[str]:
     """Lines of `recommendations`, no two of one batch at the same time.
 
@@ -179,7 +190,8 @@ def recommendation_lines(table: pd.DataFrame, lane: int = 0, lanes: int = 1) -> 
     batch = nanoseconds // NANOSECONDS_PER_MILLISECOND * NANOSECONDS_PER_MILLISECOND
     ordered = table.assign(**{TIME: batch}).sort_values([TIME, "user_id", "rank", "product_id"], kind="stable")
     number = ordered.groupby(TIME).cumcount()
-    return RECOMMENDATIONS.lines(ordered.assign(**{TIME: ordered[TIME] + number * lanes + lane}))
+    measurement = RECOMMENDATIONS if pd.api.types.is_integer_dtype(table["user_id"]) else RECOMMENDATIONS_BY_TEXT
+    return measurement.lines(ordered.assign(**{TIME: ordered[TIME] + number * lanes + lane}))
 
 
 BEGIN, END = "<!-- schema: begin -->", "<!-- schema: end -->"

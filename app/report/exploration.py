@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from app.events.schema import EVENT_TYPES, UNKNOWN
+from app.events.vocabulary import EVENT_TYPES, UNKNOWN
 from app.insight.results import DayRow, EventMixRow, Exploration, HourRow, LeaderRow, MissingRow, PriceRow
 from app.report import charts, visits
 from app.report.blocks import Block, Chart, Section, chart, table_of
@@ -49,6 +49,7 @@ def rows_read(cleaning: Cleaning) -> Block:
         ("dropped as exact duplicates", cleaning.duplicates),
         ("rejected", cleaning.rejected),
         *((f"rejected: {label(reason, 80)}", n) for reason, n in cleaning.reasons.items()),
+        *((f"left out: {label(reason, 80)}", n) for reason, n in cleaning.left_out.items()),
     ]
     read = cleaning.read
     return table_of(

@@ -17,13 +17,14 @@ SCHEMA_VERSION: Final = 2  #: of `run.json`; the first edition wrote none
 
 
 class Cleaning(Part):
-    """Where every row of the log went: read = kept + duplicates + rejected."""
+    """Where every row of the log went: read = kept + duplicates + rejected + left out."""
 
     read: int = Field(description="rows read")
     kept: int = Field(description="distinct events kept")
     duplicates: int = Field(description="rows dropped as exact duplicates")
     rejected: int = Field(description="rows that can be no events")
     reasons: dict[str, int] = Field(description="rejected rows, by reason")
+    left_out: dict[str, int] = Field(description="rows that the layout's rules leave out, by the rule's reason")
 
 
 class StageRun(Part):

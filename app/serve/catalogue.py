@@ -82,6 +82,15 @@ class Catalogue:
     def load(cls, folder: Path) -> "Catalogue":
         return cls._index(feather.read_table(folder / FILE, memory_map=True))
 
+    def shown(self, items: NDArray[np.integer[Any]], text_ids: bool) -> pa.Array:
+        """The shop's own ids of products by position: text, or the numbers."""
+        numbers = pa.array(self.product_ids[items])
+        if not text_ids:
+            return numbers
+        return pc.coalesce(
+            self.table["product_key"].take(pa.array(items % len(self))), pc.cast(numbers, pa.string())
+        ).combine_chunks()
+
     def take(self, items: NDArray[np.integer[Any]]) -> pa.Table:
         """Rows of the table by position."""
         return self.table.take(pa.array(items))

@@ -17,7 +17,7 @@ from app.serve.visits import Visitors
 
 PERSONAL, FALLBACK = "hybrid", "popular_fallback"
 
-#: One row per product of a list.
+#: One row per product of a list; where the shop's ids are text, the three ids are: see `list_schema`.
 ARROW_SCHEMA = pa.schema(
     [
         ("user_id", pa.int64()),
@@ -36,10 +36,20 @@ ARROW_SCHEMA = pa.schema(
 )
 
 
+IDS = ("user_id", "product_id", "because_product_id")
+
+
+def list_schema(text_ids: bool) -> pa.Schema:
+    """The schema of lists, with the shop's own ids as they are."""
+    if not text_ids:
+        return ARROW_SCHEMA
+    return pa.schema([pa.field(f.name, pa.string()) if f.name in IDS else f for f in ARROW_SCHEMA])
+
+
 def list_table(
     recommender: Recommender, visitors: Visitors, answer: Answer, version: str, generated_at: datetime
 ) -> pa.Table:
-    """Lists as rows of `ARROW_SCHEMA`.
+    """Lists as rows of `list_schema`.
 
     Parameters
     ----------
@@ -61,10 +71,12 @@ def list_table(
     source = pc.cast(names.take(pa.array(lists.sources[rows, places])), pa.string())
     kind = pc.if_else(pc.equal(source, Popularity.name), FALLBACK, PERSONAL)
     because = answer.because[rows, places]
+    text = recommender.parameters.text_ids
+    reasons = recommender.catalogue.shown(because, text)
     return pa.table(
         [
-            pa.array(visitors.user_ids[rows]),
-            products["product_id"],
+            _users(recommender, visitors, answer, text).take(pa.array(rows)),
+            recommender.catalogue.shown(lists.items[rows, places], text),
             pa.array((places + 1).astype(np.int32)),
             pa.array(lists.scores[rows, places].astype(np.float64)),
             products["category_code"],
@@ -72,18 +84,30 @@ def list_table(
             products["avg_price"],
             kind,
             source,
-            pa.array(recommender.catalogue.product_ids[because], mask=because == NONE),
+            pc.if_else(pa.array(because != NONE), reasons, pa.scalar(None, reasons.type)),
             pa.array([version] * len(rows), pa.string()),
             pa.array([generated_at] * len(rows), pa.timestamp("us", tz="UTC")),
         ],
-        schema=ARROW_SCHEMA,
+        schema=list_schema(text),
     )
+
+
+def _users(recommender: Recommender, visitors: Visitors, answer: Answer, text: bool) -> pa.Array:
+    """The shop's own ids of the visitors: those that came with them, else those that the bundle remembers."""
+    numbers = pa.array(visitors.user_ids)
+    if not text:
+        return numbers
+    known = visitors.keys if visitors.keys is not None else pa.nulls(len(visitors), pa.string())
+    if recommender.users.keys is not None:
+        positions = answer.visits.users
+        known = pc.coalesce(known, recommender.users.keys.take(pa.array(positions, mask=positions == NONE)))
+    return pc.coalesce(known, pc.cast(numbers, pa.string()))
 
 
 def write_csv(folder: Path, target: Path) -> int:
     """One CSV of all the Parquet files of a folder, replaced whole; returns the number of rows."""
-    dataset, rows = ds.dataset(folder, format="parquet", schema=ARROW_SCHEMA), 0
-    with replacing(target) as part, pacsv.CSVWriter(part, ARROW_SCHEMA) as writer:
+    dataset, rows = ds.dataset(folder, format="parquet"), 0
+    with replacing(target) as part, pacsv.CSVWriter(part, dataset.schema) as writer:
         for batch in dataset.to_batches():
             writer.write_batch(batch)
             rows += len(batch)

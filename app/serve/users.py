@@ -4,11 +4,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
+from pyarrow import feather
 
 from app.serve.catalogue import positions
 from app.serve.ragged import Ragged
 from app.serve.visits import Touches
+
+KEYS = "keys.arrow"
 
 
 @dataclass(frozen=True)
@@ -16,7 +20,8 @@ class UserTable:
     """u users sorted by id.
 
     `ids` (u,) int64; `segments` (u,) int32; `history`: each user's latest products, by position; and the purchases,
-    in the `bought` shape: `bought_items` int32 and `bought_at` int64 (seconds since 1970).
+    in the `bought` shape: `bought_items` int32 and `bought_at` int64 (seconds since 1970). `keys` (u,) string: the
+    shop's own ids; None where these are the numbers.
     """
 
     ids: NDArray[np.int64]
@@ -25,6 +30,7 @@ class UserTable:
     bought: Ragged
     bought_items: NDArray[np.int32]
     bought_at: NDArray[np.int64]
+    keys: pa.Array | None = None
 
     def save(self, folder: Path) -> None:
         """Write each array as a file of its own, to be memory-mapped."""
@@ -42,6 +48,8 @@ class UserTable:
         }
         for name, array in arrays.items():
             np.save(folder / f"{name}.npy", np.ascontiguousarray(array))
+        if self.keys is not None:
+            feather.write_feather(pa.table({"key": self.keys}), folder / KEYS, compression="uncompressed")
 
     @classmethod
     def load(cls, folder: Path) -> "UserTable":
@@ -55,7 +63,16 @@ class UserTable:
             *(array(f"history_{name}") for name in ("products", "kinds", "weights", "times")),
         )
         bought = Ragged(array("bought_offsets"))
-        return cls(array("ids"), array("segments"), history, bought, array("bought_items"), array("bought_at"))
+        keys = folder / KEYS
+        return cls(
+            array("ids"),
+            array("segments"),
+            history,
+            bought,
+            array("bought_items"),
+            array("bought_at"),
+            feather.read_table(keys, memory_map=True)["key"].combine_chunks() if keys.exists() else None,
+        )
 
     def positions(self, user_ids: NDArray[np.int64]) -> NDArray[np.int32]:
         """Position of each user; -1 for an unknown one."""

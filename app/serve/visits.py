@@ -106,12 +106,14 @@ class Touches:
 class Visitors:
     """Who asks: `user_ids` (n,) of the shop, and what each touched in this session, by ids of the shop.
 
-    `now` (n,) float64: the moment of each visit, seconds since 1970.
+    `now` (n,) float64: the moment of each visit, seconds since 1970. `keys` (n,) string: the shop's own ids of the
+    users, where ids are text and it is known.
     """
 
     user_ids: NDArray[np.int64]
     session: Touches
     now: NDArray[np.float64]
+    keys: pa.Array | None = None
 
     def __len__(self) -> int:
         return len(self.user_ids)
@@ -126,7 +128,8 @@ class Visitors:
         return cls(ids, touched, np.broadcast_to(np.asarray(now, np.float64), ids.shape))
 
     def slice(self, start: int, stop: int) -> "Visitors":
-        return Visitors(self.user_ids[start:stop], self.session.slice(start, stop), self.now[start:stop])
+        keys = None if self.keys is None else self.keys[start:stop]
+        return Visitors(self.user_ids[start:stop], self.session.slice(start, stop), self.now[start:stop], keys)
 
 
 @dataclass(frozen=True)

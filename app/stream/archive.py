@@ -7,8 +7,9 @@ import pyarrow.parquet as pq
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from app.events.archive import ARCHIVE_SCHEMA
 from app.events.clean import rejected_rows
-from app.stream.source import PARQUET_SCHEMA, valid
+from app.stream.source import valid
 
 
 def archive_batch(events: DataFrame, archive: Path, rejected: Path, batch: int) -> None:
@@ -16,7 +17,7 @@ def archive_batch(events: DataFrame, archive: Path, rejected: Path, batch: int) 
 
     A folder appears whole, by one rename; a micro-batch tried again finds its folder there.
     """
-    kept = valid(events).withColumn("price", F.col("listed_price")).select(*PARQUET_SCHEMA.fieldNames())
+    kept = valid(events).withColumn("price", F.col("listed_price")).select(*ARCHIVE_SCHEMA.fieldNames())
     _write_once(kept, archive / f"batch-{batch:09d}")
     _write_once(rejected_rows(events).coalesce(1), rejected / f"batch-{batch:09d}")
 

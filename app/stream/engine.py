@@ -25,7 +25,7 @@ from app.stream.housekeeping import clean_landing
 from app.stream.points import PointSink, progress_lines
 from app.stream.progress import BatchProgress, ProgressListener, observed
 from app.stream.queries import ArchiveQuery, ListsQuery, Query, WindowsQuery
-from app.stream.source import event_stream
+from app.stream.source import event_stream, takes_new_columns
 from app.stream.telemetry import StreamSummary, Telemetry
 
 STOP_WAIT = 20.0  #: seconds that the running micro-batches are given to end
@@ -152,8 +152,11 @@ class Stream:
         return event_stream(self.spark, self.settings, self.folders.landing)
 
     def _recover(self, run: "_Run") -> None:
-        """Start a query again that met a damaged file; raises what it failed with otherwise."""
+        """Start a query again that met a damaged file or new columns; raises what it failed with otherwise."""
         error = run.failure()
+        if takes_new_columns(error, self.settings, self.folders.landing):
+            run.start(self._events())
+            return
         moved = set_aside(error, self.folders)
         if moved is None:
             raise refusal(error, run.query.name, self.folders) or own_error(error) or error

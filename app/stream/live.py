@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from app.events.identity import ends_session
 from app.events.vocabulary import KINDS
 from app.serve.ragged import Ragged, first_of_each
 from app.serve.recommender import Parameters
@@ -26,12 +27,15 @@ JUDGED_PER_SESSION = 3  #: new events of a session judged in one micro-batch: bo
 class LiveSessions:
     """n sessions of `user_ids` (n,), some of whose events came in this micro-batch.
 
+    `keys` (n,) string: the shop's own ids of the users, where ids are text.
+
     Per event of `events` (m,): `new` (came in this micro-batch), `arrived` (seconds since 1970, of its file), and
     `begins`, the entry at which the visit that it belongs to begins: the first of the session, or where no id tells
     sessions apart, the first after the last long silence.
     """
 
     user_ids: NDArray[np.int64]
+    keys: pa.Array | None
     events: SessionEvents
     new: NDArray[np.bool_]
     arrived: NDArray[np.float64]
@@ -68,10 +72,11 @@ class LiveSessions:
         given = table["given"].to_numpy(zero_copy_only=False)
         return cls(
             table["user_id"].to_numpy(),
+            table["user_key"] if "user_key" in table.schema.names else None,
             flat,
             seen[order] == batch_time,
             arrived[order] / 1e6,
-            _begins(flat, given, parameters.session_idle_minutes * 60),
+            _begins(flat, given, parameters.session_idle_minutes),
             parameters.session_max_products,
         )
 
@@ -84,7 +89,8 @@ class LiveSessions:
         """Who asks after the last event of these sessions (s,)."""
         last = self.events.shape.offsets[1:][sessions] - 1
         touches = self.events.touches(self.begins[last], last + 1, self.max_products)
-        return Visitors(self.user_ids[sessions], touches, self.events.times[last])
+        keys = None if self.keys is None else self.keys.take(pa.array(sessions))
+        return Visitors(self.user_ids[sessions], touches, self.events.times[last], keys)
 
     def judged(self) -> NDArray[np.int64]:
         """New events (q,) whose product could have been in the list just before.
@@ -107,10 +113,10 @@ class LiveSessions:
         return oldest
 
 
-def _begins(events: SessionEvents, given: NDArray[np.bool_], idle_seconds: float) -> NDArray[np.int64]:
+def _begins(events: SessionEvents, given: NDArray[np.bool_], idle_minutes: int) -> NDArray[np.int64]:
     rows = events.shape.rows()
     starts = events.shape.places() == 0
-    silence = np.diff(np.floor(events.times), prepend=0) > idle_seconds
+    silence = ends_session(np.diff(np.floor(events.times), prepend=0), idle_minutes)
     starts |= silence & ~given[rows]
     entries = np.arange(len(rows))
     return np.maximum.accumulate(np.where(starts, entries, 0))

@@ -22,6 +22,8 @@ import numpy as np
 
 from app.core.errors import InputError
 from app.core.files import sync, write_text
+from app.events.layout import REES46, Layout
+from app.events.times import ISO
 from app.stream.replay_files import NOT_A_TIME, Events, Times, open_events
 
 MICROSECONDS = 1_000_000
@@ -94,7 +96,7 @@ def replay(
     max_gap_seconds: float | None = None,
     limit: int | None = None,
     until: datetime | None = None,
-    delimiter: str = ",",
+    layout: Layout = REES46,
     run: str | None = None,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], Any] = time.sleep,
@@ -124,6 +126,8 @@ def replay(
         Longest real time without events; longer gaps are cut to it (with `speed`).
     limit, until
         Stop after so many rows of the log, or before the first event at or after a time (naive is UTC).
+    layout
+        Where the log's times stand, and how they are written.
     run
         First part of the files' names, by default the time of the first start; kept by the state.
     clock, sleep
@@ -140,7 +144,7 @@ def replay(
         state of another replay.
     """
     pace = _pace(speed, rate, tick_seconds, max_gap_seconds, limit)
-    events = open_events(source, delimiter)
+    events = open_events(source, layout)
     _make_folder(landing)
     _make_folder(state.parent)
     sizes = [[file.name, file.stat().st_size] for file in events.files]
@@ -216,9 +220,9 @@ def _fill(times: Times, position: Position, events: Events) -> Times:
     if position.event_time is not None:
         return np.where(times == NOT_A_TIME, position.event_time, times)
     if not len(readable):
+        written = "like 2019-10-01 00:00:00 UTC" if events.time.format == ISO else events.time.format
         raise InputError(
-            f"{events.files[0]}: event_time can't be read in the first {len(times)} rows; "
-            "expected like 2019-10-01 00:00:00 UTC"
+            f"{events.files[0]}: event_time can't be read in the first {len(times)} rows; expected {written}"
         )
     return np.where(times == NOT_A_TIME, readable[0], times)
 

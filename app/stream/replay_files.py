@@ -14,9 +14,10 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from app.core.errors import InputError
+from app.events.layout import REES46, Layout, TimeFormat
+from app.events.times import EPOCHS, ISO, has_zone, strptime_format
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
-TIME = "event_time"
 BATCH_ROWS = 16_384
 NOT_A_TIME = np.iinfo(np.int64).min  # what NaT is in numpy
 
@@ -28,14 +29,15 @@ class CsvEvents:
 
     suffix = ".csv"
 
-    def __init__(self, files: list[Path], delimiter: str = ",") -> None:
-        self.files = files
-        self.delimiter = delimiter.encode()
+    def __init__(self, files: list[Path], layout: Layout = REES46) -> None:
+        self.files, self.time = files, layout.time
+        self.delimiter = layout.delimiter.encode()
         self.header = self._header(files[0])
         names = [name.strip(b'" ') for name in self.header.split(self.delimiter)]
-        if TIME.encode() not in names:
-            raise InputError(f"{files[0]}: has no column {TIME} in its first line; is it an event log in CSV?")
-        self.time_at = names.index(TIME.encode())
+        column = layout.columns.event_time
+        if column.encode() not in names:
+            raise InputError(f"{files[0]}: has no column {column} in its first line; is it an event log in CSV?")
+        self.time_at = names.index(column.encode())
         for file in files[1:]:
             if self._header(file) != self.header:
                 raise InputError(f"{file}: its columns differ from those of {files[0]}; replay them apart")
@@ -44,7 +46,7 @@ class CsvEvents:
         """Times and lines of all rows after the first `skip`."""
         lines = islice(self._lines(), skip, None)
         while batch := list(islice(lines, BATCH_ROWS)):
-            yield parse_times([self._time(line) for line in batch]), batch
+            yield parse_times([self._time(line) for line in batch], self.time), batch
 
     def write(self, path: Path, parts: list[Sequence[bytes]]) -> None:
         """Write rows as one file, header first."""
@@ -67,15 +69,15 @@ class ParquetEvents:
 
     suffix = ".parquet"
 
-    def __init__(self, files: list[Path]) -> None:
-        self.files = files
+    def __init__(self, files: list[Path], layout: Layout = REES46) -> None:
+        self.files, self.time, self.column = files, layout.time, layout.columns.event_time
         for file in files:
             try:
                 schema = pq.read_schema(file)
             except (pa.ArrowException, OSError) as error:
                 raise InputError(f"{file}: is not readable Parquet ({str(error).splitlines()[0]})") from None
-            if TIME not in schema.names:
-                raise InputError(f"{file}: has no column {TIME}; is it an event log?")
+            if self.column not in schema.names:
+                raise InputError(f"{file}: has no column {self.column}; is it an event log?")
 
     def batches(self, skip: int) -> Iterator[tuple[Times, pa.RecordBatch]]:
         """Times and rows after the first `skip`."""
@@ -88,7 +90,7 @@ class ParquetEvents:
                     rows = batch.slice(skip)
                     skip -= min(skip, batch.num_rows)
                     if rows.num_rows:
-                        yield parse_times(rows.column(TIME).to_pandas()), rows
+                        yield parse_times(rows.column(self.column).to_pandas(), self.time), rows
 
     def write(self, path: Path, parts: list[pa.RecordBatch]) -> None:
         """Write rows as one file."""
@@ -101,23 +103,30 @@ class ParquetEvents:
 Events = CsvEvents | ParquetEvents
 
 
-def open_events(source: str, delimiter: str = ",") -> Events:
+def open_events(source: str, layout: Layout = REES46) -> Events:
     """The event files of a local file, folder or glob, in the order of their names.
 
     Raises
     ------
     InputError
-        Nothing there, no rows, mixed formats, or no column event_time.
+        Nothing there, no rows, mixed formats, or no column of times.
     """
     files = _find(source)
     parquet = {file.name.endswith(".parquet") for file in files}
     if len(parquet) > 1:
         raise InputError(f"{source}: holds both CSV and Parquet files; name one kind")
-    return ParquetEvents(files) if parquet == {True} else CsvEvents(files, delimiter)
+    return (ParquetEvents if parquet == {True} else CsvEvents)(files, layout)
 
 
-def parse_times(values: Any) -> Times:
+def parse_times(values: Any, time: TimeFormat = REES46.time) -> Times:
     """Times as microseconds; one that can't be read is taken as that of the row before.
+
+    Parameters
+    ----------
+    values
+        Times of any type, in the order of the rows.
+    time
+        How those that are no times by type are written.
 
     Returns
     -------
@@ -126,13 +135,25 @@ def parse_times(values: Any) -> Times:
     """
     series = pd.Series(values)
     if not isinstance(series.dtype, pd.DatetimeTZDtype) and series.dtype.kind != "M":
-        text = series.astype("string").str.slice(0, 19)
-        text = text.where(text.str.len() == 19)  # pandas would take "now" and "today" for times
-        series = pd.to_datetime(text, format="%Y-%m-%d %H:%M:%S", errors="coerce", utc=True)
-    elif series.dt.tz is None:
-        series = series.dt.tz_localize("UTC")
+        series = _read_times(series, time)
+    if series.dt.tz is None:
+        series = series.dt.tz_localize(time.zone, ambiguous=False, nonexistent="shift_forward")
     times = series.ffill().dt.tz_convert("UTC").dt.tz_localize(None)
     return times.to_numpy().astype("datetime64[us]").astype(np.int64)
+
+
+def _read_times(series: "pd.Series[Any]", time: TimeFormat) -> "pd.Series[Any]":
+    if time.format in EPOCHS:
+        micros = pd.to_numeric(series, errors="coerce") * EPOCHS[time.format]
+        return pd.to_datetime(micros, unit="us", errors="coerce", utc=True)
+    if time.format != ISO:
+        zoned = has_zone(time.format)
+        return pd.to_datetime(
+            series.astype("string").str.strip(), format=strptime_format(time.format), errors="coerce", utc=zoned
+        )
+    text = series.astype("string").str.slice(0, 19)
+    text = text.where(text.str.len() == 19).str.replace("T", " ")  # pandas would take "now" and "today" for times
+    return pd.to_datetime(text, format="%Y-%m-%d %H:%M:%S", errors="coerce")
 
 
 def _find(source: str) -> list[Path]:

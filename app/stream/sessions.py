@@ -4,6 +4,7 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from app.core.settings import Settings
+from app.events.layout import layout_of
 from app.stream.source import ARRIVED, SEEN, valid
 
 OWN = "user-"  #: begins the key of a session without an id, which is then the user's
@@ -24,18 +25,20 @@ def live_sessions(events: DataFrame, settings: Settings) -> DataFrame:
     -------
     DataFrame
         Streaming; user_id, session, events (array of struct `EVENT_FIELDS`, latest first, at most
-        `session_max_events`).
+        `session_max_events`) and, where ids are text, user_key.
     """
     event = F.struct(*EVENT_FIELDS)
     session = F.coalesce("user_session", _own_key())
     window = F.window("event_time", f"{settings.session_window_hours} hours")
+    # Kept only where it says more than the number: what a checkpoint holds must not change for other shops.
+    keys = [F.max("user_key").alias("user_key")] if layout_of(settings).ids == "text" else []
     return (
         valid(events)
         .withColumn("session", session)
         .withWatermark("event_time", f"{settings.watermark_minutes} minutes")
         .groupBy(window.alias("window"), "user_id", "session")
-        .agg(F.max_by(event, event, settings.session_max_events).alias("events"))
-        .select("user_id", "session", "events")
+        .agg(F.max_by(event, event, settings.session_max_events).alias("events"), *keys)
+        .drop("window")
     )
 
 

@@ -1,86 +1,159 @@
 """Events as they arrive: files moved into the landing folder."""
 
+import gzip
+import re
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
+from app.core.failures import failure_text
 from app.core.settings import Settings
-from app.events.clean import parse
-from app.events.read import CORRUPT, SOURCE_FILE
-from app.events.schema import RAW_COLUMNS
+from app.events.canonical import CORRUPT, canonical
+from app.events.clean import is_event, parse
+from app.events.layout import Layout, layout_of
+from app.events.read import (
+    HEADER_CHARACTERS,
+    check_delimiter,
+    csv_options,
+    csv_schema,
+    header_columns,
+    literal,
+    not_corrupt,
+    origin_file,
+    shop_rows,
+)
+from app.events.times import EPOCHS, ISO
 
 CSV_PATTERN, PARQUET_PATTERN = "*.{csv,csv.gz}", "*.parquet"
+CSV_SUFFIXES = (".csv", ".csv.gz")
 ARRIVED = "arrived_at"  #: when the file came (its modification time; a rename keeps it)
 SEEN = "seen_at"  #: the micro-batch's own time: tells what is new in it from what is history
 
-PARQUET_SCHEMA = T.StructType(
-    [
-        T.StructField("event_time", T.TimestampType()),
-        T.StructField("event_type", T.StringType()),
-        T.StructField("product_id", T.LongType()),
-        T.StructField("category_id", T.LongType()),
-        T.StructField("category_code", T.StringType()),
-        T.StructField("brand", T.StringType()),
-        T.StructField("price", T.DoubleType()),
-        T.StructField("user_id", T.LongType()),
-        T.StructField("user_session", T.StringType()),
-    ]
+#: How Spark says that a file's columns are not those that the query expects: both, or how many of each.
+OTHER_NAMES = re.compile(r"CSV header does not conform to the schema\.\s+Header: (.*)\s+Schema: (.*)")
+OTHER_NUMBER = re.compile(
+    r"Number of column in CSV header is not equal to number of fields in the schema:\s+"
+    r"Header length: (\d+), schema size: (\d+)"
 )
+#: Types of a Parquet file's columns while none has come to say so; all others are text.
+TYPES: dict[str, T.DataType] = {
+    "product_id": T.LongType(),
+    "category_id": T.LongType(),
+    "price": T.DoubleType(),
+    "user_id": T.LongType(),
+    "quantity": T.DoubleType(),
+}
 
 
 def event_stream(spark: SparkSession, settings: Settings, landing: Path) -> DataFrame:
     """Rows of the files that arrive, parsed; those with a `reason` can't be events.
 
-    Files are taken by atomic rename: names with a leading dot or underscore are being written.
-    The columns stand in the order of `RAW_COLUMNS`; a file's header is not read again. A file that
-    can't be read at all (a damaged gzip or Parquet) stops the query: see `app.stream.damaged`.
+    Files are taken by atomic rename: names with a leading dot or underscore are being written. The first
+    CSV file in the folder says which columns they have, and in which order; the same with Parquet. A file
+    with others, or one that can't be read at all (a damaged gzip or Parquet), stops the query: see
+    `takes_new_columns` and `app.stream.damaged`.
 
     Returns
     -------
     DataFrame
         Streaming; columns of `app.events.clean.parse`, with `arrived_at` and `seen_at`.
     """
-    text = T.StructType([T.StructField(name, T.StringType()) for name in (*RAW_COLUMNS, CORRUPT)])
+    layout = layout_of(settings)
+    check_delimiter(layout.delimiter)
+    needed = layout.named_columns()
     # A damaged file stops the query, is set aside, and is then missing: it is never skipped in silence.
     common = {"maxFilesPerTrigger": settings.files_per_trigger, "ignoreMissingFiles": True}
     csv = (
-        spark.readStream.schema(text)
-        .options(**common)
-        .option("pathGlobFilter", CSV_PATTERN)
-        .option("header", True)
-        .option("sep", settings.delimiter)
-        .option("escape", '"')
-        .option("columnNameOfCorruptRecord", CORRUPT)
+        spark.readStream.schema(csv_schema(_csv_columns(landing, layout) or needed))
+        .options(**common, pathGlobFilter=CSV_PATTERN, **csv_options(layout.delimiter))
         .csv(str(landing))
-        .select(*RAW_COLUMNS, CORRUPT, *_origin())
     )
     parquet = (
-        spark.readStream.schema(PARQUET_SCHEMA)
-        .options(**common)
-        .option("pathGlobFilter", PARQUET_PATTERN)
+        spark.readStream.schema(_parquet_schema(spark, landing, layout) or _expected(layout))
+        .options(**common, pathGlobFilter=PARQUET_PATTERN)
         .parquet(str(landing))
-        .select(
-            *(F.col(name).cast("string").alias(name) for name in RAW_COLUMNS),
-            F.lit(None).cast("string").alias(CORRUPT),
-            *_origin(),
-        )
+    )
+    keep = (ARRIVED, SEEN)
+    rows = canonical(shop_rows(csv, needed, F.col(CORRUPT), *_origin()), layout, keep).unionByName(
+        canonical(shop_rows(parquet, needed, not_corrupt(), *_origin()), layout, keep)
     )
     # One wrong clock would move the watermark past everyone else's events. Held against the file's arrival,
     # not the present: all queries, and a micro-batch done again, then decide alike.
     latest = F.col(ARRIVED) + F.make_dt_interval(mins=F.lit(settings.clock_tolerance_minutes))
-    return parse(csv.unionByName(parquet), latest, settings.max_price, keep=(ARRIVED, SEEN))
+    return parse(rows, latest, settings.max_price, layout, keep)
+
+
+def valid(events: DataFrame) -> DataFrame:
+    """Rows that are events."""
+    return events.where(is_event())
+
+
+def takes_new_columns(error: BaseException, settings: Settings, landing: Path) -> bool:
+    """Whether a query that failed for the columns of a file would read it if it were started again.
+
+    So it is where the query was started while the folder was empty, and the first file that came has its
+    columns in another order than the layout.
+    """
+    text = failure_text(error)
+    columns = _csv_columns(landing, layout_of(settings))
+    if columns is None:
+        return False
+    if names := OTHER_NAMES.search(text):
+        header, expected = (found.removeprefix("\ufeff").lower() for found in names.groups())
+        return ", ".join(columns).lower() == header != expected
+    numbers = OTHER_NUMBER.search(text)
+    return numbers is not None and len(columns) == int(numbers[1]) != int(numbers[2])
 
 
 def _origin() -> list[Column]:
     return [
-        F.col("_metadata.file_path").alias(SOURCE_FILE),
+        origin_file(),
         F.col("_metadata.file_modification_time").alias(ARRIVED),
         F.current_timestamp().alias(SEEN),
     ]
 
 
-def valid(events: DataFrame) -> DataFrame:
-    """Rows that are events."""
-    return events.where(F.col("reason").isNull())
+def _arrivals(landing: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    """Files in the order in which Spark takes them."""
+    files = [path for path in landing.glob("*") if path.name.endswith(suffixes) and path.name[0] not in "._"]
+    arrived = {path: path.stat().st_mtime_ns for path in files if path.exists()}
+    return sorted(arrived, key=lambda path: (arrived[path], path.name))
+
+
+def _csv_columns(landing: Path, layout: Layout) -> list[str] | None:
+    """Columns of the first CSV file that has all that the layout needs; None if there is no such file."""
+    for path in _arrivals(landing, CSV_SUFFIXES):
+        try:
+            with gzip.open(path, "rb") if path.name.endswith(".gz") else path.open("rb") as file:
+                header = file.readline(HEADER_CHARACTERS).decode(errors="replace").rstrip("\r\n")
+        except (OSError, EOFError):  # damaged or gone: Spark will meet it, and it is told then
+            continue
+        columns = header_columns(header, layout.delimiter)
+        if set(layout.named_columns()) <= {name.strip() for name in columns}:
+            return columns
+    return None
+
+
+def _parquet_schema(spark: SparkSession, landing: Path, layout: Layout) -> T.StructType | None:
+    """Schema of the first Parquet file that has all columns that the layout needs."""
+    for path in _arrivals(landing, (".parquet",)):
+        try:
+            names = pq.read_schema(path).names
+        except (pa.ArrowException, OSError):
+            continue
+        if set(layout.named_columns()) <= set(names):
+            return spark.read.parquet(literal(str(path))).schema
+    return None
+
+
+def _expected(layout: Layout) -> T.StructType:
+    times: dict[str, T.DataType] = {ISO: T.TimestampType(), **dict.fromkeys(EPOCHS, T.LongType())}
+    types = {shop: TYPES[name] for name, shop in layout.columns if isinstance(shop, str) and name in TYPES}
+    if layout.ids == "text":
+        types |= {layout.columns.product_id: T.StringType(), layout.columns.user_id: T.StringType()}
+    types[layout.columns.event_time] = times.get(layout.time.format, T.StringType())
+    return T.StructType([T.StructField(name, types.get(name, T.StringType())) for name in layout.named_columns()])

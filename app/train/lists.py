@@ -9,7 +9,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql.pandas.types import from_arrow_schema
 
-from app.serve.lists import ARROW_SCHEMA, list_table
+from app.serve.lists import list_schema, list_table
 from app.serve.recommender import CHUNK, Recommender
 from app.serve.visits import Visitors
 
@@ -33,10 +33,11 @@ def lists_for_users(users: DataFrame, bundle: Path, k: int, now: datetime, gener
     Returns
     -------
     DataFrame
-        `app.serve.lists.ARROW_SCHEMA`.
+        `app.serve.lists.list_schema`.
     """
     answer = _answerer(str(bundle), bundle.name, k, now.timestamp(), generated_at)
-    return users.select("user_id").mapInArrow(answer, from_arrow_schema(ARROW_SCHEMA))
+    schema = list_schema(Recommender.load(bundle).parameters.text_ids)
+    return users.select("user_id").mapInArrow(answer, from_arrow_schema(schema))
 
 
 @lru_cache(maxsize=2)

@@ -9,7 +9,8 @@ from pyspark.sql import functions as F
 
 from app.core.errors import InputError
 from app.core.folders import CLEANED, PRODUCTS, USERS, is_synthetic, label_synthetic, latest_complete
-from app.events.ingest import CleaningReport, fit_partitions, ingest
+from app.events.catalogue import read_catalogue
+from app.events.ingest import CleaningReport, fit_partitions, ingest, read_cleaned
 from app.events.read import list_event_files
 from app.events.sessions import with_session_id
 from app.features.slices import Slice, before, cut_time, make_slice, span
@@ -49,7 +50,7 @@ def clean_log(run: Run) -> Log:
             latest = _latest_cleaned(run)
             source = str(latest)
             fit_partitions(spark, settings, source)
-            report = _as_cleaned_before(spark.read.parquet(source), latest)
+            report = _as_cleaned_before(read_cleaned(spark, latest), latest)
             stage.rows, stage.note = report.kept, f"taken from {latest.name}"
         else:
             source = settings.events
@@ -57,16 +58,19 @@ def clean_log(run: Run) -> Log:
             report = ingest(spark, settings, source, run.output.processed, run.stamp, run.now + timedelta(days=1))
             stage.rows = report.read
             stage.note = f"{report.kept:,} kept, {report.duplicates:,} duplicates, {report.rejected:,} rejected"
+            if report.left_out:
+                stage.note += f", {sum(report.left_out.values()):,} left out"
             files = ",".join(name for name, _ in list_event_files(spark, source))
             if is_synthetic(f"{source},{files}"):
                 label_synthetic(report.cleaned)
-        events = spark.read.parquet(str(report.cleaned))
+        events = read_cleaned(spark, report.cleaned)
     cleaning = Cleaning(
         read=report.read,
         kept=report.kept,
         duplicates=report.duplicates,
         rejected=report.rejected,
         reasons=report.reasons,
+        left_out=report.left_out,
     )
     with_sessions = with_session_id(events, settings.session_idle_minutes)
     synthetic = is_synthetic(str(report.cleaned))
@@ -86,7 +90,7 @@ def _as_cleaned_before(events: DataFrame, table: Path) -> CleaningReport:
     """What is still known of a cleaning long past: the rejected rows are not."""
     row = events.agg(F.count("*").alias("kept"), F.sum("copies").alias("read")).first()
     assert row is not None
-    return CleaningReport(row["read"], row["kept"], row["read"] - row["kept"], 0, {}, table, None)
+    return CleaningReport(row["read"], row["kept"], row["read"] - row["kept"], 0, {}, {}, table, None)
 
 
 def explore(run: Run, events: DataFrame, sessions: DataFrame) -> Exploration:
@@ -108,8 +112,10 @@ def whole_slice(run: Run, log: Log) -> Slice:
     """Features of the whole log; users and products stay among the processed tables."""
     with run.progress.stage("user and product features") as stage:
         processed = run.output.processed
+        catalogue = read_catalogue(run.spark, run.settings)
         whole = make_slice(
             log.events,
+            catalogue,
             span(log.events)[1],
             run.settings,
             run.scratch / "whole",
@@ -124,7 +130,7 @@ def slice_before_test(run: Run, whole: Slice) -> Slice:
     """Features as they were before the test slice."""
     with run.progress.stage("features before the test slice") as stage:
         cut = cut_time(span(whole.events)[0], whole.until, run.settings.test_days)
-        known = make_slice(before(whole.events, cut), cut, run.settings, run.scratch / "before")
+        known = make_slice(before(whole.events, cut), whole.catalogue, cut, run.settings, run.scratch / "before")
         stage.rows, stage.note = known.users.count(), f"events before {cut:%Y-%m-%d %H:%M:%S}"
     return known
 

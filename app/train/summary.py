@@ -31,6 +31,7 @@ def _cleaning(rows: Cleaning) -> list[str]:
         f"{rows.read:,} rows read: {rows.kept:,} kept, {rows.duplicates:,} exact duplicates dropped, "
         f"{rows.rejected:,} rejected",
         *(f"  rejected, {reason}: {count:,}" for reason, count in rows.reasons.items()),
+        *(f"  left out, {reason}: {count:,}" for reason, count in rows.left_out.items()),
     ]
 
 

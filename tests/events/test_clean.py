@@ -8,9 +8,11 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import types as T
 
+from app.events.canonical import CORRUPT, SOURCE_FILE, canonical
 from app.events.clean import REASONS, clean, parse, rejected_rows
-from app.events.read import CORRUPT, SOURCE_FILE
-from app.events.schema import CLEANED_SCHEMA, RAW_COLUMNS, REJECTED_SCHEMA
+from app.events.layout import REES46
+from app.events.schema import CLEANED_SCHEMA, REJECTED_SCHEMA
+from app.events.vocabulary import RAW_COLUMNS
 from tests.handmade import by_key
 
 LATEST = datetime(2019, 12, 1)
@@ -31,7 +33,8 @@ def parsed(spark: SparkSession, rows: list[dict[str, Any]]) -> DataFrame:
     names = [*RAW_COLUMNS, CORRUPT, SOURCE_FILE]
     schema = T.StructType([T.StructField(name, T.StringType()) for name in names])
     full = [GOOD | {SOURCE_FILE: "a.csv"} | row for row in rows]
-    return parse(spark.createDataFrame([tuple(row.get(name) for name in names) for row in full], schema), LATEST, 1000)
+    frame = spark.createDataFrame([tuple(row.get(name) for name in names) for row in full], schema)
+    return parse(canonical(frame, REES46), LATEST, 1000)
 
 
 KEPT: dict[str, dict[str, Any]] = {
@@ -177,10 +180,25 @@ def test_rejected_table_holds_the_row_as_it_was(spark: SparkSession) -> None:
     assert rows[REASONS[5]] == {"reason": REASONS[5], "row": text, "source_file": "b.csv"}
 
 
-def test_exact_duplicates_are_dropped_and_counted(spark: SparkSession) -> None:
-    twins: list[dict[str, Any]] = [{}, {}, {}, {"price": None}, {"price": None}, {"price": "9.91"}]
-    rows = by_key(clean(parsed(spark, twins)), "listed_price")
-    assert {price: row["copies"] for price, row in rows.items()} == {9.9: 3, None: 2, 9.91: 1}
+def test_the_same_event_is_one_row_with_the_number_of_its_copies(spark: SparkSession) -> None:
+    """Whatever else its rows say; which of them stays does not depend on their order."""
+    rows: list[dict[str, Any]] = [
+        {},
+        {},
+        {"price": None},
+        {"price": "9.91", "brand": "zeta"},
+        {"price": "9.91", "brand": None},
+        {"user_session": "s2"},
+        {"event_type": "cart"},
+    ]
+    for order in (rows, rows[::-1]):
+        found = by_key(clean(parsed(spark, order)), "user_session", "event_type")
+        assert {key: row["copies"] for key, row in found.items()} == {
+            ("s1", "view"): 5,
+            ("s2", "view"): 1,
+            ("s1", "cart"): 1,
+        }
+        assert (found["s1", "view"]["price"], found["s1", "view"]["brand"]) == (9.91, "zeta")
 
 
 def test_every_row_is_kept_a_duplicate_or_rejected_whatever_the_input(spark: SparkSession) -> None:

@@ -1,17 +1,23 @@
 """Cleaning into the stored table: every row accounted for, on real rows and on bad ones."""
 
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
 from app.core.errors import InputError, VitrineError
 from app.core.settings import Settings
 from app.events import ingest as module
-from app.events.ingest import CleaningReport, fit_partitions, ingest
-from app.events.schema import CLEANED_SCHEMA, RAW_COLUMNS
+from app.events.ingest import CleaningReport, fit_partitions, ingest, read_cleaned
+from app.events.propose import propose
+from app.events.revenue import revenue_cents
+from app.events.schema import CLEANED_SCHEMA
+from app.events.vocabulary import RAW_COLUMNS
 
 NOW = datetime(2019, 11, 2)
 STAMP = "20191101_000000"
@@ -65,6 +71,79 @@ def test_every_row_goes_somewhere(spark: SparkSession, tmp_path: Path) -> None:
     assert {Path(row["source_file"]).name for row in rejected} == {"in.csv"}
 
 
+RULES = """
+columns: {event_time: t, product_id: p, user_id: u, user_session: o}
+event_type: purchase
+ids: text
+leave_out:
+  - {reason: cancelled, column: o, starts_with: C}
+  - {reason: no customer, column: u, missing: true}
+"""
+
+
+def run_layout(spark: SparkSession, folder: Path, lines: list[str]) -> CleaningReport:
+    (folder / "shop.yaml").write_text(RULES)
+    return run(spark, folder, "\n".join(["t,p,u,o", *lines]) + "\n", layout=folder / "shop.yaml")
+
+
+def test_rows_left_out_are_counted_by_rule_and_are_no_bad_rows(spark: SparkSession, tmp_path: Path) -> None:
+    """Half of the rows are left out; of the others one in twenty is bad, which is just allowed."""
+    good = [f"2019-10-01 00:00:{i:02},sku {i},ann,5" for i in range(19)]
+    out = [f"2019-10-01 00:00:{i:02},sku {i},,C5" for i in range(15)] + ["soon,sku,,5"] * 5
+    report = run_layout(spark, tmp_path, [*good, *out, "soon,sku,ann,5"])
+    assert (report.read, report.kept, report.duplicates, report.rejected) == (40, 19, 0, 1)
+    assert report.left_out == {"cancelled": 15, "no customer": 5}
+    assert report.reasons == {"unparsable event_time": 1}
+    assert pq.read_table(report.rejected_table).num_rows == 1
+    table = pq.read_table(report.cleaned)
+    assert set(table["user_key"].to_pylist()) == {"ann"}
+    assert set(table["product_key"].to_pylist()) == {f"sku {i}" for i in range(19)}
+    assert len(set(table["product_id"].to_pylist())) == 19
+
+
+def test_a_log_of_which_all_is_left_out_is_refused(spark: SparkSession, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"all 2 rows are left out by the layout's rules \(no customer: 2\)"):
+        run_layout(spark, tmp_path, ["2019-10-01 00:00:00,1,,5"] * 2)
+    assert not list((tmp_path / "processed").glob("*"))
+
+
+def test_two_ids_of_one_number_are_refused(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Made to happen by a hash of eight bits: one of 64 has no known pair."""
+    lines = [f"2019-10-01 00:00:{i % 60:02},sku {i},ann,5" for i in range(300)]
+    assert run_layout(spark, tmp_path, lines).kept == 300
+    (tmp_path / "again").mkdir()
+    monkeypatch.setattr(F, "xxhash64", lambda key: F.hash(key).cast("long") % 256)
+    with pytest.raises(InputError, match=r"the product ids 'sku \d+' and 'sku \d+' get the same internal number"):
+        run_layout(spark, tmp_path / "again", lines)
+    assert not list((tmp_path / "again" / "processed").glob("*"))
+
+
+def test_the_invoices_of_a_real_shop(spark: SparkSession, shared_data: Path, tmp_path: Path) -> None:
+    """Online Retail II, first year: text ids, no event type, lines without a customer and cancelled ones."""
+    source = shared_data / "online_retail_2010" / "online_retail_2009_2010.parquet"
+    (tmp_path / "shop.yaml").write_text(propose(str(source)).text)
+    settings = Settings(layout=tmp_path / "shop.yaml")
+    report = ingest(spark, settings, str(source), tmp_path, STAMP, NOW)
+    assert (report.read, report.kept, report.duplicates, report.rejected) == (525_461, 400_947, 6_748, 0)
+    assert report.left_out == {"cancelled": 10_206, "no customer": 107_560}
+    events = read_cleaned(spark, report.cleaned)
+    row = events.agg(
+        F.countDistinct("user_key").alias("customers"),
+        F.countDistinct("user_id").alias("numbers"),
+        F.countDistinct("product_key").alias("products"),
+        F.sum(F.when(F.col("price").isNotNull(), F.col("copies"))).alias("priced"),
+        F.sum(revenue_cents() * F.col("copies")).alias("cents"),
+    ).first()
+    assert row is not None
+    assert (row["customers"], row["numbers"], row["products"]) == (4_314, 4_314, 4_017)
+    assert row["priced"] == 407_695 - 31
+    frame = pd.read_parquet(source)
+    sold = frame[frame["Customer ID"].notna() & ~frame["Invoice"].str.startswith("C")]
+    assert row["cents"] / 100 == pytest.approx((sold["Quantity"] * sold["Price"]).sum(), abs=1)
+
+
 def test_the_share_of_bad_rows_is_a_setting(spark: SparkSession, tmp_path: Path) -> None:
     text = HEADER + "".join(line(i, event_type="hover" if i < 6 else "view") for i in range(100))
     with pytest.raises(InputError, match=r"6 of 100 rows \(6\.0%\).*--max-rejected-share 5%"):
@@ -101,7 +180,7 @@ def test_a_table_of_another_run_is_not_touched(spark: SparkSession, tmp_path: Pa
 
 def test_lost_rows_stop_the_run(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = module.clean
-    monkeypatch.setattr(module, "clean", lambda parsed: whole(parsed).where("product_id != 3"))
+    monkeypatch.setattr(module, "clean", lambda parsed, layout: whole(parsed, layout).where("product_id != 3"))
     with pytest.raises(VitrineError, match="rows are lost: 10 read, but 9 kept"):
         run(spark, tmp_path, HEADER + "".join(line(i) for i in range(10)))
 
@@ -111,9 +190,9 @@ def test_counts_too_high_by_repeated_work_are_taken_afresh(
 ) -> None:
     whole = module._write_cleaned
 
-    def twice(*arguments: object) -> tuple[int, dict[str, int]]:
-        read, counts = whole(*arguments)  # type: ignore[arg-type]
-        return read + 5, counts
+    def twice(*arguments: object) -> object:
+        counts = whole(*arguments)  # type: ignore[arg-type]
+        return replace(counts, read=counts.read + 5)
 
     monkeypatch.setattr(module, "_write_cleaned", twice)
     report = run(spark, tmp_path, HEADER + "".join(line(i) for i in range(10)))

@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 
 from app.events.clean import REASONS, clean, parse, rejected_rows
 from app.events.read import read_events
-from app.events.schema import EVENT_TYPES, RAW_COLUMNS
+from app.events.vocabulary import EVENT_TYPES, RAW_COLUMNS
 
 LATEST = datetime(2026, 1, 1)
 FEW = settings(

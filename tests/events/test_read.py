@@ -9,8 +9,10 @@ import pytest
 from pyspark.sql import SparkSession
 
 from app.core.errors import InputError
-from app.events.read import CORRUPT, SOURCE_FILE, list_event_files, read_events
-from app.events.schema import RAW_COLUMNS
+from app.events.canonical import CANONICAL, CORRUPT, SOURCE_FILE
+from app.events.layout import REES46
+from app.events.read import list_event_files, read_events
+from app.events.vocabulary import RAW_COLUMNS
 
 HEADER = ",".join(RAW_COLUMNS)
 ROW = "2019-10-01 00:00:00 UTC,view,44600062,2103807459595387724,,shiseido,35.79,541312140,s-1"
@@ -24,15 +26,16 @@ def write(path: Path, *lines: str) -> Path:
 
 
 def rows(spark: SparkSession, source: Path, delimiter: str = ",") -> list[list[str | None]]:
-    frame = read_events(spark, str(source), delimiter)
-    assert frame.columns == [*RAW_COLUMNS, CORRUPT, SOURCE_FILE]
+    frame = read_events(spark, str(source), REES46.model_copy(update={"delimiter": delimiter}))
+    assert frame.columns == list(CANONICAL)
     return [list(row)[: len(RAW_COLUMNS)] for row in frame.collect()]
 
 
 def test_csv_as_text(spark: SparkSession, tmp_path: Path) -> None:
     frame = read_events(spark, str(write(tmp_path / "log.csv", HEADER, ROW)))
     (row,) = frame.collect()
-    assert list(row)[:-1] == [*VALUES, None]
+    assert list(row)[: len(RAW_COLUMNS)] == VALUES
+    assert (row[CORRUPT], row["text"]) == (None, ROW)
     assert row[SOURCE_FILE].endswith("/log.csv")
 
 

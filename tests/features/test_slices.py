@@ -42,7 +42,7 @@ def events(spark: SparkSession) -> DataFrame:
 
 @pytest.fixture(scope="module")
 def known(events: DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Slice:
-    return make_slice(before(events, CUT), CUT, Settings(), tmp_path_factory.mktemp("known"))
+    return make_slice(before(events, CUT), None, CUT, Settings(), tmp_path_factory.mktemp("known"))
 
 
 def rows(frame: DataFrame, *key: str) -> dict[object, dict[str, object]]:
@@ -57,7 +57,7 @@ def test_nothing_after_the_moment_reaches_a_slice(spark: SparkSession, known: Sl
     """Every table is that of a shop in which the later events never happened."""
     earlier = [event for event in log() if moment(event[3]) < CUT]
     never = with_session_id(events_table(spark, earlier), idle_minutes=30)
-    alone = make_slice(never, CUT, Settings(), tmp_path)
+    alone = make_slice(never, None, CUT, Settings(), tmp_path)
     for name in ("events", "pairs", "sessions", "touches", "carts", "users", "products"):
         one, other = (sorted(map(str, getattr(part, name).collect())) for part in (known, alone))
         assert one == other, name
@@ -78,6 +78,6 @@ def test_ages_are_counted_from_the_moment(known: Slice) -> None:
 
 def test_any_number_of_moments(events: DataFrame, tmp_path: Path) -> None:
     moments: list[datetime] = [moment("10-02 00:00"), CUT, moment("10-08 00:00")]
-    slices = [make_slice(before(events, at), at, Settings(), tmp_path / str(n)) for n, at in enumerate(moments)]
+    slices = [make_slice(before(events, at), None, at, Settings(), tmp_path / str(n)) for n, at in enumerate(moments)]
     assert [one.users.count() for one in slices] == [1, 2, 3]
     assert [one.events.count() for one in slices] == [1, 3, 6]

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from app.events.schema import RAW_COLUMNS
+from app.events.vocabulary import RAW_COLUMNS
 from app.registry import bundle
 from app.registry.registry import Registry
 from app.synthetic import generate

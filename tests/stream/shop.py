@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 
 from app.core.settings import Settings
-from app.events.schema import RAW_COLUMNS
+from app.events.vocabulary import RAW_COLUMNS
 from app.registry.registry import Registry
 from app.serve.catalogue import Catalogue
 from app.serve.contract import Generator

@@ -22,7 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.core.errors import InputError
-from app.events.schema import RAW_COLUMNS
+from app.events.vocabulary import RAW_COLUMNS
 from app.stream import replay as replay_module
 from app.stream.replay import ReplaySummary, replay
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.core.errors import InputError
-from app.events.schema import RAW_COLUMNS
+from app.events.vocabulary import RAW_COLUMNS
 from app.synthetic import GeneratedShop, Shop, generate
 
 EVENTS, DAYS, SEED = 200_000, 14, 11

@@ -23,7 +23,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from app.events.schema import RAW_COLUMNS
+from app.events.vocabulary import RAW_COLUMNS
 from app.synthetic import generate
 
 GOOD_ROWS = 200

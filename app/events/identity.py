@@ -1,0 +1,32 @@
+"""What makes two events the same, and what ends a session that has no id: for Spark and arrays alike."""
+
+from typing import Any
+
+from app.events.layout import Layout
+
+#: Two rows that agree in these are one event that was written twice.
+IDENTITY = ("event_time", "event_type", "product_id", "user_id", "user_session")
+BY_ID = ("event_id",)  #: the same, where the shop gives each event an id
+
+
+def identity(layout: Layout) -> tuple[str, ...]:
+    """Columns of the events table that make an event the same."""
+    return BY_ID if layout.columns.event_id else IDENTITY
+
+
+def ends_session(gap_seconds: Any, idle_minutes: int) -> Any:
+    """Whether a user without a session id was idle for so long that the next event begins a new session.
+
+    Parameters
+    ----------
+    gap_seconds
+        Whole seconds from the user's event before to this one: a Spark column or an array.
+    idle_minutes
+        `Settings.session_idle_minutes`; a gap of exactly so long does not end a session.
+
+    Returns
+    -------
+    Column or ndarray of bool
+        As `gap_seconds`.
+    """
+    return gap_seconds > idle_minutes * 60
