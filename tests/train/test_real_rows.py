@@ -23,7 +23,7 @@ def found(spark: SparkSession, shared_data: Path, tmp_path_factory: pytest.TempP
 
 
 def test_rows_and_duplicates(found: RunResult) -> None:
-    assert found.cleaning == Cleaning(read=17_434, kept=17_429, duplicates=5, rejected=0, reasons={})
+    assert found.cleaning == Cleaning(read=17_434, kept=17_429, duplicates=5, rejected=0, reasons={}, left_out={})
 
 
 def events(found: RunResult) -> EventFigures:
