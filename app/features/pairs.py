@@ -71,7 +71,7 @@ def cart_outcomes(events: DataFrame, as_of: datetime, window_hours: int) -> Data
     """Carted pairs and whether each was left behind.
 
     A carted (user, product) pair is abandoned when no purchase of it follows within the window
-    after its last cart event (the brief's (carts - purchases) / carts is negative for the 35 % of
+    after its last cart event ((carts - purchases) / carts would be negative for the 35 % of
     buying sessions without a cart event). A pair whose window is not over at `as_of` counts only
     when it was bought.
 

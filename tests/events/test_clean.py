@@ -1,4 +1,4 @@
-"""Cleaning on rows made by hand (design §2, and §8 where the brief is wrong)."""
+"""Cleaning on rows made by hand."""
 
 import random
 from datetime import date, datetime
@@ -126,7 +126,7 @@ def test_time_columns_in_utc(kept: dict[str, dict[str, Any]]) -> None:
 def test_main_category_is_the_first_part_where_the_brief_never_splits(
     kept: dict[str, dict[str, Any]], case: str, code: str, main: str
 ) -> None:
-    """The brief's `split(category_code, r"\\\\.")` looks for a backslash (design §8)."""
+    """A split at "an escaped dot" would look for a backslash."""
     assert (kept[case]["category_code"], kept[case]["main_category"]) == (code, main)
 
 

@@ -1,4 +1,4 @@
-"""Sessions: the given id, else 30 minutes idle (design §4.2)."""
+"""Sessions: the given id, else 30 minutes idle."""
 
 from datetime import datetime
 from typing import Any

@@ -1,4 +1,4 @@
-"""Cart abandonment, a share between 0 and 1, where the brief's formula is negative (design §8)."""
+"""Cart abandonment, a share between 0 and 1, where (carts - purchases) / carts would be negative."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ CASES: dict[str, tuple[list[tuple[int, str, str]], tuple[int, int] | None]] = {
     ),
     "bought before it was carted": ([(1, "purchase", "10-01 09:00"), (1, "cart", "10-01 10:00")], (1, 1)),
     "purchases without a cart": ([(1, "purchase", "10-01 09:00"), (2, "purchase", "10-01 09:00")], None),
-    "more purchases than carts": (  # the brief: (1 - 3) / 1 = -2
+    "more purchases than carts": (  # (1 - 3) / 1 would be -2
         [(1, "cart", "10-01 10:00"), *((product, "purchase", "10-01 10:05") for product in (1, 2, 3))],
         (1, 0),
     ),

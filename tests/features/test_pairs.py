@@ -28,7 +28,7 @@ def pairs(spark: SparkSession) -> dict[Any, dict[str, Any]]:
 
 
 def test_rating_sums_one_three_five(pairs: dict[Any, dict[str, Any]]) -> None:
-    """The brief, `prepare_recommendation_data`: view 1, cart 3, purchase 5, summed."""
+    """View 1, cart 3, purchase 5, summed."""
     assert pairs[1, 10]["rating"] == 1 + 3
     assert pairs[4, 12]["rating"] == 5
 

@@ -1,4 +1,4 @@
-"""Product features: latest known attributes, the brief's score, and popularity that ranking can use."""
+"""Product features: latest known attributes, the enhanced score, and popularity that ranking can use."""
 
 from typing import Any
 
@@ -35,7 +35,7 @@ def products(spark: SparkSession) -> dict[Any, dict[str, Any]]:
 
 
 def test_latest_known_attribute_where_the_brief_takes_any(products: dict[Any, dict[str, Any]]) -> None:
-    """The brief's `first(brand)` differs from run to run (design §8)."""
+    """`first(brand)` would differ from run to run."""
     row = products[MIXED]
     assert (row["brand"], row["category_code"], row["category"]) == ("new", "electronics.video.tv", "electronics")
 
@@ -59,14 +59,14 @@ def test_counts_and_mean_of_known_prices(products: dict[Any, dict[str, Any]]) ->
 
 
 def test_enhanced_popularity_score_is_the_briefs(products: dict[Any, dict[str, Any]]) -> None:
-    """The brief, `prepare_product_features`: (3 purchases + 2 carts + views) / unique users."""
+    """(3 purchases + 2 carts + views) / unique users."""
     assert products[MIXED]["enhanced_popularity_score"] == pytest.approx((3 * 1 + 2 * 1 + 2) / 2)
     assert products[BESTSELLER]["enhanced_popularity_score"] == pytest.approx(3 * 6 / 6)
     assert products[HOBBY]["enhanced_popularity_score"] == pytest.approx(50 / 1)
 
 
 def test_one_user_with_many_views_does_not_outdo_a_bestseller(products: dict[Any, dict[str, Any]]) -> None:
-    """By the brief's score he does: 50 against 3 (design §8)."""
+    """By the enhanced score he does: 50 against 3."""
     score, ranking = "enhanced_popularity_score", "popularity"
     assert products[HOBBY][score] > products[BESTSELLER][score]
     assert products[HOBBY][ranking] == 10  # one user's interest, capped

@@ -1,4 +1,4 @@
-"""User features: each column, worked out by hand (design §4.3)."""
+"""User features: each column, worked out by hand."""
 
 from typing import Any
 

@@ -153,7 +153,7 @@ def answer(popularity: Popularity, asked: Visits, segment: int, k: int = 10) -> 
 
 
 def test_popularity_falls_back_level_by_level(popularity: Popularity) -> None:
-    """Segment and category, then the category of everyone, then the segment, then everyone (design §4.5)."""
+    """Segment and category, then the category of everyone, then the segment, then everyone."""
     assert answer(popularity, visits([[1]]), segment=0) == [3, 0, 1, 2, 9, 8, 4, 5, 6, 7]
 
 

@@ -1,6 +1,6 @@
 """Popularity: segment × category, then category, then segment, then everyone.
 
-The categories are the three that a user showed most interest in (the brief, "top_categories"),
+The categories are the three that a user showed most interest in,
 each weighted by its share of the interest; what is still missing is filled with the bestsellers of
 everyone.
 """
@@ -16,7 +16,7 @@ from app.serve.contract import Candidates, top_per_row
 from app.serve.ragged import NONE
 from app.serve.visits import Visits
 
-TOP_CATEGORIES = 3  #: of a user (the brief)
+TOP_CATEGORIES = 3  #: of a user
 RECENCY = 0.8  #: an item counts so much less for each one seen after it
 NEXT_LEVEL = 1e-3  #: each level counts so much less: it fills up behind the one before
 
