@@ -38,10 +38,10 @@ class Settings(BaseSettings):
     events: Unrecorded[str | None] = Field(
         None, description="Event log: CSV (plain or gzip) or Parquet; a file, folder or glob."
     )
-    layout: Unrecorded[Path | None] = Field(
+    layout: Path | None = Field(
         None, description="Layout of the log (YAML); default that of the REES46 months. 'vitrine layout' proposes one."
     )
-    catalogue: Unrecorded[str | None] = Field(
+    catalogue: str | None = Field(
         None, description="Catalogue of products: CSV or Parquet, columns as the layout's catalogue part says."
     )
     output: Unrecorded[Path] = Field(

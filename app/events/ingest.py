@@ -2,10 +2,9 @@
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import AnalysisException
@@ -41,9 +40,6 @@ class CleaningReport:
     left_out: dict[str, int]
     cleaned: Path
     rejected_table: Path | None
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def fit_partitions(spark: SparkSession, settings: Settings, source: str) -> None:

@@ -89,7 +89,8 @@ def test_json_is_all_there_is_on_standard_output(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     reasons = {"missing or invalid user_id": 2}
-    assert found["cleaning"] == {"read": 2_000, "kept": 1_998, "duplicates": 0, "rejected": 2, "reasons": reasons}
+    rows_read = {"read": 2_000, "kept": 1_998, "duplicates": 0, "rejected": 2, "reasons": reasons, "left_out": {}}
+    assert found["cleaning"] == rows_read
     assert Path(found["paths"]["report"]).is_file()
     assert Path(found["paths"]["rejected"]).is_dir()
     assert found == json.loads(Path(found["paths"]["run"]).read_text())

@@ -127,6 +127,7 @@ def test_catalogue_is_sorted_by_product_and_survives_saving(tmp_path: Path) -> N
 USERS = pa.table(
     {
         "user_id": [7, 5, 9],
+        "user_key": pa.array(["g", "e", None]),
         "segment_id": pa.array([2, None, 0], pa.int32()),
         "product_ids": pa.array([[30, 99], [10], []], pa.list_(pa.int64())),
         "kinds": pa.array([[1, 3], [2], []], pa.list_(pa.int32())),
@@ -152,6 +153,8 @@ def users(tmp_path: Path) -> UserTable:
 
 def test_user_table_is_sorted_with_its_lists(users: UserTable) -> None:
     assert users.ids.tolist() == [5, 7, 9]
+    assert users.keys is not None
+    assert users.keys.to_pylist() == ["e", "g", None]
     assert users.segments.tolist() == [NONE, 2, 0]
     assert users.history.shape.lengths.tolist() == [1, 1, 0]  # 99 is not in the catalogue
     assert users.history.products.tolist() == [0, 2]

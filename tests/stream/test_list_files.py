@@ -18,7 +18,7 @@ def lists(*places: tuple[int, int]) -> pa.Table:
     rows = []
     for user, product in places:
         ranks[user] = ranks.get(user, 0) + 1
-        values = (user, product, ranks[user], 0.5, "a.x", 'say "acme", inc', 2.5, "hybrid", "als", "v", AT)
+        values = (user, product, ranks[user], 0.5, "a.x", 'say "acme", inc', 2.5, "hybrid", "als", 9, "v", AT)
         rows.append(dict(zip(ARROW_SCHEMA.names, values, strict=True)))
     return pa.Table.from_pylist(rows, ARROW_SCHEMA)
 

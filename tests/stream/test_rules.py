@@ -4,13 +4,12 @@ from collections import Counter
 from datetime import datetime
 from pathlib import Path
 
-import numpy as np
 import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 
-from app.serve.recommender import Visits
 from app.stream.folders import StreamFolders
 from app.stream.list_files import read_lists
+from tests.arrays import visitors
 from tests.stream.shop import (
     PRODUCTS,
     START,
@@ -52,8 +51,8 @@ def test_late_doubled_and_disordered_events(spark: SparkSession, tmp_path: Path)
         run.deliver("4.csv", [(82 * minutes, "view", 111, other, "y")])  # late by 8 minutes: taken
         run.deliver("5.csv", [(4, "view", 125, user, "x"), (91 * minutes, "view", 112, other, "y")])  # far too late
         assert run.lists(user)[-1][1] == in_order
-        visits = Visits.of_lists(np.array([other]), [[111, 110, 112]], [[1.0] * 3], [[False] * 3])
-        expected = recommender().recommend(visits, 10, START.timestamp() + 91 * minutes).lists.items[0]
+        visit = visitors([other], [[111, 110, 112]], START.timestamp() + 91 * minutes, [[1.0] * 3])
+        expected = recommender().recommend(visit, 10).lists.items[0]
         assert listed(run, other) == PRODUCTS[expected].tolist()
         until(lambda: run.metric("vitrine_stream_late_events_total"), "the late event is counted")
         assert run.metric("vitrine_stream_late_events_total") == 1

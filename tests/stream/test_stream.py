@@ -4,16 +4,15 @@ from collections import Counter
 from datetime import timedelta
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
 from app.registry.bundle import Bundle
-from app.serve.recommender import Visits
 from app.stream.list_files import latest_lists, read_lists
 from app.stream.replay import replay
 from app.stream.window_files import WINDOW_KEY
+from tests.arrays import visitors
 from tests.stream.shop import (
     ANNA,
     PRODUCTS,
@@ -56,11 +55,10 @@ def test_stream_and_batch_agree(live: Running, user: int, number: int) -> None:
     live.deliver(f"{session}.csv", [(20, "view", 110, user, session), (21, "cart", 118, user, session)])
     rows: list[Event | str] = [(22, "view", 110, user, session), (23, "remove_from_cart", 118, user, session)]
     live.deliver(f"{session}-more.csv", [*rows, (24, "purchase", 107, user, session), (25, "view", 109, user, session)])
-    visits = Visits.of_lists(
-        np.array([user]), [[110, 118, 107, 109]], [[2.0, 3.0, 5.0, 1.0]], [[False, False, True, False]]
+    visit = visitors(
+        [user], [[110, 118, 107, 109]], START.timestamp() + 25, [[2, 3, 5, 1]], [[False, False, True, False]]
     )
-    model = Bundle.open(live.folders.models / "a").recommender
-    answer = model.recommend(visits, 10, START.timestamp() + 25)
+    answer = Bundle.open(live.folders.models / "a").recommender.recommend(visit, 10)
     assert listed(live, user) == PRODUCTS[answer.lists.items[0]].tolist()
     table = latest_lists(live.folders.lists).to_pylist()
     scores = [row["rec_score"] for row in sorted(table, key=lambda row: row["rank"]) if row["user_id"] == user]
@@ -130,7 +128,7 @@ def test_a_new_bundle_is_taken_up_and_a_damaged_one_refused(live: Running) -> No
     assert live.metric("vitrine_bundle_refused_total") == 1  # said once, not with every micro-batch
     (said,) = [line for line in live.said if "refused" in line]
     assert "b stays in use" in said
-    assert "users/history_items.npy is damaged" in said
+    assert "users/history_products.npy is damaged" in said
 
     write_bundle(live.folders.models, "d", recommender())
     live.deliver("mended.csv", [(64, "view", 100, user, "h")])

@@ -11,6 +11,7 @@ def test_a_training_in_lines() -> None:
     assert summary_lines(finished_run()) == [
         "1,012,345 rows read: 1,000 kept, 7 exact duplicates dropped, 3 rejected",
         "  rejected, unknown event type: 3",
+        "  left out, cancelled: 2",
         "900 view, 60 cart, 40 purchase",
         "321 missing category codes, 144 missing brands, 5 prices <= 0",
         "300 users, 50 products, 400 sessions, 2019-10-01 00:00:00 to 2019-10-02 00:00:00",
@@ -42,6 +43,7 @@ def test_a_run_that_only_cleaned() -> None:
     assert summary_lines(run.model_copy(update={"paths": paths})) == [
         "1,012,345 rows read: 1,000 kept, 7 exact duplicates dropped, 3 rejected",
         "  rejected, unknown event type: 3",
+        "  left out, cancelled: 2",
         "Report              report.html",
         "Cleaned events      processed/cleaned_data_20191101_081500",
         "Rejected rows       processed/rejected_x",
