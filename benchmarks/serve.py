@@ -145,7 +145,9 @@ def synthetic(products: int, users: int, rng: np.random.Generator) -> Recommende
         table,
         {generator.name: generator for generator in generators},
         ReciprocalRank({"als": 1.0, "covisitation": 3.0, "popularity": 0.5}),
-        Parameters(candidates=50, bought_days=30, session_max_products=20, session_idle_minutes=30),
+        Parameters(
+            candidates=50, bought_days=30, session_max_events=100, session_max_products=20, session_idle_minutes=30
+        ),
     )
 
 

@@ -87,14 +87,20 @@ def explain(error: BaseException) -> VitrineError | None:
     text = failure_text(error)
     if isinstance(error, NotADirectoryError | IsADirectoryError | FileExistsError):
         return InputError(f"{error.filename}: {error.strerror}; give --output another place")
-    for pattern, meaning in OF_THE_SYSTEM:
-        if re.search(pattern, text):
-            return InputError(meaning)
+    system = of_the_system(error)
+    if system is not None:
+        return system
     for pattern, meaning in OF_A_FILE:
         if re.search(pattern, text):
             place = FILE.search(text)
             return InputError(f"{unquote(place.group(1))}: {meaning}" if place else meaning)
     return None
+
+
+def of_the_system(error: BaseException) -> InputError | None:
+    """What is the matter with the machine or with Spark itself, if that is why something failed."""
+    text = failure_text(error)
+    return next((InputError(meaning) for pattern, meaning in OF_THE_SYSTEM if re.search(pattern, text)), None)
 
 
 def own_error(error: BaseException) -> VitrineError | None:

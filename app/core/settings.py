@@ -108,7 +108,9 @@ class Settings(BaseSettings):
     session_window_hours: Unrecorded[int] = Field(
         6, ge=1, description="Length of the window in which a live session is kept."
     )
-    session_max_events: Unrecorded[int] = Field(100, ge=2, description="Latest events of a live session that are kept.")
+    session_max_events: int = Field(
+        100, ge=2, description="Latest events of a session that count; the same for training and stream."
+    )
     watermark_minutes: Unrecorded[int] = Field(
         10, ge=1, description="Events later than this are no longer counted in windows."
     )

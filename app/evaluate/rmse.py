@@ -33,7 +33,10 @@ def rating_rmse(pairs: DataFrame, cut: datetime, candidate: Path) -> float | Non
 
     def errors(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         recommender = Recommender.load(Path(folder))
-        rater = next(generator for generator in recommender.generators.values() if isinstance(generator, Rater))
+        raters = (generator for generator in recommender.generators.values() if isinstance(generator, Rater))
+        rater = next(raters, None)
+        if rater is None:
+            return
         for batch in batches:
             users = recommender.users.positions(batch.column("user_id").to_numpy())
             items = recommender.catalogue.positions(batch.column("product_id").to_numpy())

@@ -128,10 +128,11 @@ def _event_type(text: Column, layout: Layout) -> Column:
 
 
 def _joined(parts: list[Column]) -> Column:
-    """One id of several columns; a row that lacks one of them has it all the same."""
+    """One id of several columns; a row that lacks one of them has it all the same, one that lacks all has none."""
     if len(parts) < 2:
         return parts[0] if parts else F.lit(None).cast("string")
-    return F.concat_ws("|", *(F.coalesce(part, F.lit("")) for part in parts))
+    there = ~is_missing(F.coalesce(*parts, F.lit("")))
+    return F.when(there, F.concat_ws("|", *(F.coalesce(part, F.lit("")) for part in parts)))
 
 
 def _left_out(shop: ShopColumns, rules: Sequence[Rule]) -> Column:

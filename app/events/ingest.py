@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import reduce
 from pathlib import Path
 
 from py4j.protocol import Py4JJavaError
@@ -82,7 +83,7 @@ def ingest(
         counts = _write_cleaned(parsed, target, layout)
         _check_share(source, counts, settings.max_rejected_share)
         if layout.ids == "text":
-            check_collisions(read_cleaned(spark, target), source)
+            check_collisions([read_cleaned(spark, target)], source)
     except AnalysisException:  # nothing was written yet, and the table may be another run's
         raise
     except BaseException:
@@ -154,13 +155,13 @@ def _told(counts: dict[str, int]) -> str:
     return ", ".join(f"{name}: {count:,}" for name, count in counts.items())
 
 
-def check_collisions(events: DataFrame, source: str) -> None:
+def check_collisions(tables: Sequence[DataFrame], source: str) -> None:
     """Refuse a log in which two of the shop's ids have the same internal number.
 
     Parameters
     ----------
-    events
-        The events table of a layout whose ids are text.
+    tables
+        With product_id and product_key, and user_id and user_key where they have users.
     source
         Of which the error speaks.
 
@@ -169,16 +170,14 @@ def check_collisions(events: DataFrame, source: str) -> None:
     InputError
         Names two such ids.
     """
-    ids = F.array(
-        *(
-            F.struct(F.lit(kind).alias("kind"), F.col(f"{kind}_id").alias("number"), F.col(f"{kind}_key").alias("key"))
-            for kind in ("user", "product")
-        )
-    )
-    numbers = events.select(F.explode(ids).alias("id")).groupBy("id.kind", "id.number")
-    two = numbers.agg(F.min("id.key").alias("one"), F.max("id.key").alias("other")).where(
-        F.col("one") != F.col("other")
-    )
+    ids = [
+        table.select(F.lit(kind).alias("kind"), F.col(f"{kind}_id").alias("number"), F.col(f"{kind}_key").alias("key"))
+        for table in tables
+        for kind in ("user", "product")
+        if f"{kind}_key" in table.columns
+    ]
+    numbers = reduce(DataFrame.unionByName, ids).groupBy("kind", "number")
+    two = numbers.agg(F.min("key").alias("one"), F.max("key").alias("other")).where(F.col("one") != F.col("other"))
     found = two.first()
     if found is not None:
         raise InputError(

@@ -92,7 +92,7 @@ def relative_prices(pairs: DataFrame, products: DataFrame) -> DataFrame:
     DataFrame
         user_id, price_ratio (1 = usual).
     """
-    priced = products.where(F.col("avg_price") > 0)
+    priced = products.where((F.col("avg_price") > 0) & (F.col("unique_users") > 0))
     usual = priced.groupBy("category_code").agg(
         (F.sum(F.col("avg_price") * F.col("unique_users")) / F.sum("unique_users")).alias("usual_price")
     )

@@ -20,7 +20,11 @@ def fit_covisitation(tables: Tables, settings: Settings) -> CoVisitation:
     table = pq.read_table(path)
     rows = tables.catalogue.positions(table["product_id"].to_numpy())
     items = tables.catalogue.positions(table["other_id"].to_numpy())
-    best = top_per_row(rows, items, table["similarity"].to_numpy(), len(tables.catalogue), n)
+    similarity = table["similarity"].to_numpy()
+    if tables.catalogue.available is not None:  # what may not be recommended takes nobody's place
+        there = tables.catalogue.available[items]
+        rows, items, similarity = rows[there], items[there], similarity[there]
+    best = top_per_row(rows, items, similarity, len(tables.catalogue), n)
     return CoVisitation(best.items, best.scores)
 
 

@@ -39,10 +39,12 @@ def _or_last(table: pa.Table, name: str, size: int) -> NDArray[np.int64]:
 
 
 def _categories(tables: Tables) -> DataFrame:
-    """product_id and the number of its main category, by way of the disk."""
+    """product_id and the number of its main category, of what may be recommended, by way of the disk."""
     folder = tables.folder / "categories"
     folder.mkdir(parents=True, exist_ok=True)
     table = pa.table({"product_id": tables.catalogue.product_ids, "category": tables.catalogue.category})
+    if tables.catalogue.available is not None:
+        table = table.filter(pa.array(tables.catalogue.available))
     pq.write_table(table, folder / "part-0.parquet")
     return tables.popularity.sparkSession.read.parquet(str(folder))
 

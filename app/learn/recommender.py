@@ -9,7 +9,6 @@ import pyarrow.parquet as pq
 from pyspark.sql import DataFrame
 
 from app.core.settings import Settings
-from app.events.layout import layout_of
 from app.features.slices import Slice
 from app.learn.als import fit_als
 from app.learn.covisitation import fit_covisitation
@@ -52,9 +51,10 @@ def fit_recommender(known: Slice, user_segments: DataFrame, settings: Settings, 
         Parameters(
             settings.candidates,
             settings.bought_days,
+            settings.session_max_events,
             settings.session_max_products,
             settings.session_idle_minutes,
-            layout_of(settings).ids == "text",
+            text_ids=users.keys is not None or tables.catalogue.keyed,
         ),
     )
 

@@ -34,6 +34,11 @@ class Bundle:
     def version(self) -> str:
         return self.folder.name
 
+    @property
+    def synthetic(self) -> bool:
+        """Whether it was trained on a made-up shop."""
+        return self.manifest.get("synthetic") is True
+
     @classmethod
     def open(cls, folder: Path, *, check: bool = True) -> "Bundle":
         """Open a bundle.

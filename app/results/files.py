@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 
 from app.core.errors import InputError
-from app.core.files import write_text
+from app.core.files import sweep, write_text
 from app.core.folders import Output
 from app.results.run import SCHEMA_VERSION, RunResult
 
@@ -24,6 +24,7 @@ def write_run(output: Output, result: RunResult, keep: int) -> None:
     """
     text = result.model_dump_json(indent=1)
     output.runs.mkdir(exist_ok=True)
+    sweep(output.runs)
     for path in (output.runs / f"{result.version}.json", output.run):
         write_text(path, text)
     for path in sorted(output.runs.glob("*.json"))[:-keep]:

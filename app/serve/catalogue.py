@@ -70,6 +70,11 @@ class Catalogue:
             None if available.all() else available,
         )
 
+    @property
+    def keyed(self) -> bool:
+        """Whether the shop has ids of text."""
+        return bool(self.table["product_key"].null_count < len(self))
+
     def positions(self, product_ids: NDArray[np.integer[Any]]) -> NDArray[np.int32]:
         """Position of each product; -1 for one that is not in the catalogue."""
         return positions(self.product_ids, product_ids)

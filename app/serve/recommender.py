@@ -35,12 +35,14 @@ class Parameters:
     """How lists are made: the same in training, evaluation, stream and API, since the bundle carries them.
 
     `candidates`: asked of each generator. `bought_days`: during which what was bought stays out. Of a session the
-    latest `session_max_products` count; one without an id ends with a silence of `session_idle_minutes`.
+    latest `session_max_products` of its latest `session_max_events` count; one without an id ends with a silence of
+    `session_idle_minutes`.
     `text_ids`: the shop's ids are text, and lists show them so.
     """
 
     candidates: int
     bought_days: int
+    session_max_events: int
     session_max_products: int
     session_idle_minutes: int
     text_ids: bool = False

@@ -6,6 +6,8 @@ from typing import Any
 
 from app.core.errors import BundleError, InputError
 from app.core.files import write_text
+from app.core.settings import Settings
+from app.events.layout import layout_of
 from app.registry.bundle import Bundle
 from app.registry.registry import Registry
 
@@ -23,6 +25,8 @@ class Champion:
         Where bundles are published.
     pins
         Folder that remembers which bundle each micro-batch used.
+    settings
+        Of the stream: a bundle whose bounds or ids are others is refused like a damaged one.
     say
         Gets a line about a bundle taken up or refused.
 
@@ -41,8 +45,8 @@ class Champion:
         No published bundle is whole.
     """
 
-    def __init__(self, registry: Registry, pins: Path, say: Callable[[str], Any]):
-        self._registry, self._pins, self._say = registry, pins, say
+    def __init__(self, registry: Registry, pins: Path, settings: Settings, say: Callable[[str], Any]):
+        self._registry, self._pins, self._settings, self._say = registry, pins, settings, say
         self._bad: str | None = None
         self.refused = 0
         names = registry.history()
@@ -64,7 +68,9 @@ class Champion:
         return self.bundle
 
     def _open(self, version: str) -> Bundle:
-        return Bundle.open(self._registry.open(version), check=False)
+        opened = Bundle.open(self._registry.open(version), check=False)
+        _check_fit(opened, self._settings)
+        return opened
 
     def _first(self, names: list[str]) -> Bundle:
         """The champion; where it is damaged, the latest whole one before it."""
@@ -93,3 +99,24 @@ class Champion:
         else:
             self._bad = None
             self._say(f"bundle {self.bundle.version} is in use")
+
+
+def _check_fit(bundle: Bundle, settings: Settings) -> None:
+    """See that training and stream mean the same by an id and by a session.
+
+    Raises
+    ------
+    BundleError
+        They don't.
+    """
+    trained, text = bundle.recommender.parameters, layout_of(settings).ids == "text"
+    if trained.text_ids != text:
+        raise BundleError(
+            f"bundle {bundle.folder}: its ids are {'text' if trained.text_ids else 'integers'}, those of the stream's "
+            f"layout {'text' if text else 'integers'}; give the stream the --layout of the training"
+        )
+    if trained.session_max_events != settings.session_max_events:
+        raise BundleError(
+            f"bundle {bundle.folder}: was trained with VITRINE_SESSION_MAX_EVENTS {trained.session_max_events}, the "
+            f"stream has {settings.session_max_events}; give both the same"
+        )

@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming import StreamingQuery
 
 from app.core.errors import VitrineError
-from app.core.failures import own_error
+from app.core.failures import of_the_system, own_error
 from app.core.settings import Settings
 from app.monitor.influx import check, influx_config
 from app.monitor.prometheus import StreamMetrics
@@ -83,7 +83,7 @@ class Stream:
         self.stopping = threading.Event()
         self.telemetry = Telemetry(StreamMetrics())
         self.points = PointSink(influx, self.stopping.is_set, self.telemetry.influx_retried, say)
-        self.champion = Champion(Registry(self.folders.models), self.folders.batches, say)
+        self.champion = Champion(Registry(self.folders.models), self.folders.batches, settings, say)
         queries: list[Query] = [
             ListsQuery(settings, self.folders, self.champion, self.telemetry, self.points),
             WindowsQuery(settings, self.folders, self.points),
@@ -159,7 +159,8 @@ class Stream:
             return
         moved = set_aside(error, self.folders)
         if moved is None:
-            raise refusal(error, run.query.name, self.folders) or own_error(error) or error
+            told = own_error(error) or of_the_system(error) or refusal(error, run.query.name, self.folders)
+            raise told or error
         self.telemetry.set_aside()
         self.say(f"{moved.name} cannot be read: moved to {moved}; the stream goes on without it")
         run.start(self._events())
@@ -202,7 +203,7 @@ class _Run:
         try:
             self._running = writer.start()
         except Exception as error:
-            raise refusal(error, query.name, self._folders) or error from None
+            raise of_the_system(error) or refusal(error, query.name, self._folders) or error from None
 
     def _handle(self, frame: DataFrame, batch: int) -> None:
         with self._busy:

@@ -18,6 +18,7 @@ from app.serve.ragged import Ragged, first_of_each
 from app.serve.recommender import Parameters
 from app.serve.sessions import SessionEvents
 from app.serve.visits import Visitors
+from app.stream.sessions import EVENT_ID
 from app.stream.source import ARRIVED, SEEN
 
 JUDGED_PER_SESSION = 3  #: new events of a session judged in one micro-batch: bounds the work of a burst
@@ -63,9 +64,11 @@ class LiveSessions:
         time, seen, arrived = (_micros(events.field(name)) for name in ("event_time", SEEN, ARRIVED))
         products = events.field("product_id").to_numpy()
         kinds = pc.index_in(events.field("event_type"), pa.array(KINDS)).to_numpy(zero_copy_only=False)
-        order = np.lexsort((seen, kinds, products, time, rows))
         # The same event twice (a file sent again): the first that came stays.
-        order = order[first_of_each(*(values[order] for values in (rows, time, products, kinds)))]
+        same = [rows, *_ids(events)] if EVENT_ID in events.type.names else [rows, time, products, kinds]
+        first = np.lexsort((seen, *same[::-1]))
+        first = first[first_of_each(*(values[first] for values in same))]
+        order = first[np.lexsort(tuple(values[first] for values in (seen, kinds, products, time, rows)))]
         flat = SessionEvents(
             Ragged.of_rows(rows[order], len(lists)), products[order], kinds[order].astype(np.int8), time[order] / 1e6
         )
@@ -120,6 +123,12 @@ def _begins(events: SessionEvents, given: NDArray[np.bool_], idle_minutes: int) 
     starts |= silence & ~given[rows]
     entries = np.arange(len(rows))
     return np.maximum.accumulate(np.where(starts, entries, 0))
+
+
+def _ids(events: pa.StructArray) -> list[NDArray[np.int64]]:
+    """Numbers (m,) that are equal where the shop's event ids are; an event without one is like no other."""
+    codes = events.field(EVENT_ID).dictionary_encode().indices.to_numpy(zero_copy_only=False)
+    return [np.where(np.isnan(codes), -1 - np.arange(len(codes)), codes).astype(np.int64)]
 
 
 def _micros(column: pa.Array) -> NDArray[np.int64]:

@@ -15,6 +15,7 @@ from pyspark.sql.streaming.listener import (
     StreamingQueryListener,
 )
 
+from app.events.clean import is_event
 from app.stream.source import ARRIVED
 
 #: The stream's queries, as Spark, the checkpoint's folders and the metrics name them.
@@ -73,7 +74,7 @@ def observed(events: DataFrame, query: str) -> DataFrame:
         F.count("*").alias("rows"),
         F.count_if(F.col("reason").isNotNull()).alias("rejected"),
         F.max(F.col(ARRIVED).cast("double")).alias("arrived"),
-        F.max(F.when(F.col("reason").isNull(), F.col("event_time"))).cast("double").alias("event_time"),
+        F.max(F.when(is_event(), F.col("event_time"))).cast("double").alias("event_time"),
     )
 
 

@@ -145,7 +145,7 @@ class ArchiveQuery:
         return events
 
     def handle(self, frame: DataFrame, batch: int) -> None:
-        if self.champion.bundle.manifest.get("synthetic"):
+        if self.champion.bundle.synthetic:
             label_synthetic(self.folders.archive)  # trained on a synthetic shop, so fed by one
         frame.persist()
         try:

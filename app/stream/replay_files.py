@@ -1,5 +1,6 @@
 """Event files as replay reads them, batch by batch, and the small files that it lands."""
 
+import csv
 import glob
 import gzip
 from collections.abc import Iterator, Sequence
@@ -60,8 +61,11 @@ class CsvEvents:
             yield from filter(None, islice(_read_lines(file), 1, None))
 
     def _time(self, line: bytes) -> str:
+        if b'"' in line:
+            text = next(csv.reader([line.decode(errors="replace")], delimiter=self.delimiter.decode()), [])
+            return text[self.time_at] if len(text) > self.time_at else ""
         fields = line.split(self.delimiter, self.time_at + 1)
-        return fields[self.time_at].decode(errors="replace").strip('"') if len(fields) > self.time_at else ""
+        return fields[self.time_at].decode(errors="replace") if len(fields) > self.time_at else ""
 
 
 class ParquetEvents:

@@ -4,12 +4,14 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from app.core.settings import Settings
+from app.events.identity import identity
 from app.events.layout import layout_of
 from app.stream.source import ARRIVED, SEEN, valid
 
 OWN = "user-"  #: begins the key of a session without an id, which is then the user's
 #: What is kept of an event, in the order in which events of a session are sorted.
 EVENT_FIELDS = ("event_time", "product_id", "event_type", SEEN, ARRIVED)
+EVENT_ID = "event_id"  #: kept as well where it is what makes an event the same
 CURRENT = "current"  #: whether a session is the one that its user is in
 
 
@@ -27,11 +29,12 @@ def live_sessions(events: DataFrame, settings: Settings) -> DataFrame:
         Streaming; user_id, session, events (array of struct `EVENT_FIELDS`, latest first, at most
         `session_max_events`) and, where ids are text, user_key.
     """
-    event = F.struct(*EVENT_FIELDS)
+    layout = layout_of(settings)
+    event = F.struct(*EVENT_FIELDS, *(name for name in identity(layout) if name == EVENT_ID))
     session = F.coalesce("user_session", _own_key())
     window = F.window("event_time", f"{settings.session_window_hours} hours")
     # Kept only where it says more than the number: what a checkpoint holds must not change for other shops.
-    keys = [F.max("user_key").alias("user_key")] if layout_of(settings).ids == "text" else []
+    keys = [F.max("user_key").alias("user_key")] if layout.ids == "text" else []
     return (
         valid(events)
         .withColumn("session", session)

@@ -57,12 +57,16 @@ class Evaluation:
     verdict: Verdict
 
 
-def evaluate(run: Run, known: Slice, whole: Slice, champion: Champion | None) -> Evaluation:
-    """Learn from what was known before the test slice, test on it, and let the gate judge."""
+def evaluate(run: Run, known: Slice, whole: Slice, published: SegmentModel, champion: Champion | None) -> Evaluation:
+    """Learn from what was known before the test slice, test on it, and let the gate judge.
+
+    Segments are those of the slice; from the `published` ones they take names alone, so that a name means the same
+    in all of a report.
+    """
     settings, cut = run.settings, known.until
     folder = run.scratch / "candidate"
     with run.progress.stage("train before the test slice"):
-        model, _ = fit_segments(known.users, settings.segments, settings.seed, champion.segments if champion else None)
+        model, _ = fit_segments(known.users, settings.segments, settings.seed, published)
         segments = assign_segments(known.users, model)
         recommender = fit_recommender(known, segments, settings, run.scratch / "fit")
         folder.mkdir()

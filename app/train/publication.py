@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 from app.core.folders import prune_tables
 from app.evaluate.names import ALL, METRICS
 from app.evaluate.results import QualityRow
+from app.events.layout import layout_of
 from app.features.slices import Slice, stored
 from app.insight.recommendations import recommendation_figures
 from app.insight.results import Exploration, RecommendationFigures
@@ -72,7 +73,7 @@ def _manifest(
         segments_count=len(model.names),
         data_window=DataWindow(start=events.first, end=events.last),
         synthetic=log.synthetic,
-        parameters=run.settings.recorded(),
+        parameters=run.settings.recorded() | {"layout": layout_of(run.settings).model_dump(mode="json")},
         metrics=_headline(evaluation.quality.rows),
         quality=evaluation.quality.rows,
         silhouette=model.silhouette,

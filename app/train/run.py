@@ -8,6 +8,7 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from app.core.settings import Settings
+from app.events.catalogue import read_catalogue
 from app.features.sessions import session_table
 from app.insight.segments import assign_segments
 from app.monitor.influx import influx_config, write_lines
@@ -41,11 +42,12 @@ def train(spark: SparkSession, settings: Settings, now: datetime, say: Say) -> R
     run = Run.start(spark, settings, now, TRAIN_STAGES, say)
     try:
         champion = usable_champion(run)
+        catalogue = read_catalogue(spark, settings)  # a wrong one is told at once
         log = clean_log(run)
-        whole = whole_slice(run, log)
+        whole = whole_slice(run, log, catalogue)
         exploration = explore(run, log.events, whole.sessions)
         found = segment(run, whole, champion.segments if champion else None)
-        tested = evaluate(run, slice_before_test(run, whole), whole, champion)
+        tested = evaluate(run, slice_before_test(run, whole), whole, found.model, champion)
         made = make_bundle(run, log, exploration, whole, found.model, tested)
         in_use = made.folder if tested.verdict.published else Registry(run.output.models).champion() or made.folder
         lists = recommend_active(run, whole, in_use)
@@ -87,8 +89,10 @@ def explore_only(spark: SparkSession, settings: Settings, now: datetime, say: Sa
     run = Run.start(spark, settings, now, EXPLORE_STAGES, say)
     log = clean_log(run)
     sessions = session_table(log.events).persist()
-    exploration = explore(run, log.events, sessions)
-    sessions.unpersist()
+    try:
+        exploration = explore(run, log.events, sessions)
+    finally:
+        sessions.unpersist()
     result = RunResult(
         version=run.stamp,
         created=now,
@@ -108,8 +112,9 @@ def segments_only(spark: SparkSession, settings: Settings, now: datetime, say: S
     """Clean, features, segments and profiles."""
     run = Run.start(spark, settings, now, SEGMENTS_STAGES, say)
     try:
+        catalogue = read_catalogue(spark, settings)
         log = clean_log(run)
-        whole = whole_slice(run, log)
+        whole = whole_slice(run, log, catalogue)
         found = segment(run, whole, None)
         target = run.output.processed / f"segments_{run.stamp}"
         assign_segments(whole.users, found.model).write.parquet(str(target))

@@ -9,8 +9,7 @@ from pyspark.sql import functions as F
 
 from app.core.errors import InputError
 from app.core.folders import CLEANED, PRODUCTS, USERS, is_synthetic, label_synthetic, latest_complete
-from app.events.catalogue import read_catalogue
-from app.events.ingest import CleaningReport, fit_partitions, ingest, read_cleaned
+from app.events.ingest import CleaningReport, check_collisions, fit_partitions, ingest, read_cleaned
 from app.events.read import list_event_files
 from app.events.sessions import with_session_id
 from app.features.slices import Slice, before, cut_time, make_slice, span
@@ -108,11 +107,12 @@ def explore(run: Run, events: DataFrame, sessions: DataFrame) -> Exploration:
     return found
 
 
-def whole_slice(run: Run, log: Log) -> Slice:
+def whole_slice(run: Run, log: Log, catalogue: DataFrame | None) -> Slice:
     """Features of the whole log; users and products stay among the processed tables."""
     with run.progress.stage("user and product features") as stage:
         processed = run.output.processed
-        catalogue = read_catalogue(run.spark, run.settings)
+        if catalogue is not None:
+            check_collisions([log.events, catalogue], log.source)
         whole = make_slice(
             log.events,
             catalogue,

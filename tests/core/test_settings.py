@@ -133,7 +133,6 @@ NOT_OF_THE_MODEL = {
     "files_per_trigger",
     "stream_partitions",
     "session_window_hours",
-    "session_max_events",
     "watermark_minutes",
     "clock_tolerance_minutes",
     "window_minutes",

@@ -52,7 +52,7 @@ def save(folder: Path, step: int) -> Path:
     }
     folder.mkdir()
     ranker = ReciprocalRank({"covisitation": 1.0})
-    Recommender(catalogue, users, generators, ranker, Parameters(N, 30, 20, 30)).save(folder)
+    Recommender(catalogue, users, generators, ranker, Parameters(N, 30, 100, 20, 30)).save(folder)
     return folder
 
 

@@ -25,7 +25,9 @@ from app.serve.users import UserTable
 from app.serve.visits import Visitors, Visits
 from tests.arrays import touches, user_table, visitors
 
-PARAMETERS = Parameters(candidates=50, bought_days=30, session_max_products=20, session_idle_minutes=30)
+PARAMETERS = Parameters(
+    candidates=50, bought_days=30, session_max_events=100, session_max_products=20, session_idle_minutes=30
+)
 PRODUCTS = np.arange(100, 112)  # twelve products; even positions are of category a, odd ones of b
 ANNA, BEN, STRANGER = 5, 7, 999
 NOW = 100 * SECONDS_PER_DAY

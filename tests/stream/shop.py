@@ -36,7 +36,9 @@ PRODUCTS = np.arange(100, 130)
 HALF = len(PRODUCTS) // 2
 ANNA, STRANGER = 5, 999
 START = datetime(2019, 10, 1, 12, tzinfo=UTC)
-PARAMETERS = Parameters(candidates=50, bought_days=30, session_max_products=20, session_idle_minutes=30)
+PARAMETERS = Parameters(
+    candidates=50, bought_days=30, session_max_events=100, session_max_products=20, session_idle_minutes=30
+)
 PATIENCE = 90.0  #: seconds, for a machine that does much else
 
 Event = tuple[int, str, int, int, str]  #: second after START, event type, product, user, session

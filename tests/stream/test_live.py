@@ -110,6 +110,19 @@ def test_a_session_without_an_id_ends_with_a_long_silence() -> None:
     assert len(visit(live([events], given=True).current(np.array([0])), 0)) == 4
 
 
+def test_events_with_ids_of_their_own_are_the_same_by_these_alone() -> None:
+    """Two lines of an order are two, though of one second; one that is sent again is one, though its time differs."""
+    events = [(1, 7, "purchase", NOW), (1, 7, "purchase", NOW), (2, 8, "view", NOW), (3, 8, "view", BEFORE)]
+    plain = table([events])
+    rows = plain["events"].to_pylist()
+    for row, event_id in zip(rows[0], ["a", "b", "c", "c"], strict=True):
+        row["event_id"] = event_id
+    with_ids = pa.array(rows, pa.list_(pa.struct([*EVENT.fields, pa.field("event_id", pa.string())])))
+    sessions = LiveSessions.of(plain.set_column(1, "events", with_ids), NOW, PARAMETERS)
+    assert sessions.events.products.tolist() == [7, 7, 8]
+    assert sessions.events.times.tolist() == [1, 1, 3], "the first that came"
+
+
 def test_only_the_latest_products_of_a_session_count() -> None:
     most = PARAMETERS.session_max_products
     sessions = live([[(second, second, "view", NOW) for second in range(most + 5)]])

@@ -1,0 +1,117 @@
+"""A shop whose ids are text, with a catalogue of prices, one product that nobody touched and some not to be had."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pyspark.sql import SparkSession
+
+from app.core.settings import Settings
+from app.events.catalogue import CATALOGUE_SCHEMA
+from app.events.sessions import with_session_id
+from app.features.slices import Slice, make_slice
+from app.insight.profiles import user_profiles
+from app.learn.recommender import fit_recommender
+from app.monitor.schema import recommendation_lines
+from app.serve.lists import list_schema, list_table, write_csv
+from app.serve.recommender import Recommender
+from app.serve.visits import Touches, Visitors
+from tests.handmade import Event, events_table, moment
+
+NAMES = {number: f"P-{number}" for number in range(1, 13)}
+SOLD_OUT = (2, 3)
+UNTOUCHED = 12
+
+
+@pytest.fixture(scope="module")
+def known(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Slice:
+    """Six users, each of whom looks at nine of the products 1 to 11, in sessions of three, and buys one."""
+    log: list[Event] = [
+        (
+            user,
+            1 + (user + place) % 11,
+            "purchase" if place == 2 else "view",
+            f"10-0{1 + user} 10:0{place}",
+            {
+                "user_session": f"s{user}-{place // 3}",
+                "user_key": f"user {user}",
+                "product_key": NAMES[1 + (user + place) % 11],
+                "category_code": "of.events",
+                "price": 2.0,
+            },
+        )
+        for user in range(6)
+        for place in range(9)
+    ]
+    rows = [
+        (number, name, f"title {number}", "of.catalogue", "unknown", 10.0 * number, number not in SOLD_OUT)
+        for number, name in NAMES.items()
+    ]
+    catalogue = spark.createDataFrame(rows, CATALOGUE_SCHEMA)
+    events = with_session_id(events_table(spark, log), idle_minutes=30)
+    return make_slice(events, catalogue, moment("10-08 00:00"), Settings(), tmp_path_factory.mktemp("slice"))
+
+
+@pytest.fixture(scope="module")
+def recommender(spark: SparkSession, known: Slice, tmp_path_factory: pytest.TempPathFactory) -> Recommender:
+    segments = known.users.selectExpr("user_id", "cast(0 as int) as segment_id")
+    folder = tmp_path_factory.mktemp("learned")
+    settings = Settings(als_factors=2, als_iterations=2, candidates=10, segments=2)
+    (folder / "saved").mkdir()
+    fit_recommender(known, segments, settings, folder / "scratch").save(folder / "saved")
+    return Recommender.load(folder / "saved")
+
+
+def test_the_catalogue_speaks_before_the_events(known: Slice) -> None:
+    rows = {row["product_id"]: row for row in known.products.collect()}
+    assert (rows[1]["product_key"], rows[1]["title"], rows[1]["category"]) == ("P-1", "title 1", "of")
+    assert rows[1]["category_code"] == "of.catalogue"
+    assert rows[1]["avg_price"] == 2.0, "what was asked for it, rather than the catalogue's price"
+    untouched = rows[UNTOUCHED]
+    assert (untouched["avg_price"], untouched["unique_users"], untouched["popularity"]) == (120.0, 0, 0.0)
+    assert [number for number, row in sorted(rows.items()) if not row["available"]] == list(SOLD_OUT)
+
+
+def test_untouched_products_do_not_disturb_profiles(known: Slice) -> None:
+    profiles = user_profiles(known.users, known.sessions, known.carts, known.pairs, known.products)
+    assert profiles.count() == 6
+
+
+def test_the_bundle_knows_that_ids_are_text(recommender: Recommender) -> None:
+    assert recommender.parameters.text_ids
+    assert recommender.users.keys is not None
+    assert sorted(recommender.users.keys.to_pylist()) == [f"user {user}" for user in range(6)]
+
+
+def test_lists_show_the_shops_own_ids_and_only_what_is_to_be_had(recommender: Recommender, tmp_path: Path) -> None:
+    session = Touches.of_lists([[(1, "view", 1.0, 0.0)], [(4, "view", 1.0, 0.0)]])
+    who = Visitors.of([3, 77], moment("12-01 00:00").timestamp(), session)
+    who = Visitors(who.user_ids, who.session, who.now, pa.array([None, "a stranger"]))
+    answer = recommender.recommend(who, 8)
+    table = list_table(recommender, who, answer, "v", datetime(2019, 12, 1, tzinfo=UTC))
+    assert table.schema == list_schema(text_ids=True)
+    rows = table.to_pylist()
+    assert {row["user_id"] for row in rows} == {"user 3", "a stranger"}
+    assert {row["product_id"] for row in rows} <= set(NAMES.values()) - {NAMES[number] for number in SOLD_OUT}
+    assert len([row for row in rows if row["user_id"] == "a stranger"]) == 8, "sold out ones take no one's place"
+    assert {row["because_product_id"] for row in rows} & {"P-1", "P-4"}
+    lines = recommendation_lines(
+        pa.table(
+            {
+                "time": table["generated_at"],
+                "segment": table["source"],
+                "generator": table["source"],
+                "model_version": table["model_version"],
+                "user_id": table["user_id"],
+                "product_id": table["product_id"],
+                "rank": table["rank"],
+            }
+        ).to_pandas()
+    )
+    assert any('user_id="a stranger"' in line for line in lines)
+    (tmp_path / "lists").mkdir()
+    pq.write_table(table, tmp_path / "lists" / "a.parquet")
+    assert write_csv(tmp_path / "lists", tmp_path / "lists.csv") == len(rows)
+    assert '"a stranger"' in (tmp_path / "lists.csv").read_text()
