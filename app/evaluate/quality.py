@@ -18,7 +18,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import types as T
 
 from app.evaluate.metrics import hits, interval, poisson_weights, ranking_metrics
-from app.evaluate.names import ALL, BLEND, CHAMPION, COLD, CUTOFFS, METRICS, MOST_POPULAR, UNSEEN, WARM
+from app.evaluate.names import ALL, BLEND, CHAMPION, COLD, CUTOFFS, METRICS, MOST_POPULAR, SEGMENT, UNSEEN, WARM
 from app.evaluate.results import MetricInterval, QualityRow
 from app.serve.ragged import NONE
 from app.serve.recommender import Recommender
@@ -144,7 +144,8 @@ def _partials(
     weights = poisson_weights(table["query"].to_numpy(), replicates)
     slices = _slices(table["segment"].to_pylist())
     unseen = {
-        f"unseen{'' if name == ALL else ':' + name}": rows & (asked_at >= unseen_from) for name, rows in slices.items()
+        f"{UNSEEN}{'' if name == ALL else ':' + name}": rows & (asked_at >= unseen_from)
+        for name, rows in slices.items()
     }
     rows = []
     for model, lists in _all_lists(visitors, candidate, champion).items():
@@ -164,7 +165,7 @@ def _partials(
 def _slices(segments: list[str | None]) -> dict[str, NDArray[np.bool_]]:
     known = np.array([name is not None for name in segments])
     named = np.array([name or "" for name in segments])
-    by_segment = {f"segment:{name}": named == name for name in sorted(set(named[known]))}
+    by_segment = {f"{SEGMENT}{name}": named == name for name in sorted(set(named[known]))}
     return {ALL: np.ones(len(segments), np.bool_), WARM: known, COLD: ~known} | by_segment
 
 

@@ -56,7 +56,7 @@ class LeaderRow(Part):
     name: str = Field(description='main category or brand; "unknown" where the log does not tell')
     events: int = Field(description="rows as read")
     purchases: int = Field(description="rows as read that are purchases")
-    revenue: float = Field(description="sum of prices of distinct purchases, in shop currency")
+    revenue: float = Field(description="price × quantity of distinct purchases, in shop currency")
 
 
 class EventFigures(Part):

@@ -109,7 +109,7 @@ class Launcher:
         Raises
         ------
         VitrineError
-            It failed, or it is gone; the driver's last lines were said.
+            It failed, or it is gone; the driver's last lines were reported.
         """
         said = None
         while True:

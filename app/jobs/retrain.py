@@ -52,7 +52,7 @@ def retrain(template: str, keep: int, owner: Owner | None, namespace: str | None
 
 
 def tidy(launcher: Launcher, template: str, keep: int) -> None:
-    """Delete old trainings; if that fails it is said, and the training's own end stands."""
+    """Delete old trainings; a failure of that is reported, and the training's own end stands."""
     try:
         gone = launcher.prune(template, keep)
     except VitrineError as error:

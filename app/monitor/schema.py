@@ -32,7 +32,7 @@ EVENTS = Measurement(
     (Tag("event_type", "view, cart, remove_from_cart, purchase"), Tag("main_category", "first part of category_code")),
     (
         Field("events", "integer", "events", "distinct events in the window"),
-        Field("revenue", "float", "shop currency", "sum of prices; 0 unless the event type is purchase"),
+        Field("revenue", "float", "shop currency", "price × quantity, summed; 0 unless the event type is purchase"),
     ),
 )
 
@@ -42,8 +42,8 @@ RECOMMENDATIONS = Measurement(
     f"{BATCH_CLOCK}: generated_at in ms, then the point's number in its batch as nanoseconds",
     (_SEGMENT, _GENERATOR, _VERSION),
     (
-        Field("user_id", "integer", "", "who the list is for"),
-        Field("product_id", "integer", "", "recommended product"),
+        Field("user_id", "integer", "", "who the list is for; a string where the shop's ids are text"),
+        Field("product_id", "integer", "", "recommended product; likewise"),
         Field("rank", "integer", "", "place in the list, from 1"),
         Field("score", "float", "", "score in the blend; comparable within one list only"),
         Field("price", "float", "shop currency", "the product's average price"),

@@ -24,7 +24,7 @@ POINTER, LOCK, STAGING = "CURRENT", ".lock", ".staging-"
 
 @dataclass(frozen=True)
 class Registry:
-    """The bundles of a folder, which needs not exist yet.
+    """The bundles of a folder, which need not exist yet.
 
     Every change is made under a lock that the kernel frees when its holder dies: two trainings may
     end at once.

@@ -10,7 +10,7 @@ import pyarrow.csv as pacsv
 import pyarrow.dataset as ds
 
 from app.core.files import replacing
-from app.serve.generators.popularity import Popularity
+from app.serve.contract import Baseline
 from app.serve.ragged import NONE
 from app.serve.recommender import Answer, Recommender
 from app.serve.visits import Visitors
@@ -69,7 +69,8 @@ def list_table(
     products = recommender.catalogue.take(lists.items[rows, places])
     names = pa.array(list(recommender.generators))
     source = pc.cast(names.take(pa.array(lists.sources[rows, places])), pa.string())
-    kind = pc.if_else(pc.equal(source, Popularity.name), FALLBACK, PERSONAL)
+    popular = [name for name, generator in recommender.generators.items() if isinstance(generator, Baseline)]
+    kind = pc.if_else(pc.is_in(source, pa.array(popular, pa.string())), FALLBACK, PERSONAL)
     because = answer.because[rows, places]
     text = recommender.parameters.text_ids
     reasons = recommender.catalogue.shown(because, text)
