@@ -107,8 +107,10 @@ def _users(recommender: Recommender, visitors: Visitors, answer: Answer, text: b
 
 def write_csv(folder: Path, target: Path) -> int:
     """One CSV of all the Parquet files of a folder, replaced whole; returns the number of rows."""
-    dataset, rows = ds.dataset(folder, format="parquet"), 0
-    with replacing(target) as part, pacsv.CSVWriter(part, dataset.schema) as writer:
+    written = ds.dataset(folder, format="parquet").schema
+    schema = list_schema(pa.types.is_string(written.field("user_id").type))
+    dataset, rows = ds.dataset(folder, format="parquet", schema=schema), 0
+    with replacing(target) as part, pacsv.CSVWriter(part, schema) as writer:
         for batch in dataset.to_batches():
             writer.write_batch(batch)
             rows += len(batch)

@@ -120,6 +120,7 @@ def test_two_ids_of_one_number_are_refused(
     assert not list((tmp_path / "again" / "processed").glob("*"))
 
 
+@pytest.mark.slow(seconds=40)
 def test_the_invoices_of_a_real_shop(spark: SparkSession, shared_data: Path, tmp_path: Path) -> None:
     """Online Retail II, first year: text ids, no event type, lines without a customer and cancelled ones."""
     source = shared_data / "online_retail_2010" / "online_retail_2009_2010.parquet"

@@ -55,7 +55,7 @@ KIND = st.sampled_from(["view", "cart", "purchase", "remove_from_cart"])
 SESSION = st.lists(st.tuples(st.integers(0, 6), st.integers(1, 5), KIND), min_size=1, max_size=14, unique=True)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=12)
 @given(st.lists(SESSION, min_size=1, max_size=6), st.integers(2, 9), st.integers(1, 4))
 def test_arrays_fold_as_spark_does(
     spark: SparkSession, sessions: list[list[tuple[int, int, str]]], max_events: int, max_products: int

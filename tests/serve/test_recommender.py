@@ -281,4 +281,5 @@ def test_csv_holds_all_files_and_replaces_the_old_one(recommender: Recommender, 
     read = pacsv.read_csv(target)
     assert read.column_names == ARROW_SCHEMA.names
     assert read["product_id"].to_pylist() == table["product_id"].to_pylist()
+    assert ",2019-11-01 00:00:00.000000Z\n" in target.read_text()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["lists", "merged.csv"]
