@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,9 @@ PATIENCE = 90.0  #: seconds, for a machine that does much else
 Event = tuple[int, str, int, int, str]  #: second after START, event type, product, user, session
 
 
-def recommender(*, reverse: bool = False, weights: dict[str, float] | None = None) -> Recommender:
+def recommender(
+    *, reverse: bool = False, weights: dict[str, float] | None = None, text_ids: bool = False
+) -> Recommender:
     """Reversed, the product with the largest number is the most popular."""
     n = len(PRODUCTS)
     catalogue = Catalogue.of(
@@ -71,7 +74,7 @@ def recommender(*, reverse: bool = False, weights: dict[str, float] | None = Non
         "popularity": Popularity(lists, scores, catalogue.category),
     }
     ranker = ReciprocalRank(weights or {"covisitation": 1.0, "popularity": 0.3})
-    return Recommender(catalogue, users, generators, ranker, PARAMETERS)
+    return Recommender(catalogue, users, generators, ranker, replace(PARAMETERS, text_ids=text_ids))
 
 
 def write_bundle(models: Path, version: str, model: Recommender, *, publish: bool = True) -> Path:

@@ -9,6 +9,7 @@ from pyspark.sql import SparkSession
 
 from app.core.settings import Settings
 from app.events.vocabulary import RAW_COLUMNS
+from app.stream.list_files import latest_lists
 from app.stream.source import takes_new_columns
 from tests.stream.shop import (
     Event,
@@ -92,7 +93,7 @@ def test_columns_in_another_order_are_read_by_name_and_a_mixture_is_set_aside(
 
 
 def test_a_shops_own_layout(spark: SparkSession, tmp_path: Path) -> None:
-    write_bundle(tmp_path / "models", "a", recommender())
+    write_bundle(tmp_path / "models", "a", recommender(text_ids=True))
     (tmp_path / "shop.yaml").write_text(SHOP)
     with running(spark, quick_settings(tmp_path, layout=tmp_path / "shop.yaml")) as run:
         rows = [
@@ -108,6 +109,9 @@ def test_a_shops_own_layout(spark: SparkSession, tmp_path: Path) -> None:
         run.delivered = 5
         run.drained()
         (rejected,) = folder_rows(run.folders.rejected)
+        lists = latest_lists(run.folders.lists).to_pylist()
+    assert {row["user_id"] for row in lists} == {"ann"}, "whom no training has seen"
+    assert next(row for row in lists if row["rank"] == 1)["product_id"] == "102", "what goes with 101"
     assert (rejected["reason"], rejected["row"]) == ("unparsable event_time", "soon,A1,1.00,ann,v1,1,e4,")
     assert {(row["user_key"], row["product_key"]) for row in found} == {("ann", "A1"), ("ann", "101")}
     assert {row["product_id"] for row in found if row["product_key"] == "101"} == {101}
