@@ -84,12 +84,12 @@ def explain(error: BaseException) -> VitrineError | None:
     own = own_error(error)
     if own is not None:
         return own
-    text = failure_text(error)
     if isinstance(error, NotADirectoryError | IsADirectoryError | FileExistsError):
         return InputError(f"{error.filename}: {error.strerror}; give --output another place")
     system = of_the_system(error)
     if system is not None:
         return system
+    text = failure_text(error)
     for pattern, meaning in OF_A_FILE:
         if re.search(pattern, text):
             place = FILE.search(text)

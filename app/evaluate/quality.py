@@ -6,7 +6,6 @@ driver.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,24 +14,24 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
-from pyspark.sql import types as T
+from pyspark.sql.pandas.types import from_arrow_schema
 
 from app.evaluate.metrics import hits, interval, poisson_weights, ranking_metrics
 from app.evaluate.names import ALL, BLEND, CHAMPION, COLD, CUTOFFS, METRICS, MOST_POPULAR, SEGMENT, UNSEEN, WARM
 from app.evaluate.results import MetricInterval, QualityRow
 from app.serve.ragged import NONE
-from app.serve.recommender import Recommender
+from app.serve.recommender import Recommender, opened
 from app.serve.visits import Touches, Visitors
 
 DEPTH = max(CUTOFFS)
 
-PARTIAL_SCHEMA = T.StructType(
+PARTIAL_SCHEMA = pa.schema(
     [
-        T.StructField("task", T.StringType()),
-        T.StructField("model", T.StringType()),
-        T.StructField("slice", T.StringType()),
-        T.StructField("sums", T.ArrayType(T.DoubleType())),  # (replicates + 1) x (1 + metrics), row-major
-        T.StructField("products", T.ArrayType(T.LongType())),  # distinct top 10, slice "all" only
+        ("task", pa.string()),
+        ("model", pa.string()),
+        ("slice", pa.string()),
+        ("sums", pa.list_(pa.float64())),  # (replicates + 1) x (1 + metrics), row-major
+        ("products", pa.list_(pa.int64())),  # distinct top 10, slice "all" only
     ]
 )
 
@@ -89,8 +88,8 @@ def measure(
         `Score` by (task, model, slice). Slices: all, warm, cold, segment:<name>, and for the
         comparison with the champion unseen, unseen:segment:<name>.
     """
-    answer = _answerer(str(candidate), str(champion) if champion else None, champion_unseen_from, replicates)
-    partials = queries.mapInArrow(answer, PARTIAL_SCHEMA).toArrow()
+    answer = _answerer(candidate, champion, champion_unseen_from, replicates)
+    partials = queries.mapInArrow(answer, from_arrow_schema(PARTIAL_SCHEMA)).toArrow()
     scores: Scores = {}
     for row in partials.to_pylist():
         key = (row["task"], row["model"], row["slice"])
@@ -103,13 +102,8 @@ def measure(
     return scores
 
 
-@lru_cache(maxsize=4)
-def _open(folder: str) -> Recommender:
-    return Recommender.load(Path(folder))
-
-
 def _answerer(
-    candidate: str, champion: str | None, unseen_from: int, replicates: int
+    candidate: Path, champion: Path | None, unseen_from: int, replicates: int
 ) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     def answer(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
@@ -119,34 +113,21 @@ def _answerer(
                 chosen = table.filter(pc.equal(table["task"], task))
                 rows += _partials(task, chosen, candidate, champion, unseen_from, replicates)
             if rows:
-                yield pa.RecordBatch.from_pylist(rows, schema=_ARROW_SCHEMA)
+                yield pa.RecordBatch.from_pylist(rows, schema=PARTIAL_SCHEMA)
 
     return answer
 
 
-_ARROW_SCHEMA = pa.schema(
-    [
-        ("task", pa.string()),
-        ("model", pa.string()),
-        ("slice", pa.string()),
-        ("sums", pa.list_(pa.float64())),
-        ("products", pa.list_(pa.int64())),
-    ]
-)
-
-
 def _partials(
-    task: str, table: pa.Table, candidate: str, champion: str | None, unseen_from: int, replicates: int
+    task: str, table: pa.Table, candidate: Path, champion: Path | None, unseen_from: int, replicates: int
 ) -> list[dict[str, Any]]:
     asked_at = table["asked_at"].to_numpy()
     visitors = Visitors.of(table["user_id"].to_numpy(), asked_at.astype(np.float64), Touches.of_table(table))
     relevant = [np.array(row, np.int64) for row in table["relevant"].to_pylist()]
     weights = poisson_weights(table["query"].to_numpy(), replicates)
     slices = _slices(table["segment"].to_pylist())
-    unseen = {
-        f"{UNSEEN}{'' if name == ALL else ':' + name}": rows & (asked_at >= unseen_from)
-        for name, rows in slices.items()
-    }
+    later = asked_at >= unseen_from
+    unseen = {f"{UNSEEN}{'' if name == ALL else ':' + name}": rows & later for name, rows in slices.items()}
     rows = []
     for model, lists in _all_lists(visitors, candidate, champion).items():
         values = ranking_metrics(hits(lists, relevant), np.array([len(row) for row in relevant]))
@@ -169,16 +150,16 @@ def _slices(segments: list[str | None]) -> dict[str, NDArray[np.bool_]]:
     return {ALL: np.ones(len(segments), np.bool_), WARM: known, COLD: ~known} | by_segment
 
 
-def _all_lists(visitors: Visitors, candidate: str, champion: str | None) -> dict[str, NDArray[np.int64]]:
+def _all_lists(visitors: Visitors, candidate: Path, champion: Path | None) -> dict[str, NDArray[np.int64]]:
     """Product ids (n, DEPTH) of every model."""
-    recommender = _open(candidate)
+    recommender = opened(candidate)
     answer = recommender.recommend(visitors, DEPTH)
     lists = {BLEND: _ids(recommender, answer.lists.items)}
     alone = answer.parts | {MOST_POPULAR: recommender.most_popular(len(visitors))}
     for name, part in alone.items():
         lists[name] = _ids(recommender, answer.exclusions.first_allowed(part, DEPTH))
     if champion is not None:
-        other = _open(champion)
+        other = opened(champion)
         lists[CHAMPION] = _ids(other, other.recommend(visitors, DEPTH).lists.items)
     return lists
 

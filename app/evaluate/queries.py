@@ -8,6 +8,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from app.evaluate.names import SESSION, USER
+from app.events.identity import SESSION_EVENT
 from app.events.vocabulary import TOUCHES
 from app.features.sessions import fold
 
@@ -41,7 +42,7 @@ def session_queries(
         task, query (long), user_id, segment (null if unknown), asked_at (long, seconds),
         `TOUCHES` (the session so far), relevant (array of long).
     """
-    event = F.struct("event_time", "product_id", "event_type")
+    event = F.struct(*SESSION_EVENT)
     sessions = (
         test.groupBy("user_id", "session_id")
         .agg(F.sort_array(F.collect_list(event)).alias("events"))

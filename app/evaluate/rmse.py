@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 
 from app.serve.contract import Rater
 from app.serve.ragged import NONE
-from app.serve.recommender import Recommender
+from app.serve.recommender import opened
 
 
 def rating_rmse(pairs: DataFrame, cut: datetime, candidate: Path) -> float | None:
@@ -29,10 +29,9 @@ def rating_rmse(pairs: DataFrame, cut: datetime, candidate: Path) -> float | Non
     candidate
         Folder of the recommender.
     """
-    folder = str(candidate)
 
     def errors(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        recommender = Recommender.load(Path(folder))
+        recommender = opened(candidate)
         raters = (generator for generator in recommender.generators.values() if isinstance(generator, Rater))
         rater = next(raters, None)
         if rater is None:

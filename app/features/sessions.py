@@ -6,6 +6,7 @@
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from app.events.identity import SESSION_EVENT
 from app.events.vocabulary import CART, MAX_RATING, PURCHASE, REMOVE, VIEW
 from app.features.pairs import event_kind, event_rating
 
@@ -53,7 +54,7 @@ def session_touches(events: DataFrame, max_events: int, max_products: int) -> Da
     DataFrame
         user_id, session_id, and `TOUCHES`, arrays of equal length, oldest first.
     """
-    event = F.struct("event_time", "product_id", "event_type")
+    event = F.struct(*SESSION_EVENT)
     latest = events.groupBy("user_id", "session_id").agg(F.max_by(event, event, max_events).alias("events"))
     return fold(latest, "events", ["user_id", "session_id"], max_products)
 
@@ -64,7 +65,7 @@ def fold(sessions: DataFrame, events: str, keys: list[str], max_products: int) -
     Parameters
     ----------
     sessions
-        With the column `events`, an array of struct (event_time, product_id, event_type), not empty.
+        With the column `events`, an array of struct `SESSION_EVENT`, not empty.
     events
         Its name.
     keys

@@ -6,7 +6,7 @@ Batch lists, the stream, evaluation and benchmarks all answer through `Recommend
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -152,6 +152,12 @@ class Recommender:
             if isinstance(generator, Baseline):
                 return generator.everyone(rows, self.parameters.candidates)
         raise LookupError("no generator of this bundle has a list for everyone")
+
+
+@lru_cache(maxsize=4)
+def opened(folder: Path) -> Recommender:
+    """The recommender of a folder, opened once in a process: a worker answers many partitions."""
+    return Recommender.load(folder)
 
 
 def _named(kinds: Iterable[Kind], name: str) -> Kind:

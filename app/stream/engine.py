@@ -109,8 +109,9 @@ class Stream:
         if self.settings.metrics_port is not None:
             self.telemetry.metrics.serve(self.settings.metrics_port)
         self.telemetry.uses_bundle(self.champion.bundle.version, self.champion.refused)
+        events = self._events()  # made once: it looks at the landing folder, and its plan is long
         for run in self._runs.values():
-            run.start(self._events())
+            run.start(events)
         self.say(f"bundle {self.champion.bundle.version} is in use; waiting for files in {self.folders.landing}")
 
     def wait(self, every: float = 5.0, tell: Callable[[StreamSummary], Any] = lambda summary: None) -> None:

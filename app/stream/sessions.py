@@ -4,13 +4,13 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from app.core.settings import Settings
-from app.events.identity import identity
+from app.events.identity import SESSION_EVENT, identity
 from app.events.layout import layout_of
 from app.stream.source import ARRIVED, SEEN, valid
 
 OWN = "user-"  #: begins the key of a session without an id, which is then the user's
 #: What is kept of an event, in the order in which events of a session are sorted.
-EVENT_FIELDS = ("event_time", "product_id", "event_type", SEEN, ARRIVED)
+EVENT_FIELDS = (*SESSION_EVENT, SEEN, ARRIVED)
 EVENT_ID = "event_id"  #: kept as well where it is what makes an event the same
 CURRENT = "current"  #: whether a session is the one that its user is in
 

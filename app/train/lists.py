@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from functools import lru_cache
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,7 +9,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from app.serve.lists import list_schema, list_table
-from app.serve.recommender import CHUNK, Recommender
+from app.serve.recommender import CHUNK, Recommender, opened
 from app.serve.visits import Visitors
 
 
@@ -35,26 +34,21 @@ def lists_for_users(users: DataFrame, bundle: Path, k: int, now: datetime, gener
     DataFrame
         `app.serve.lists.list_schema`.
     """
-    answer = _answerer(str(bundle), bundle.name, k, now.timestamp(), generated_at)
+    answer = _answerer(bundle, k, now.timestamp(), generated_at)
     schema = list_schema(Recommender.load(bundle).parameters.text_ids)
     return users.select("user_id").mapInArrow(answer, from_arrow_schema(schema))
 
 
-@lru_cache(maxsize=2)
-def _open(folder: str) -> Recommender:
-    return Recommender.load(Path(folder))
-
-
 def _answerer(
-    folder: str, version: str, k: int, now: float, generated_at: datetime
+    bundle: Path, k: int, now: float, generated_at: datetime
 ) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     def answer(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        recommender = _open(folder)
+        recommender = opened(bundle)
         for batch in batches:
             ids = batch.column("user_id").to_numpy()
             for start in range(0, len(ids), CHUNK):
                 visitors = Visitors.of(ids[start : start + CHUNK], now)
                 lists = recommender.recommend(visitors, k)
-                yield from list_table(recommender, visitors, lists, version, generated_at).to_batches()
+                yield from list_table(recommender, visitors, lists, bundle.name, generated_at).to_batches()
 
     return answer

@@ -145,9 +145,7 @@ def segments_only(spark: SparkSession, settings: Settings, now: datetime, say: S
 
 def _stages(run: Run) -> tuple[StageRun, ...]:
     """The stages so far: those that the report shows."""
-    return tuple(
-        StageRun(stage=done.stage, seconds=done.seconds, rows=done.rows, note=done.note) for done in run.progress.stages
-    )
+    return tuple(StageRun.model_validate(done, from_attributes=True) for done in run.progress.stages)
 
 
 def _finish(run: Run, result: RunResult) -> None:

@@ -63,14 +63,7 @@ def clean_log(run: Run) -> Log:
             if is_synthetic(f"{source},{files}"):
                 label_synthetic(report.cleaned)
         events = read_cleaned(spark, report.cleaned)
-    cleaning = Cleaning(
-        read=report.read,
-        kept=report.kept,
-        duplicates=report.duplicates,
-        rejected=report.rejected,
-        reasons=report.reasons,
-        left_out=report.left_out,
-    )
+    cleaning = Cleaning.model_validate(report, from_attributes=True)
     with_sessions = with_session_id(events, settings.session_idle_minutes)
     synthetic = is_synthetic(str(report.cleaned))
     return Log(with_sessions, source, synthetic, cleaning, report.cleaned, report.rejected_table)
