@@ -72,7 +72,7 @@ def test_train_stream_retrain_and_on(tmp_path: Path, server: InfluxServer) -> No
     archive = stream.folders.archive
     assert is_synthetic(str(archive))
     second = train(output, f"{history},{archive}", server)
-    rows = second["exploration"]["rows"]
+    rows = second["cleaning"]
     assert rows["read"] == rows["kept"] + rows["duplicates"] == EVENTS - LAST  # what came live is learnt from
     assert rows["rejected"] == 0
     assert second["synthetic"] is True
