@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest -n 2
 DEMO_EVENTS := 250000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup java demo live dashboards docs test test-slow test-programs e2e cluster-demo check lock clean
+.PHONY: help setup java demo live dashboards docs test test-slow test-programs e2e soak cluster-demo check lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,11 @@ test-programs: setup ## Run the tests, long ones too, that were skipped for want
 e2e: setup ## Test the whole on the cluster of kubectl's context, or one that kind makes (eleven minutes)
 	tests/e2e/run
 
+HOURS := 24
+RATE := 100
+soak: setup ## A day of a shop as fast as the stream takes it, with faults, into soak/ (HOURS=24 RATE=100; an hour)
+	$(BIN)/python benchmarks/soak.py --hours $(HOURS) --rate $(RATE)
+
 cluster-demo: setup ## From nothing to dashboards with data, on kind
 	scripts/cluster-demo
 
@@ -66,6 +71,6 @@ lock: ## Renew requirements.lock from pyproject.toml (needs uv)
 		--no-annotate --custom-compile-command "make lock" -o requirements.lock
 
 clean: ## Delete demo/, live/ and caches; .venv stays
-	rm -rf demo live build *.egg-info spark-warehouse metastore_db derby.log
+	rm -rf demo live soak build *.egg-info spark-warehouse metastore_db derby.log
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -exec rm -rf {} +

@@ -7,7 +7,7 @@ import click
 
 from app.core.errors import InputError
 from app.core.settings import Settings, load_settings
-from app.jobs.run import guarded, run_batch, say
+from app.jobs.run import guarded, run_batch, run_training, say
 
 Command = Callable[..., Any]
 
@@ -31,7 +31,16 @@ def setting_options(*names: str) -> Callable[[Command], Command]:
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON, for machines.")
 SPARK_SETTINGS = ("master", "driver_memory", "shuffle_partitions")
-READ_SETTINGS = ("events", "layout", "output", "delimiter", "max_rejected_share", "timezone", "session_idle_minutes")
+READ_SETTINGS = (
+    "events",
+    "layout",
+    "output",
+    "delimiter",
+    "training_days",
+    "max_rejected_share",
+    "timezone",
+    "session_idle_minutes",
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -85,7 +94,8 @@ def train(as_json: bool, **flags: Any) -> None:
     Example:
       vitrine train --events 2019-Oct.csv.gz --output shop/
     """
-    _batch("train", flags, as_json)
+    with guarded():
+        run_training(load_settings(**flags), as_json=as_json)
 
 
 @main.command()
@@ -225,12 +235,14 @@ STREAM_SETTINGS = (
     "top_k",
     "lists_seconds",
     "windows_seconds",
-    "archive_seconds",
+    "archive_days",
+    "stand_by",
     "clean_landing",
     "metrics_port",
     "influx_url",
     "influx_org",
     "influx_bucket",
+    "influx_days",
 )
 REPLAY_SETTINGS = ("replay_speed", "replay_rate", "replay_tick", "replay_max_gap", "replay_limit")
 
@@ -252,6 +264,25 @@ def stream(**flags: Any) -> None:
 
     with guarded():
         run_stream(load_settings(**flags))
+
+
+@main.command()
+@setting_options("output", "influx_url", "influx_org", "influx_bucket")
+def backfill(**flags: Any) -> None:
+    """Fill an InfluxDB again from files, when its volume was lost or a new one takes its place.
+
+    Writes trainings and segments (<output>/runs), window counts, and the lists, quality and progress of
+    the micro-batches that the archive holds. What is there already is replaced by the same: it may run twice,
+    and while the stream runs. Single recommendations are not kept in files for longer than their lists.
+
+    \b
+    Example:
+      VITRINE_INFLUX_TOKEN=... vitrine backfill --output shop/ --influx-url http://localhost:8086
+    """
+    from app.jobs.backfill import backfill as fill
+
+    with guarded():
+        say(f"{fill(load_settings(**flags), say):,} points written")
 
 
 @main.command()

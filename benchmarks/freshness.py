@@ -12,6 +12,12 @@ micro-batches while the JVM compiles, is left out and said. Ends with one JSON l
 before it tell how memory and state went, every 30 s:
 
     python benchmarks/freshness.py --rate 3000 --seconds 700 --curve --log-times --output endurance
+
+With --floor the same replay is first played to what no stream can do without: the source parsed, shuffled by
+user, through a Python worker and back, without state and without a sink, at the stream's own trigger. The
+line then has its figures beside the stream's, and `ratio`, of the two p95:
+
+    python benchmarks/freshness.py --rate 1000 --floor
 """
 
 import argparse
@@ -22,19 +28,27 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from memory import tree_bytes
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
+from app.core.lease import stream_lease
 from app.core.settings import Settings, load_settings
 from app.core.spark import create_session
+from app.events.clean import is_event
 from app.jobs.stream import summary_line
 from app.stream.engine import SPARK_CONFIGURATION, Stream
-from app.stream.progress import LISTS_QUERY
+from app.stream.epoch import QUERY
+from app.stream.folders import StreamFolders
+from app.stream.freshness import Freshness, ages
+from app.stream.source import ARRIVED, event_stream
 from app.stream.telemetry import StreamSummary
 from app.synthetic import generate
 
@@ -53,6 +67,7 @@ def main() -> int:
     parser.add_argument("--tick", type=float, default=0.5, help="seconds between two files")
     parser.add_argument("--log-times", action="store_true", help="play events with the times of the log")
     parser.add_argument("--curve", action="store_true", help="also print memory and state every 30 s")
+    parser.add_argument("--floor", action="store_true", help="also measure what Spark alone takes for the same")
     asked = parser.parse_args()
     root: Path = asked.output.absolute()
     events = int(asked.rate * (asked.seconds + asked.warmup))
@@ -62,12 +77,14 @@ def main() -> int:
     vitrine = str(Path(sys.executable).with_name("vitrine"))
     if not (root / "models" / "CURRENT").exists():
         subprocess.run([vitrine, "train", "--events", str(history), "--output", str(root)], check=True)
-    for name in ("stream", "landing"):
-        shutil.rmtree(root / name, ignore_errors=True)
-    summary = _measure(load_settings(output=root), vitrine, live, asked)
+    settings = load_settings(output=root)
+    floor = _measure_floor(settings, vitrine, live, asked) if asked.floor else {}
+    summary = _measure(settings, vitrine, live, asked)
     wanted = ("p50_s", "p95_s", "p99_s", "lists", "batches", "batch_ms", "state_rows", "state_bytes")
-    wanted += ("hr_10", "hr_10_most_popular")
-    result = {name: summary[name] for name in wanted}
+    wanted += ("hr_10", "hr_10_most_popular", "unaccounted")
+    result = {name: summary[name] for name in wanted} | floor
+    if floor:
+        result["ratio"] = round(summary["p95_s"] / floor["floor_p95_s"], 2)
     result |= {"events_per_s": round(summary["events"] / summary["seconds"], 1), "slowest_batch_s": summary["max_s"]}
     print(json.dumps({"synthetic": True, "rate": asked.rate, "seconds": round(summary["seconds"])} | result))
     return 0
@@ -75,13 +92,14 @@ def main() -> int:
 
 def _measure(settings: Settings, vitrine: str, live: Path, asked: argparse.Namespace) -> dict[str, Any]:
     """Stream here, replay in a process of its own; figures from the end of the warm-up on."""
+    _empty(settings.output)
     spark = create_session(settings, "freshness", SPARK_CONFIGURATION)
+    lease = stream_lease(settings.output)
+    lease.acquire(wait=False, say=_say)
     try:
-        stream = Stream(spark, settings, _say)
+        stream = Stream(spark, settings, lease, _say)
         stream.start()
-        replay = [vitrine, "replay", "--events", str(live), "--output", str(settings.output)]
-        replay += ["--replay-rate", str(asked.rate), "--replay-tick", str(asked.tick)]
-        with subprocess.Popen(replay, stderr=subprocess.DEVNULL) as player:
+        with _replay(settings, vitrine, live, asked) as player:
             warm = threading.Timer(asked.warmup, stream.telemetry.forget)
             warm.start()
             threading.Thread(target=lambda: (player.wait(), time.sleep(3), stream.stopping.set()), daemon=True).start()
@@ -90,12 +108,71 @@ def _measure(settings: Settings, vitrine: str, live: Path, asked: argparse.Names
             stream.stop()
         return summary
     finally:
+        lease.release()
         spark.stop()
+
+
+def _measure_floor(settings: Settings, vitrine: str, live: Path, asked: argparse.Namespace) -> dict[str, Any]:
+    """Freshness of what any stream must do: an event's age when it has come back from a worker."""
+    _empty(settings.output)
+    folders = StreamFolders.of(settings)
+    folders.landing.mkdir(parents=True)
+    spark = create_session(settings, "floor", SPARK_CONFIGURATION)
+    spark.conf.set("spark.sql.shuffle.partitions", str(settings.stream_partitions))
+    freshness, warm = Freshness(), time.monotonic() + asked.warmup
+
+    def handle(frame: DataFrame, batch: int) -> None:
+        by_user = frame.repartition(settings.stream_partitions, "user_id")
+        arrived = by_user.mapInArrow(_arrivals, "arrived double, events long").collect()
+        if time.monotonic() > warm:
+            freshness.add(ages({row.arrived: row.events for row in arrived}, time.time()))
+
+    kept = ("event_time", "event_type", "product_id", "user_id", "user_session", ARRIVED)
+    query = (
+        event_stream(spark, settings, folders.landing)
+        .where(is_event())
+        .select(*kept)
+        .writeStream.queryName(QUERY)
+        .option("checkpointLocation", str(folders.checkpoints))
+        .trigger(processingTime=f"{int(settings.lists_seconds * 1000)} milliseconds")
+        .foreachBatch(handle)
+        .start()
+    )
+    try:
+        with _replay(settings, vitrine, live, asked) as player:
+            player.wait()
+            time.sleep(3)
+        batch_ms = _durations(spark)
+        query.stop()
+    finally:
+        spark.stop()
+    p50, p95 = freshness.quantiles((0.5, 0.95))
+    _say(f"floor: freshness p50 {p50} s p95 {p95} s")
+    return {"floor_p50_s": p50, "floor_p95_s": p95, "floor_batch_ms": batch_ms}
+
+
+def _arrivals(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Events by the arrival of their file, in seconds since 1970."""
+    for batch in batches:
+        counts = pc.value_counts(pc.cast(batch[ARRIVED], pa.timestamp("us", tz="UTC")).cast(pa.int64()))
+        arrived = pc.divide(counts.field("values").cast(pa.float64()), 1e6)
+        yield pa.RecordBatch.from_arrays([arrived, counts.field("counts")], ["arrived", "events"])
+
+
+def _replay(settings: Settings, vitrine: str, live: Path, asked: argparse.Namespace) -> subprocess.Popen[bytes]:
+    command = [vitrine, "replay", "--events", str(live), "--output", str(settings.output)]
+    command += ["--replay-rate", str(asked.rate), "--replay-tick", str(asked.tick)]
+    return subprocess.Popen(command, stderr=subprocess.DEVNULL)
+
+
+def _empty(output: Path) -> None:
+    for name in ("stream", "landing"):
+        shutil.rmtree(output / name, ignore_errors=True)
 
 
 def _durations(spark: SparkSession) -> dict[str, int]:
     """Where the time of the latest micro-batches of lists went: means in milliseconds, as Spark names the parts."""
-    (lists,) = (query for query in spark.streams.active if query.name == LISTS_QUERY)
+    (lists,) = (query for query in spark.streams.active if query.name == QUERY)
     recent = [progress.durationMs for progress in lists.recentProgress if progress.numInputRows]
     names = sorted({name for durations in recent for name in durations})
     return {name: round(sum(durations.get(name, 0) for durations in recent) / len(recent)) for name in names}

@@ -100,7 +100,18 @@ def test_a_place_in_object_storage_is_refused_in_one_line(
 
 
 def test_every_command_that_writes_is_asked() -> None:
-    commands = {"train", "explore", "segments", "report", "rollback", "generate", "stream", "replay", "live"}
+    commands = {
+        "train",
+        "explore",
+        "segments",
+        "report",
+        "rollback",
+        "generate",
+        "stream",
+        "backfill",
+        "replay",
+        "live",
+    }
     assert {name for name, _ in writing_commands()} == commands
 
 

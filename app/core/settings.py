@@ -52,6 +52,9 @@ class Settings(BaseSettings):
     delimiter: str | None = Field(
         None, min_length=1, max_length=1, description="Field separator of CSV files; default that of the layout."
     )
+    training_days: float | None = Field(
+        None, gt=0, description="Days before the latest event that a training reads; all if not set."
+    )
     max_rejected_share: float = Field(
         0.05, ge=0, le=1, description="Largest share of rows that may be rejected before the run stops."
     )
@@ -122,12 +125,15 @@ class Settings(BaseSettings):
         0, ge=0, description="Least time between two micro-batches of lists; 0 is at once."
     )
     windows_seconds: Unrecorded[float] = Field(5, ge=0, description="Least time between two updates of window counts.")
-    archive_seconds: Unrecorded[float] = Field(
-        15, ge=0, description="Least time between two writes to the event archive."
+    archive_days: Unrecorded[float | None] = Field(
+        None, gt=0, description="Days that events stay in the archive; for ever if not set."
     )
     keep_list_batches: Unrecorded[int] = Field(2_000, ge=1, description="Micro-batches whose lists are kept as files.")
     clean_landing: Unrecorded[bool] = Field(
         False, description="Delete files of the landing folder once they are archived."
+    )
+    stand_by: Unrecorded[bool] = Field(
+        False, description="Wait while another stream is at work on the same output, in place of ending."
     )
     metrics_port: Unrecorded[int | None] = Field(
         None, description="Port of the driver's Prometheus metrics; none if not set."
@@ -151,6 +157,11 @@ class Settings(BaseSettings):
     influx_token: Unrecorded[SecretStr | None] = Field(None, description="Token that may write to the bucket.")
     influx_org: Unrecorded[str] = Field("vitrine", description="Organisation.")
     influx_bucket: Unrecorded[str] = Field("vitrine", description="Bucket.")
+    influx_days: Unrecorded[float | None] = Field(
+        None,
+        gt=0,
+        description="Days after which the stream deletes its points of lists and progress; never if not set.",
+    )
     influx_timeout: Unrecorded[float] = Field(30.0, gt=0, description="Seconds after which a write is tried again.")
 
     # Spark

@@ -98,7 +98,7 @@ def parse(
     if identity(layout) == BY_ID:  # an event without an id is known by what it is
         typed = typed.withColumn("event_id", F.coalesce("event_id", F.concat_ws("|", *IDENTITY)))
     return typed.withColumn("reason", F.when(F.col(LEFT_OUT).isNull(), _reason(latest))).withColumn(
-        "price", _price(max_price)
+        "price", known_price(F.col("listed_price"), max_price)
     )
 
 
@@ -136,8 +136,8 @@ def _quantity() -> Column:
     return F.when(is_missing(F.col("quantity")), 1.0).otherwise(positive)
 
 
-def _price(max_price: float) -> Column:
-    listed = F.col("listed_price")
+def known_price(listed: Column, max_price: float) -> Column:
+    """A listed price, null where it can't be one."""
     return F.when((listed > 0) & (listed <= max_price), listed)
 
 

@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import reduce
 from pathlib import Path
 
@@ -16,12 +16,14 @@ from app.core.errors import InputError, VitrineError
 from app.core.folders import CLEANED, REJECTED
 from app.core.settings import Settings
 from app.core.spark import shuffle_partitions
+from app.events.archive_manifest import recent
 from app.events.canonical import LEFT_OUT
-from app.events.clean import REASONS, clean, parse, rejected_rows
+from app.events.clean import REASONS, clean, is_event, parse, rejected_rows
 from app.events.layout import Layout, layout_of
 from app.events.read import list_event_files, read_events
 from app.events.schema import CLEANED_SCHEMA
 
+OLD = "before the days that a training reads"  #: reason of `left_out`, beside those of the layout's rules
 GZIP_RATIO = 5  #: text is about so much larger than its gzip
 
 
@@ -46,8 +48,9 @@ class CleaningReport:
 def fit_partitions(spark: SparkSession, settings: Settings, source: str) -> None:
     """Set shuffle partitions that fit the log, unless a setting says how many."""
     if settings.shuffle_partitions is None:
-        files = list_event_files(spark, source)
-        size = sum(length * (GZIP_RATIO if name.endswith(".gz") else 1) for name, length in files)
+        files = dict(list_event_files(spark, source))
+        read = files if settings.training_days is None else recent([*files], settings.training_days)
+        size = sum(files[name] * (GZIP_RATIO if name.endswith(".gz") else 1) for name in read)
         count = shuffle_partitions(size, spark.sparkContext.defaultParallelism)
         spark.conf.set("spark.sql.shuffle.partitions", str(count))
 
@@ -78,7 +81,10 @@ def ingest(
     """
     layout = layout_of(settings)
     target = folder / f"{CLEANED}{stamp}"
-    parsed = parse(read_events(spark, source, layout), now, settings.max_price, layout)
+    days = settings.training_days
+    parsed = parse(read_events(spark, source, layout, days), now, settings.max_price, layout)
+    if days is not None:
+        parsed = _without_old(parsed, days)
     try:
         counts = _write_cleaned(parsed, target, layout)
         _check_share(source, counts, settings.max_rejected_share)
@@ -114,7 +120,7 @@ class _Counts:
 
 def _write_cleaned(parsed: DataFrame, target: Path, layout: Layout) -> _Counts:
     """Rows are counted on their way into the table."""
-    rules = [rule.reason for rule in layout.leave_out]
+    rules = [*(rule.reason for rule in layout.leave_out), OLD]
     seen = Observation("read")
     measures = [F.count("*").alias("read")]
     measures += [F.count_if(F.col("reason") == name).alias(f"r{i}") for i, name in enumerate(REASONS)]
@@ -127,6 +133,15 @@ def _write_cleaned(parsed: DataFrame, target: Path, layout: Layout) -> _Counts:
         assert row is not None
         found = row.asDict()
     return _Counts(found["read"], _above_zero(found, "r", REASONS), _above_zero(found, "l", rules))
+
+
+def _without_old(parsed: DataFrame, days: float) -> DataFrame:
+    """Leave out events that came so many days before the latest one."""
+    row = parsed.where(is_event()).agg(F.max("event_time").alias("latest")).first()
+    if row is None or row["latest"] is None:
+        return parsed
+    old = is_event() & (F.col("event_time") < F.lit(row["latest"] - timedelta(days=days)))
+    return parsed.withColumn(LEFT_OUT, F.when(old, OLD).otherwise(F.col(LEFT_OUT)))
 
 
 def _above_zero(found: dict[str, int], prefix: str, names: Sequence[str]) -> dict[str, int]:

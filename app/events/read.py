@@ -16,6 +16,8 @@ from pyspark.sql import types as T
 
 from app.core.errors import InputError
 from app.events.archive import ARCHIVE_SCHEMA, ARCHIVED, with_keys
+from app.events.archive_manifest import recent
+from app.events.archive_names import EPOCHS, without_uncounted
 from app.events.canonical import CORRUPT, SOURCE_FILE, canonical, quoted
 from app.events.layout import REES46, Layout
 
@@ -26,7 +28,7 @@ HEADER_CHARACTERS = 100_000  #: more than any header; a binary file may be one e
 MOST_COLUMNS = 1_000_000  #: a line with more fields stops Spark, rather than being a bad row
 
 
-def read_events(spark: SparkSession, source: str, layout: Layout = REES46) -> DataFrame:
+def read_events(spark: SparkSession, source: str, layout: Layout = REES46, days: float | None = None) -> DataFrame:
     """The log's rows as text.
 
     Parameters
@@ -39,6 +41,8 @@ def read_events(spark: SparkSession, source: str, layout: Layout = REES46) -> Da
         of a stream is read as it is, whatever the layout of the other files.
     layout
         How the shop writes its log.
+    days
+        Folders of an archive whose events are all older than so many days may be passed over.
 
     Returns
     -------
@@ -58,6 +62,8 @@ def read_events(spark: SparkSession, source: str, layout: Layout = REES46) -> Da
             raise InputError(f"{part}: the file is empty; an event log has a header and rows")
         names = sorted(name for name, size in files.items() if size > 0 and name not in taken)
         taken.update(names)
+        if days is not None:
+            names = recent(names, days)
         parquet = [name for name in names if name.endswith(PARQUET)]
         text = [name for name in names if not name.endswith(PARQUET)]
         frames += [_read_parquet(spark, part, parquet, layout)] if parquet else []
@@ -123,7 +129,16 @@ def matching_files(spark: SparkSession, source: str) -> dict[str, int] | None:
             name = entry.getPath().toString()
             if name.endswith(SUFFIXES) and not any(map(_hidden, name[len(root) :].split("/"))):
                 files[name] = entry.getLen()
-    return files
+    counting = without_uncounted(files, lambda archive: _names(spark, f"{archive}/{EPOCHS}"))
+    return {name: files[name] for name in counting}
+
+
+def _names(spark: SparkSession, folder: str) -> list[str]:
+    """Names in a folder; none where there is no such folder."""
+    path = spark._jvm.org.apache.hadoop.fs.Path(folder)  # type: ignore[union-attr]
+    file_system = path.getFileSystem(spark._jsc.hadoopConfiguration())
+    there = file_system.listStatus(path) if file_system.exists(path) else []
+    return [entry.getPath().getName() for entry in there]
 
 
 def _hidden(name: str) -> bool:

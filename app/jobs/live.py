@@ -11,6 +11,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from app.core.errors import InputError, VitrineError
+from app.core.lease import stream_lease
 from app.core.settings import Settings
 from app.core.spark import create_session
 from app.jobs.replay import play
@@ -18,7 +19,6 @@ from app.jobs.run import say
 from app.jobs.stream import summary_line
 from app.monitor.local import LocalInflux
 from app.stream.engine import SPARK_CONFIGURATION, Stream
-from app.stream.progress import QUERIES
 from app.stream.telemetry import StreamSummary
 from app.synthetic import generate
 from app.train.run import train
@@ -101,9 +101,11 @@ def _influx(settings: Settings, root: Path) -> tuple[LocalInflux | None, Setting
 
 def _train_and_stream(settings: Settings, history: Path, live: Path, rate: float, replayed: int) -> StreamSummary:
     spark = create_session(settings, "vitrine-live", SPARK_CONFIGURATION | {"spark.sql.adaptive.enabled": "true"})
+    lease = stream_lease(settings.output)
     try:
         train(spark, settings.model_copy(update={"events": str(history)}), datetime.now(UTC), say)
-        stream = Stream(spark, settings, say)
+        lease.acquire(wait=False, say=say)
+        stream = Stream(spark, settings, lease, say)
         stream.start()
         stop = threading.Event()
         player = threading.Thread(
@@ -119,15 +121,16 @@ def _train_and_stream(settings: Settings, history: Path, live: Path, rate: float
             stream.stop()
         return stream.telemetry.summary()
     finally:
+        lease.release()
         spark.stop()
 
 
 def _feed(stream: Stream, settings: Settings, replayed: int, stop: threading.Event) -> None:
-    """Play the live part, wait until all queries have done with it, and end the stream."""
+    """Play the live part, wait until the stream has done with it, and end the stream."""
     try:
         play(settings, stop)
         until = time.monotonic() + DRAIN_SECONDS
-        while not stop.is_set() and any(stream.telemetry.rows(query) < replayed for query in QUERIES):
+        while not stop.is_set() and stream.telemetry.rows() < replayed:
             if time.monotonic() > until:
                 say(f"not all events were taken in within {DRAIN_SECONDS:.0f} s of the replay's end")
                 break

@@ -12,6 +12,8 @@ from pyspark.sql import SparkSession
 
 from app.core.errors import EXIT_FAILED, VitrineError
 from app.core.failures import explain
+from app.core.folders import Output
+from app.core.lease import training_lease
 from app.core.settings import Settings
 from app.core.spark import create_session
 from app.results.run import RunResult
@@ -20,6 +22,25 @@ from app.train.summary import summary_lines
 EXIT_INTERRUPTED = 130  #: as shells tell Ctrl-C
 
 Work = Callable[[SparkSession, Settings, datetime, Callable[[str], Any]], RunResult]
+
+
+def run_training(settings: Settings, *, as_json: bool = False) -> None:
+    """Train, unless another training is at work on the same output: of two that would publish, one gives way.
+
+    Raises
+    ------
+    InputError
+        Another one is.
+    """
+    from app.train.run import train  # imported here: --help must not wait for it
+
+    Output(settings.output.absolute()).prepare()
+    lease = training_lease(settings.output)
+    lease.acquire(wait=False, say=say)
+    try:
+        run_batch(train, settings, as_json=as_json)
+    finally:
+        lease.release()
 
 
 def run_batch(work: Work, settings: Settings, *, as_json: bool = False) -> None:

@@ -2,6 +2,7 @@
 
 import signal
 
+from app.core.lease import stream_lease
 from app.core.settings import Settings, load_settings
 from app.core.spark import create_session
 from app.jobs.run import guarded, say
@@ -10,10 +11,19 @@ from app.stream.telemetry import StreamSummary
 
 
 def run_stream(settings: Settings) -> None:
-    """Run until SIGTERM or SIGINT, and stop after the running micro-batches."""
-    spark = create_session(settings, "vitrine-stream", SPARK_CONFIGURATION)
+    """Run until SIGTERM or SIGINT, and stop after the running micro-batch.
+
+    Raises
+    ------
+    VitrineError
+        Another stream is at work on the output and `stand_by` is not set, or has taken over.
+    """
+    lease = stream_lease(settings.output)
+    lease.approach(wait=settings.stand_by, say=say)
+    spark = create_session(settings, "vitrine-stream", SPARK_CONFIGURATION)  # takes time: meanwhile a lease expires
     try:
-        stream = Stream(spark, settings, say)
+        lease.acquire(wait=settings.stand_by, say=say)
+        stream = Stream(spark, settings, lease, say)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stream.stopping.set())
         try:
@@ -23,6 +33,7 @@ def run_stream(settings: Settings) -> None:
             stream.stop()
         say("stopped; the next start goes on from here")
     finally:
+        lease.release()
         spark.stop()
 
 

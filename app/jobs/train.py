@@ -1,9 +1,8 @@
 """Training under spark-submit: `spark-submit app/jobs/train.py`, settings from `VITRINE_*`."""
 
 from app.core.settings import load_settings
-from app.jobs.run import guarded, run_batch
-from app.train.run import train
+from app.jobs.run import guarded, run_training
 
 if __name__ == "__main__":
     with guarded():
-        run_batch(train, load_settings())
+        run_training(load_settings())

@@ -9,6 +9,7 @@ import random
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from itertools import islice
 from types import TracebackType
 from typing import Self
@@ -17,12 +18,14 @@ import urllib3
 from influxdb_client import InfluxDBClient
 from influxdb_client.client.exceptions import InfluxDBError
 from influxdb_client.client.write_api import SYNCHRONOUS
+from influxdb_client.rest import ApiException
 
 from app.core.errors import InputError, VitrineError
 from app.core.settings import Settings
 
 BATCH_LINES = 5_000  # InfluxDB's own advice for the size of a write
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0  # seconds between tries, doubled from one to the other
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 STOP_CHECK = 1.0  # seconds: how often a wait looks whether to stop
 
 
@@ -156,6 +159,25 @@ def write_lines(
     """Open a connection, write all lines, close it; for a Spark partition. See `InfluxWriter`."""
     with InfluxWriter(config, stop=stop, deadline=deadline) as writer:
         return writer.write(lines)
+
+
+def delete_before(config: InfluxConfig, measurements: Iterable[str], moment: datetime) -> None:
+    """Delete the points of some measurements that are older than a moment (UTC).
+
+    Raises
+    ------
+    VitrineError
+        The server can't be reached, or refuses.
+    """
+    client = _client(config)
+    try:
+        for name in measurements:
+            predicate = f'_measurement="{name}"'
+            client.delete_api().delete(EPOCH, moment, predicate, bucket=config.bucket, org=config.org)
+    except (InfluxDBError, ApiException, urllib3.exceptions.HTTPError) as error:
+        raise VitrineError(f"InfluxDB at {config.url}: old points could not be deleted ({error})") from None
+    finally:
+        client.close()
 
 
 def influx_config(settings: Settings) -> InfluxConfig | None:

@@ -70,6 +70,11 @@ class StreamMetrics:
         self.late_events = Counter(
             "vitrine_stream_late_events_total", "Events behind the watermark.", registry=registry
         )
+        self.unaccounted_rows = Gauge(
+            "vitrine_stream_unaccounted_rows",
+            "Rows that came in and are not where they must be, or there twice; anything but 0 is a loss.",
+            registry=registry,
+        )
         self.lists_written = Counter(
             "vitrine_stream_lists_written_total",
             "Lists written, by the generator of their first place.",

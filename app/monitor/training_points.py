@@ -1,24 +1,18 @@
 """What a training leaves in InfluxDB: one point of its quality, one for each segment."""
 
-from datetime import datetime
-
 from app.evaluate.names import BLEND, HR_10, MOST_POPULAR, MRR_10, NDCG_10, RECALL_10, SESSION
 from app.evaluate.results import Quality, find_row
 from app.monitor.schema import MODEL, SEGMENTS
 from app.results.run import RunResult
 
 
-def training_lines(result: RunResult, seconds: float, at: datetime) -> list[str]:
+def training_lines(result: RunResult) -> list[str]:
     """Line protocol of a training.
 
     Parameters
     ----------
     result
-        Of `vitrine train`.
-    seconds
-        How long it took.
-    at
-        Its moment.
+        Of `vitrine train`; written again, it gives the same lines.
 
     Raises
     ------
@@ -28,6 +22,7 @@ def training_lines(result: RunResult, seconds: float, at: datetime) -> list[str]
     exploration, segments, quality, gate = result.exploration, result.segments, result.quality, result.gate
     if exploration is None or segments is None or quality is None or gate is None:
         raise ValueError(f"run {result.version} trained nothing, so it has no points")
+    at = result.created
     model = MODEL.line(
         time=at,
         model_version=result.version,
@@ -36,7 +31,7 @@ def training_lines(result: RunResult, seconds: float, at: datetime) -> list[str]
         users=exploration.events.users,
         products=exploration.events.products,
         interactions=result.pairs,
-        training_seconds=seconds,
+        training_seconds=sum(stage.seconds for stage in result.stages),
         **_quality_fields(quality),
     )
     return [

@@ -1,33 +1,160 @@
-"""Events as they came, kept for the next training; rejected rows beside them."""
+"""The archive of a stream: each micro-batch a folder, with a manifest of what it must hold.
 
+`app.events.archive_names` says which folders count; trainings read those.
+"""
+
+import gzip
+import secrets
 import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow.parquet as pq
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
-from app.events.archive import ARCHIVE_SCHEMA
-from app.events.clean import rejected_rows
-from app.stream.source import valid
+from app.core.errors import VitrineError
+from app.core.files import replacing, sync, write_text
+from app.events.archive_manifest import MANIFEST, Manifest, read_manifest
+from app.events.archive_names import BatchRange, Epochs
+from app.stream.intake import COUNTS, MINUTE, REJECTED, PartCounts, window_starts
 
-
-def archive_batch(events: DataFrame, archive: Path, rejected: Path, batch: int) -> None:
-    """Store a micro-batch's events, in the layout of the log, and its rejected rows.
-
-    A folder appears whole, by one rename; a micro-batch tried again finds its folder there.
-    """
-    kept = valid(events).withColumn("price", F.col("listed_price")).select(*ARCHIVE_SCHEMA.fieldNames())
-    _write_once(kept, archive / f"batch-{batch:09d}")
-    _write_once(rejected_rows(events).coalesce(1), rejected / f"batch-{batch:09d}")
+POINTS = "_points.lp.gz"  #: InfluxDB points of the micro-batches in a folder, in line protocol
 
 
-def _write_once(frame: DataFrame, target: Path) -> None:
+@dataclass(frozen=True)
+class Archive:
+    """The archive's folder, and beside it the one of rows that can't be events."""
+
+    folder: Path
+    rejected: Path
+
+    def stage(self, part: BatchRange) -> Path:
+        """A new hidden folder for a micro-batch's parts; what an earlier try left is deleted."""
+        for old in self.folder.glob(f".{part.name}.*"):
+            shutil.rmtree(old, ignore_errors=True)
+        staging = self.folder / f".{part.name}.{secrets.token_hex(4)}"
+        staging.mkdir()
+        return staging
+
+    def commit(self, staging: Path, part: BatchRange, now: float, points: Sequence[str] = ()) -> PartCounts:
+        """Move a micro-batch's parts into their place; those of an earlier try give way.
+
+        Parameters
+        ----------
+        staging
+            From `stage`.
+        part
+            Which micro-batch.
+        now
+            Seconds since 1970.
+        points
+            What InfluxDB was told of it.
+
+        Returns
+        -------
+        PartCounts
+            Of the whole micro-batch.
+
+        Raises
+        ------
+        VitrineError
+            The files don't hold what was written to them.
+        """
+        counts = PartCounts()
+        for path in staging.glob(f"{COUNTS}*.json"):
+            counts.add(PartCounts.from_json(path.read_text()))
+        stored = stored_rows(staging)
+        if stored != counts.archived:
+            raise VitrineError(
+                f"archive {staging}: {counts.archived} rows were written, {stored} are there; the micro-batch is "
+                "done again at the next start"
+            )
+        place(staging / REJECTED, self.rejected / part.name)
+        if counts.archived:
+            manifest = Manifest(rows=counts.archived, windows=counts.windows, written=now)
+            write_text(staging / MANIFEST, manifest.model_dump_json())
+            write_points(staging, points)
+        else:  # nothing to keep: folders without rows would slow every reader
+            shutil.rmtree(staging)
+        place(staging, self.folder / part.name)
+        return counts
+
+    def folders(self, epochs: Epochs) -> list[BatchRange]:
+        """Those that count, in order."""
+        found = (BatchRange.parse(path.name) for path in self.folder.iterdir())
+        return epochs.counting(part for part in found if part)
+
+    def files(self, part: BatchRange) -> list[Path]:
+        return parquet_files(self.folder / part.name)
+
+    def older(self, epochs: Epochs, moment: float) -> list[BatchRange]:
+        """Those that count and were made before a moment (seconds since 1970)."""
+        return [part for part in self.folders(epochs) if (self.folder / part.name).stat().st_mtime < moment]
+
+    def written(self, part: BatchRange) -> float:
+        """When a folder came, seconds since 1970."""
+        try:
+            return self.manifest(part).written
+        except VitrineError:
+            return (self.folder / part.name).stat().st_mtime
+
+    def windows(self, part: BatchRange, window_minutes: int) -> list[int]:
+        """Starts of the windows that a folder's events lie in; from the events, if its manifest is lost."""
+        try:
+            return self.manifest(part).windows
+        except VitrineError:  # that it is lost is told by the accounts
+            return describe(self.folder / part.name, window_minutes, 0).windows
+
+    def manifest(self, part: BatchRange) -> Manifest:
+        """What a folder must hold.
+
+        Raises
+        ------
+        VitrineError
+            It does not say so.
+        """
+        return read_manifest(self.folder / part.name)
+
+
+def write_points(folder: Path, points: Iterable[str]) -> None:
+    """Keep points with the events that they tell of."""
+    with replacing(folder / POINTS) as path, gzip.open(path, "wt", encoding="utf-8") as file:
+        file.writelines(f"{line}\n" for line in points)
+
+
+def read_points(folder: Path) -> list[str]:
+    """Lines of line protocol; none where none were kept."""
+    path = folder / POINTS
+    return gzip.decompress(path.read_bytes()).decode().splitlines() if path.exists() else []
+
+
+def describe(folder: Path, window_minutes: int, now: float) -> Manifest:
+    """The manifest of a folder that has none, from what is in its files."""
+    window, rows, starts = window_minutes * MINUTE, 0, set[int]()
+    for path in parquet_files(folder):
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(columns=["event_time"]):
+                rows += len(batch)
+                starts.update(window_starts(batch["event_time"], window))
+    return Manifest(rows=rows, windows=sorted(starts), written=now)
+
+
+def parquet_files(folder: Path) -> list[Path]:
+    """A folder's files of rows, in order."""
+    return sorted(path for path in folder.glob("*.parquet") if path.name[0] not in "._")
+
+
+def stored_rows(folder: Path) -> int:
+    """Rows in the files of a folder, as their footers tell."""
+    return sum(pq.read_metadata(path).num_rows for path in parquet_files(folder))
+
+
+def place(source: Path, target: Path) -> None:
+    """Put a folder, or nothing where there is none, in place of what an earlier try has left."""
+    aside = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     if target.exists():
-        return
-    temporary = target.with_name(f".{target.name}")
-    frame.write.mode("overwrite").parquet(str(temporary))
-    if not any(pq.read_metadata(path).num_rows for path in temporary.glob("*.parquet")):
-        shutil.rmtree(temporary)  # nothing to keep: folders of empty files would slow every reader
-        return
-    temporary.rename(target)
+        target.rename(aside)
+    if source.exists():
+        source.rename(target)
+        sync(target.parent)
+    shutil.rmtree(aside, ignore_errors=True)

@@ -49,10 +49,20 @@ class Champion:
         self._registry, self._pins, self._settings, self._say = registry, pins, settings, say
         self._bad: str | None = None
         self.refused = 0
-        names = registry.history()
-        if not names:
+        self.check_published(registry)
+        self.bundle = self._first(registry.history())
+
+    @staticmethod
+    def check_published(registry: Registry) -> None:
+        """See that there is a bundle at all.
+
+        Raises
+        ------
+        InputError
+            Nothing is published.
+        """
+        if not registry.history():
             raise InputError(f"{registry.folder}: no bundle is published; run vitrine train first")
-        self.bundle = self._first(names)
 
     def for_batch(self, batch: int) -> Bundle:
         """The bundle of a micro-batch; the same one when the micro-batch is tried again."""

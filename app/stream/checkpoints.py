@@ -1,5 +1,7 @@
 """Checkpoints that a query can't go on from."""
 
+from pathlib import Path
+
 from app.core.errors import InputError
 from app.core.failures import conditions, failure_text
 from app.stream.folders import StreamFolders
@@ -25,7 +27,7 @@ SAID = {
 }
 
 
-def refusal(error: BaseException, query: str, folders: StreamFolders) -> InputError | None:
+def refusal(error: BaseException, checkpoint: Path, folders: StreamFolders) -> InputError | None:
     """What to do about a query that can't go on from its checkpoint; None if it failed for another reason."""
     found = [condition.name for condition in conditions(error) if condition.name.startswith(REFUSED)]
     text = failure_text(error)
@@ -33,7 +35,7 @@ def refusal(error: BaseException, query: str, folders: StreamFolders) -> InputEr
     if not found:
         return None
     return InputError(
-        f"checkpoint {folders.checkpoint(query)}: this stream cannot go on from it ({found[0]}); "
+        f"checkpoint {checkpoint}: this stream cannot go on from it ({found[0]}); "
         f"move {folders.root} away and start again: the files in {folders.landing} are read anew, and the archive "
         "in the folder moved stays good for training"
     )

@@ -1,11 +1,9 @@
-"""The running stream: the lives of its queries over the landing folder, from start to a graceful stop.
-
-Each query has its own checkpoint and pace, so that counting and archiving never hold up a list.
-"""
+"""The running stream: the life of its query over the landing folder, from start to a graceful stop."""
 
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
@@ -13,24 +11,29 @@ from pyspark.sql.streaming import StreamingQuery
 
 from app.core.errors import VitrineError
 from app.core.failures import of_the_system, own_error
+from app.core.lease import Lease
 from app.core.settings import Settings
 from app.monitor.influx import check, influx_config
 from app.monitor.prometheus import StreamMetrics
 from app.registry.registry import Registry
+from app.stream import first_edition
+from app.stream.accounts import Accounts
+from app.stream.archive import Archive
 from app.stream.champion import Champion
 from app.stream.checkpoints import refusal
 from app.stream.damaged import set_aside
+from app.stream.epoch import QUERY, begin, marked
 from app.stream.folders import StreamFolders
-from app.stream.housekeeping import clean_landing
+from app.stream.housekeeping import Housekeeping
+from app.stream.micro_batches import MicroBatches
 from app.stream.points import PointSink, progress_lines
-from app.stream.progress import BatchProgress, ProgressListener, observed
-from app.stream.queries import ArchiveQuery, ListsQuery, Query, WindowsQuery
+from app.stream.progress import BatchProgress, ProgressListener
 from app.stream.source import event_stream, takes_new_columns
 from app.stream.telemetry import StreamSummary, Telemetry
+from app.stream.window_counter import WindowCounter
 
-STOP_WAIT = 20.0  #: seconds that the running micro-batches are given to end
+STOP_WAIT = 20.0  #: seconds that what is running is given to end
 COMMIT_WAIT = 0.5  #: seconds between a micro-batch's end and its commit, at the most
-HOUSEKEEPING_SECONDS = 60.0
 
 STATE_PACKAGE = "org.apache.spark.sql.execution.streaming.state"
 
@@ -44,6 +47,7 @@ SPARK_CONFIGURATION = {
     "spark.sql.streaming.verifyCheckpointDirectoryEmptyOnStart": "false",
     "spark.sql.streaming.noDataMicroBatches.enabled": "false",
     "spark.sql.adaptive.enabled": "false",  # micro-batches are small: planning costs more than it gains
+    "spark.sql.files.openCostInBytes": "65536",  # files are small, and many: as few tasks as there are cores
     "spark.scheduler.mode": "FAIR",
     "spark.sql.execution.arrow.maxRecordsPerBatch": "1000",
 }
@@ -60,6 +64,8 @@ class Stream:
         Session, made with `SPARK_CONFIGURATION`.
     settings
         Folders, paces, InfluxDB, port of the metrics.
+    lease
+        Of the stream's folder, acquired; whoever took it releases it.
     say
         Gets a line about what happens.
 
@@ -71,29 +77,49 @@ class Stream:
         No published bundle is whole.
     """
 
-    def __init__(self, spark: SparkSession, settings: Settings, say: Callable[[str], Any]):
-        self.spark, self.settings, self.say = spark, settings, say
-        self.folders = StreamFolders.of(settings)
+    def __init__(self, spark: SparkSession, settings: Settings, lease: Lease, say: Callable[[str], Any]):
+        self.spark, self.settings, self.say, self._lease = spark, settings, say, lease
+        self.folders = folders = StreamFolders.of(settings)
         influx = influx_config(settings)
         if influx is None:
             say("no VITRINE_INFLUX_URL: writing files only")
         else:
             check(influx)
-        self.folders.prepare()
+        folders.prepare()
         self.stopping = threading.Event()
         self.telemetry = Telemetry(StreamMetrics())
         self.points = PointSink(influx, self.stopping.is_set, self.telemetry.influx_retried, say)
-        self.champion = Champion(Registry(self.folders.models), self.folders.batches, settings, say)
-        queries: list[Query] = [
-            ListsQuery(settings, self.folders, self.champion, self.telemetry, self.points),
-            WindowsQuery(settings, self.folders, self.points),
-            ArchiveQuery(settings, self.folders, self.champion),
-        ]
-        self._runs = {query.name: _Run(query, self.folders, self.stopping) for query in queries}
+        registry = Registry(folders.models)
+        Champion.check_published(registry)
+        self.epoch = begin(folders, lease.epoch, self._first_epoch)
+        self.champion = Champion(registry, self.epoch.pins, settings, say)
+        archive = Archive(folders.archive, folders.rejected)
+        accounts = Accounts(folders.accounts, archive, self.epoch.number, marked(folders))
+        windows = WindowCounter(spark, settings, folders, self.epoch, self.points)
+        self._batches = MicroBatches(
+            spark,
+            settings,
+            folders,
+            lease,
+            self.epoch,
+            self.champion,
+            archive,
+            accounts,
+            windows,
+            self.telemetry,
+            self.points,
+        )
+        self._beside = Housekeeping(
+            spark, settings, folders, archive, accounts, windows, self.telemetry, self.points, say
+        )
+        self._accounts = accounts
         self._listener = ProgressListener(self._progressed)
+        self._busy = threading.Lock()  # held while a micro-batch is handled
+        self._running: StreamingQuery | None = None
+        self._raised: Exception | None = None
 
     def start(self) -> None:
-        """Start all queries, and metrics where a port is set.
+        """Start the query, and metrics where a port is set.
 
         Raises
         ------
@@ -109,131 +135,108 @@ class Stream:
         if self.settings.metrics_port is not None:
             self.telemetry.metrics.serve(self.settings.metrics_port)
         self.telemetry.uses_bundle(self.champion.bundle.version, self.champion.refused)
-        events = self._events()  # made once: it looks at the landing folder, and its plan is long
-        for run in self._runs.values():
-            run.start(events)
+        self._start()
+        self._beside.start()
         self.say(f"bundle {self.champion.bundle.version} is in use; waiting for files in {self.folders.landing}")
 
     def wait(self, every: float = 5.0, tell: Callable[[StreamSummary], Any] = lambda summary: None) -> None:
-        """Until `stopping` is set or a query fails for good; `tell` gets a summary every so many seconds.
+        """Until `stopping` is set or the query fails for good; `tell` gets a summary every so many seconds.
 
         A file that can't be read is moved to `damaged`, and the query goes on without it.
 
         Raises
         ------
         VitrineError
-            A query failed with one of our errors, or can't go on from its checkpoint.
+            Another stream has taken over; or the query failed with one of our errors, or can't go on from its
+            checkpoint.
         Exception
-            A query failed with another, as it was raised.
+            The query failed with another, as it was raised.
         """
-        told = cleaned = time.monotonic()
+        told = time.monotonic()
         while not self.stopping.wait(0.2):
-            for run in self._runs.values():
-                if not run.is_active():
-                    self._recover(run)
+            if self._lease.lost.is_set():
+                self._lease.check()
+            if self._beside.failure is not None:
+                raise own_error(self._beside.failure) or of_the_system(self._beside.failure) or self._beside.failure
+            if self._running is not None and not self._running.isActive:
+                self._recover()
             now = time.monotonic()
             if now - told >= every:
                 told = now
                 tell(self.telemetry.summary())
-            if self.settings.clean_landing and now - cleaned >= HOUSEKEEPING_SECONDS:
-                cleaned = now
-                consumed = self.telemetry.consumed()
-                if len(consumed) == len(self._runs):
-                    clean_landing(self.folders.landing, consumed.values())
 
     def stop(self) -> None:
-        """End after the running micro-batches; what is cut short is done again at the next start."""
+        """End after the running micro-batch; what is cut short is done again at the next start.
+
+        A stream that was replaced ends at once: nobody looks at what it writes.
+        """
         self.stopping.set()
-        until = time.monotonic() + STOP_WAIT
-        for run in self._runs.values():
-            run.stop(until)
+        until = time.monotonic() + (0 if self._lease.lost.is_set() else STOP_WAIT)
+        if self._running is not None:
+            if self._busy.acquire(timeout=max(0.0, until - time.monotonic())):
+                self._busy.release()
+                time.sleep(COMMIT_WAIT)
+            self._running.stop()
+        self._beside.stop(until)
         self.spark.streams.removeListener(self._listener)
 
-    def _events(self) -> DataFrame:
-        return event_stream(self.spark, self.settings, self.folders.landing)
+    def _first_epoch(self, folder: Path) -> None:
+        if first_edition.is_of_first_edition(self.folders):
+            self.say("going on from a stream of the edition before")
+            first_edition.take_over(self.spark, self.settings, self.folders, folder)
 
-    def _recover(self, run: "_Run") -> None:
-        """Start a query again that met a damaged file or new columns; raises what it failed with otherwise."""
-        error = run.failure()
-        if takes_new_columns(error, self.settings, self.folders.landing):
-            run.start(self._events())
-            return
-        moved = set_aside(error, self.folders)
-        if moved is None:
-            told = own_error(error) or of_the_system(error) or refusal(error, run.query.name, self.folders)
-            raise told or error
-        self.telemetry.set_aside()
-        self.say(f"{moved.name} cannot be read: moved to {moved}; the stream goes on without it")
-        run.start(self._events())
-
-    def _progressed(self, progress: BatchProgress) -> None:
-        if progress.query not in self._runs:
-            return  # another stream of the same session
-        self.telemetry.progressed(progress)
-        try:
-            self.points.write(progress_lines(progress))
-        except VitrineError as error:  # stopping while InfluxDB is away: a health figure is lost, no data
-            self.say(str(error))
-
-
-class _Run:
-    """One query: started, looked after, started again, stopped.
-
-    `foreachBatch` calls back into this very process. So what a micro-batch raises is kept here, as the
-    object it is; Spark itself would hand on its text alone.
-    """
-
-    def __init__(self, query: Query, folders: StreamFolders, stopping: threading.Event):
-        self.query, self._folders, self._stopping = query, folders, stopping
-        self._busy = threading.Lock()  # held while a micro-batch is handled
-        self._running: StreamingQuery | None = None
-        self._raised: Exception | None = None
-
-    def start(self, events: DataFrame) -> None:
+    def _start(self) -> None:
         """Begin, or go on from the checkpoint."""
-        query = self.query
         self._raised = None
         writer = (
-            query.frame(observed(events, query.name))
-            .writeStream.queryName(query.name)
-            .outputMode(query.mode)
-            .option("checkpointLocation", str(self._folders.checkpoint(query.name)))
-            .trigger(processingTime=f"{int(query.seconds * 1000)} milliseconds")
+            self._batches.frame(event_stream(self.spark, self.settings, self.folders.landing))
+            .writeStream.queryName(QUERY)
+            .outputMode("update")
+            .option("checkpointLocation", str(self.epoch.checkpoint))
+            .trigger(processingTime=f"{int(self.settings.lists_seconds * 1000)} milliseconds")
             .foreachBatch(self._handle)
         )
         try:
             self._running = writer.start()
         except Exception as error:
-            raise of_the_system(error) or refusal(error, query.name, self._folders) or error from None
+            raise of_the_system(error) or self._refusal(error) or error from None
 
     def _handle(self, frame: DataFrame, batch: int) -> None:
+        """Called back by Spark, into this very process: what it raises is kept, as Spark hands on its text alone."""
         with self._busy:
-            if self._stopping.is_set():  # to return would commit the micro-batch undone
+            if self.stopping.is_set():  # to return would commit the micro-batch undone
                 raise VitrineError("stopping; this micro-batch is done again at the next start")
             try:
-                self.query.handle(frame, batch)
+                self._batches.handle(frame, batch)
             except Exception as error:
                 self._raised = error
                 raise
 
-    def is_active(self) -> bool:
-        """Whether the query runs."""
-        return self._running is not None and self._running.isActive
+    def _recover(self) -> None:
+        """Start the query again if it met a damaged file or new columns; raise what it failed with otherwise."""
+        error = self._failure()
+        if not takes_new_columns(error, self.settings, self.folders.landing):
+            moved = set_aside(error, self.folders)
+            if moved is None:
+                raise own_error(error) or of_the_system(error) or self._refusal(error) or error
+            self.telemetry.set_aside()
+            self.say(f"{moved.name} cannot be read: moved to {moved}; the stream goes on without it")
+        self._start()
 
-    def failure(self) -> BaseException:
+    def _failure(self) -> BaseException:
         """Why the query is not active any more."""
-        if self._raised is not None:
-            return self._raised
-        error = self._running.exception() if self._running is not None else None
-        if error is not None:
-            return error
-        return VitrineError(f"query {self.query.name} ended by itself; start the stream again, it goes on where it was")
+        error = self._raised or (self._running.exception() if self._running is not None else None)
+        return error or VitrineError("the query ended by itself; start the stream again, it goes on where it was")
 
-    def stop(self, until: float) -> None:
-        """End the query once its micro-batch has ended, or at a moment of `time.monotonic`."""
-        if self._running is None:
-            return
-        if self._busy.acquire(timeout=max(0.0, until - time.monotonic())):
-            self._busy.release()
-            time.sleep(COMMIT_WAIT)
-        self._running.stop()
+    def _refusal(self, error: BaseException) -> VitrineError | None:
+        return refusal(error, self.epoch.checkpoint, self.folders)
+
+    def _progressed(self, progress: BatchProgress) -> None:
+        if progress.query != QUERY:
+            return  # another stream of the same session
+        self.telemetry.progressed(progress)
+        self._accounts.committed(progress.batch, progress.rows)
+        try:
+            self.points.write(progress_lines(progress, self.telemetry.unaccounted()))
+        except VitrineError as error:  # stopping while InfluxDB is away: a health figure is lost, no data
+            self.say(str(error))

@@ -1,10 +1,12 @@
 """Where the stream keeps what it makes."""
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from app.core.files import sweep
 from app.core.settings import Settings
+from app.events.archive_names import EPOCHS
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,11 @@ class StreamFolders:
         return self.root / "archive"
 
     @property
+    def epochs(self) -> Path:
+        """Marks of where each stream began; in the archive, so that it says by itself which of its folders count."""
+        return self.archive / EPOCHS
+
+    @property
     def rejected(self) -> Path:
         return self.root / "rejected"
 
@@ -48,12 +55,13 @@ class StreamFolders:
         return self.root / "damaged"
 
     @property
-    def batches(self) -> Path:
-        """Which bundle each micro-batch used."""
-        return self.root / "batches"
+    def accounts(self) -> Path:
+        """What became of the rows of each micro-batch."""
+        return self.root / "accounts"
 
-    def checkpoint(self, query: str) -> Path:
-        return self.root / "checkpoint" / query
+    @property
+    def checkpoints(self) -> Path:
+        return self.root / "checkpoint"
 
     def prepare(self) -> None:
         """Make all folders, and delete what killed writers left in them."""
@@ -63,10 +71,15 @@ class StreamFolders:
             self.csv,
             self.windows,
             self.archive,
+            self.epochs,
             self.rejected,
             self.damaged,
-            self.batches,
+            self.accounts,
+            self.checkpoints,
         ):
             folder.mkdir(parents=True, exist_ok=True)
             if folder != self.landing:  # whose hidden files are the shop's
                 sweep(folder)
+        for folder in (self.archive, self.rejected):
+            for staged in folder.glob(".batch*"):
+                shutil.rmtree(staged, ignore_errors=True)

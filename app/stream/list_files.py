@@ -1,5 +1,7 @@
-"""Lists as files: one part for each micro-batch and partition, each replaced whole."""
+"""Lists as files: one part for each micro-batch, epoch and partition, each replaced whole."""
 
+import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,9 +10,13 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from app.core.files import replacing
+from app.events.archive_names import Epochs
+
+PART = re.compile(r"batch-(\d+)-e(\d+)-(\d+)\.(?:parquet|csv)$")
+FIRST_EDITION = re.compile(r"batch-(\d+)-(\d+)\.(?:parquet|csv)$")  #: which knew no epochs
 
 
-def write_part(lists: pa.Table, parquet: Path, csv: Path, batch: int, partition: int) -> None:
+def write_part(lists: pa.Table, parquet: Path, csv: Path, batch: int, epoch: int, partition: int) -> None:
     """Write a partition's lists as Parquet and CSV; writing them again replaces them.
 
     Parameters
@@ -19,44 +25,54 @@ def write_part(lists: pa.Table, parquet: Path, csv: Path, batch: int, partition:
         Rows of `app.serve.lists.ARROW_SCHEMA`.
     parquet, csv
         Folders.
-    batch, partition
+    batch, epoch, partition
         Name the files.
     """
-    name = _name(batch, partition)
+    name = f"batch-{batch:09d}-e{epoch:06d}-{partition:03d}"
     with replacing(parquet / f"{name}.parquet") as path:
         pq.write_table(lists, path, compression="zstd")
     with replacing(csv / f"{name}.csv") as path:
         pacsv.write_csv(lists, path)
 
 
-def _name(batch: int, partition: int) -> str:
-    return f"batch-{batch:09d}-{partition:03d}"
+def prune(folder: Path, before: int) -> None:
+    """Delete the parts of micro-batches that are now too old."""
+    for number, _, name in _numbers(folder):
+        if number < before:
+            (folder / name).unlink(missing_ok=True)
 
 
-def prune(folder: Path, last_batch: int, keep: int, partitions: int, suffix: str) -> None:
-    """Delete the parts of the one batch that is now too old."""
-    for partition in range(partitions):
-        (folder / f"{_name(last_batch - keep, partition)}{suffix}").unlink(missing_ok=True)
-
-
-def read_lists(folder: Path) -> pa.Table:
-    """All lists that are kept, with `batch` (int64), the micro-batch that wrote them."""
+def read_lists(folder: Path, epochs: Epochs) -> pa.Table:
+    """All lists that are kept and count, with `batch` (int64), the micro-batch that wrote them."""
     tables = [
-        pq.read_table(path).append_column("batch", pa.array([number] * pq.read_metadata(path).num_rows, pa.int64()))
-        for number, path in _parts(folder)
+        pq.read_table(folder / name).append_column("batch", pa.array([number] * rows, pa.int64()))
+        for number, epoch, name in sorted(_numbers(folder))
+        if name.endswith(".parquet") and epoch == epochs.owner(number)
+        for rows in [pq.read_metadata(folder / name).num_rows]
     ]
     return pa.concat_tables(tables) if tables else pa.table({})
 
 
-def latest_lists(folder: Path) -> pa.Table:
+def latest_lists(folder: Path, epochs: Epochs) -> pa.Table:
     """The last list of each user."""
-    table = read_lists(folder)
+    table = read_lists(folder, epochs)
     if len(table) == 0:
         return table
     last = table.group_by("user_id").aggregate([("batch", "max")])
     return table.join(last, keys=["user_id", "batch"], right_keys=["user_id", "batch_max"], join_type="inner")
 
 
-def _parts(folder: Path) -> Iterator[tuple[int, Path]]:
-    for path in sorted(folder.glob("batch-*.parquet")):
-        yield int(path.name.split("-")[1]), path
+def drop_uncounted(folder: Path, epochs: Epochs) -> None:
+    """Delete what a stream wrote that had been replaced."""
+    for number, epoch, name in _numbers(folder):
+        if epoch < epochs.owner(number):
+            (folder / name).unlink(missing_ok=True)
+
+
+def _numbers(folder: Path) -> Iterator[tuple[int, int, str]]:
+    """Micro-batch, epoch and name of each part."""
+    for name in os.listdir(folder):
+        if part := PART.match(name):
+            yield int(part[1]), int(part[2]), name
+        elif old := FIRST_EDITION.match(name):
+            yield int(old[1]), 0, name

@@ -18,8 +18,8 @@ from app.serve.ragged import Ragged, first_of_each
 from app.serve.recommender import Parameters
 from app.serve.sessions import SessionEvents
 from app.serve.visits import Visitors
-from app.stream.sessions import EVENT_ID
-from app.stream.source import ARRIVED, SEEN
+from app.stream.sessions import EVENT_ID, SEEN
+from app.stream.source import ARRIVED
 
 JUDGED_PER_SESSION = 3  #: new events of a session judged in one micro-batch: bounds the work of a burst
 

@@ -1,15 +1,18 @@
 """The InfluxDB points that the driver writes: what they say of a micro-batch, and how they get there."""
 
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
 
-from app.monitor.influx import InfluxConfig, InfluxWriter
-from app.monitor.schema import LISTS, QUALITY, STREAM_PROGRESS
+from app.monitor.influx import InfluxConfig, InfluxWriter, delete_before
+from app.monitor.schema import LISTS, QUALITY, RECOMMENDATIONS, STREAM_PROGRESS
 from app.stream.freshness import Ages, quantiles
-from app.stream.progress import LISTS_QUERY, BatchProgress
+from app.stream.progress import BatchProgress
 from app.stream.score import Result
 
 MILLISECOND = 1_000_000  #: nanoseconds
+#: Measurements that grow with every micro-batch, in processing time.
+OF_MICRO_BATCHES = tuple(measurement.name for measurement in (RECOMMENDATIONS, LISTS, QUALITY, STREAM_PROGRESS))
 
 
 def batch_lines(result: Result, version: str, ages: Ages, refused: int) -> list[str]:
@@ -64,9 +67,9 @@ def batch_lines(result: Result, version: str, ages: Ages, refused: int) -> list[
     return [*lines, progress]
 
 
-def progress_lines(progress: BatchProgress) -> list[str]:
-    """The point of Spark's own progress: one for a micro-batch of lists with rows, else none."""
-    if progress.query != LISTS_QUERY or not progress.rows:
+def progress_lines(progress: BatchProgress, unaccounted: int) -> list[str]:
+    """The point of Spark's own progress: one for a micro-batch with rows, else none."""
+    if not progress.rows:
         return []
     last = progress.event_time
     line = STREAM_PROGRESS.line(
@@ -79,6 +82,7 @@ def progress_lines(progress: BatchProgress) -> list[str]:
         state_rows=progress.state_rows,
         state_bytes=progress.state_bytes,
         event_time_last=int(last * 1000) if last is not None else None,
+        unaccounted_rows=unaccounted,
     )
     return [line]
 
@@ -121,6 +125,17 @@ class PointSink:
             return
         with InfluxWriter(self.config, stop=self._stopping, on_retry=self._tell) as writer:
             writer.write(lines)
+
+    def delete_old(self, days: float, now: datetime) -> None:
+        """Delete what was told of micro-batches so many days ago.
+
+        Raises
+        ------
+        VitrineError
+            The server can't be reached, or refuses.
+        """
+        if self.config is not None:
+            delete_before(self.config, OF_MICRO_BATCHES, now - timedelta(days=days))
 
     def _tell(self, reason: str) -> None:
         self._retried()

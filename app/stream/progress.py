@@ -18,8 +18,7 @@ from pyspark.sql.streaming.listener import (
 from app.events.clean import is_event
 from app.stream.source import ARRIVED
 
-#: The stream's queries, as Spark, the checkpoint's folders and the metrics name them.
-LISTS_QUERY, WINDOWS_QUERY, ARCHIVE_QUERY = QUERIES = ("lists", "windows", "archive")
+METRICS = "taken_in"  #: names what is counted at the source
 
 
 @dataclass(frozen=True)
@@ -32,6 +31,7 @@ class BatchProgress:
     """
 
     query: str
+    batch: int
     time: int
     rows: int
     rejected: int
@@ -47,13 +47,13 @@ class BatchProgress:
     def from_json(cls, text: str) -> "BatchProgress":
         """From the JSON of a `StreamingQueryProgress`, of a query that reads `observed` events."""
         told: dict[str, Any] = json.loads(text)
-        query = told["name"] or ""
-        seen = (told.get("observedMetrics") or {}).get(_metrics(query)) or {}
+        seen = (told.get("observedMetrics") or {}).get(METRICS) or {}
         operators = told.get("stateOperators") or []
         duration = told.get("durationMs") or {}
         started = np.datetime64(told["timestamp"].removesuffix("Z"), "ns")
         return cls(
-            query,
+            told["name"] or "",
+            int(told["batchId"]),
             int(started.astype(np.int64)),
             int(seen.get("rows") or 0),
             int(seen.get("rejected") or 0),
@@ -67,10 +67,10 @@ class BatchProgress:
         )
 
 
-def observed(events: DataFrame, query: str) -> DataFrame:
+def observed(events: DataFrame) -> DataFrame:
     """Events of a stream with what `BatchProgress` tells of them counted on the way."""
     return events.observe(
-        _metrics(query),
+        METRICS,
         F.count("*").alias("rows"),
         F.count_if(F.col("reason").isNotNull()).alias("rejected"),
         F.max(F.col(ARRIVED).cast("double")).alias("arrived"),
@@ -92,10 +92,6 @@ class ProgressListener(StreamingQueryListener):
 
     def onQueryTerminated(self, event: QueryTerminatedEvent) -> None:  # noqa: N802
         pass
-
-
-def _metrics(query: str) -> str:
-    return f"{query}_rows"
 
 
 def _seconds(value: Any) -> float | None:

@@ -40,6 +40,7 @@ class Task:
     """What the scorer of a micro-batch needs to know; travels to the workers."""
 
     batch: int
+    epoch: int
     bundle: Path
     lists: Path
     csv: Path
@@ -178,7 +179,7 @@ def _add(sums: dict, key: tuple[str, str], values: list) -> None:
 
 def _write(task: Task, table: pa.Table, partition: int, result: Result) -> None:
     lists = table.select(ARROW_SCHEMA.names)
-    write_part(lists, task.lists, task.csv, task.batch, partition)
+    write_part(lists, task.lists, task.csv, task.batch, task.epoch, partition)
     if task.influx is not None:
         points = pa.table(
             {

@@ -6,8 +6,9 @@ from pyspark.sql import functions as F
 from app.core.settings import Settings
 from app.events.identity import SESSION_EVENT, identity
 from app.events.layout import layout_of
-from app.stream.source import ARRIVED, SEEN, valid
+from app.stream.source import ARRIVED
 
+SEEN = "seen_at"  #: the micro-batch's own time: tells what is new in it from what is history
 OWN = "user-"  #: begins the key of a session without an id, which is then the user's
 #: What is kept of an event, in the order in which events of a session are sorted.
 EVENT_FIELDS = (*SESSION_EVENT, SEEN, ARRIVED)
@@ -23,6 +24,13 @@ def live_sessions(events: DataFrame, settings: Settings) -> DataFrame:
     here (the archive keeps it). Out-of-order events are sorted; an event that comes twice is
     dropped by the scorer.
 
+    Parameters
+    ----------
+    events
+        `app.stream.intake.HANDED_ON`.
+    settings
+        Bounds of a session, layout.
+
     Returns
     -------
     DataFrame
@@ -36,8 +44,7 @@ def live_sessions(events: DataFrame, settings: Settings) -> DataFrame:
     # Kept only where it says more than the number: what a checkpoint holds must not change for other shops.
     keys = [F.max("user_key").alias("user_key")] if layout.ids == "text" else []
     return (
-        valid(events)
-        .withColumn("session", session)
+        events.withColumns({SEEN: F.current_timestamp(), "session": session})
         .withWatermark("event_time", f"{settings.watermark_minutes} minutes")
         .groupBy(window.alias("window"), "user_id", "session")
         .agg(F.max_by(event, event, settings.session_max_events).alias("events"), *keys)

@@ -2,6 +2,8 @@
 
 import gzip
 import re
+from collections.abc import Sequence
+from functools import reduce
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,7 +15,7 @@ from pyspark.sql import types as T
 from app.core.failures import failure_text
 from app.core.settings import Settings
 from app.events.canonical import CORRUPT, canonical
-from app.events.clean import is_event, parse
+from app.events.clean import parse
 from app.events.layout import Layout, layout_of
 from app.events.read import (
     HEADER_CHARACTERS,
@@ -31,7 +33,6 @@ from app.events.times import EPOCHS, ISO
 CSV_PATTERN, PARQUET_PATTERN = "*.{csv,csv.gz}", "*.parquet"
 CSV_SUFFIXES = (".csv", ".csv.gz")
 ARRIVED = "arrived_at"  #: when the file came (its modification time; a rename keeps it)
-SEEN = "seen_at"  #: the micro-batch's own time: tells what is new in it from what is history
 
 #: How Spark says that a file's columns are not those that the query expects: both, or how many of each.
 OTHER_NAMES = re.compile(r"CSV header does not conform to the schema\.\s+Header: (.*)\s+Schema: (.*)")
@@ -60,15 +61,14 @@ def event_stream(spark: SparkSession, settings: Settings, landing: Path) -> Data
     Returns
     -------
     DataFrame
-        Streaming; columns of `app.events.clean.parse`, with `arrived_at` and `seen_at`.
+        Streaming; columns of `app.events.clean.parse`, with `arrived_at`.
     """
     layout = layout_of(settings)
     check_delimiter(layout.delimiter)
-    needed = layout.named_columns()
     # A damaged file stops the query, is set aside, and is then missing: it is never skipped in silence.
     common = {"maxFilesPerTrigger": settings.files_per_trigger, "ignoreMissingFiles": True}
     csv = (
-        spark.readStream.schema(csv_schema(_csv_columns(landing, layout) or needed))
+        spark.readStream.schema(csv_schema(_csv_columns(landing, layout) or layout.named_columns()))
         .options(**common, pathGlobFilter=CSV_PATTERN, **csv_options(layout.delimiter))
         .csv(str(landing))
     )
@@ -77,19 +77,36 @@ def event_stream(spark: SparkSession, settings: Settings, landing: Path) -> Data
         .options(**common, pathGlobFilter=PARQUET_PATTERN)
         .parquet(str(landing))
     )
-    keep = (ARRIVED, SEEN)
-    rows = canonical(shop_rows(csv, needed, F.col(CORRUPT), *_origin()), layout, keep).unionByName(
-        canonical(shop_rows(parquet, needed, not_corrupt(), *_origin()), layout, keep)
-    )
+    return _parsed(_csv_rows(csv, layout).unionByName(_parquet_rows(parquet, layout)), settings)
+
+
+def event_files(spark: SparkSession, settings: Settings, files: Sequence[Path]) -> DataFrame:
+    """The same rows of files that lie in the landing folder, as no stream."""
+    layout = layout_of(settings)
+    names = {path: literal(str(path)) for path in files}
+    parquet = [name for path, name in names.items() if path.suffix == ".parquet"]
+    frames = [_parquet_rows(spark.read.parquet(*parquet), layout)] if parquet else []
+    for path, name in names.items():  # one by one: their headers may differ
+        if path.suffix != ".parquet":
+            columns = _csv_header(path, layout) or layout.named_columns()
+            reader = spark.read.schema(csv_schema(columns)).options(**csv_options(layout.delimiter))
+            frames.append(_csv_rows(reader.csv(name), layout))
+    return _parsed(reduce(DataFrame.unionByName, frames), settings)
+
+
+def _csv_rows(frame: DataFrame, layout: Layout) -> DataFrame:
+    return canonical(shop_rows(frame, layout.named_columns(), F.col(CORRUPT), *_origin()), layout, (ARRIVED,))
+
+
+def _parquet_rows(frame: DataFrame, layout: Layout) -> DataFrame:
+    return canonical(shop_rows(frame, layout.named_columns(), not_corrupt(), *_origin()), layout, (ARRIVED,))
+
+
+def _parsed(rows: DataFrame, settings: Settings) -> DataFrame:
     # One wrong clock would move the watermark past everyone else's events. Held against the file's arrival,
-    # not the present: all queries, and a micro-batch done again, then decide alike.
+    # not the present: a micro-batch done again decides alike.
     latest = F.col(ARRIVED) + F.make_dt_interval(mins=F.lit(settings.clock_tolerance_minutes))
-    return parse(rows, latest, settings.max_price, layout, keep)
-
-
-def valid(events: DataFrame) -> DataFrame:
-    """Rows that are events."""
-    return events.where(is_event())
+    return parse(rows, latest, settings.max_price, layout_of(settings), (ARRIVED,))
 
 
 def takes_new_columns(error: BaseException, settings: Settings, landing: Path) -> bool:
@@ -110,11 +127,7 @@ def takes_new_columns(error: BaseException, settings: Settings, landing: Path) -
 
 
 def _origin() -> list[Column]:
-    return [
-        origin_file(),
-        F.col("_metadata.file_modification_time").alias(ARRIVED),
-        F.current_timestamp().alias(SEEN),
-    ]
+    return [origin_file(), F.col("_metadata.file_modification_time").alias(ARRIVED)]
 
 
 def _arrivals(landing: Path, suffixes: tuple[str, ...]) -> list[Path]:
@@ -126,16 +139,19 @@ def _arrivals(landing: Path, suffixes: tuple[str, ...]) -> list[Path]:
 
 def _csv_columns(landing: Path, layout: Layout) -> list[str] | None:
     """Columns of the first CSV file that has all that the layout needs; None if there is no such file."""
-    for path in _arrivals(landing, CSV_SUFFIXES):
-        try:
-            with gzip.open(path, "rb") if path.name.endswith(".gz") else path.open("rb") as file:
-                header = file.readline(HEADER_CHARACTERS).decode(errors="replace").rstrip("\r\n")
-        except (OSError, EOFError):  # damaged or gone: Spark will meet it, and it is told then
-            continue
-        columns = header_columns(header, layout.delimiter)
-        if set(layout.named_columns()) <= {name.strip() for name in columns}:
-            return columns
-    return None
+    columns = (_csv_header(path, layout) for path in _arrivals(landing, CSV_SUFFIXES))
+    return next((found for found in columns if found is not None), None)
+
+
+def _csv_header(path: Path, layout: Layout) -> list[str] | None:
+    """Columns of a CSV file; None if it lacks some, or can't be read."""
+    try:
+        with gzip.open(path, "rb") if path.name.endswith(".gz") else path.open("rb") as file:
+            header = file.readline(HEADER_CHARACTERS).decode(errors="replace").rstrip("\r\n")
+    except (OSError, EOFError):  # damaged or gone: Spark will meet it, and it is told then
+        return None
+    columns = header_columns(header, layout.delimiter)
+    return columns if set(layout.named_columns()) <= {name.strip() for name in columns} else None
 
 
 def _parquet_schema(spark: SparkSession, landing: Path, layout: Layout) -> T.StructType | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from app.monitor.prometheus import StreamMetrics
 from app.monitor.schema import BASELINE, SERVED
 from app.stream.freshness import Ages, Freshness
-from app.stream.progress import LISTS_QUERY, BatchProgress
+from app.stream.progress import BatchProgress
 from app.stream.score import Result
 
 
@@ -17,9 +17,9 @@ from app.stream.score import Result
 class StreamSummary:
     """Figures since the start.
 
-    Events, rejected rows and late rows are those of the query of lists; `p50_s` to `max_s` are
-    freshness in seconds, over the latest lists; `hr_10` are hit rates of prequential queries, None
-    before the first; `share_by_source` is the share of places that each generator filled.
+    `p50_s` to `max_s` are freshness in seconds, over the latest lists; `hr_10` are hit rates of prequential
+    queries, None before the first; `share_by_source` is the share of places that each generator filled;
+    `unaccounted` are rows that the accounts miss now.
     """
 
     seconds: float
@@ -42,6 +42,7 @@ class StreamSummary:
     state_bytes: int
     influx_retries: int
     damaged_files: int
+    unaccounted: int
 
 
 @dataclass
@@ -70,8 +71,9 @@ class Telemetry:
     def __init__(self, metrics: StreamMetrics, clock: Callable[[], float] = time.time):
         self.metrics, self._clock = metrics, clock
         self._lock = threading.Lock()
-        self._rows: Counter[str] = Counter()  # by query
-        self._consumed: dict[str, float] = {}  # by query
+        self._rows = 0
+        self._consumed = 0.0
+        self._unaccounted = 0
         self._refused = 0
         self._state_rows = self._state_bytes = 0
         self._start_anew()
@@ -120,12 +122,9 @@ class Telemetry:
     def progressed(self, progress: BatchProgress) -> None:
         """Count a micro-batch that Spark has committed."""
         with self._lock:
-            self._rows[progress.query] += progress.rows
+            self._rows += progress.rows
             if progress.arrived is not None:
-                newest = self._consumed.get(progress.query, 0.0)
-                self._consumed[progress.query] = max(newest, progress.arrived)
-            if progress.query != LISTS_QUERY:
-                return
+                self._consumed = max(self._consumed, progress.arrived)
             self._totals.update(events=progress.rows, rejected=progress.rejected, late=progress.late)
             self._state_rows, self._state_bytes = progress.state_rows, progress.state_bytes
         self.metrics.events.inc(progress.rows)
@@ -153,15 +152,26 @@ class Telemetry:
         with self._lock:
             self._totals["damaged"] += 1
 
-    def rows(self, query: str) -> int:
-        """Rows that a query has committed since the process started."""
+    def audited(self, unaccounted: int) -> None:
+        """Note how many rows the accounts miss, or have too many."""
         with self._lock:
-            return self._rows[query]
+            self._unaccounted = unaccounted
+        self.metrics.unaccounted_rows.set(unaccounted)
 
-    def consumed(self) -> dict[str, float]:
-        """By query: arrival of the newest file that it has done with, in seconds since 1970."""
+    def unaccounted(self) -> int:
+        """Rows that the accounts miss, or have too many, as last looked at."""
         with self._lock:
-            return dict(self._consumed)
+            return self._unaccounted
+
+    def rows(self) -> int:
+        """Rows committed since the process started."""
+        with self._lock:
+            return self._rows
+
+    def consumed(self) -> float:
+        """Arrival of the newest file that is done with, in seconds since 1970; 0 before the first."""
+        with self._lock:
+            return self._consumed
 
     def summary(self) -> StreamSummary:
         """Figures since the start, or since `forget`."""
@@ -190,4 +200,5 @@ class Telemetry:
                 state_bytes=self._state_bytes,
                 influx_retries=self._totals["retries"],
                 damaged_files=self._totals["damaged"],
+                unaccounted=self._unaccounted,
             )

@@ -1,12 +1,16 @@
-"""Window counts as files and points: a later count of a window replaces the earlier one."""
+"""Window counts as files, one a day and epoch, and as points: a later count of a window replaces the earlier one."""
 
+import os
+import re
+from collections.abc import Collection
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from app.core.files import replacing
+from app.core.files import replacing, write_text
+from app.events.archive_names import BEFORE, Epochs
 from app.monitor.schema import EVENTS
 
 WINDOW_KEY = ("start", "event_type", "main_category")
@@ -19,21 +23,78 @@ WINDOW_SCHEMA = pa.schema(
         ("revenue", pa.float64()),
     ]
 )
+#: Files of the first edition, which knew no epochs, are of epoch 0.
+DAY = re.compile(r"(\d{4}-\d\d-\d\d)(?:\.e(\d+))?\.parquet$")
+NOTHING = -2 * BEFORE  #: before every micro-batch, those of the first edition as well
+COUNTED = "_counted.e"  #: begins the name of the file that says up to which micro-batch an epoch has counted
 
 
-def upsert_windows(counts: pa.Table, folder: Path) -> None:
-    """Put window counts into one file a day, the newest count of a window in place of older ones."""
+def window_days(folder: Path, epoch: int) -> dict[str, Path]:
+    """The files of an epoch, by day."""
+    found = ((DAY.match(path.name), path) for path in folder.iterdir())
+    return {name[1]: path for name, path in found if name and int(name[2] or 0) == epoch}
+
+
+def read_windows(folder: Path, epochs: Epochs) -> pa.Table:
+    """All counts that stand, as `WINDOW_SCHEMA`."""
+    days = window_days(folder, epochs.latest)
+    return pa.concat_tables(
+        [WINDOW_SCHEMA.empty_table(), *(pq.read_table(days[day], schema=WINDOW_SCHEMA) for day in sorted(days))]
+    )
+
+
+def replace_windows(counts: pa.Table, starts: Collection[int], folder: Path, epoch: int) -> None:
+    """Put counts in place of all that stood for these windows.
+
+    Parameters
+    ----------
+    counts
+        `WINDOW_SCHEMA`, of these windows alone.
+    starts
+        Of the windows, microseconds since 1970.
+    folder, epoch
+        Where, and of whom the files are.
+    """
     counts = counts.select(WINDOW_SCHEMA.names).cast(WINDOW_SCHEMA)
+    counted = pa.array(sorted(starts), pa.timestamp("us", tz="UTC"))
     days = pc.strftime(counts["start"], "%Y-%m-%d")
-    for day in sorted(set(days.to_pylist())):
-        target = folder / f"{day}.parquet"
+    for day in sorted(set(pc.strftime(counted, "%Y-%m-%d").to_pylist())):
+        target = folder / f"{day}.e{epoch:06d}.parquet"
         new = counts.filter(pc.equal(days, day))
         if target.exists():
             old = pq.read_table(target, schema=WINDOW_SCHEMA)
-            kept = old.join(new.select(list(WINDOW_KEY)), keys=list(WINDOW_KEY), join_type="left anti")
-            new = pa.concat_tables([kept.select(WINDOW_SCHEMA.names), new])
+            new = pa.concat_tables([old.filter(pc.invert(pc.is_in(old["start"], counted))), new])
         with replacing(target) as path:
             pq.write_table(new.sort_by([(name, "ascending") for name in WINDOW_KEY]), path)
+
+
+def counted_up_to(folder: Path, epoch: int) -> int:
+    """The last micro-batch whose events an epoch's files count."""
+    try:
+        return int((folder / f"{COUNTED}{epoch:06d}").read_text())
+    except FileNotFoundError:
+        return NOTHING
+
+
+def note_counted(folder: Path, epoch: int, batch: int) -> None:
+    """Remember that all events up to a micro-batch are counted."""
+    write_text(folder / f"{COUNTED}{epoch:06d}", str(batch))
+
+
+def take_over_windows(folder: Path, before: int, epoch: int, first: int) -> None:
+    """Begin an epoch, whose first micro-batch is given, with the files of the one before."""
+    for day, path in window_days(folder, before).items():
+        with replacing(folder / f"{day}.e{epoch:06d}.parquet") as copy:
+            copy.write_bytes(path.read_bytes())
+    note_counted(folder, epoch, min(counted_up_to(folder, before), first - 1))
+
+
+def drop_other_windows(folder: Path, epoch: int) -> None:
+    """Delete the files of all epochs but one."""
+    for name in os.listdir(folder):
+        day = DAY.match(name)
+        if (day and int(day[2] or 0) != epoch) or (name.startswith(COUNTED) and name != f"{COUNTED}{epoch:06d}"):
+            (folder / name).unlink(missing_ok=True)
 
 
 def window_lines(counts: pa.Table) -> list[str]:

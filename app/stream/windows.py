@@ -1,42 +1,74 @@
-"""Counts of events in windows of time, for the live dashboards."""
+"""Counts of events in windows of time, for the live dashboards: worked out anew from the archive.
 
-from pyspark.sql import DataFrame
+A window's counts are those of the events that the archive holds of it. So they need no state and no second
+reading of what arrives, an event that comes twice counts once however late, and after a kill there is nothing
+to be reconciled: the windows that may have changed are counted again.
+"""
+
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from app.core.settings import Settings
-from app.events.identity import BY_ID, identity
+from app.events.archive import ARCHIVE_SCHEMA
+from app.events.clean import known_price
+from app.events.identity import identity
 from app.events.layout import layout_of
 from app.events.revenue import revenue_cents
-from app.stream.source import valid
 
 
-def window_counts(events: DataFrame, settings: Settings) -> DataFrame:
-    """Distinct events and revenue by window, event type and main category, in update mode.
+def window_counts(events: DataFrame, starts: Collection[int], settings: Settings) -> DataFrame:
+    """Distinct events and revenue by window, event type and main category.
 
-    An event that comes twice within the watermark counts once; one that comes later than the
-    watermark is not counted.
+    Parameters
+    ----------
+    events
+        `ARCHIVE_SCHEMA`.
+    starts
+        Of the windows to count, microseconds since 1970.
+    settings
+        Length of a window, highest price, layout.
 
     Returns
     -------
     DataFrame
-        Streaming; start (timestamp of the window), event_type, main_category, events (long),
-        revenue (shop currency; purchases only).
+        start (timestamp of the window), event_type, main_category, events (long), revenue (shop currency;
+        purchases only). Copies of an event that differ in what is counted count as the greatest of them.
     """
-    category = F.split_part("category_code", F.lit("."), F.lit(1))
+    start = F.window("event_time", f"{settings.window_minutes} minutes")["start"]
     keys = identity(layout_of(settings))
-    taken = dict.fromkeys([*keys, "event_time", "event_type", "category_code", "price", "quantity"])
-    events = valid(events).select(*taken).withWatermark("event_time", f"{settings.watermark_minutes} minutes")
-    # Spark forgets what it has seen by the time of the event: an id alone would be kept for ever.
-    once = events.dropDuplicatesWithinWatermark(list(keys)) if keys == BY_ID else events.dropDuplicates(list(keys))
+    named = ("event_time", "event_type", "category_code", "price", "quantity")
+    others = [name for name in named if name not in keys]
+    lowest, highest = (_moment(moment) for moment in (min(starts), max(starts) + settings.window_minutes * 60_000_000))
+    wanted = F.col("event_time").between(lowest, highest)
+    once = (
+        events.where(wanted)
+        .withColumn("price", known_price(F.col("price"), settings.max_price))
+        .groupBy(*keys)
+        .agg(F.max(F.struct(*others)).alias("others"))
+        .select(*keys, "others.*")
+        .withColumn("start", start)
+        .where(F.unix_micros("start").isin([*starts]))
+    )
     return (
-        once.groupBy(
-            F.window("event_time", f"{settings.window_minutes} minutes").alias("window"),
-            "event_type",
-            category.alias("main_category"),
-        )
+        once.groupBy("start", "event_type", F.split_part("category_code", F.lit("."), F.lit(1)).alias("main_category"))
         .agg(
             F.count("*").alias("events"),
             (F.coalesce(F.sum(revenue_cents()), F.lit(0)) / 100).alias("revenue"),
         )
-        .select(F.col("window.start").alias("start"), "event_type", "main_category", "events", "revenue")
+        .select("start", "event_type", "main_category", "events", "revenue")
     )
+
+
+def count_windows(spark: SparkSession, files: Sequence[Path], starts: Collection[int], settings: Settings) -> pa.Table:
+    """`window_counts` of these files: bounded by windows × event types × main categories."""
+    events = spark.read.schema(ARCHIVE_SCHEMA).parquet(*map(str, files))
+    return window_counts(events, starts, settings).toArrow()
+
+
+def _moment(micros: int) -> datetime:
+    return datetime.fromtimestamp(micros / 1_000_000, UTC)

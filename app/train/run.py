@@ -160,5 +160,4 @@ def _tell_influx(run: Run, result: RunResult) -> None:
     """Points of the training, where an InfluxDB is set."""
     influx = influx_config(run.settings)
     if influx is not None:
-        seconds = sum(stage.seconds for stage in run.progress.stages)
-        write_lines(influx, training_lines(result, seconds, run.now), deadline=INFLUX_SECONDS)
+        write_lines(influx, training_lines(result), deadline=INFLUX_SECONDS)

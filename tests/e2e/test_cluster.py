@@ -15,6 +15,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -277,6 +278,29 @@ def test_broken_trainings_end(shop: Cluster, champion: str) -> None:
     assert shop.python("print(open('/data/vitrine/models/CURRENT').read())") == champion
 
 
+@stage(75)
+def test_a_second_stream_waits_and_takes_over(shop: Cluster) -> None:
+    """A copy of the SparkApplication under another name; then the first is deleted, and comes back as the second."""
+    first = shop.get("sparkapplication", "stream")
+    shop.apply(renamed(first, "stream-2"))
+    until("the copy waits", 300, lambda: "waiting for its end" in log(shop, "stream-2"))
+    seen = time.time()
+    land(shop)
+    until("the first goes on", HEALED, lambda: shop.progress_since(seen))
+    assert "waiting for files" not in log(shop, "stream-2")
+    begun = time.monotonic()
+    shop.kubectl("delete", "sparkapplication", "stream")
+    until("the copy takes over", HEALED, lambda: "waiting for files" in log(shop, "stream-2"))
+    gone = time.time()
+    land(shop)
+    until("lists again", HEALED, lambda: shop.progress_since(gone))
+    healed_after("the first stream", begun)
+    shop.apply(renamed(first, "stream"))
+    until("the first waits", 300, lambda: "waiting for its end" in log(shop, "stream"))
+    shop.kubectl("delete", "sparkapplication", "stream-2")
+    until("the first is back", HEALED, lambda: "waiting for files" in log(shop, "stream"))
+
+
 @stage(40, core=True)
 def test_every_event_is_there_once(shop: Cluster) -> None:
     """After all faults: archive and counts hold what was played, each event once."""
@@ -301,6 +325,17 @@ def test_grafana_has_rows_for_every_panel(shop: Cluster) -> None:
     print(f"{len(panels)} queries of panels and variables")
     assert panels
     assert not empty
+
+
+def renamed(app: dict[str, Any], name: str) -> dict[str, Any]:
+    """A SparkApplication as it was applied, under a name."""
+    metadata = {"name": name, "labels": app["metadata"].get("labels", {})}
+    return {"apiVersion": app["apiVersion"], "kind": app["kind"], "metadata": metadata, "spec": app["spec"]}
+
+
+def log(shop: Cluster, app: str) -> str:
+    """What an application's driver has said; nothing before there is one."""
+    return shop.kubectl("logs", f"{app}-driver", "-c", "spark-kubernetes-driver", check=False)
 
 
 def healed_after(what: str, begun: float) -> None:

@@ -211,3 +211,15 @@ def test_partitions_fit_all_sources(spark: SparkSession, tmp_path: Path, monkeyp
         assert spark.conf.get("spark.sql.shuffle.partitions") == "6"
     finally:
         spark.conf.set("spark.sql.shuffle.partitions", str(before))
+
+
+def test_events_before_the_days_of_a_training_are_left_out(spark: SparkSession, tmp_path: Path) -> None:
+    """Counted from the latest event; every row is still accounted for."""
+    days = [line(day, event_time=f"2019-10-{day:02} 12:00:00 UTC") for day in range(1, 11)]
+    report = run(
+        spark, tmp_path, HEADER + "".join(days) + line(99, event_type="gaze"), training_days=3, max_rejected_share=0.5
+    )
+    assert (report.read, report.kept, report.rejected) == (11, 4, 1)
+    assert report.left_out == {"before the days that a training reads": 6}
+    dates = {str(row.date) for row in read_cleaned(spark, report.cleaned).select("date").collect()}
+    assert dates == {"2019-10-07", "2019-10-08", "2019-10-09", "2019-10-10"}

@@ -1,7 +1,9 @@
 """Reading logs of every allowed shape; what is not allowed is in tests/test_bad_input.py."""
 
 import gzip
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -9,6 +11,9 @@ import pytest
 from pyspark.sql import SparkSession
 
 from app.core.errors import InputError
+from app.events.archive import ARCHIVE_SCHEMA
+from app.events.archive_manifest import MANIFEST, Manifest
+from app.events.archive_names import EPOCHS, BatchRange, mark_name
 from app.events.canonical import CANONICAL, CORRUPT, SOURCE_FILE
 from app.events.layout import REES46
 from app.events.read import list_event_files, read_events
@@ -96,3 +101,36 @@ def test_rows_with_too_few_or_many_columns_are_marked(spark: SparkSession, tmp_p
 def test_wrong_columns_are_said(spark: SparkSession, tmp_path: Path, lines: list[str], said: str) -> None:
     with pytest.raises(InputError, match=said):
         read_events(spark, str(write(tmp_path / "log.csv", *lines)))
+
+
+def archived(folder: Path, part: BatchRange, day: int) -> None:
+    """A folder of one event, with its manifest."""
+    place = folder / part.name
+    place.mkdir(parents=True)
+    moment = datetime(2019, 10, day, 12, tzinfo=UTC)
+    columns: dict[str, Any] = {name: pa.nulls(1, pa.string()) for name in ARCHIVE_SCHEMA.names}
+    columns |= {"event_time": pa.array([moment], pa.timestamp("us", tz="UTC")), "user_id": [part.first]}
+    pq.write_table(pa.table(columns), place / "part-00000.parquet")
+    window = int(moment.timestamp()) * 1_000_000
+    (place / MANIFEST).write_text(Manifest(rows=1, windows=[window], written=0).model_dump_json())
+
+
+def test_an_archive_is_read_as_far_as_it_counts_and_is_recent(spark: SparkSession, tmp_path: Path) -> None:
+    """Also by a glob; a folder of a stream that was replaced is no part of it."""
+    archive = tmp_path / "archive"
+    for batch in range(3):
+        archived(archive, BatchRange(batch, batch, 1), 1 + 10 * batch)
+    archived(archive, BatchRange(2, 2, 2), 25)
+    (archive / EPOCHS).mkdir()
+    for epoch, first in ((1, 0), (2, 2)):
+        (archive / EPOCHS / mark_name(epoch, first)).touch()
+
+    def users(source: str, days: float | None = None) -> list[str]:
+        return sorted(row.user_id for row in read_events(spark, source, days=days).collect())
+
+    for source in (str(archive), f"{archive}/batch-*", f"{archive}/*/*.parquet"):
+        assert users(source) == ["0", "1", "2"]
+    assert users(str(archive), 20) == ["1", "2"]
+    assert users(str(archive), 1) == ["2"]
+    names = [name.split("/")[-2] for name, _ in list_event_files(spark, str(archive))]
+    assert names == [BatchRange(0, 0, 1).name, BatchRange(1, 1, 1).name, BatchRange(2, 2, 2).name]

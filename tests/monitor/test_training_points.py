@@ -9,12 +9,12 @@ from app.monitor.training_points import training_lines
 from app.results.run import RunResult
 from tests.finished_run import finished_run
 
-AT = datetime(2019, 11, 1, 8, 30, tzinfo=UTC)
+AT = datetime(2019, 11, 1, 8, 15, tzinfo=UTC)
 
 
 def points(result: RunResult) -> list[tuple[str, dict[str, str]]]:
     """Measurement with tags, and fields as they are written, of each line."""
-    lines = [line.split(" ") for line in training_lines(result, 61.5, AT)]
+    lines = [line.split(" ") for line in training_lines(result)]
     assert {time for _, _, time in lines} == {str(int(AT.timestamp()) * 10**9)}
     return [(head, dict(field.split("=") for field in fields.split(","))) for head, fields, _ in lines]
 
@@ -31,7 +31,7 @@ def test_one_point_of_the_model_with_every_field() -> None:
     )
     assert (fields["ndcg_10"], fields["ndcg_10_low"], fields["ndcg_10_high"]) == ("0.3", "0.29", "0.31")
     assert (fields["popular_ndcg_10"], fields["coverage_10"]) == ("0.05", "0.25")
-    assert (fields["silhouette"], fields["training_seconds"]) == ("0.412", "61.5")
+    assert (fields["silhouette"], fields["training_seconds"]) == ("0.412", "125.4")
 
 
 def test_one_point_a_segment_with_every_field() -> None:
@@ -55,4 +55,4 @@ def test_a_model_without_test_queries_has_no_quality() -> None:
 @pytest.mark.parametrize("part", ["exploration", "segments", "quality", "gate"])
 def test_a_run_that_trained_nothing_has_no_points(part: str) -> None:
     with pytest.raises(ValueError, match="trained nothing"):
-        training_lines(finished_run().model_copy(update={part: None}), 1.0, AT)
+        training_lines(finished_run().model_copy(update={part: None}))

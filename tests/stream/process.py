@@ -1,6 +1,5 @@
 """A stream as a process of its own, to be killed, stopped and started again; and what it left."""
 
-import json
 import os
 import signal
 import subprocess
@@ -12,13 +11,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import unquote
 
-import pyarrow.parquet as pq
-
 from app.core.settings import Settings
+from app.stream.archive import Archive, stored_rows
+from app.stream.epoch import consumed_files, current, marked, newest_number
 from app.stream.folders import StreamFolders
 from app.stream.list_files import latest_lists, read_lists
-from app.stream.progress import QUERIES
-from app.stream.window_files import WINDOW_KEY
+from app.stream.window_files import WINDOW_KEY, counted_up_to, read_windows
 from tests.influxd import InfluxServer
 from tests.stream.shop import folder_rows, until
 
@@ -33,7 +31,7 @@ class StreamProcess:
     def __init__(self, output: Path, influx: InfluxServer | None = None, **settings: Any):
         self.output = output
         self.folders = StreamFolders.of(Settings(output=output, landing=settings.get("landing")))
-        given = {"stream_partitions": 2, "windows_seconds": 0.5, "archive_seconds": 0.5, **settings}
+        given = {"stream_partitions": 2, "windows_seconds": 0.5, **settings}
         self._environment = os.environ | {f"VITRINE_{name.upper()}": str(value) for name, value in given.items()}
         if influx is not None:
             config = influx.config
@@ -70,6 +68,11 @@ class StreamProcess:
             self._process.kill()
         self._process.wait(60)
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to Python, its JVM and the JVM's workers."""
+        assert self._process is not None
+        os.killpg(self._process.pid, number)
+
     def stop(self) -> int:
         """SIGTERM, as Kubernetes; returns the exit code."""
         assert self._process is not None
@@ -101,42 +104,49 @@ class StreamProcess:
         return code
 
     def commits(self) -> int:
-        """Micro-batches of all queries that were committed."""
-        return sum(_newest(self.folders.checkpoint(query) / "commits") + 1 for query in QUERIES)
+        """Micro-batches that were committed."""
+        epoch = current(self.folders)
+        return newest_number(epoch.checkpoint / "commits") + 1 if epoch else 0
 
     def in_flight(self) -> bool:
-        """Whether a micro-batch of any query was begun and not committed."""
-        checkpoints = [self.folders.checkpoint(query) for query in QUERIES]
-        return any(_newest(folder / "offsets") > _newest(folder / "commits") for folder in checkpoints)
+        """Whether a micro-batch was begun and not committed."""
+        epoch = current(self.folders)
+        if epoch is None:
+            return False
+        return newest_number(epoch.checkpoint / "offsets") > newest_number(epoch.checkpoint / "commits")
 
     def archived(self) -> int:
-        return sum(pq.read_metadata(path).num_rows for path in self.folders.archive.glob("batch-*/*.parquet"))
+        archive = Archive(self.folders.archive, self.folders.rejected)
+        return sum(stored_rows(archive.folder / part.name) for part in archive.folders(marked(self.folders)))
 
     def until_done(self, seconds: float = 240) -> None:
-        """Wait until every query has committed every file of the landing folder."""
+        """Wait until every file of the landing folder is committed, and counted in windows."""
 
         def done() -> bool:
             assert self.ended() is None, self.said()[-3000:]
             landed = {path.name for path in self.folders.landing.iterdir() if not path.name.startswith(".")}
-            return all(landed <= _committed(self.folders.checkpoint(query)) for query in QUERIES)
+            epoch = current(self.folders)
+            if epoch is None or not landed <= _committed(epoch.checkpoint):
+                return False
+            return counted_up_to(self.folders.windows, epoch.number) >= newest_archived(self.folders)
 
         until(done, "all files are done with", seconds)
 
     def windows(self) -> list[dict[str, Any]]:
-        return [row for path in self.folders.windows.glob("*.parquet") for row in pq.read_table(path).to_pylist()]
+        return read_windows(self.folders.windows, marked(self.folders)).to_pylist()
 
     def outcome(self) -> dict[str, Any]:
         """What must be the same whatever happened on the way."""
         archive = Counter(tuple(row[name] for name in EVENT_KEY) for row in folder_rows(self.folders.archive))
         windows = {tuple(row[name] for name in WINDOW_KEY): (row["events"], row["revenue"]) for row in self.windows()}
         last: dict[int, dict[int, int]] = {}
-        for row in latest_lists(self.folders.lists).to_pylist():
+        for row in latest_lists(self.folders.lists, marked(self.folders)).to_pylist():
             last.setdefault(row["user_id"], {})[row["rank"]] = row["product_id"]
         return {"archive": archive, "windows": windows, "last": last}
 
     def lists(self) -> list[dict[str, Any]]:
         """Rows of all lists that are kept."""
-        return read_lists(self.folders.lists).to_pylist()
+        return read_lists(self.folders.lists, marked(self.folders)).to_pylist()
 
     def rejected(self) -> int:
         return len(folder_rows(self.folders.rejected))
@@ -148,22 +158,16 @@ class StreamProcess:
 
 
 def _committed(checkpoint: Path) -> set[str]:
-    """Names of the files of all micro-batches that a query has committed."""
-    last = _newest(checkpoint / "commits")
-    if last < 0 or _newest(checkpoint / "offsets") > last:
+    """Names of the files of all micro-batches that were committed; none while one is under way."""
+    if newest_number(checkpoint / "offsets") > newest_number(checkpoint / "commits"):
         return set()
-    lines = (checkpoint / "offsets" / str(last)).read_text().splitlines()
-    reached = [json.loads(line)["logOffset"] for line in lines if line.startswith('{"logOffset"')]
-    names = set()
-    for path in checkpoint.glob("sources/*/*"):
-        if path.name[0].isdigit():  # and hidden ones are checksums
-            entries = [json.loads(line) for line in path.read_text().splitlines() if line.startswith("{")]
-            names |= {unquote(e["path"].rsplit("/", 1)[1]) for e in entries if e["batchId"] <= max(reached)}
-    return names
+    return {unquote(name.rsplit("/", 1)[1]) for name in consumed_files(checkpoint)}
 
 
-def _newest(folder: Path) -> int:
-    return max((int(path.name) for path in folder.glob("*") if path.name.isdigit()), default=-1)
+def newest_archived(folders: StreamFolders) -> int:
+    """The last micro-batch with a folder in the archive."""
+    parts = Archive(folders.archive, folders.rejected).folders(marked(folders))
+    return max((part.last for part in parts), default=-1)
 
 
 def window_points(server: InfluxServer) -> dict[tuple[Any, ...], tuple[int, float]]:

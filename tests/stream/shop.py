@@ -18,7 +18,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 
+from app.core.lease import stream_lease
 from app.core.settings import Settings
+from app.events.archive_names import EPOCHS, BatchRange, Epochs
 from app.events.vocabulary import RAW_COLUMNS
 from app.registry.registry import Registry
 from app.serve.catalogue import Catalogue
@@ -29,8 +31,10 @@ from app.serve.ragged import NONE
 from app.serve.rankers import ReciprocalRank
 from app.serve.recommender import Parameters, Recommender
 from app.serve.segments import FEATURES, SegmentModel
+from app.stream.archive import Archive
 from app.stream.engine import SPARK_CONFIGURATION, Stream
-from app.stream.progress import QUERIES
+from app.stream.epoch import marked
+from app.stream.window_files import counted_up_to, read_windows
 from tests.arrays import touches, user_table
 
 PRODUCTS = np.arange(100, 130)
@@ -147,7 +151,7 @@ class Running:
             self.error = error
 
     def deliver(self, name: str, rows: list[Event | str]) -> None:
-        """Land a CSV file, and wait until all three queries are done with it."""
+        """Land a CSV file, and wait until the stream is done with it."""
         self.delivered += len(rows)
         land(self.folders.landing, name, csv_text(rows))
         self.drained()
@@ -155,10 +159,18 @@ class Running:
     def drained(self) -> None:
         rows = self.stream.telemetry.rows
         until(
-            lambda: self.error or all(rows(query) >= self.delivered for query in QUERIES),
+            lambda: self.error or rows() >= self.delivered,
             f"{self.delivered} rows are taken in",
         )
         assert self.error is None, self.error
+
+    def counted(self) -> list[dict[str, Any]]:
+        """Window counts, once all that is archived is in them."""
+        epochs = marked(self.folders)
+        parts = Archive(self.folders.archive, self.folders.rejected).folders(epochs)
+        newest = max((part.last for part in parts), default=-1)
+        until(lambda: counted_up_to(self.folders.windows, epochs.latest) >= newest, "windows are counted")
+        return read_windows(self.folders.windows, epochs).to_pylist()
 
     def lists(self, user: int) -> list[tuple[int, list[int]]]:
         """All lists of a user: micro-batch and products, best first."""
@@ -188,13 +200,16 @@ def listed(run: Running, user: int) -> list[int]:
 
 
 def folder_rows(folder: Path) -> list[dict[str, Any]]:
-    """All rows of the micro-batches of an archive."""
-    return [row for path in sorted(folder.glob("batch-*/*.parquet")) for row in pq.read_table(path).to_pylist()]
+    """All rows of an archive, or of the rejected ones beside it, as far as they count."""
+    epochs = Epochs.parse(path.name for path in (folder.parent / "archive" / EPOCHS).glob("*"))
+    parts = epochs.counting(part for path in folder.glob("batch*") if (part := BatchRange.parse(path.name)))
+    files = [path for part in parts for path in sorted((folder / part.name).glob("*.parquet"))]
+    return [row for path in files for row in pq.read_table(path).to_pylist()]
 
 
 def quick_settings(output: Path, **others: Any) -> Settings:
     """Short triggers, two partitions."""
-    given = {"stream_partitions": 2, "windows_seconds": 0.2, "archive_seconds": 0.2, **others}
+    given = {"stream_partitions": 2, "windows_seconds": 0.2, **others}
     return Settings(output=output, **given)
 
 
@@ -204,8 +219,10 @@ def running(spark: SparkSession, settings: Settings) -> Iterator[Running]:
     names = ["spark.sql.shuffle.partitions", *(name for name in SPARK_CONFIGURATION if name.startswith("spark.sql."))]
     before = {name: spark.conf.get(name, None) for name in names}
     said: list[str] = []
-    stream = Stream(spark, settings, said.append)
+    lease = stream_lease(settings.output)
+    lease.acquire(wait=False, say=said.append)
     try:
+        stream = Stream(spark, settings, lease, said.append)
         stream.start()
         run = Running(stream, said)
         try:
@@ -213,6 +230,7 @@ def running(spark: SparkSession, settings: Settings) -> Iterator[Running]:
         finally:
             run.stop()
     finally:
+        lease.release()
         for name, value in before.items():
             if value is None:
                 spark.conf.unset(name)

@@ -3,14 +3,15 @@
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
 from app.core.settings import Settings
 from app.events.vocabulary import RAW_COLUMNS
+from app.stream.epoch import marked
 from app.stream.list_files import latest_lists
 from app.stream.source import takes_new_columns
+from app.stream.window_files import read_windows
 from tests.stream.shop import (
     Event,
     Running,
@@ -109,7 +110,7 @@ def test_a_shops_own_layout(spark: SparkSession, tmp_path: Path) -> None:
         run.delivered = 5
         run.drained()
         (rejected,) = folder_rows(run.folders.rejected)
-        lists = latest_lists(run.folders.lists).to_pylist()
+        lists = latest_lists(run.folders.lists, marked(run.folders)).to_pylist()
     assert {row["user_id"] for row in lists} == {"ann"}, "whom no training has seen"
     assert next(row for row in lists if row["rank"] == 1)["product_id"] == "102", "what goes with 101"
     assert (rejected["reason"], rejected["row"]) == ("unparsable event_time", "soon,A1,1.00,ann,v1,1,e4,")
@@ -117,7 +118,7 @@ def test_a_shops_own_layout(spark: SparkSession, tmp_path: Path) -> None:
     assert {row["product_id"] for row in found if row["product_key"] == "101"} == {101}
     assert {row["recommendation_id"] for row in found} == {"r7", None}
     assert {row["event_time"].hour for row in found} == {12}  # two o'clock in Paris
-    windows = [row for path in run.folders.windows.glob("*.parquet") for row in pq.read_table(path).to_pylist()]
+    windows = read_windows(run.folders.windows, marked(run.folders)).to_pylist()
     assert [(row["events"], row["revenue"]) for row in windows] == [(2, 8.5)]  # e1 once: 3 × 2.50, and 1.00
 
 

@@ -38,14 +38,14 @@ def test_an_error_in_this_process_is_the_very_one_that_was_raised(spark: SparkSe
     """A folder stands where the day's file of window counts should be."""
     write_bundle(tmp_path / "models", "a", recommender())
     with stopped_by(spark, quick_settings(tmp_path), "1.csv") as run:
-        (run.folders.windows / "2019-10-01.parquet").mkdir()
+        (run.folders.windows / "2019-10-01.e000001.parquet").mkdir()
     assert isinstance(run.error, OSError | ValueError)
     trace = run.error.__traceback__
     functions = []
     while trace is not None:
         functions.append(trace.tb_frame.f_code.co_name)
         trace = trace.tb_next
-    assert "upsert_windows" in functions
+    assert "replace_windows" in functions
 
 
 def test_a_checkpoint_of_other_state_is_refused_in_one_line(
@@ -54,14 +54,14 @@ def test_a_checkpoint_of_other_state_is_refused_in_one_line(
     """Another edition keeps more of an event than this one."""
     write_bundle(tmp_path / "models", "a", recommender())
     with monkeypatch.context() as other:
-        other.setattr(sessions, "EVENT_FIELDS", (*sessions.EVENT_FIELDS, "price"))
+        other.setattr(sessions, "EVENT_FIELDS", (*sessions.EVENT_FIELDS, "user_session"))
         with running(spark, quick_settings(tmp_path)) as before:
             before.deliver("1.csv", [ROW])
     with stopped_by(spark, quick_settings(tmp_path), "2.csv") as run:
         pass
     assert type(run.error) is InputError
     said = str(run.error)
-    assert said.startswith(f"checkpoint {tmp_path}/stream/checkpoint/lists: this stream cannot go on")
+    assert said.startswith(f"checkpoint {tmp_path}/stream/checkpoint/e000002/lists: this stream cannot go on")
     assert f"move {tmp_path}/stream away and start again" in said
     assert "\n" not in said
     (tmp_path / "stream").rename(tmp_path / "old")

@@ -6,9 +6,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
+from app.events.archive_names import Epochs
 from app.serve.lists import ARROW_SCHEMA
-from app.stream.list_files import latest_lists, prune, read_lists, write_part
+from app.stream.list_files import drop_uncounted, latest_lists, prune, read_lists, write_part
 
+FIRST = Epochs(((1, 0),))
 AT = datetime(2024, 5, 6, tzinfo=UTC)
 
 
@@ -28,51 +30,65 @@ def written(folder: Path, *parts: tuple[int, int, pa.Table]) -> tuple[Path, Path
     for place in (parquet, csv):
         place.mkdir(exist_ok=True)
     for batch, partition, table in parts:
-        write_part(table, parquet, csv, batch, partition)
+        write_part(table, parquet, csv, batch, 1, partition)
     return parquet, csv
 
 
 def test_both_formats_say_the_same(tmp_path: Path) -> None:
     table = lists((1, 10), (1, 11), (2, 10))
     parquet, csv = written(tmp_path, (3, 1, table))
-    assert [path.name for path in parquet.iterdir()] == ["batch-000000003-001.parquet"]
-    read = pacsv.read_csv(csv / "batch-000000003-001.csv").to_pylist()
+    assert [path.name for path in parquet.iterdir()] == ["batch-000000003-e000001-001.parquet"]
+    read = pacsv.read_csv(csv / "batch-000000003-e000001-001.csv").to_pylist()
     assert [(row["user_id"], row["product_id"], row["rank"], row["main_brand"]) for row in read] == [
         (1, 10, 1, 'say "acme", inc'),
         (1, 11, 2, 'say "acme", inc'),
         (2, 10, 1, 'say "acme", inc'),
     ]
     assert list(read[0]) == ARROW_SCHEMA.names
-    assert read_lists(parquet).drop("batch").equals(table)
+    assert read_lists(parquet, FIRST).drop("batch").equals(table)
 
 
 def test_written_again_it_replaces(tmp_path: Path) -> None:
     parquet, _ = written(tmp_path, (3, 0, lists((1, 10), (2, 10))), (3, 0, lists((1, 12))))
-    assert read_lists(parquet)["product_id"].to_pylist() == [12]
+    assert read_lists(parquet, FIRST)["product_id"].to_pylist() == [12]
 
 
 def test_the_last_list_of_each_user(tmp_path: Path) -> None:
     parts = ((1, 0, lists((1, 10), (1, 11), (2, 20))), (2, 1, lists((1, 12), (1, 13))), (3, 0, lists((3, 30))))
     parquet, _ = written(tmp_path, *parts)
-    last = latest_lists(parquet).sort_by([("user_id", "ascending"), ("rank", "ascending")]).to_pylist()
+    last = latest_lists(parquet, FIRST).sort_by([("user_id", "ascending"), ("rank", "ascending")]).to_pylist()
     assert [(row["user_id"], row["product_id"], row["batch"]) for row in last] == [
         (1, 12, 2),
         (1, 13, 2),
         (2, 20, 1),
         (3, 30, 3),
     ]
-    assert len(latest_lists(tmp_path)) == 0
+    assert len(latest_lists(tmp_path, FIRST)) == 0
 
 
 def test_old_parts_are_pruned(tmp_path: Path) -> None:
     parquet, _ = written(tmp_path, *((batch, part, lists((1, 10))) for batch in range(4) for part in range(2)))
-    prune(parquet, 3, 2, 2, ".parquet")
-    assert {path.name.split("-")[1][-1] for path in parquet.iterdir()} == {"0", "2", "3"}  # one batch at a time
-    prune(parquet, 1, 2, 2, ".parquet")  # there is none of that name: nothing happens
-    assert len(list(parquet.iterdir())) == 6
+    (parquet / "batch-000000001-000.parquet").touch()  # of the first edition
+    prune(parquet, 2)
+    assert {path.name.split("-")[1][-1] for path in parquet.iterdir()} == {"2", "3"}
+    assert len(list(parquet.iterdir())) == 4
+
+
+def test_lists_of_a_stream_that_was_replaced_do_not_count(tmp_path: Path) -> None:
+    """The second stream began at micro-batch 2; the first, paused meanwhile, wrote its own 2 and 3 later."""
+    epochs = Epochs(((1, 0), (2, 2)))
+    parquet, csv = written(tmp_path, *((batch, 0, lists((1, 10 + batch))) for batch in range(4)))
+    write_part(lists((1, 20)), parquet, csv, 2, 2, 0)
+    assert read_lists(parquet, epochs)["product_id"].to_pylist() == [10, 11, 20]
+    drop_uncounted(parquet, epochs)
+    assert sorted(path.name for path in parquet.iterdir()) == [
+        "batch-000000000-e000001-000.parquet",
+        "batch-000000001-e000001-000.parquet",
+        "batch-000000002-e000002-000.parquet",
+    ]
 
 
 def test_readers_pass_over_a_part_being_written(tmp_path: Path) -> None:
     parquet, _ = written(tmp_path, (1, 0, lists((1, 10))))
     (parquet / ".batch-000000002-000.parquet.1f2e.part").write_bytes(b"half")
-    assert read_lists(parquet)["batch"].to_pylist() == [1]
+    assert read_lists(parquet, FIRST)["batch"].to_pylist() == [1]

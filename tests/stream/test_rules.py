@@ -4,11 +4,12 @@ from collections import Counter
 from datetime import datetime
 from pathlib import Path
 
-import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 
+from app.stream.epoch import begin, marked, newest_number
 from app.stream.folders import StreamFolders
 from app.stream.list_files import read_lists
+from app.stream.window_files import read_windows
 from tests.arrays import visitors
 from tests.stream.shop import (
     PRODUCTS,
@@ -33,7 +34,7 @@ def test_late_doubled_and_disordered_events(spark: SparkSession, tmp_path: Path)
     """Watermark 10 minutes, session windows of an hour.
 
     Out of order: sorted. Twice: once in session and windows, twice in the archive. Late: as long as its
-    window has not been passed by the watermark it is taken; after that only the archive has it.
+    session's window has not been passed by the watermark it is taken; after that it is archived and counted.
     """
     write_bundle(tmp_path / "models", "a", recommender())
     user, minutes = 8_000, 60
@@ -59,8 +60,8 @@ def test_late_doubled_and_disordered_events(spark: SparkSession, tmp_path: Path)
         assert run.stream.telemetry.summary().late == 1
     archived = Counter(row["product_id"] for row in folder_rows(run.folders.archive))
     assert archived == {101: 1, 102: 2, 103: 1, 110: 1, 111: 1, 125: 1, 112: 1}
-    windows = [row for path in run.folders.windows.glob("*.parquet") for row in pq.read_table(path).to_pylist()]
-    assert sum(row["events"] for row in windows) == 3 + 3  # 125 is behind the watermark, 102 is once
+    windows = read_windows(run.folders.windows, marked(run.folders)).to_pylist()
+    assert sum(row["events"] for row in windows) == 7  # 125, however late, and 102 once
 
 
 def test_a_stream_goes_on_where_it_was(spark: SparkSession, tmp_path: Path) -> None:
@@ -75,7 +76,7 @@ def test_a_stream_goes_on_where_it_was(spark: SparkSession, tmp_path: Path) -> N
     assert [batch for batch, _ in first] == [0, 1, 2]
     assert first[-1][1][0] == 103  # what goes with the session's last product
     assert len(folder_rows(run.folders.archive)) == 60
-    table = read_lists(run.folders.lists).to_pylist()
+    table = read_lists(run.folders.lists, marked(run.folders)).to_pylist()
     assert max(Counter((row["batch"], row["user_id"], row["rank"]) for row in table).values()) == 1
 
 
@@ -88,9 +89,7 @@ def test_a_stop_leaves_no_event_behind(spark: SparkSession, tmp_path: Path) -> N
                 rows: list[Event | str] = [(number, "view", 100 + part, user, f"s{user}") for user in range(10)]
                 land(run.folders.landing, f"{number}-{part}.csv", csv_text(rows))
             until(
-                lambda run=run, number=number: (
-                    run.folders.checkpoint("archive").joinpath("offsets", str(number)).exists()
-                ),
+                lambda run=run: newest_number(run.stream.epoch.checkpoint / "offsets") >= run.stream.epoch.first,
                 "a batch begun",
             )
     with running(spark, quick_settings(tmp_path)) as run:
@@ -100,14 +99,16 @@ def test_a_stop_leaves_no_event_behind(spark: SparkSession, tmp_path: Path) -> N
 
 
 def _events(run: Running) -> int:
-    return sum(sum(pq.read_table(path)["events"].to_pylist()) for path in run.folders.windows.glob("*.parquet"))
+    return sum(read_windows(run.folders.windows, marked(run.folders))["events"].to_pylist())
 
 
 def test_half_of_a_first_micro_batch_does_not_hinder_a_start(spark: SparkSession, tmp_path: Path) -> None:
     """What a kill or a full disk leaves there at the worst moment: Spark would refuse to start, for ever."""
     write_bundle(tmp_path / "models", "a", recommender())
     settings = quick_settings(tmp_path)
-    offsets = StreamFolders.of(settings).checkpoint("lists") / "offsets"
+    folders = StreamFolders.of(settings)
+    folders.prepare()
+    offsets = begin(folders, 1).checkpoint / "offsets"
     offsets.mkdir(parents=True)
     (offsets / ".0.7d3f.tmp").write_text("v1\n")
     with running(spark, settings) as run:

@@ -48,7 +48,7 @@ def task(folder: Path, weights: dict[str, float]) -> Task:
     for name in ("lists", "csv"):
         (folder / name).mkdir()
     bundle = write_bundle(folder / "models", "a", recommender(weights=weights))
-    return Task(7, bundle, folder / "lists", folder / "csv", 2, 10, None)
+    return Task(7, 1, bundle, folder / "lists", folder / "csv", 2, 10, None)
 
 
 def run(job: Task, *batches: pa.RecordBatch) -> Result:
@@ -88,7 +88,7 @@ def test_every_session_is_judged_but_only_the_current_one_gets_a_list(tmp_path: 
     assert result.arrived == {ARRIVED.timestamp(): 1}
     assert sum(first for first, _ in result.lists.values()) == 1
     assert sum(places for _, places in result.lists.values()) == 10
-    lists = pq.read_table(tmp_path / "lists" / "batch-000000007-000.parquet")
+    lists = pq.read_table(tmp_path / "lists" / "batch-000000007-e000001-000.parquet")
     assert 121 in lists["product_id"].to_pylist()  # what goes with 120
     assert 120 not in lists["product_id"].to_pylist()
     assert set(lists["generated_at"].to_pylist()) == {BATCH}

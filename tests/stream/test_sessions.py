@@ -10,18 +10,15 @@ from app.core.settings import Settings
 from app.stream.sessions import CURRENT, EVENT_FIELDS, live_sessions, mark_current
 
 NOON = datetime(2019, 10, 1, 12)
-SEEN = datetime(2024, 5, 6)
+ARRIVED = datetime(2024, 5, 6)
 COLUMNS = (
-    "event_time timestamp, product_id long, event_type string, seen_at timestamp, arrived_at timestamp, "
-    "user_id long, user_session string, reason string, left_out string"
+    "event_time timestamp, product_id long, event_type string, arrived_at timestamp, user_id long, user_session string"
 )
 
 
 def events(spark: SparkSession, *rows: tuple[float, int, int, str | None]) -> DataFrame:
     """(hour after noon, product, user, session)"""
-    full = [(NOON + timedelta(hours=h), p, "view", SEEN, SEEN, u, s, None, None) for h, p, u, s in rows]
-    full.append((NOON, 666, "view", SEEN, SEEN, 1, "s", "unknown event_type", None))
-    full.append((NOON, 667, "view", SEEN, SEEN, 1, "s", None, "cancelled"))
+    full = [(NOON + timedelta(hours=h), p, "view", ARRIVED, u, s) for h, p, u, s in rows]
     return spark.createDataFrame(full, COLUMNS)
 
 

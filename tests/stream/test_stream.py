@@ -5,10 +5,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import pandas as pd
-import pyarrow.parquet as pq
 import pytest
 
 from app.registry.bundle import Bundle
+from app.stream.epoch import marked
 from app.stream.list_files import latest_lists, read_lists
 from app.stream.replay import replay
 from app.stream.window_files import WINDOW_KEY
@@ -60,7 +60,7 @@ def test_stream_and_batch_agree(live: Running, user: int, number: int) -> None:
     )
     answer = Bundle.open(live.folders.models / "a").recommender.recommend(visit, 10)
     assert listed(live, user) == PRODUCTS[answer.lists.items[0]].tolist()
-    table = latest_lists(live.folders.lists).to_pylist()
+    table = latest_lists(live.folders.lists, marked(live.folders)).to_pylist()
     scores = [row["rec_score"] for row in sorted(table, key=lambda row: row["rank"]) if row["user_id"] == user]
     assert scores == pytest.approx(answer.lists.scores[0].tolist())
 
@@ -71,7 +71,7 @@ def test_a_user_in_two_sessions_at_once_gets_one_list_of_the_latest(live: Runnin
     live.deliver("two.csv", rows)
     ((batch, products),) = live.lists(user)
     assert products[0] == 102  # what goes with product 101, the latest event
-    table = read_lists(live.folders.lists).to_pylist()
+    table = read_lists(live.folders.lists, marked(live.folders)).to_pylist()
     keys = Counter((row["batch"], row["user_id"], row["rank"]) for row in table)
     assert max(keys.values()) == 1
     assert (batch, user, 10) in keys
@@ -116,7 +116,11 @@ def test_a_new_bundle_is_taken_up_and_a_damaged_one_refused(live: Running) -> No
     write_bundle(live.folders.models, "b", recommender(reverse=True, weights={"popularity": 1.0}))
     live.deliver("after.csv", [(61, "view", 115, user, "h")])
     assert listed(live, user)[0] == 129  # b's bestseller of the category
-    versions = {row["model_version"] for row in latest_lists(live.folders.lists).to_pylist() if row["user_id"] == user}
+    versions = {
+        row["model_version"]
+        for row in latest_lists(live.folders.lists, marked(live.folders)).to_pylist()
+        if row["user_id"] == user
+    }
     assert versions == {"b"}
 
     bad = write_bundle(live.folders.models, "c", recommender(), publish=False)
@@ -144,7 +148,7 @@ def test_the_archive_holds_what_came_and_the_windows_what_was_distinct(live: Run
     parquet = len(list(live.folders.landing.glob("*.parquet")))  # of one row each
     assert len(archive) == live.delivered - len(folder_rows(live.folders.rejected))
     assert len(landed) == live.delivered - parquet
-    windows = [row for path in live.folders.windows.glob("*.parquet") for row in pq.read_table(path).to_pylist()]
+    windows = live.counted()
     assert len({tuple(row[name] for name in WINDOW_KEY) for row in windows}) == len(windows)
     assert sum(row["events"] for row in windows) == len(archive)
     purchases = sum(",purchase," in line for line in landed)

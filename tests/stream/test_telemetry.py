@@ -87,7 +87,7 @@ def test_a_warm_up_is_forgotten(telemetry: Telemetry) -> None:
     telemetry.forget()
     summary = telemetry.summary()
     assert (summary.lists, summary.events, summary.p50_s, summary.hr_10, summary.seconds) == (0, 0, None, None, 10)
-    assert telemetry.rows("lists") == 5  # what is committed is no figure
+    assert telemetry.rows() == 5  # what is committed is no figure
 
 
 def test_refused_bundles_are_counted_once(telemetry: Telemetry) -> None:
@@ -96,13 +96,14 @@ def test_refused_bundles_are_counted_once(telemetry: Telemetry) -> None:
     assert telemetry.metrics.registry.get_sample_value("vitrine_bundle_info", {"version": "a"}) == 1
 
 
-def progress(query: str = "lists", **others: Any) -> BatchProgress:
+def progress(**others: Any) -> BatchProgress:
     """As Spark's JSON has it."""
     seen = {"rows": 5, "rejected": 1, "arrived": START - 1, "event_time": 1_569_888_000.5}
     told = {
-        "name": query,
+        "name": "lists",
+        "batchId": 4,
         "timestamp": "2023-11-14T22:13:20.250Z",
-        "observedMetrics": {f"{query}_rows": seen},
+        "observedMetrics": {"taken_in": seen},
         "stateOperators": [{"numRowsTotal": 7, "memoryUsedBytes": 800, "numRowsDroppedByWatermark": 2}],
         "durationMs": {"triggerExecution": 1500, "latestOffset": 200, "queryPlanning": 100},
         **others,
@@ -111,9 +112,9 @@ def progress(query: str = "lists", **others: Any) -> BatchProgress:
 
 
 def test_the_point_of_sparks_own_progress() -> None:
-    assert progress_lines(progress()) == [
+    assert progress_lines(progress(), 3) == [
         "stream_progress batch_seconds=1.5,event_time_last=1569888000500i,late_rows=2i,read_seconds=0.3,"
-        "rejected_rows=1i,rows=5i,state_bytes=800i,state_rows=7i 1700000000250000000"
+        "rejected_rows=1i,rows=5i,state_bytes=800i,state_rows=7i,unaccounted_rows=3i 1700000000250000000"
     ]
 
 
@@ -122,24 +123,23 @@ def test_sparks_own_progress_is_counted(telemetry: Telemetry) -> None:
     value = telemetry.metrics.registry.get_sample_value
     assert [value(f"vitrine_stream_{name}_total") for name in ("events", "rejected_events", "late_events")] == [5, 1, 2]
     assert (value("vitrine_stream_state_rows"), value("vitrine_stream_state_bytes")) == (7, 800)
-    assert telemetry.consumed() == {"lists": START - 1}
+    assert telemetry.consumed() == START - 1
     assert telemetry.summary().state_rows == 7
 
 
-def test_an_idle_trigger_and_another_query_write_no_point(telemetry: Telemetry) -> None:
+def test_an_idle_trigger_writes_no_point(telemetry: Telemetry) -> None:
     nothing = {"rows": 0, "rejected": 0, "arrived": None, "event_time": None}
-    idle = [
-        progress(observedMetrics={"lists_rows": nothing}),
-        progress(observedMetrics={}),
-        progress(observedMetrics=None),
-    ]
-    archive = progress("archive", stateOperators=[])
-    for each in (*idle, archive):
+    for idle in ({"taken_in": nothing}, {}, None):
+        each = progress(observedMetrics=idle)
         telemetry.progressed(each)
-        assert progress_lines(each) == []
-    assert telemetry.rows("archive") == 5
-    assert telemetry.consumed() == {"archive": START - 1}
-    assert telemetry.summary().events == 0  # counted by one query only
+        assert progress_lines(each, 0) == []
+    assert (telemetry.rows(), telemetry.consumed()) == (0, 0)
+
+
+def test_rows_that_are_missed_are_a_metric(telemetry: Telemetry) -> None:
+    telemetry.audited(12)
+    assert telemetry.metrics.registry.get_sample_value("vitrine_stream_unaccounted_rows") == 12
+    assert telemetry.summary().unaccounted == telemetry.unaccounted() == 12
 
 
 def test_quantiles_are_of_lists_not_of_files() -> None:

@@ -2,12 +2,21 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from app.stream.window_files import WINDOW_SCHEMA, upsert_windows, window_lines
+from app.events.archive_names import Epochs
+from app.stream.window_files import (
+    WINDOW_SCHEMA,
+    counted_up_to,
+    drop_other_windows,
+    note_counted,
+    read_windows,
+    replace_windows,
+    take_over_windows,
+    window_lines,
+)
 
 MIDNIGHT = datetime(2019, 10, 1, tzinfo=UTC)
 
@@ -28,24 +37,46 @@ def at(minute: float) -> datetime:
     return MIDNIGHT + timedelta(minutes=minute)
 
 
-def stored(folder: Path) -> dict[tuple[datetime, str], int]:
-    rows: list[dict[str, Any]] = [row for path in folder.iterdir() for row in pq.read_table(path).to_pylist()]
+def micros(*minutes: float) -> list[int]:
+    return [int(at(minute).timestamp() * 1_000_000) for minute in minutes]
+
+
+def stored(folder: Path, *epochs: int) -> dict[tuple[datetime, str], int]:
+    rows = read_windows(folder, Epochs(tuple((epoch, 0) for epoch in epochs or (1,)))).to_pylist()
     found = {(row["start"], row["event_type"]): row["events"] for row in rows}
     assert len(found) == len(rows)
     return found
 
 
 def test_a_later_count_of_a_window_replaces_the_earlier(tmp_path: Path) -> None:
-    upsert_windows(counts((0, "view", 3), (5, "view", 1)), tmp_path)
+    replace_windows(counts((0, "view", 3), (5, "view", 1), (5, "purchase", 1)), micros(0, 5), tmp_path, 1)
     for _ in range(2):
-        upsert_windows(counts((5, "view", 4), (5, "cart", 2), (1440, "view", 9)), tmp_path)
+        later = counts((5, "view", 4), (5, "cart", 2), (1440, "view", 9))
+        replace_windows(later, micros(5, 1440), tmp_path, 1)
     assert stored(tmp_path) == {
         (at(0), "view"): 3,
         (at(5), "view"): 4,
         (at(5), "cart"): 2,
         (at(1440), "view"): 9,
     }
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["2019-10-01.parquet", "2019-10-02.parquet"]
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["2019-10-01.e000001.parquet", "2019-10-02.e000001.parquet"]
+
+
+def test_a_new_epoch_begins_with_the_counts_of_the_one_before(tmp_path: Path) -> None:
+    """What the one before still writes is read by nobody; so are files of the first edition, once taken over."""
+    pq.write_table(counts((0, "view", 3)), tmp_path / "2019-10-01.parquet")
+    assert stored(tmp_path, 0) == {(at(0), "view"): 3}
+    take_over_windows(tmp_path, 0, 1, 0)
+    assert counted_up_to(tmp_path, 1) < 0
+    note_counted(tmp_path, 1, 9)
+    take_over_windows(tmp_path, 1, 2, 8)
+    assert counted_up_to(tmp_path, 2) == 7  # micro-batch 8 is done again
+    replace_windows(counts((0, "view", 99)), micros(0), tmp_path, 1)
+    replace_windows(counts((5, "view", 1)), micros(5), tmp_path, 2)
+    assert stored(tmp_path, 1, 2) == {(at(0), "view"): 3, (at(5), "view"): 1}
+    drop_other_windows(tmp_path, 2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["2019-10-01.e000002.parquet", "_counted.e000002"]
 
 
 def test_points_stand_at_the_start_of_their_window(tmp_path: Path) -> None:

@@ -1,0 +1,278 @@
+"""One holder of a folder at a time, on a file system that several nodes may share.
+
+Advisory locks cannot be trusted there, and clocks of nodes differ. So a lease is a file named by its
+epoch, made exclusively, in which the holder counts up every `BEAT` seconds. Whoever wants the folder
+watches that count by its own clock: a count that stands still for `EXPIRY` has no holder any more, and
+the next epoch may be taken. On the holder's own machine nobody need wait for a process that is gone.
+
+A holder that was only paused may write for a moment after it was replaced. A lease cannot prevent that
+(M. Kleppmann, "How to do distributed locking", 2016): what is written must carry the epoch, and readers
+must know which epoch counts.
+"""
+
+import json
+import os
+import re
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from app.core.errors import InputError, VitrineError
+
+BEAT = 2.0  #: seconds between two signs of life
+EXPIRY = 12.0  #: seconds without one after which a lease has expired
+COURTESY = 120.0  #: seconds without a sign of life after which nobody is waited for out of courtesy
+LOOK = 0.2  #: seconds between two looks of one who waits
+KEPT = 5  #: epochs whose files are kept, for people
+RECORD = 600  #: characters of a holder's record
+EPOCH = re.compile(r"e(\d{6,})$")
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a lease; `space` and `born` tell a process from another with the same number."""
+
+    host: str
+    pid: int
+    space: str
+    born: str
+    token: str
+    beat: int = 0
+    ended: bool = False
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host}"
+
+    @classmethod
+    def this_process(cls) -> "Holder":
+        pid = os.getpid()
+        return cls(socket.gethostname(), pid, _space(), _born(pid) or "", secrets.token_hex(4))
+
+    def is_gone(self) -> bool:
+        """Whether it ran among the processes that are seen from here, and runs no more."""
+        return self.space == _space() and _born(self.pid) != self.born
+
+
+class _State(Enum):
+    FREE = "free"
+    SILENT = "not seen alive yet"
+    ALIVE = "alive"
+
+
+class Lease:
+    """The right to write to a folder.
+
+    Parameters
+    ----------
+    folder
+        Of the lease's own files; made when it is taken.
+    what
+        What is held, in errors: "stream shop/stream".
+
+    Attributes
+    ----------
+    epoch
+        Of this holder; 0 while it holds nothing.
+    lost
+        Set once another was seen to have taken over.
+    """
+
+    def __init__(self, folder: Path, what: str):
+        self._folder, self._what = folder, what
+        self.epoch = 0
+        self.lost = threading.Event()
+        self._me = Holder.this_process()
+        self._released = threading.Event()
+        self._beating: threading.Thread | None = None
+        self._seen: tuple[int, str] | None = None
+        self._changed = False
+        self._since = time.monotonic()
+
+    def approach(self, *, wait: bool, say: Callable[[str], Any]) -> None:
+        """Return unless another holder is seen alive: then `wait` for its end, or raise.
+
+        Takes a few seconds where the last holder did not say goodbye. To be called before what is
+        expensive; `acquire` must follow.
+
+        Raises
+        ------
+        InputError
+            Another holds the lease, and `wait` is False.
+        """
+        self._until_not_alive(wait, say, patience=2 * BEAT)
+
+    def acquire(self, *, wait: bool, say: Callable[[str], Any]) -> None:
+        """Take the next epoch, once the one before has ended or expired.
+
+        Raises
+        ------
+        InputError
+            Another holds the lease, and `wait` is False.
+        """
+        while self.epoch == 0:
+            self._until_not_alive(wait, say, patience=EXPIRY)
+            self._claim(self._newest() + 1)
+        self._beating = threading.Thread(target=self._beat, name="lease", daemon=True)
+        self._beating.start()
+
+    def check(self) -> None:
+        """Make sure that nobody has taken over.
+
+        Raises
+        ------
+        VitrineError
+            Somebody has.
+        """
+        newest = self._newest()
+        if newest > self.epoch:
+            self.lost.set()
+            holder = self._read(newest)[0]
+            raise VitrineError(
+                f"{self._what}: {holder or 'another process'} has taken over; this one stops, and what it was at "
+                "is done there"
+            )
+
+    def seems_held(self) -> bool:
+        """Whether somebody holds it, as far as one look can tell: for what is only a courtesy to the holder."""
+        newest = self._newest()
+        holder = self._read(newest)[0] if newest else None
+        if holder is None or holder.ended or holder.is_gone():
+            return False
+        with suppress(OSError):
+            return time.time() - self._path(newest).stat().st_mtime < COURTESY
+        return False
+
+    def release(self) -> None:
+        """Say goodbye, so that the next need not wait."""
+        self._released.set()
+        if self._beating is not None:
+            self._beating.join()
+        if self.epoch and self._newest() == self.epoch:
+            with suppress(OSError):  # a full or read-only disk: the lease expires by itself
+                self._write(replace(self._me, ended=True))
+
+    def _until_not_alive(self, wait: bool, say: Callable[[str], Any], patience: float) -> None:
+        told = False
+        while (state := self._look()) is not _State.FREE:
+            if state is _State.SILENT and time.monotonic() - self._since >= patience:
+                return
+            if state is _State.ALIVE:
+                holder = self._read(self._newest())[0]
+                if not wait:
+                    raise InputError(
+                        f"{self._what}: {holder or 'another process'} is at work there; one at a time: stop it first, "
+                        "or give --output another folder"
+                    )
+                if not told:
+                    say(f"{self._what}: {holder or 'another process'} is at work there; waiting for its end")
+                    told = True
+            time.sleep(LOOK)
+
+    def _look(self) -> _State:
+        newest = self._newest()
+        if newest == 0:
+            return _State.FREE
+        holder, content = self._read(newest)
+        if holder is not None and (holder.ended or holder.is_gone()):
+            return _State.FREE
+        if (newest, content) != self._seen:
+            self._changed = self._seen is not None
+            self._seen, self._since = (newest, content), time.monotonic()
+        if time.monotonic() - self._since >= EXPIRY:
+            return _State.FREE
+        return _State.ALIVE if self._changed else _State.SILENT
+
+    def _claim(self, epoch: int) -> None:
+        """Take an epoch, unless somebody was faster."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with self._path(epoch).open("x") as file:
+                file.write(_record(self._me))
+        except FileExistsError:
+            return
+        self.epoch = epoch
+        self._path(epoch - KEPT).unlink(missing_ok=True)
+
+    def _beat(self) -> None:
+        while not self._released.wait(BEAT):
+            if self._newest() > self.epoch:
+                self.lost.set()
+                return
+            self._me = replace(self._me, beat=self._me.beat + 1)
+            with suppress(OSError):  # a full disk is told by what needs it
+                self._write(self._me)
+
+    def _write(self, holder: Holder) -> None:
+        # In place, not by a rename: NFS looks at a file anew when it is opened, at a folder's names much later.
+        with self._path(self.epoch).open("r+") as file:
+            file.write(_record(holder))
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _read(self, epoch: int) -> tuple[Holder | None, str]:
+        try:
+            text = self._path(epoch).read_text()
+        except OSError:
+            return None, ""
+        try:
+            return Holder(**json.loads(text)), text
+        except (ValueError, TypeError):  # just being written
+            return None, text
+
+    def _newest(self) -> int:
+        try:
+            names = os.listdir(self._folder)
+        except OSError:
+            return 0
+        return max((int(found[1]) for name in names if (found := EPOCH.match(name))), default=0)
+
+    def _path(self, epoch: int) -> Path:
+        return self._folder / f"e{epoch:06d}"
+
+
+def training_lease(output: Path) -> Lease:
+    """Of the one training that may run on an output at a time."""
+    return Lease(output.absolute() / ".training", f"training on {output.absolute()}")
+
+
+def stream_lease(output: Path) -> Lease:
+    """Of the one stream that may run on an output at a time."""
+    return Lease(output.absolute() / "stream" / "lease", f"stream on {output.absolute()}")
+
+
+def _record(holder: Holder) -> str:
+    """Of a fixed length, so that one written over another leaves nothing of it."""
+    return json.dumps(asdict(holder)).ljust(RECORD)
+
+
+def _space() -> str:
+    """Names the set of processes that this one sees: a start of a machine, and a container on it."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {os.readlink('/proc/self/ns/pid')}"
+    except OSError:  # no Linux
+        return socket.gethostname()
+
+
+def _born(pid: int) -> str | None:
+    """When a process started, as the system counts; None if there is no such process."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        if Path("/proc/self").exists():
+            return None
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return None
+        except PermissionError:
+            pass
+        return ""
+    return None if fields[0] in "ZX" else fields[19]

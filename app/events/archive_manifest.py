@@ -1,0 +1,67 @@
+"""What a folder of an archive must hold: said beside its files."""
+
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from app.core.errors import VitrineError
+
+MANIFEST = "_batch.json"
+DAY = 86_400_000_000  #: microseconds
+
+
+class Manifest(BaseModel):
+    """`written`: seconds since 1970; `windows`: starts of the windows that events lie in, microseconds since 1970."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rows: int
+    windows: list[int]
+    written: float
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of a folder.
+
+    Raises
+    ------
+    VitrineError
+        It has none, or a damaged one.
+    """
+    path = folder / MANIFEST
+    try:
+        return Manifest.model_validate_json(path.read_text())
+    except (OSError, ValidationError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "is damaged"
+        raise VitrineError(f"archive {path}: {reason}; what the folder must hold is not known") from None
+
+
+def recent(names: list[str], days: float) -> list[str]:
+    """Files of a log, without those of archived folders whose events are all too old.
+
+    Parameters
+    ----------
+    names
+        URIs of files; of one that has no manifest beside it, nothing is known, and it stays.
+    days
+        Before the latest window of all manifests.
+    """
+    latest = {folder: _latest(folder) for folder in {name.rpartition("/")[0] for name in names}}
+    known = [window for window in latest.values() if window is not None]
+    if not known:
+        return names
+    since = max(known) - days * DAY
+    old = {folder for folder, window in latest.items() if window is not None and window < since - DAY}
+    return [name for name in names if name.rpartition("/")[0] not in old]
+
+
+def _latest(folder: str) -> int | None:
+    """The latest window of a folder on a mounted file system; a window is shorter than a day."""
+    place = urlsplit(folder)
+    if place.scheme not in ("", "file"):
+        return None
+    try:
+        return max(read_manifest(Path(unquote(place.path))).windows, default=None)
+    except VitrineError:
+        return None

@@ -1,0 +1,153 @@
+"""The time of one stream over an output: from its start to the start of the next.
+
+Each epoch has a checkpoint of its own, which begins as a copy of the one before. So a stream that was paused,
+and that another has replaced, goes on into a checkpoint that nobody will look at again.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.core.errors import InputError
+from app.core.files import sync
+from app.events.archive_names import Epochs, mark_name
+from app.stream.folders import StreamFolders
+from app.stream.window_files import drop_other_windows, take_over_windows
+
+QUERY = "lists"  #: the stream's one query, as Spark, its checkpoint and the metrics name it
+#: In this order a copy is whole, even of a checkpoint that is being written to: what is committed refers to
+#: offsets, those to sources, and all of it to a state that was there before.
+COPIED = ("commits", "offsets", "sources", "state")
+PINS = "bundles"
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """`number` from 1; `first` is its first micro-batch; `folder` is its own."""
+
+    number: int
+    first: int
+    folder: Path
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.folder / QUERY
+
+    @property
+    def pins(self) -> Path:
+        """Which bundle each micro-batch used."""
+        return self.folder / PINS
+
+
+def marked(folders: StreamFolders) -> Epochs:
+    """The epochs that have begun."""
+    return Epochs.parse(os.listdir(folders.epochs) if folders.epochs.is_dir() else [])
+
+
+def current(folders: StreamFolders) -> Epoch | None:
+    """The latest epoch that has begun; None before the first stream."""
+    starts = marked(folders).starts
+    return Epoch(*starts[-1], _folder(folders, starts[-1][0])) if starts else None
+
+
+def begin(folders: StreamFolders, lease: int, fill: Callable[[Path], None] = lambda folder: None) -> Epoch:
+    """Begin an epoch, whose lease is held: go on where the one before was.
+
+    Parameters
+    ----------
+    folders
+        Of the stream, prepared.
+    lease
+        Its number, which becomes the epoch's.
+    fill
+        Fills the folder of the first epoch.
+
+    Raises
+    ------
+    InputError
+        The checkpoint of the epoch before is gone.
+    """
+    before = current(folders)
+    number = max(lease, marked(folders).latest + 1)  # the lease's files may have been deleted
+    made = _folder(folders, number)
+    shutil.rmtree(made, ignore_errors=True)
+    (made / PINS).mkdir(parents=True)
+    if before is None:
+        fill(made)
+    elif not before.folder.is_dir():
+        raise InputError(
+            f"checkpoint {before.folder}: is gone, and without it the numbers of micro-batches would begin anew over "
+            f"those of the archive; bring it back, or move {folders.root} away and start again: the files in "
+            f"{folders.landing} are read anew, and the archive in the folder moved stays good for training"
+        )
+    else:
+        _copy(before.folder, made, without=QUERY)
+        copy_checkpoint(before.checkpoint, made / QUERY)
+    epoch = Epoch(number, newest_number(made / QUERY / "commits") + 1, made)
+    take_over_windows(folders.windows, marked(folders).latest, number, epoch.first)
+    (folders.epochs / mark_name(number, epoch.first)).touch(exist_ok=False)
+    sync(folders.epochs)
+    drop_other_windows(folders.windows, number)
+    for old in folders.checkpoints.iterdir():
+        if old != made:
+            shutil.rmtree(old, ignore_errors=True)
+    return epoch
+
+
+def copy_checkpoint(source: Path, target: Path) -> None:
+    """Copy a checkpoint of Spark's, by links where the file system has them: its files never change."""
+    target.mkdir(parents=True, exist_ok=True)
+    for name in COPIED:
+        _copy(source / name, target / name)
+    _copy(source, target)
+
+
+def newest_number(folder: Path) -> int:
+    """The largest number that is the name of a file; -1 without one."""
+    names = os.listdir(folder) if folder.is_dir() else []
+    return max((int(name) for name in names if name.isdigit()), default=-1)
+
+
+def consumed_files(checkpoint: Path, last: int | None = None) -> set[str]:
+    """URIs of the files taken in up to a micro-batch, by default the last one committed."""
+    last = newest_number(checkpoint / "commits") if last is None else last
+    if last < 0:
+        return set()
+    lines = (checkpoint / "offsets" / str(last)).read_text().splitlines()[2:]  # the version, the time and watermark
+    reached = [json.loads(line)["logOffset"] if line.startswith("{") else -1 for line in lines]
+    files: set[str] = set()
+    for source, offset in enumerate(reached):
+        for path in (checkpoint / "sources" / str(source)).glob("[0-9]*"):
+            entries = (json.loads(line) for line in path.read_text().splitlines() if line.startswith("{"))
+            files.update(entry["path"] for entry in entries if entry["batchId"] <= offset)
+    return files
+
+
+def _folder(folders: StreamFolders, number: int) -> Path:
+    return folders.checkpoints / f"e{number:06d}"
+
+
+def _copy(source: Path, target: Path, without: str | None = None) -> None:
+    """What is in a folder and not yet in the target; what vanishes meanwhile is left out."""
+    for folder, folders, names in os.walk(source):
+        folders[:] = [name for name in folders if name != without]
+        there = target / Path(folder).relative_to(source)
+        there.mkdir(parents=True, exist_ok=True)
+        for name in names:
+            if not name.endswith(".tmp"):
+                _link(Path(folder, name), there / name)
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except (FileExistsError, FileNotFoundError):
+        return
+    except OSError:  # a file system without links
+        try:
+            shutil.copy2(source, target)
+        except FileNotFoundError:
+            return

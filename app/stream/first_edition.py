@@ -1,0 +1,95 @@
+"""Going on from a stream of the first edition, whose lists, windows and archive were three queries.
+
+Each had taken in what it could by the time it stopped. The one query of now goes on from the checkpoint of
+lists. What that had taken in and the archive had not is archived here; what the archive had and the lists had
+not is remembered, so that it is not archived twice. Windows need nothing: they are counted from the archive.
+"""
+
+import json
+import shutil
+import time
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from pyspark.sql import SparkSession
+
+from app.core.errors import InputError
+from app.core.files import write_text
+from app.core.settings import Settings
+from app.events.archive_manifest import MANIFEST
+from app.events.archive_names import BEFORE, BatchRange
+from app.stream.archive import Archive, describe
+from app.stream.epoch import PINS, QUERY, consumed_files, copy_checkpoint, newest_number
+from app.stream.folders import StreamFolders
+from app.stream.intake import STAGING, take_in
+from app.stream.source import event_files
+
+ARCHIVE = "archive"  #: its query of the archive
+KNOWN = "archived-before.json"  #: in an epoch's folder: files that are in the archive already
+
+
+def is_of_first_edition(folders: StreamFolders) -> bool:
+    """Whether a stream of the first edition was here last."""
+    return any((folders.checkpoints / name).is_dir() for name in (QUERY, ARCHIVE))
+
+
+def take_over(spark: SparkSession, settings: Settings, folders: StreamFolders, target: Path) -> None:
+    """Make an epoch's folder of what the first edition left; done again, it does the same.
+
+    Parameters
+    ----------
+    spark, settings, folders
+        Of the stream.
+    target
+        Folder of the epoch that begins.
+
+    Raises
+    ------
+    InputError
+        A file that was not archived has been deleted from the landing folder.
+    """
+    lists, archive = folders.checkpoints / QUERY, folders.checkpoints / ARCHIVE
+    archived = consumed_files(archive) | _archived_by_the_way(folders, archive)
+    listed = consumed_files(lists)
+    if listed - archived:
+        _archive(spark, settings, folders, sorted(listed - archived))
+    for folder in folders.archive.glob("batch-?????????"):
+        if not (folder / MANIFEST).exists():
+            write_text(folder / MANIFEST, describe(folder, settings.window_minutes, time.time()).model_dump_json())
+    copy_checkpoint(lists, target / QUERY)
+    if (folders.root / "batches").is_dir():
+        shutil.copytree(folders.root / "batches", target / PINS, dirs_exist_ok=True)
+    write_text(target / KNOWN, json.dumps(sorted(archived - listed)))
+
+
+def known_files(epoch: Path) -> frozenset[str]:
+    """URIs of the files that the first edition had archived and not listed."""
+    try:
+        return frozenset(json.loads((epoch / KNOWN).read_text()))
+    except FileNotFoundError:
+        return frozenset()
+
+
+def _archived_by_the_way(folders: StreamFolders, checkpoint: Path) -> set[str]:
+    """Files of a micro-batch whose folder is there, and which was not committed."""
+    planned = newest_number(checkpoint / "offsets")
+    if planned == newest_number(checkpoint / "commits") or not (folders.archive / f"batch-{planned:09d}").exists():
+        return set()
+    return consumed_files(checkpoint, planned)
+
+
+def _archive(spark: SparkSession, settings: Settings, folders: StreamFolders, files: list[str]) -> None:
+    paths = [Path(unquote(urlsplit(name).path)) for name in files]
+    gone = [path for path in paths if not path.exists()]
+    if gone:
+        raise InputError(
+            f"stream {folders.root}: is of the edition before, and {gone[0]}, which is not archived yet, is gone; "
+            "start the edition before once more until it has archived everything, then this one"
+        )
+    number = 1 + max((int(path.name[6:]) for path in folders.archive.glob("batch-?????????")), default=-1)
+    part = BatchRange(number - BEFORE, number - BEFORE, 0)
+    store = Archive(folders.archive, folders.rejected)
+    staging = store.stage(part)
+    spark.sparkContext.setLocalProperty(STAGING, str(staging))
+    take_in(event_files(spark, settings, paths), settings.window_minutes).count()
+    store.commit(staging, part, time.time())

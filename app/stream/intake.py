@@ -1,0 +1,174 @@
+"""The one reading of what arrives: rows pass by on their way to the sessions, and are archived as they pass.
+
+Spark runs a streaming query from its source to its one end, and an archive of its own would read and parse
+every file a second time. So the function here stands between the two: it writes what a partition of a
+micro-batch holds as files, and hands on what a session knows of an event. Where it writes to is a local
+property of the job that runs it; the driver moves the folder into its place when all parts are there
+(`app.stream.archive`).
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark import TaskContext
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from app.core.files import write_text
+from app.events.archive import ARCHIVE_SCHEMA
+from app.events.canonical import CORRUPT, LEFT_OUT, ROW_TEXT, SOURCE_FILE
+from app.events.schema import REJECTED_SCHEMA
+from app.stream.rows_file import RowsFile
+from app.stream.source import ARRIVED
+
+STAGING = "vitrine.stream.staging"  #: local property: the folder that a job's parts are written to
+REJECTED = "rejected"  #: folder in it
+COUNTS = "_part-"  #: begins the names of the files that say what a part holds
+LOCAL = "^file:/+"  #: Spark writes an address of this machine with one slash or three
+MINUTE = 60_000_000  #: microseconds
+
+#: What is handed on, with the types and names of `app.events.clean.parse`.
+HANDED_ON = T.StructType(
+    [
+        T.StructField("event_time", T.TimestampType()),
+        T.StructField("event_type", T.StringType()),
+        T.StructField("product_id", T.LongType()),
+        T.StructField("user_id", T.LongType()),
+        T.StructField("user_session", T.StringType()),
+        T.StructField("user_key", T.StringType()),
+        T.StructField("event_id", T.StringType()),
+        T.StructField(ARRIVED, T.TimestampType()),
+    ]
+)
+
+
+@dataclass
+class PartCounts:
+    """Rows of a part, or of several: `rows` = `archived` + `rejected` + `left_out` + `known`.
+
+    `left_out`: by a rule of the layout. `known`: archived by the edition before. `windows`: starts of the
+    windows that the archived events lie in, in microseconds since 1970.
+    """
+
+    rows: int = 0
+    archived: int = 0
+    rejected: int = 0
+    left_out: int = 0
+    known: int = 0
+    windows: list[int] = field(default_factory=list)
+
+    def add(self, other: "PartCounts") -> None:
+        """Take in those of another part."""
+        self.rows += other.rows
+        self.archived += other.archived
+        self.rejected += other.rejected
+        self.left_out += other.left_out
+        self.known += other.known
+        self.windows = sorted({*self.windows, *other.windows})
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> "PartCounts":
+        return cls(**json.loads(text))
+
+
+def take_in(events: DataFrame, window_minutes: int, known: frozenset[str] = frozenset()) -> DataFrame:
+    """Events of `app.stream.source.event_stream`, archived when a job with `STAGING` set runs over them.
+
+    Parameters
+    ----------
+    events
+        Columns of `parse` and `arrived_at`.
+    window_minutes
+        Length of the windows of `PartCounts`.
+    known
+        URIs of files whose rows are in the archive already.
+
+    Returns
+    -------
+    DataFrame
+        `HANDED_ON`; events alone.
+    """
+    row = F.coalesce(CORRUPT, ROW_TEXT).alias("row")
+    price = F.col("listed_price").alias("price")
+    archived = [price if name == "price" else F.col(name) for name in ARCHIVE_SCHEMA.fieldNames()]
+    rows = events.select(*archived, "reason", LEFT_OUT, row, SOURCE_FILE, ARRIVED)
+    return rows.mapInArrow(Intake(window_minutes, known), HANDED_ON)
+
+
+@dataclass(frozen=True)
+class Intake:
+    """The function that `mapInArrow` runs; see `take_in`."""
+
+    window_minutes: int
+    known: frozenset[str]
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        context = TaskContext.get()
+        assert context is not None
+        staging = context.getLocalProperty(STAGING)
+        if staging is None:
+            raise RuntimeError(f"a job over the stream's events without {STAGING}")
+        with _writing(Path(staging), context.partitionId(), self.window_minutes * MINUTE) as part:
+            for batch in batches:
+                yield self._take(part, batch)
+
+    def _take(self, part: "_Part", batch: pa.RecordBatch) -> pa.RecordBatch:
+        is_left_out = pc.is_valid(batch[LEFT_OUT])
+        is_rejected = pc.is_valid(batch["reason"])
+        events = batch.filter(pc.invert(pc.or_(is_left_out, is_rejected)))
+        new = events
+        if self.known:
+            names = pc.replace_substring_regex(events[SOURCE_FILE], LOCAL, "/")
+            known = [re.sub(LOCAL, "/", name) for name in sorted(self.known)]
+            new = events.filter(pc.invert(pc.is_in(names, pa.array(known))))
+        part.counts.rows += len(batch)
+        part.counts.left_out += pc.sum(is_left_out).as_py() or 0
+        part.counts.known += len(events) - len(new)
+        part.write(new, batch.filter(is_rejected))
+        return events.select(HANDED_ON.fieldNames())
+
+
+@contextmanager
+def _writing(staging: Path, partition: int, window: int) -> Iterator["_Part"]:
+    """The files of one partition; there, with what they hold, once the block has ended well."""
+    name = f"part-{partition:05d}.parquet"
+    with ExitStack() as files:
+        part = _Part(RowsFile(staging / name, files), RowsFile(staging / REJECTED / name, files), window)
+        yield part
+        part.close()
+    write_text(staging / f"{COUNTS}{partition:05d}.json", part.counts.to_json())
+
+
+class _Part:
+    def __init__(self, events: RowsFile, rejected: RowsFile, window: int):
+        self.counts = PartCounts()
+        self._events, self._rejected, self._window = events, rejected, window
+
+    def write(self, events: pa.RecordBatch, rejected: pa.RecordBatch) -> None:
+        self.counts.archived += len(events)
+        self.counts.rejected += len(rejected)
+        self._events.add(events.select(ARCHIVE_SCHEMA.fieldNames()))
+        self._rejected.add(rejected.select(REJECTED_SCHEMA.fieldNames()))
+        self.counts.windows = sorted({*self.counts.windows, *window_starts(events["event_time"], self._window)})
+
+    def close(self) -> None:
+        self._events.close()
+        self._rejected.close()
+
+
+def window_starts(times: pa.Array, window: int) -> list[int]:
+    """Starts of the windows of so many microseconds that times lie in, without nulls."""
+    micros = times.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()).to_numpy(zero_copy_only=False)
+    starts: list[int] = (np.unique(micros // window) * window).tolist()
+    return starts

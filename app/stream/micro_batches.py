@@ -1,0 +1,100 @@
+"""What the stream does with a micro-batch: lists first, then the archive, then what is told of both.
+
+All that is written is named by the micro-batch's number and the stream's epoch: tried again, it replaces what
+it wrote the first time.
+"""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from app.core.folders import label_synthetic
+from app.core.lease import Lease
+from app.core.settings import Settings
+from app.events.archive_names import BatchRange
+from app.stream.accounts import Account, Accounts
+from app.stream.archive import Archive
+from app.stream.champion import Champion
+from app.stream.epoch import Epoch
+from app.stream.first_edition import known_files
+from app.stream.folders import StreamFolders
+from app.stream.freshness import ages
+from app.stream.intake import STAGING, take_in
+from app.stream.points import PointSink, batch_lines
+from app.stream.progress import observed
+from app.stream.score import BATCH_TIME, RESULT_SCHEMA, Result, Task, scorer
+from app.stream.sessions import live_sessions, mark_current
+from app.stream.telemetry import Telemetry
+from app.stream.window_counter import WindowCounter
+
+POOL = "lists"  #: Spark's scheduler pool of the micro-batches
+
+
+@dataclass(frozen=True)
+class MicroBatches:
+    """The stream's one query: what it keeps of what arrives, and what becomes of each micro-batch."""
+
+    spark: SparkSession
+    settings: Settings
+    folders: StreamFolders
+    lease: Lease
+    epoch: Epoch
+    champion: Champion
+    archive: Archive
+    accounts: Accounts
+    windows: WindowCounter
+    telemetry: Telemetry
+    points: PointSink
+
+    def frame(self, events: DataFrame) -> DataFrame:
+        """Sessions that changed, of the rows of `app.stream.source.event_stream`."""
+        taken = take_in(observed(events), self.settings.window_minutes, known_files(self.epoch.folder))
+        return live_sessions(taken, self.settings).withColumn(BATCH_TIME, F.current_timestamp())
+
+    def handle(self, frame: DataFrame, batch: int) -> None:
+        """Answer the sessions of a micro-batch, each partition where it lies, and archive its events."""
+        self.lease.check()
+        part = BatchRange(batch, batch, self.epoch.number)
+        bundle = self.champion.for_batch(batch)
+        staging = self.archive.stage(part)
+        self.spark.sparkContext.setLocalProperty(STAGING, str(staging))
+        self.spark.sparkContext.setLocalProperty("spark.scheduler.pool", POOL)
+        result = self._score(frame, self._task(bundle.folder, batch))
+        readable_at = time.time()
+        old = ages(result.arrived, readable_at)
+        refused = self.telemetry.uses_bundle(bundle.version, self.champion.refused)
+        lines = batch_lines(result, bundle.version, old, refused)
+        self._keep(part, staging, result, lines)
+        self.telemetry.scored(result, old, readable_at)
+        self.points.write(lines)
+
+    def _keep(self, part: BatchRange, staging: Path, result: Result, lines: list[str]) -> None:
+        self.lease.check()
+        if self.champion.bundle.synthetic:
+            label_synthetic(self.folders.archive)  # trained on a synthetic shop, so fed by one
+        counts = self.archive.commit(staging, part, time.time(), lines)
+        self.accounts.write(Account.of(part.first, counts, sum(first for first, _ in result.lists.values())))
+        self.windows.archived(part, counts.windows)
+
+    def _task(self, bundle: Path, batch: int) -> Task:
+        return Task(
+            batch,
+            self.epoch.number,
+            bundle,
+            self.folders.lists,
+            self.folders.csv,
+            self.settings.stream_partitions,
+            self.settings.top_k,
+            self.points.config,
+        )
+
+    def _score(self, frame: DataFrame, task: Task) -> Result:
+        result = Result()
+        sessions = mark_current(frame, task.partitions)
+        # One row of sums for each partition, never one for each session.
+        for row in sessions.mapInArrow(scorer(task), RESULT_SCHEMA).collect():
+            result.add(Result.from_json(row.result))
+        return result

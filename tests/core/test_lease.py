@@ -1,0 +1,158 @@
+"""One holder at a time: taken at once from one that is gone or said goodbye, after a while from one that is silent."""
+
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.core import lease as module
+from app.core.errors import InputError, VitrineError
+from app.core.lease import Lease
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from app.core import lease as module
+module.BEAT = 0.3
+lease = module.Lease(Path(sys.argv[1]), "the shop")
+lease.acquire(wait=False, say=print)
+print("held", lease.epoch, flush=True)
+while not lease.lost.wait(0.1):
+    pass
+print("lost", flush=True)
+"""
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BEAT", 0.3)
+    monkeypatch.setattr(module, "EXPIRY", 3.0)
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """A process that holds the lease."""
+    with subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held 1\n"
+        yield process
+        process.send_signal(signal.SIGCONT)
+        process.kill()
+
+
+def of_another_machine(folder: Path, epoch: int) -> None:
+    """As if the holder ran where its processes can't be seen."""
+    path = folder / f"e{epoch:06d}"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"space": "elsewhere", "host": "node-2"}))
+
+
+def acquired(folder: Path, *, wait: bool = False) -> Lease:
+    lease = Lease(folder, "the shop")
+    lease.acquire(wait=wait, say=lambda line: None)
+    return lease
+
+
+def test_a_free_one_is_taken_at_once_and_given_back(tmp_path: Path) -> None:
+    for epoch in (1, 2, 3):
+        begun = time.monotonic()
+        lease = acquired(tmp_path / "new")
+        assert time.monotonic() - begun < 0.5
+        assert lease.epoch == epoch
+        assert lease.seems_held()
+        lease.check()
+        lease.release()
+        assert not lease.seems_held()
+
+
+def test_whoever_comes_second_is_told_of_the_first(tmp_path: Path, other: subprocess.Popen[str]) -> None:
+    second = Lease(tmp_path, "the shop")
+    with pytest.raises(InputError) as refused:
+        second.approach(wait=False, say=lambda line: None)
+    assert f"the shop: process {other.pid} on " in str(refused.value)
+    assert "one at a time" in str(refused.value)
+
+
+def test_a_holder_that_was_killed_here_is_not_waited_for(tmp_path: Path, other: subprocess.Popen[str]) -> None:
+    other.kill()
+    other.wait()
+    begun = time.monotonic()
+    assert acquired(tmp_path).epoch == 2
+    assert time.monotonic() - begun < 0.5
+
+
+def test_a_holder_elsewhere_that_is_silent_has_expired(tmp_path: Path, other: subprocess.Popen[str]) -> None:
+    other.kill()
+    of_another_machine(tmp_path, 1)
+    begun = time.monotonic()
+    lease = Lease(tmp_path, "the shop")
+    lease.approach(wait=False, say=lambda line: None)
+    assert 0.5 < time.monotonic() - begun < 3  # long enough to see one who is alive
+    lease.acquire(wait=False, say=lambda line: None)
+    assert 2.9 < time.monotonic() - begun < 6
+    assert lease.epoch == 2
+
+
+def test_one_who_waits_says_so_once(tmp_path: Path, other: subprocess.Popen[str]) -> None:
+    said: list[str] = []
+    lease = Lease(tmp_path, "the shop")
+    waiting = threading.Thread(target=lease.acquire, kwargs={"wait": True, "say": said.append})
+    waiting.start()
+    time.sleep(4)  # longer than it would take to expire
+    assert lease.epoch == 0
+    other.kill()
+    other.wait()
+    waiting.join(5)
+    assert lease.epoch == 2
+    (line,) = said
+    assert f"process {other.pid}" in line
+    assert "waiting" in line
+
+
+def test_a_paused_holder_is_replaced_and_notices(tmp_path: Path, other: subprocess.Popen[str]) -> None:
+    other.send_signal(signal.SIGSTOP)
+    lease = acquired(tmp_path, wait=True)
+    assert lease.epoch == 2
+    other.send_signal(signal.SIGCONT)
+    assert other.stdout is not None
+    assert other.stdout.readline() == "lost\n"
+    lease.check()
+
+
+def test_one_that_was_replaced_is_told_before_it_writes(tmp_path: Path) -> None:
+    first = acquired(tmp_path)
+    (tmp_path / "e000002").write_text("{half")
+    with pytest.raises(VitrineError, match="another process has taken over"):
+        first.check()
+    assert first.lost.is_set()
+
+
+def _race(folder: Path, barrier: threading.Barrier) -> None:
+    barrier.wait()
+    lease = Lease(folder, "the shop")
+    try:
+        lease.acquire(wait=False, say=lambda line: None)
+    except InputError:
+        os._exit(3)
+    (folder / f"won-{os.getpid()}").touch()
+    time.sleep(2)
+    os._exit(0)
+
+
+def test_of_many_at_once_one_wins(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    barrier = context.Barrier(6)
+    racers = [context.Process(target=_race, args=(tmp_path, barrier)) for _ in range(6)]
+    for racer in racers:
+        racer.start()
+    for racer in racers:
+        racer.join(30)
+    assert sorted(racer.exitcode or 0 for racer in racers) == [0, 3, 3, 3, 3, 3]
+    assert len(list(tmp_path.glob("won-*"))) == 1

@@ -1,0 +1,150 @@
+"""Two streams on one output, for real: whatever is started, killed, paused and gone on with, each event counts once."""
+
+import json
+import signal
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from app.core import lease
+from app.stream.epoch import current, marked
+from app.stream.list_files import read_lists
+from app.stream.replay import replay
+from tests.stream.process import StreamProcess
+from tests.stream.shop import csv_text, land, recommender, until, write_bundle
+from tests.stream.test_faults import crowd, everything_once
+
+pytestmark = pytest.mark.timeout(1_200)
+
+
+class Shop:
+    """An output folder, and streams over it."""
+
+    def __init__(self, folder: Path):
+        self.output = folder / "out"
+        write_bundle(self.output / "models", "a", recommender())
+        self._folder, self._streams = folder, 0
+
+    def stream(self, **settings: object) -> StreamProcess:
+        self._streams += 1
+        stream = StreamProcess(self.output, **settings)
+        stream.log = self._folder / f"stream-{self._streams}.log"
+        return stream
+
+    def land(self, name: str, text: str) -> None:
+        land(self.output / "landing", name, text)
+
+    def elsewhere(self) -> None:
+        """Let the lease's holder seem to run on another node, where nobody here can see that it is gone."""
+        path = max((self.output / "stream" / "lease").glob("e*"))
+        record = json.loads(path.read_text()) | {"space": "elsewhere", "host": "node-2"}
+        path.write_text(json.dumps(record).ljust(600))
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    return Shop(tmp_path)
+
+
+def one_writer(stream: StreamProcess) -> None:
+    """All lists that count of a micro-batch are of one stream."""
+    writers: dict[int, set[str]] = {}
+    for path in stream.folders.lists.glob("batch-*.parquet"):
+        _, batch, epoch, _ = path.stem.split("-")
+        if int(epoch[1:]) == marked(stream.folders).owner(int(batch)):
+            writers.setdefault(int(batch), set()).add(epoch)
+    assert writers
+    assert {len(epochs) for epochs in writers.values()} == {1}
+    rows = read_lists(stream.folders.lists, marked(stream.folders)).to_pylist()
+    places = Counter((row["batch"], row["user_id"], row["rank"]) for row in rows)
+    assert set(places.values()) == {1}
+
+
+@pytest.mark.slow(seconds=40)
+def test_a_second_stream_is_refused_and_a_third_goes_on(shop: Shop) -> None:
+    events = crowd(600, 2)
+    first, second, third = shop.stream(), shop.stream(), shop.stream()
+    first.start()
+    first.until_ready()
+    shop.land("1.csv", csv_text(events[:300]))
+    second.start()
+    assert second.until_ended() == 2
+    (said,) = second.said().splitlines()
+    assert said.startswith(f"error: stream on {shop.output}: process ")
+    assert "is at work there; one at a time" in said
+    assert first.ended() is None
+    first.until_done()
+    first.kill()  # its like would be waited for if it ran elsewhere: here one sees that it is gone
+    begun = time.monotonic()
+    third.start()
+    third.until_ready()
+    assert time.monotonic() - begun < 60
+    shop.land("2.csv", csv_text(events[300:]))
+    third.until_done()
+    assert third.stop() == 0
+    everything_once(third, events)
+    one_writer(third)
+
+
+@pytest.mark.slow(seconds=90)
+def test_a_paused_stream_that_wakes_up_adds_nothing(shop: Shop) -> None:
+    """Paused amid its work, again and again, and replaced by the one that stands by; then it goes on."""
+    events = crowd(2_400, 4)
+    log = shop.output.with_name("log.csv")
+    log.write_text(csv_text(events))
+    player = threading.Thread(
+        target=replay, args=(str(log), shop.output / "landing"), kwargs={"state": log.with_suffix(".state"), "rate": 60}
+    )
+    running = shop.stream()
+    running.start()
+    running.until_ready()
+    player.start()
+    for _ in range(2):
+        until(running.in_flight, "a micro-batch under way")
+        running.signal(signal.SIGSTOP)
+        following = shop.stream(stand_by="true")
+        following.start()
+        following.until_ready()
+        running.signal(signal.SIGCONT)
+        assert running.until_ended(60) == 1
+        assert "has taken over; this one stops" in running.said()
+        assert "Traceback" not in running.said()
+        running = following
+    player.join()
+    running.until_done()
+    epoch = current(running.folders)
+    assert epoch is not None
+    assert epoch.number == 3
+    assert running.stop() == 0
+    everything_once(running, events)
+    one_writer(running)
+    assert "must be there" not in running.said()
+
+
+@pytest.mark.slow(seconds=60)
+def test_one_that_stands_by_takes_over_from_a_node_that_is_gone(shop: Shop) -> None:
+    """As in a cluster, where another driver's process can't be seen: within 20 s of its last sign of life."""
+    events = crowd(600, 6)
+    first, second = shop.stream(), shop.stream(stand_by="true")
+    first.start()
+    first.until_ready()
+    shop.land("1.csv", csv_text(events[:300]))
+    second.start()
+    until(lambda: "waiting for its end" in second.said(), "the second waits")
+    time.sleep(2 * lease.EXPIRY)  # it goes on waiting while the first is alive
+    assert second.said().count("waiting for its end") == 1
+    assert "waiting for files" not in second.said()
+    first.until_done()
+    first.kill()
+    killed = time.monotonic()
+    shop.elsewhere()
+    second.until_ready()
+    print(f"\ntaken over after {time.monotonic() - killed:.1f} s, of it {lease.EXPIRY:.0f} s till the lease expired")
+    shop.land("2.csv", csv_text(events[300:]))
+    second.until_done()
+    assert second.stop() == 0
+    everything_once(second, events)
+    one_writer(second)
