@@ -196,14 +196,14 @@ def csv_schema(columns: Sequence[str]) -> T.StructType:
     return T.StructType([T.StructField(name, T.StringType()) for name in [*columns, CORRUPT]])
 
 
-def csv_options(delimiter: str) -> dict[str, str | bool | int]:
+def csv_options(delimiter: str, most_columns: int = MOST_COLUMNS) -> dict[str, str | bool | int]:
     """How Spark reads CSV here: every file's header is held against the schema."""
     return {
         "header": True,
         "enforceSchema": False,
         "sep": delimiter,
         "escape": '"',
-        "maxColumns": MOST_COLUMNS,
+        "maxColumns": most_columns,
         "mode": "PERMISSIVE",
         "columnNameOfCorruptRecord": CORRUPT,
     }

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 
 from app.core.errors import VitrineError
@@ -135,7 +136,7 @@ def describe(folder: Path, window_minutes: int, now: float) -> Manifest:
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(columns=["event_time"]):
                 rows += len(batch)
-                starts.update(window_starts(batch["event_time"], window))
+                starts.update(np.unique(window_starts(batch["event_time"], window)).tolist())
     return Manifest(rows=rows, windows=sorted(starts), written=now)
 
 

@@ -48,6 +48,8 @@ SPARK_CONFIGURATION = {
     "spark.sql.streaming.noDataMicroBatches.enabled": "false",
     "spark.sql.adaptive.enabled": "false",  # micro-batches are small: planning costs more than it gains
     "spark.sql.files.openCostInBytes": "65536",  # files are small, and many: as few tasks as there are cores
+    # The driver lists the archive's files itself: a job for it would be of more tasks than there are cores for.
+    "spark.sql.sources.parallelPartitionDiscovery.threshold": "100000",
     "spark.scheduler.mode": "FAIR",
     "spark.sql.execution.arrow.maxRecordsPerBatch": "1000",
 }

@@ -69,14 +69,15 @@ class Housekeeping:
                 return
         try:
             if time.monotonic() < until:
-                self.windows.count()
+                self.windows.settle(everything=True)
         except VitrineError as error:  # InfluxDB is away: the next start counts again
             self.say(str(error))
 
     def _run(self) -> None:
         self.spark.sparkContext.setLocalProperty("spark.scheduler.pool", POOL)
         jobs = [
-            _Job(self._count, self.settings.windows_seconds),
+            _Job(self.windows.show, self.settings.windows_seconds),
+            _Job(self.windows.settle, self.settings.windows_seconds),
             _Job(self.audit, AUDIT_SECONDS),
             _Job(self.tidy, TIDY_SECONDS),
             _Job(self._shrink_influx, INFLUX_SECONDS),
@@ -87,9 +88,6 @@ class Housekeeping:
                     job.run_if_due()
         except Exception as error:  # the stream's own thread raises it
             self.failure = error
-
-    def _count(self) -> None:
-        self.windows.count()
 
     def audit(self) -> None:
         """Hold the archive against the accounts, and tell of a difference once."""

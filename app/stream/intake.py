@@ -9,14 +9,15 @@ property of the job that runs it; the driver moves the folder into its place whe
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 from pyspark import TaskContext
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -25,12 +26,14 @@ from pyspark.sql import types as T
 from app.core.files import write_text
 from app.events.archive import ARCHIVE_SCHEMA
 from app.events.canonical import CORRUPT, LEFT_OUT, ROW_TEXT, SOURCE_FILE
+from app.events.revenue import main_category, revenue_cents
 from app.events.schema import REJECTED_SCHEMA
 from app.stream.rows_file import RowsFile
 from app.stream.source import ARRIVED
 
 STAGING = "vitrine.stream.staging"  #: local property: the folder that a job's parts are written to
 REJECTED = "rejected"  #: folder in it
+CENTS = "cents"
 COUNTS = "_part-"  #: begins the names of the files that say what a part holds
 LOCAL = "^file:/+"  #: Spark writes an address of this machine with one slash or three
 MINUTE = 60_000_000  #: microseconds
@@ -50,12 +53,16 @@ HANDED_ON = T.StructType(
 )
 
 
+Window = tuple[int, str, str]
+
+
 @dataclass
 class PartCounts:
     """Rows of a part, or of several: `rows` = `archived` + `rejected` + `left_out` + `known`.
 
-    `left_out`: by a rule of the layout. `known`: archived by the edition before. `windows`: starts of the
-    windows that the archived events lie in, in microseconds since 1970.
+    `left_out`: by a rule of the layout. `known`: archived by the edition before. `sums`: of the archived events,
+    copies among them: (start of the window in microseconds since 1970, event type, main category) → events, and
+    revenue in hundredths of the shop's currency.
     """
 
     rows: int = 0
@@ -63,7 +70,12 @@ class PartCounts:
     rejected: int = 0
     left_out: int = 0
     known: int = 0
-    windows: list[int] = field(default_factory=list)
+    sums: dict[Window, tuple[int, int]] = field(default_factory=dict)
+
+    @property
+    def windows(self) -> list[int]:
+        """Starts of all windows."""
+        return sorted({start for start, _, _ in self.sums})
 
     def add(self, other: "PartCounts") -> None:
         """Take in those of another part."""
@@ -72,14 +84,21 @@ class PartCounts:
         self.rejected += other.rejected
         self.left_out += other.left_out
         self.known += other.known
-        self.windows = sorted({*self.windows, *other.windows})
+        self.count(other.sums)
+
+    def count(self, sums: Mapping[Window, tuple[int, int]]) -> None:
+        """Add sums of windows."""
+        for key, (events, cents) in sums.items():
+            before = self.sums.get(key, (0, 0))
+            self.sums[key] = before[0] + events, before[1] + cents
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self))
+        return json.dumps(vars(self) | {"sums": [*self.sums.items()]})
 
     @classmethod
     def from_json(cls, text: str) -> "PartCounts":
-        return cls(**json.loads(text))
+        flat = json.loads(text)
+        return cls(**flat | {"sums": {tuple(key): tuple(sums) for key, sums in flat["sums"]}})
 
 
 def take_in(events: DataFrame, window_minutes: int, known: frozenset[str] = frozenset()) -> DataFrame:
@@ -102,7 +121,8 @@ def take_in(events: DataFrame, window_minutes: int, known: frozenset[str] = froz
     row = F.coalesce(CORRUPT, ROW_TEXT).alias("row")
     price = F.col("listed_price").alias("price")
     archived = [price if name == "price" else F.col(name) for name in ARCHIVE_SCHEMA.fieldNames()]
-    rows = events.select(*archived, "reason", LEFT_OUT, row, SOURCE_FILE, ARRIVED)
+    counted = (main_category(), F.coalesce(revenue_cents(), F.lit(0)).alias(CENTS))
+    rows = events.select(*archived, "reason", LEFT_OUT, row, SOURCE_FILE, ARRIVED, *counted)
     return rows.mapInArrow(Intake(window_minutes, known), HANDED_ON)
 
 
@@ -160,15 +180,29 @@ class _Part:
         self.counts.rejected += len(rejected)
         self._events.add(events.select(ARCHIVE_SCHEMA.fieldNames()))
         self._rejected.add(rejected.select(REJECTED_SCHEMA.fieldNames()))
-        self.counts.windows = sorted({*self.counts.windows, *window_starts(events["event_time"], self._window)})
+        self.counts.count(_sums(events, self._window))
 
     def close(self) -> None:
         self._events.close()
         self._rejected.close()
 
 
-def window_starts(times: pa.Array, window: int) -> list[int]:
-    """Starts of the windows of so many microseconds that times lie in, without nulls."""
+def _sums(events: pa.RecordBatch, window: int) -> dict[Window, tuple[int, int]]:
+    table = pa.table(
+        {
+            "start": window_starts(events["event_time"], window),
+            "event_type": events["event_type"],
+            "main_category": events["main_category"],
+            CENTS: events[CENTS],
+        }
+    )
+    keys = ["start", "event_type", "main_category"]
+    rows = table.group_by(keys).aggregate([(CENTS, "sum"), ([], "count_all")]).to_pylist()
+    return {tuple(row[name] for name in keys): (row["count_all"], row[f"{CENTS}_sum"]) for row in rows}
+
+
+def window_starts(times: pa.Array, window: int) -> NDArray[np.int64]:
+    """Start of the window of so many microseconds that each time lies in."""
     micros = times.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()).to_numpy(zero_copy_only=False)
-    starts: list[int] = (np.unique(micros // window) * window).tolist()
+    starts: NDArray[np.int64] = micros // window * window
     return starts

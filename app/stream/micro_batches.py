@@ -63,12 +63,11 @@ class MicroBatches:
         self.spark.sparkContext.setLocalProperty(STAGING, str(staging))
         self.spark.sparkContext.setLocalProperty("spark.scheduler.pool", POOL)
         result = self._score(frame, self._task(bundle.folder, batch))
-        readable_at = time.time()
-        old = ages(result.arrived, readable_at)
+        old = ages(result.arrived, result.readable_at)
         refused = self.telemetry.uses_bundle(bundle.version, self.champion.refused)
         lines = batch_lines(result, bundle.version, old, refused)
         self._keep(part, staging, result, lines)
-        self.telemetry.scored(result, old, readable_at)
+        self.telemetry.scored(result, old)
         self.points.write(lines)
 
     def _keep(self, part: BatchRange, staging: Path, result: Result, lines: list[str]) -> None:
@@ -77,7 +76,7 @@ class MicroBatches:
             label_synthetic(self.folders.archive)  # trained on a synthetic shop, so fed by one
         counts = self.archive.commit(staging, part, time.time(), lines)
         self.accounts.write(Account.of(part.first, counts, sum(first for first, _ in result.lists.values())))
-        self.windows.archived(part, counts.windows)
+        self.windows.archived(part, counts.sums)
 
     def _task(self, bundle: Path, batch: int) -> Task:
         return Task(

@@ -55,7 +55,8 @@ class Result:
 
     `lists`: (segment, generator) → lists whose first place it filled, places it filled; `quality`:
     (segment, generator) → queries, hits in the first ten, sum of reciprocal ranks; `arrived`: arrival
-    of a file (seconds since 1970) → lists that its events led to; `generated_at` in seconds.
+    of a file (seconds since 1970) → lists that its events led to; `generated_at` and `readable_at`, when the lists
+    were in their place, in seconds.
     """
 
     lists: dict[tuple[str, str], list[int]] = field(default_factory=dict)
@@ -66,6 +67,7 @@ class Result:
     score_seconds: float = 0.0
     write_seconds: float = 0.0
     generated_at: float = 0.0
+    readable_at: float = 0.0
 
     def add(self, other: "Result") -> None:
         for key, lists in other.lists.items():
@@ -78,6 +80,7 @@ class Result:
         self.score_seconds = max(self.score_seconds, other.score_seconds)
         self.write_seconds = max(self.write_seconds, other.write_seconds)
         self.generated_at = max(self.generated_at, other.generated_at)
+        self.readable_at = max(self.readable_at, other.readable_at)
 
     def to_json(self) -> str:
         pairs = {name: list(getattr(self, name).items()) for name in ("lists", "quality", "arrived")}
@@ -101,24 +104,29 @@ def scorer(task: Task) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.Recor
     """The function that `mapInArrow` runs on rows of `live_sessions` with `batch_time`."""
 
     def score(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        result, tables = Result(), []
+        result, tables, answered = Result(), [], []
         started = time.monotonic()
         for batch in batches:
             for start in range(0, len(batch), CHUNK):
-                tables.append(_score_chunk(task, batch.slice(start, CHUNK), result))
+                table, sessions = _score_chunk(task, batch.slice(start, CHUNK), result)
+                tables.append(table)
+                answered.append(sessions)
         scored = time.monotonic()
         context = TaskContext.get()
         partition = context.partitionId() if context else 0
         if tables:
             _write(task, pa.concat_tables(tables), partition, result)
+        result.readable_at = time.time()
         result.score_seconds, result.write_seconds = scored - started, time.monotonic() - scored
+        for sessions in answered:  # once the lists are there: nobody waits for this
+            _judge(open_bundle(task.bundle), sessions, result)
         yield pa.RecordBatch.from_pydict({"result": [result.to_json()]})
 
     return score
 
 
-def _score_chunk(task: Task, batch: pa.RecordBatch, result: Result) -> pa.Table:
-    """Lists of the sessions, as `ARROW_SCHEMA` and `segment`; sums go to `result`."""
+def _score_chunk(task: Task, batch: pa.RecordBatch, result: Result) -> tuple[pa.Table, LiveSessions]:
+    """Lists of the sessions, as `ARROW_SCHEMA` and `segment`, and the sessions; sums go to `result`."""
     bundle = open_bundle(task.bundle)
     moment = batch.column(BATCH_TIME)[0].as_py()
     result.generated_at = moment.timestamp()
@@ -131,10 +139,9 @@ def _score_chunk(task: Task, batch: pa.RecordBatch, result: Result) -> pa.Table:
     segments = _segment_names(bundle, answer.visits.segments)
     rows = np.nonzero(answer.lists.items != NONE)[0]
     _count_lists(answer, segments, result)
-    _judge(bundle, sessions, result)
     arrivals = sessions.oldest_arrival()[current]  # a list is as old as the oldest file that led to it
     result.arrived.update(Counter(arrivals[np.isfinite(arrivals)].tolist()))
-    return table.append_column("segment", pa.array(segments[rows]))
+    return table.append_column("segment", pa.array(segments[rows])), sessions
 
 
 def _segment_names(bundle: Bundle, segments: NDArray[np.int32]) -> NDArray[np.str_]:

@@ -32,6 +32,9 @@ from app.events.times import EPOCHS, ISO
 
 CSV_PATTERN, PARQUET_PATTERN = "*.{csv,csv.gz}", "*.parquet"
 CSV_SUFFIXES = (".csv", ".csv.gz")
+#: Spark's parser makes arrays of so many for every file, which at a million kept the garbage collector busier than all
+#: tasks together. A file with a longer line can't be read, and is set aside.
+MOST_COLUMNS = 4_096
 ARRIVED = "arrived_at"  #: when the file came (its modification time; a rename keeps it)
 
 #: How Spark says that a file's columns are not those that the query expects: both, or how many of each.
@@ -69,7 +72,7 @@ def event_stream(spark: SparkSession, settings: Settings, landing: Path) -> Data
     common = {"maxFilesPerTrigger": settings.files_per_trigger, "ignoreMissingFiles": True}
     csv = (
         spark.readStream.schema(csv_schema(_csv_columns(landing, layout) or layout.named_columns()))
-        .options(**common, pathGlobFilter=CSV_PATTERN, **csv_options(layout.delimiter))
+        .options(**common, pathGlobFilter=CSV_PATTERN, **csv_options(layout.delimiter, MOST_COLUMNS))
         .csv(str(landing))
     )
     parquet = (
@@ -89,7 +92,7 @@ def event_files(spark: SparkSession, settings: Settings, files: Sequence[Path]) 
     for path, name in names.items():  # one by one: their headers may differ
         if path.suffix != ".parquet":
             columns = _csv_header(path, layout) or layout.named_columns()
-            reader = spark.read.schema(csv_schema(columns)).options(**csv_options(layout.delimiter))
+            reader = spark.read.schema(csv_schema(columns)).options(**csv_options(layout.delimiter, MOST_COLUMNS))
             frames.append(_csv_rows(reader.csv(name), layout))
     return _parsed(reduce(DataFrame.unionByName, frames), settings)
 

@@ -90,7 +90,7 @@ class Telemetry:
         with self._lock:
             self._start_anew()
 
-    def scored(self, result: Result, ages: Ages, readable_at: float) -> None:
+    def scored(self, result: Result, ages: Ages) -> None:
         """Count a micro-batch of lists.
 
         Parameters
@@ -99,8 +99,6 @@ class Telemetry:
             Its sums over all partitions.
         ages
             Freshness of its lists.
-        readable_at
-            When they could be read, seconds since 1970.
         """
         with self._lock:
             lists = sum(first for first, _ in result.lists.values())
@@ -117,7 +115,7 @@ class Telemetry:
         for (_, generator), (first, _) in result.lists.items():
             self.metrics.lists_written.labels(generator).inc(first)
         self.metrics.influx_retries.inc(result.retries)
-        self.metrics.batch_done(max(0.0, readable_at - result.generated_at), readable_at, ages)
+        self.metrics.batch_done(max(0.0, result.readable_at - result.generated_at), result.readable_at, ages)
 
     def progressed(self, progress: BatchProgress) -> None:
         """Count a micro-batch that Spark has committed."""

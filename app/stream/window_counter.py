@@ -1,9 +1,17 @@
-"""Keeps the counts of windows up to date, beside the micro-batches."""
+"""Keeps the counts of windows up to date, beside the micro-batches.
+
+While events come into a window, the sums of each micro-batch are added to what stood for it. Once it is left
+alone for a while it is counted anew from the archive, which costs more, and in which copies count once.
+"""
 
 import threading
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from itertools import groupby
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import SparkSession
 
 from app.core.settings import Settings
@@ -11,15 +19,43 @@ from app.events.archive_names import BatchRange
 from app.stream.archive import Archive
 from app.stream.epoch import Epoch, marked
 from app.stream.folders import StreamFolders
+from app.stream.intake import Window
 from app.stream.points import PointSink
-from app.stream.window_files import counted_up_to, note_counted, replace_windows, window_lines
+from app.stream.window_files import (
+    WINDOW_SCHEMA,
+    counted_up_to,
+    note_counted,
+    read_windows,
+    replace_windows,
+    window_lines,
+)
 from app.stream.windows import count_windows
 
 DAY = 86_400_000_000  #: microseconds
+ALONE = 2.0  #: times `windows_seconds` without a new event, after which a window is counted anew
+
+Sums = dict[tuple[str, str], tuple[int, int]]  #: (event type, main category) → events, hundredths of revenue
+
+
+@dataclass
+class _Open:
+    """A window that events came into since it was counted from the archive.
+
+    `since`: the first micro-batch that brought some, and `recent` the first since it was begun to be counted;
+    `base`: what stood for it before, None if that is not known; `changed`: when the last came, as the clock says;
+    `shown`: whether all of them are in files and points.
+    """
+
+    since: int
+    base: Sums | None
+    changed: float
+    sums: Sums = field(default_factory=dict)
+    shown: bool = False
+    recent: int | None = None
 
 
 class WindowCounter:
-    """Counts again the windows that events came into.
+    """Counts of windows, in files and as points.
 
     Thread-safe: micro-batches add, one thread counts.
 
@@ -29,59 +65,134 @@ class WindowCounter:
         Of the stream.
     points
         Where counts go beside the files.
+    clock
+        Seconds, as `time.monotonic`.
     """
 
     def __init__(
-        self, spark: SparkSession, settings: Settings, folders: StreamFolders, epoch: Epoch, points: PointSink
+        self,
+        spark: SparkSession,
+        settings: Settings,
+        folders: StreamFolders,
+        epoch: Epoch,
+        points: PointSink,
+        clock: Callable[[], float] = time.monotonic,
     ):
         self._spark, self._settings, self._folders, self._epoch = spark, settings, folders, epoch
-        self._points = points
+        self._points, self._clock = points, clock
         self._archive = Archive(folders.archive, folders.rejected)
         self._lock = threading.Lock()
-        self._windows: dict[BatchRange, list[int]] = {}  # of each folder that counts
-        self._changed: set[int] = set()
-        self._newest = counted_up_to(folders.windows, epoch.number)
+        self._folders_of: dict[BatchRange, list[int]] = {}  # windows of each folder that counts
+        self._open: dict[int, _Open] = {}
+        self._noted = self._newest = counted = counted_up_to(folders.windows, epoch.number)
         self.refresh()
+        for part, windows in self._folders_of.items():
+            if part.last > counted:
+                self._newest = max(self._newest, part.last)
+                for start in windows:
+                    self._open.setdefault(start, _Open(part.first, None, float("-inf")))
 
     def refresh(self) -> None:
         """Look at the archive's folders anew: at the start, and when some were put together or deleted."""
         with self._lock:
-            known, counted = self._windows, self._newest
+            known = dict(self._folders_of)
         found = {
             part: known[part] if part in known else self._archive.windows(part, self._settings.window_minutes)
             for part in self._archive.folders(marked(self._folders))
         }
         with self._lock:
-            self._windows = found | {part: windows for part, windows in self._windows.items() if part.last > counted}
-            for part, windows in found.items():
-                if part.last > counted:
-                    self._changed.update(windows)
-                    self._newest = max(self._newest, part.last)
+            added = {part: windows for part, windows in self._folders_of.items() if part not in known}
+            self._folders_of = found | added
 
-    def archived(self, part: BatchRange, windows: list[int]) -> None:
+    def archived(self, part: BatchRange, sums: Mapping[Window, tuple[int, int]]) -> None:
         """Take note of a micro-batch that is in the archive."""
+        now, by_window = self._clock(), dict[int, Sums]()
+        for (start, kind, category), figures in sums.items():
+            by_window.setdefault(start, {})[kind, category] = figures
         with self._lock:
-            if windows:
-                self._windows[part] = windows
-                self._changed.update(windows)
             self._newest = part.last
+            if by_window:
+                self._folders_of[part] = [*by_window]
+            new = [start for start in by_window if start not in self._open]
+            for start, stood in self._standing(new).items():
+                self._open[start] = _Open(part.first, stood, now)
+            for start, figures_of in by_window.items():
+                window = self._open[start]
+                window.changed, window.shown = now, False
+                window.recent = part.first if window.recent is None else window.recent
+                _add(window.sums, figures_of)
 
-    def count(self) -> bool:
-        """Count the windows that have changed, day by day; returns whether there were any."""
+    def show(self) -> None:
+        """Put what came into windows into files and points."""
         with self._lock:
-            changed, self._changed = sorted(self._changed), set()
-            newest, folders = self._newest, list(self._windows.items())
-        if not changed:
-            return False
-        for _, day in groupby(changed, key=lambda start: start // DAY):
-            self._count(set(day), folders)
-        note_counted(self._folders.windows, self._epoch.number, newest)
-        return True
+            fresh = {
+                start: window for start, window in self._open.items() if not window.shown and window.base is not None
+            }
+            rows = [row for start, window in fresh.items() for row in _rows(start, window)]
+            for window in fresh.values():
+                window.shown = True
+        if fresh:
+            self._replace(_table(rows), fresh)
+
+    def settle(self, *, everything: bool = False) -> None:
+        """Count windows anew that are left alone, or all that are open; day by day."""
+        before = float("inf") if everything else self._clock() - ALONE * self._settings.windows_seconds
+        with self._lock:
+            alone = {start: window for start, window in self._open.items() if window.changed <= before}
+            folders = list(self._folders_of.items())
+            for window in alone.values():  # what comes from here on is not in these folders
+                window.base, window.sums, window.recent = None, {}, None
+        for _, day in groupby(sorted(alone), key=lambda start: start // DAY):
+            self._count({*day}, folders)
+        with self._lock:
+            standing = self._standing([start for start, window in alone.items() if window.recent is not None])
+            for start, window in alone.items():
+                if window.recent is None:
+                    del self._open[start]
+                else:
+                    window.base, window.since, window.shown = standing[start], window.recent, False
+            counted = min((window.since for window in self._open.values()), default=self._newest + 1) - 1
+        if counted != self._noted:
+            note_counted(self._folders.windows, self._epoch.number, counted)
+            self._noted = counted
 
     def _count(self, starts: set[int], folders: Iterable[tuple[BatchRange, list[int]]]) -> None:
         files = [
             path for part, windows in folders if not starts.isdisjoint(windows) for path in self._archive.files(part)
         ]
-        counts = count_windows(self._spark, files, starts, self._settings)
-        replace_windows(counts, starts, self._folders.windows, self._epoch.number)
+        counts = count_windows(self._spark, files, starts, self._settings) if files else WINDOW_SCHEMA.empty_table()
+        self._replace(counts, starts)
+
+    def _replace(self, counts: pa.Table, starts: Iterable[int]) -> None:
+        replace_windows(counts, [*starts], self._folders.windows, self._epoch.number)
         self._points.write(window_lines(counts))
+
+    def _standing(self, starts: list[int]) -> dict[int, Sums]:
+        """What the files say of windows."""
+        standing: dict[int, Sums] = {start: {} for start in starts}
+        if starts:
+            wanted = pa.array(starts, pa.timestamp("us", tz="UTC"))
+            table = read_windows(self._folders.windows, marked(self._folders), wanted)
+            times = pc.cast(table["start"], pa.int64()).to_pylist()
+            for start, row in zip(times, table.to_pylist(), strict=True):
+                standing[start][row["event_type"], row["main_category"]] = (row["events"], round(row["revenue"] * 100))
+        return standing
+
+
+def _add(sums: Sums, more: Sums) -> None:
+    for key, (events, cents) in more.items():
+        before = sums.get(key, (0, 0))
+        sums[key] = before[0] + events, before[1] + cents
+
+
+def _rows(start: int, window: _Open) -> list[tuple[int, str, str, int, float]]:
+    total = dict(window.base or {})
+    _add(total, window.sums)
+    return [(start, kind, category, events, cents / 100) for (kind, category), (events, cents) in total.items()]
+
+
+def _table(rows: list[tuple[int, str, str, int, float]]) -> pa.Table:
+    columns = zip(*rows, strict=True) if rows else [()] * len(WINDOW_SCHEMA)
+    return pa.table(
+        [pa.array(column, field.type) for column, field in zip(columns, WINDOW_SCHEMA, strict=True)], WINDOW_SCHEMA
+    )

@@ -35,12 +35,15 @@ def window_days(folder: Path, epoch: int) -> dict[str, Path]:
     return {name[1]: path for name, path in found if name and int(name[2] or 0) == epoch}
 
 
-def read_windows(folder: Path, epochs: Epochs) -> pa.Table:
-    """All counts that stand, as `WINDOW_SCHEMA`."""
+def read_windows(folder: Path, epochs: Epochs, starts: pa.Array | None = None) -> pa.Table:
+    """All counts that stand, or those of some windows, as `WINDOW_SCHEMA`."""
     days = window_days(folder, epochs.latest)
-    return pa.concat_tables(
-        [WINDOW_SCHEMA.empty_table(), *(pq.read_table(days[day], schema=WINDOW_SCHEMA) for day in sorted(days))]
-    )
+    if starts is not None:
+        wanted = set(pc.strftime(starts, "%Y-%m-%d").to_pylist())
+        days = {day: path for day, path in days.items() if day in wanted}
+    tables = [pq.read_table(days[day], schema=WINDOW_SCHEMA) for day in sorted(days)]
+    table = pa.concat_tables([WINDOW_SCHEMA.empty_table(), *tables])
+    return table if starts is None else table.filter(pc.is_in(table["start"], starts))
 
 
 def replace_windows(counts: pa.Table, starts: Collection[int], folder: Path, epoch: int) -> None:

@@ -18,7 +18,7 @@ from app.events.archive import ARCHIVE_SCHEMA
 from app.events.clean import known_price
 from app.events.identity import identity
 from app.events.layout import layout_of
-from app.events.revenue import revenue_cents
+from app.events.revenue import main_category, revenue_cents
 
 
 def window_counts(events: DataFrame, starts: Collection[int], settings: Settings) -> DataFrame:
@@ -55,7 +55,7 @@ def window_counts(events: DataFrame, starts: Collection[int], settings: Settings
         .where(F.unix_micros("start").isin([*starts]))
     )
     return (
-        once.groupBy("start", "event_type", F.split_part("category_code", F.lit("."), F.lit(1)).alias("main_category"))
+        once.groupBy("start", "event_type", main_category())
         .agg(
             F.count("*").alias("events"),
             (F.coalesce(F.sum(revenue_cents()), F.lit(0)) / 100).alias("revenue"),

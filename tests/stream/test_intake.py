@@ -31,20 +31,8 @@ def parsed(spark: SparkSession, *rows: tuple[int, str | None, str | None]) -> Da
     none = [None] * 4
     values = [
         (
-            *(
-                MIDNIGHT.replace(hour=12, minute=user),
-                "view",
-                1,
-                7,
-                "a.x",
-                "acme",
-                None,
-                -1.5,
-                user,
-                None,
-                reason,
-                None,
-            ),
+            *(MIDNIGHT.replace(hour=12, minute=user), "purchase" if user == 7 else "view", 1, 7, "a.x", "acme"),
+            *(5.0 if user == 7 else None, -1.5, user, None, reason, None),
             *(f"file:/{user}", f"text {user}", 1.0, *none, left_out, MIDNIGHT),
         )
         for user, reason, left_out in rows
@@ -75,7 +63,8 @@ def test_each_row_is_archived_or_rejected_or_left_out(spark: SparkSession, archi
     rows = parsed(spark, (1, None, None), (2, "unknown event_type", None), (7, None, None), (4, None, "cancelled"))
     users, counts = taken(rows, archive)
     assert users == [1, 7]
-    assert counts == PartCounts(4, 2, 1, 1, 0, [NOON, NOON + 300_000_000])
+    sums = {(NOON, "view", "a"): (1, 0), (NOON + 300_000_000, "purchase", "a"): (1, 500)}
+    assert counts == PartCounts(4, 2, 1, 1, 0, sums)
     events = sorted(folder_rows(archive.folder), key=lambda row: row["user_id"])
     assert [row["user_id"] for row in events] == [1, 7]
     assert list(events[0]) == ARCHIVE_SCHEMA.fieldNames()

@@ -32,6 +32,7 @@ def result() -> Result:
         score_seconds=0.25,
         write_seconds=0.125,
         generated_at=START + 0.123,
+        readable_at=START + 1,
     )
     made.arrived.update({START - 2: 1, START - 1: 2})
     return made
@@ -62,7 +63,7 @@ def test_points_of_a_micro_batch() -> None:
 
 
 def test_metrics_and_summary_of_a_micro_batch(telemetry: Telemetry) -> None:
-    telemetry.scored(result(), AGES, START + 1)
+    telemetry.scored(result(), AGES)
     telemetry.influx_retried()
     telemetry.set_aside()
     value = telemetry.metrics.registry.get_sample_value
@@ -82,7 +83,7 @@ def test_metrics_and_summary_of_a_micro_batch(telemetry: Telemetry) -> None:
 
 
 def test_a_warm_up_is_forgotten(telemetry: Telemetry) -> None:
-    telemetry.scored(result(), AGES, START + 1)
+    telemetry.scored(result(), AGES)
     telemetry.progressed(progress())
     telemetry.forget()
     summary = telemetry.summary()

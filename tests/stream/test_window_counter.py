@@ -1,0 +1,143 @@
+"""Windows are shown as events come, and counted anew once they are left alone: in whatever order that happens."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pyspark.sql import SparkSession
+
+from app.core.settings import Settings
+from app.events.archive_manifest import MANIFEST, Manifest
+from app.events.archive_names import BatchRange
+from app.stream import window_counter
+from app.stream.epoch import Epoch, begin, marked
+from app.stream.folders import StreamFolders
+from app.stream.points import PointSink
+from app.stream.window_counter import WindowCounter
+from app.stream.window_files import counted_up_to, read_windows
+
+NOON = datetime(2019, 10, 1, 12, tzinfo=UTC)
+START = int(NOON.timestamp()) * 1_000_000
+NEXT = START + 300_000_000
+SECONDS = 5.0
+
+
+class Shop:
+    """An archive, a counter over it, and a clock."""
+
+    def __init__(self, spark: SparkSession, folder: Path):
+        self.settings = Settings(output=folder, windows_seconds=SECONDS)
+        self.folders = StreamFolders.of(self.settings)
+        self.folders.prepare()
+        self.now = 0.0
+        self._spark = spark
+        self.epoch = begin(self.folders, 1)
+        self.counter = self.started()
+
+    def started(self, epoch: Epoch | None = None) -> WindowCounter:
+        points = PointSink(None, lambda: False, lambda: None, print)
+        return WindowCounter(
+            self._spark, self.settings, self.folders, epoch or self.epoch, points, clock=lambda: self.now
+        )
+
+    def archive(self, batch: int, *events: tuple[int, int], told: bool = True) -> None:
+        """(start of the window, user): views of category a; `told` as the stream does, unless it was killed."""
+        part = BatchRange(batch, batch, 1)
+        folder = self.folders.archive / part.name
+        folder.mkdir()
+        rows = [
+            {"event_time": datetime.fromtimestamp(start / 1e6, UTC), "event_type": "view", "category_code": "a.x"}
+            | {"product_id": 1, "user_id": user, "quantity": 1.0}
+            for start, user in events
+        ]
+        texts, numbers = ("event_type", "category_code"), ("product_id", "user_id")
+        types = dict.fromkeys(texts, pa.string()) | dict.fromkeys(numbers, pa.int64())
+        schema = pa.schema({"event_time": pa.timestamp("us", tz="UTC"), "quantity": pa.float64()} | types)
+        pq.write_table(pa.Table.from_pylist(rows, schema), folder / "part-00000.parquet")
+        windows = sorted({start for start, _ in events})
+        (folder / MANIFEST).write_text(Manifest(rows=len(rows), windows=windows, written=0).model_dump_json())
+        if told:
+            starts = [start for start, _ in events]
+            self.counter.archived(part, {(start, "view", "a"): (starts.count(start), 0) for start in windows})
+
+    def stored(self) -> dict[int, int]:
+        rows = read_windows(self.folders.windows, marked(self.folders)).to_pylist()
+        return {int(row["start"].timestamp() * 1_000_000): row["events"] for row in rows}
+
+    def up_to(self) -> int:
+        return counted_up_to(self.folders.windows, self.epoch.number)
+
+
+@pytest.fixture
+def shop(spark: SparkSession, tmp_path: Path) -> Shop:
+    return Shop(spark, tmp_path)
+
+
+def test_what_comes_is_shown_and_what_came_twice_is_put_right(shop: Shop) -> None:
+    shop.archive(0, (START, 1), (START, 2), (NEXT, 1))
+    shop.counter.show()
+    assert shop.stored() == {START: 2, NEXT: 1}
+    shop.archive(1, (START, 2))  # sent again
+    shop.counter.show()
+    assert shop.stored() == {START: 3, NEXT: 1}
+    shop.counter.settle()
+    assert (shop.stored(), shop.up_to()) == ({START: 3, NEXT: 1}, -1)  # nothing is left alone yet
+    shop.now = 2 * SECONDS
+    shop.counter.settle()
+    assert (shop.stored(), shop.up_to()) == ({START: 2, NEXT: 1}, 1)
+    shop.archive(2, (START, 3))  # however late
+    shop.counter.show()
+    assert (shop.stored(), shop.up_to()) == ({START: 3, NEXT: 1}, 1)
+    shop.now *= 2
+    shop.counter.settle()
+    assert (shop.stored(), shop.up_to()) == ({START: 3, NEXT: 1}, 2)
+
+
+def test_what_comes_while_a_window_is_counted_is_not_lost(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.archive(0, (START, 1), (START, 1))
+    shop.now = 2 * SECONDS
+    count: Callable[..., pa.Table] = window_counter.count_windows
+
+    def counting(*args: object) -> pa.Table:
+        found = count(*args)
+        shop.archive(1, (START, 2))
+        shop.counter.show()
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(window_counter, "count_windows", counting)
+        shop.counter.settle()
+    assert (shop.stored(), shop.up_to()) == ({START: 1}, 0)
+    shop.counter.show()
+    assert shop.stored() == {START: 2}
+    shop.archive(2, (START, 3))
+    shop.counter.show()
+    assert shop.stored() == {START: 3}
+    shop.now *= 2
+    shop.counter.settle()
+    assert (shop.stored(), shop.up_to()) == ({START: 3}, 2)
+
+
+def test_after_a_kill_what_was_not_counted_is(shop: Shop) -> None:
+    """Also what was archived and not told of, and what was shown without copies taken off."""
+    shop.archive(0, (START, 1), (START, 1))
+    shop.counter.show()
+    shop.archive(1, (NEXT, 1), told=False)
+    counter = shop.started()
+    counter.archived(BatchRange(2, 2, 1), {(START, "view", "a"): (5, 0)})
+    counter.show()
+    assert shop.stored() == {START: 2}  # what stood is not trusted, and so nothing is added to it
+    shop.now = 2 * SECONDS
+    counter.settle()
+    assert (shop.stored(), shop.up_to()) == ({START: 1, NEXT: 1}, 2)
+
+
+def test_all_are_counted_at_the_end(shop: Shop) -> None:
+    shop.archive(0, (START, 1), (START, 1))
+    shop.counter.settle(everything=True)
+    assert (shop.stored(), shop.up_to()) == ({START: 1}, 0)
+    assert shop.started().settle() is None  # and nothing is left for the next
+    assert shop.stored() == {START: 1}
