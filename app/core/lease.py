@@ -92,7 +92,7 @@ class Lease:
         self._released = threading.Event()
         self._beating: threading.Thread | None = None
         self._seen: tuple[int, str] | None = None
-        self._changed = False
+        self._changed = self._told = False
         self._since = time.monotonic()
 
     def approach(self, *, wait: bool, say: Callable[[str], Any]) -> None:
@@ -159,7 +159,6 @@ class Lease:
                 self._write(replace(self._me, ended=True))
 
     def _until_not_alive(self, wait: bool, say: Callable[[str], Any], patience: float) -> None:
-        told = False
         while (state := self._look()) is not _State.FREE:
             if state is _State.SILENT and time.monotonic() - self._since >= patience:
                 return
@@ -170,9 +169,9 @@ class Lease:
                         f"{self._what}: {holder or 'another process'} is at work there; one at a time: stop it first, "
                         "or give --output another folder"
                     )
-                if not told:
+                if not self._told:
                     say(f"{self._what}: {holder or 'another process'} is at work there; waiting for its end")
-                    told = True
+                    self._told = True
             time.sleep(LOOK)
 
     def _look(self) -> _State:

@@ -28,7 +28,8 @@ LANDING_MARGIN = 600.0  #: seconds: files so much older than the newest one done
 TIDY_SECONDS = 60.0
 AUDIT_SECONDS = 20.0
 INFLUX_SECONDS = 3_600.0
-IDLE_SHARE = 4.0  #: after a count, so many times its length is left to the micro-batches
+IDLE_SHARE = 4.0  #: after a costly job, so many times its length is left to the micro-batches
+LONGEST_IDLE = 15.0  #: seconds, at the most
 DAY = 86_400.0
 
 
@@ -149,7 +150,7 @@ class _Job:
             return
         self.do()
         ended = time.monotonic()
-        self._due = max(begun + self.seconds, ended + IDLE_SHARE * (ended - begun))
+        self._due = max(begun + self.seconds, ended + min(LONGEST_IDLE, IDLE_SHARE * (ended - begun)))
 
 
 def clean_landing(landing: Path, consumed: float) -> None:
