@@ -6,7 +6,7 @@ from typing import Any
 from app.core.errors import InputError
 from app.core.folders import Output
 from app.core.settings import Settings
-from app.monitor.influx import InfluxWriter, check, influx_config
+from app.monitor.influx import InfluxWriter, check, influx_config, trying_again
 from app.monitor.training_points import training_lines
 from app.results.files import read_run
 from app.stream.archive import Archive, read_points
@@ -36,7 +36,7 @@ def backfill(settings: Settings, say: Callable[[str], Any]) -> int:
         "lists, quality and progress of micro-batches": _micro_batches(folders),
     }
     total = 0
-    with InfluxWriter(config, on_retry=lambda reason: say(f"InfluxDB: {reason}; trying again")) as writer:
+    with InfluxWriter(config, on_retry=lambda reason: say(trying_again(reason))) as writer:
         for name, lines in kinds.items():
             written = writer.write(lines).lines
             say(f"{name}: {written:,} points")

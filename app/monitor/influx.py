@@ -50,6 +50,11 @@ class InfluxConfig:
     timeout: float = 30.0
 
 
+def trying_again(reason: str) -> str:
+    """What people are told before each new try."""
+    return f"InfluxDB: {reason}; trying again, nothing is skipped"
+
+
 @dataclass(frozen=True)
 class Written:
     """What a write came to: lines written, and how often it had to be tried again."""
@@ -155,9 +160,10 @@ def write_lines(
     *,
     stop: Callable[[], bool] = lambda: False,
     deadline: float | None = None,
+    on_retry: Callable[[str], None] = lambda reason: None,
 ) -> Written:
     """Open a connection, write all lines, close it; for a Spark partition. See `InfluxWriter`."""
-    with InfluxWriter(config, stop=stop, deadline=deadline) as writer:
+    with InfluxWriter(config, stop=stop, deadline=deadline, on_retry=on_retry) as writer:
         return writer.write(lines)
 
 

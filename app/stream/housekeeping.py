@@ -86,7 +86,10 @@ class Housekeeping:
         try:
             while not self._stopping.wait(0.1):
                 for job in jobs:
-                    job.run_if_due()
+                    try:
+                        job.run_if_due()
+                    except FileNotFoundError as error:  # a micro-batch that is done again replaces its folder
+                        self.say(f"{error.filename}: has just been replaced or deleted; looked at again")
         except Exception as error:  # the stream's own thread raises it
             self.failure = error
 
@@ -148,6 +151,7 @@ class _Job:
         begun = time.monotonic()
         if begun < self._due:
             return
+        self._due = begun + self.seconds
         self.do()
         ended = time.monotonic()
         self._due = max(begun + self.seconds, ended + min(LONGEST_IDLE, IDLE_SHARE * (ended - begun)))

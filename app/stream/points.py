@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
-from app.monitor.influx import InfluxConfig, InfluxWriter, delete_before
+from app.monitor.influx import InfluxConfig, InfluxWriter, delete_before, trying_again
 from app.monitor.schema import LISTS, QUALITY, RECOMMENDATIONS, STREAM_PROGRESS
 from app.stream.freshness import Ages, quantiles
 from app.stream.progress import BatchProgress
@@ -139,4 +139,4 @@ class PointSink:
 
     def _tell(self, reason: str) -> None:
         self._retried()
-        self._say(f"InfluxDB: {reason}; trying again, nothing is skipped")
+        self._say(trying_again(reason))

@@ -6,6 +6,7 @@ partition, so that a second try replaces the first.
 """
 
 import json
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyspark import TaskContext
 
-from app.monitor.influx import InfluxConfig, write_lines
+from app.monitor.influx import InfluxConfig, trying_again, write_lines
 from app.monitor.schema import BASELINE, SERVED, recommendation_lines
 from app.registry.bundle import Bundle
 from app.serve.lists import ARROW_SCHEMA, list_table
@@ -201,4 +202,10 @@ def _write(task: Task, table: pa.Table, partition: int, result: Result) -> None:
                 "price": table["avg_price"],
             }
         ).to_pandas()
-        result.retries += write_lines(task.influx, recommendation_lines(points, partition, task.partitions)).retries
+        lines = recommendation_lines(points, partition, task.partitions)
+        result.retries += write_lines(task.influx, lines, on_retry=_tell).retries
+
+
+def _tell(reason: str) -> None:
+    """Into the log of whoever runs the partition: its driver waits, and has nothing to say."""
+    print(trying_again(reason), file=sys.stderr, flush=True)

@@ -117,6 +117,8 @@ class StreamProcess:
 
     def archived(self) -> int:
         archive = Archive(self.folders.archive, self.folders.rejected)
+        if not archive.folder.is_dir():  # killed before it had made it
+            return 0
         return sum(stored_rows(archive.folder / part.name) for part in archive.folders(marked(self.folders)))
 
     def until_done(self, seconds: float = 240) -> None:
