@@ -280,10 +280,7 @@ def test_broken_trainings_end(shop: Cluster, champion: str) -> None:
 
 @stage(130)
 def test_a_second_stream_waits_and_takes_over(shop: Cluster) -> None:
-    """A copy of the SparkApplication under another name; then the first is deleted, and comes back as the second.
-
-    The second is deleted without a wait for the first, and without a word to each other: of both, one goes on.
-    """
+    """A copy of the SparkApplication under another name; then the first is deleted, and comes back as the second."""
     first = shop.get("sparkapplication", "stream")
     shop.apply(renamed(first, "stream-2"))
     until("the copy waits", 300, lambda: "waiting for its end" in log(shop, "stream-2"))
@@ -298,8 +295,9 @@ def test_a_second_stream_waits_and_takes_over(shop: Cluster) -> None:
     land(shop)
     until("lists again", HEALED, lambda: shop.progress_since(gone))
     healed_after("the first stream", begun)
-    shop.apply(renamed(first, "stream"))  # what it then does is seen in what is there at the end
+    shop.apply(renamed(first, "stream"))
     shop.kubectl("delete", "sparkapplication", "stream-2")
+    until("the first is back", 2 * HEALED, lambda: "waiting for files" in log(shop, "stream"))  # it is just starting
 
 
 @stage(40, core=True)
