@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from itertools import groupby
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -31,7 +30,7 @@ from app.stream.window_files import (
 )
 from app.stream.windows import count_windows
 
-DAY = 86_400_000_000  #: microseconds
+AT_ONCE = 1_000  #: windows counted by one job: bounds what comes back from it
 ALONE = 2.0  #: times `windows_seconds` without a new event, after which a window is counted anew
 
 Sums = dict[tuple[str, str], tuple[int, int]]  #: (event type, main category) → events, hundredths of revenue
@@ -135,15 +134,16 @@ class WindowCounter:
             self._replace(_table(rows), fresh)
 
     def settle(self, *, everything: bool = False) -> None:
-        """Count windows anew that are left alone, or all that are open; day by day."""
+        """Count windows anew that are left alone, or all that are open."""
         before = float("inf") if everything else self._clock() - ALONE * self._settings.windows_seconds
         with self._lock:
             alone = {start: window for start, window in self._open.items() if window.changed <= before}
             folders = list(self._folders_of.items())
             for window in alone.values():  # what comes from here on is not in these folders
                 window.base, window.sums, window.recent = None, {}, None
-        for _, day in groupby(sorted(alone), key=lambda start: start // DAY):
-            self._count({*day}, folders)
+        starts = sorted(alone)
+        for begin in range(0, len(starts), AT_ONCE):
+            self._count({*starts[begin : begin + AT_ONCE]}, folders)
         with self._lock:
             standing = self._standing([start for start, window in alone.items() if window.recent is not None])
             for start, window in alone.items():

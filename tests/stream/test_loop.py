@@ -65,7 +65,7 @@ def test_train_stream_retrain_and_on(tmp_path: Path, server: InfluxServer) -> No
     replay(str(live), output / "landing", state=tmp_path / "1.json", rate=600)
     stream.until_done()
     distinct = len(set(live.read_text().splitlines())) - 1  # the shop sends a few events twice
-    until(lambda: sum(n for n, _ in window_points(server).values()) == distinct, "all are counted in InfluxDB")
+    until(lambda: sum(n for n, _ in window_points(server).values()) == distinct, "all are counted in InfluxDB", 240)
     assert {row["model_version"] for row in stream.lists()} == {first["version"]}
     assert quality(server, "blend") > quality(server, "most_popular")
 
@@ -81,6 +81,7 @@ def test_train_stream_retrain_and_on(tmp_path: Path, server: InfluxServer) -> No
     until(
         lambda: any(row["model_version"] == second["version"] for row in stream.lists()),
         "lists of the new bundle, by the same process",
+        240,
     )
     assert unanswered(server, "-4d") == []  # Live shop shows six hours: too few to be sure of at any time of day
     assert stream.stop() == 0
