@@ -115,6 +115,14 @@ class StreamProcess:
             return False
         return newest_number(epoch.checkpoint / "offsets") > newest_number(epoch.checkpoint / "commits")
 
+    def taken(self) -> set[str]:
+        """Files that were committed."""
+        try:
+            epoch = current(self.folders)
+            return consumed_files(epoch.checkpoint) if epoch else set()
+        except OSError:  # a start is just taking over the checkpoint
+            return set()
+
     def archived(self) -> int:
         archive = Archive(self.folders.archive, self.folders.rejected)
         if not archive.folder.is_dir():  # killed before it had made it

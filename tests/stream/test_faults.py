@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from app.stream.replay import replay
 from tests.influxd import InfluxServer
 from tests.stream.process import StreamProcess, window_points
 from tests.stream.shop import ANNA, Event, csv_text, land, recommender, until, write_bundle
@@ -19,7 +18,8 @@ from tests.stream.shop import ANNA, Event, csv_text, land, recommender, until, w
 pytestmark = pytest.mark.timeout(1_200)
 
 KILLS = 10
-EVENTS = 4_000  # at 40 a second: as long as ten starts take on a good day
+EVENTS = 4_000
+FILE_EVENTS, AHEAD = 40, 6  # a file a second, and never more of them waiting: the work lasts as long as the kills
 TRIES = 6  # the waits between them double: a quarter of a minute
 BAD_ROWS = ["2019-10-01 12:00:40 UTC,view,105", "2019-13-01 12:00:40 UTC,view,105,7,a.x,acme,2.50,1,s"]
 
@@ -36,6 +36,16 @@ def crowd(events: int, seed: int) -> list[Event]:
     return rows
 
 
+def feed(stream: StreamProcess, rows: list[Event | str]) -> None:
+    """Deliver rows at the pace of the stream."""
+    stream.folders.landing.mkdir(parents=True, exist_ok=True)
+    for number in range(0, len(rows), FILE_EVENTS):
+        while number // FILE_EVENTS - len(stream.taken()) > AHEAD:
+            time.sleep(0.2)
+        land(stream.folders.landing, f"{number:05d}.csv", csv_text(rows[number : number + FILE_EVENTS]))
+        time.sleep(1)
+
+
 def everything_once(stream: StreamProcess, events: list[Event]) -> None:
     """Every event is archived and counted once, every user has a list, and none stands twice in a micro-batch."""
     found = stream.outcome()
@@ -50,13 +60,11 @@ def everything_once(stream: StreamProcess, events: list[Event]) -> None:
 def test_ten_kills_lose_and_double_nothing(tmp_path: Path, server: InfluxServer) -> None:
     """Killed at ten random moments of a replay; the end is that of a stream that nothing disturbed."""
     dice, events = random.Random(11), crowd(EVENTS, 11)
-    log, output = tmp_path / "log.csv", tmp_path / "out"
-    log.write_text(csv_text([*events[: EVENTS // 2], *BAD_ROWS, *events[EVENTS // 2 :]]))
+    output = tmp_path / "out"
     write_bundle(output / "models", "a", recommender())
     stream = StreamProcess(output, server)
-    player = threading.Thread(
-        target=replay, args=(str(log), output / "landing"), kwargs={"state": tmp_path / "state", "rate": 40}
-    )
+    rows = [*events[: EVENTS // 2], *BAD_ROWS, *events[EVENTS // 2 :]]
+    player = threading.Thread(target=feed, args=(stream, rows))
     stream.start()
     player.start()
     in_flight, archived = 0, [0]
@@ -64,7 +72,7 @@ def test_ten_kills_lose_and_double_nothing(tmp_path: Path, server: InfluxServer)
         if number % 3:
             stream.until_ready()
             commits = stream.commits()
-            until(lambda before=commits: stream.commits() > before, "a micro-batch since the start")
+            until(lambda before=commits: stream.commits() > before or not player.is_alive(), "a micro-batch")
         time.sleep(dice.uniform(0, 5))  # one in three dies while it starts, or amid what it has to do again
         stream.kill(everything=number % 2 == 0)
         in_flight += stream.in_flight()
