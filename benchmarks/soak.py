@@ -31,7 +31,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app.core.settings import Settings
 from app.monitor.local import LocalInflux
-from app.stream.archive import Archive, stored_rows
+from app.stream.archive import Archive
 from app.stream.epoch import consumed_files, current, marked
 from app.stream.folders import StreamFolders
 from app.stream.window_files import read_windows
@@ -142,8 +142,7 @@ class Soak:
         with live.open() as file:
             next(file)
             distinct = len({hash(line) for line in file})
-        archive = Archive(self.folders.archive, self.folders.rejected)
-        stored = sum(stored_rows(archive.folder / part.name) for part in archive.folders(marked(self.folders)))
+        stored = Archive.of(self.folders).rows(marked(self.folders))
         counted = sum(read_windows(self.folders.windows, marked(self.folders))["events"].to_pylist())
         return {"delivered": self.delivered, "archived": stored, "distinct": distinct, "counted": counted}
 

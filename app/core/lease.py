@@ -130,13 +130,10 @@ class Lease:
         VitrineError
             Somebody has.
         """
-        newest = self._newest()
-        if newest > self.epoch:
+        if self._newest() > self.epoch:
             self.lost.set()
-            holder = self._read(newest)[0]
             raise VitrineError(
-                f"{self._what}: {holder or 'another process'} has taken over; this one stops, and what it was at "
-                "is done there"
+                f"{self._what}: {self._holder()} has taken over; this one stops, and what it was at is done there"
             )
 
     def seems_held(self) -> bool:
@@ -163,16 +160,19 @@ class Lease:
             if state is _State.SILENT and time.monotonic() - self._since >= patience:
                 return
             if state is _State.ALIVE:
-                holder = self._read(self._newest())[0]
                 if not wait:
                     raise InputError(
-                        f"{self._what}: {holder or 'another process'} is at work there; one at a time: stop it first, "
+                        f"{self._what}: {self._holder()} is at work there; one at a time: stop it first, "
                         "or give --output another folder"
                     )
                 if not self._told:
-                    say(f"{self._what}: {holder or 'another process'} is at work there; waiting for its end")
+                    say(f"{self._what}: {self._holder()} is at work there; waiting for its end")
                     self._told = True
             time.sleep(LOOK)
+
+    def _holder(self) -> str:
+        """Who holds it, for people."""
+        return str(self._read(self._newest())[0] or "another process")
 
     def _look(self) -> _State:
         newest = self._newest()

@@ -115,7 +115,9 @@ class Settings(BaseSettings):
         100, ge=2, description="Latest events of a session that count; the same for training and stream."
     )
     watermark_minutes: Unrecorded[int] = Field(
-        10, ge=1, description="Events later than this are no longer counted in windows."
+        10,
+        ge=1,
+        description="How long after the end of a session's window its late events still come into the session.",
     )
     clock_tolerance_minutes: Unrecorded[int] = Field(
         1440, ge=0, description="An event so much later than its file's modification time is rejected: a wrong clock."

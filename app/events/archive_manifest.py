@@ -6,6 +6,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from app.core.errors import VitrineError
+from app.core.files import write_text
 
 MANIFEST = "_batch.json"
 DAY = 86_400_000_000  #: microseconds
@@ -19,6 +20,11 @@ class Manifest(BaseModel):
     rows: int
     windows: list[int]
     written: float
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Say beside a folder's files what they must hold."""
+    write_text(folder / MANIFEST, manifest.model_dump_json())
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -7,6 +7,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from app.events.canonical import CORRUPT, LEFT_OUT, ROW_TEXT, SOURCE_FILE, is_missing
+from app.events.category import main_category
 from app.events.identity import BY_ID, IDENTITY, identity
 from app.events.layout import REES46, Layout
 from app.events.schema import CLEANED_SCHEMA, REJECTED_SCHEMA
@@ -187,7 +188,7 @@ def clean(parsed: DataFrame, layout: Layout = REES46) -> DataFrame:
         _distinct(parsed.where(is_event()), identity(layout))
         .withColumns(
             {
-                "main_category": F.split_part("category_code", F.lit("."), F.lit(1)),
+                "main_category": main_category(),
                 "hour": F.hour(time),
                 "minute": F.minute(time),
                 "second": F.second(time),

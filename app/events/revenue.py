@@ -6,11 +6,6 @@ from pyspark.sql import functions as F
 from app.events.vocabulary import PURCHASE
 
 
-def main_category() -> Column:
-    """The first part of `category_code`."""
-    return F.split_part("category_code", F.lit("."), F.lit(1)).alias("main_category")
-
-
 def revenue_cents() -> Column:
     """Revenue of an event in hundredths of the shop's currency; null unless a purchase with a known price.
 

@@ -4,6 +4,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
+from app.events.category import main_category
 from app.events.vocabulary import UNKNOWN
 
 PRODUCT_SCHEMA = T.StructType(
@@ -115,7 +116,7 @@ def product_features(pairs: DataFrame, attributes: DataFrame) -> DataFrame:
         attributes.join(sums, "product_id", how="left")
         .fillna(0, list(counted))
         .withColumn("avg_price", F.coalesce("avg_price", "price"))
-        .withColumn("category", F.split_part("category_code", F.lit("."), F.lit(1)))
+        .withColumn("category", main_category())
         .withColumn("enhanced_popularity_score", F.when(F.col("unique_users") > 0, score).otherwise(0.0))
         .select(*PRODUCT_SCHEMA.fieldNames())
         .to(PRODUCT_SCHEMA)

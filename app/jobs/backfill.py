@@ -64,6 +64,6 @@ def _windows(folders: StreamFolders) -> Iterator[str]:
 
 def _micro_batches(folders: StreamFolders) -> Iterator[str]:
     if folders.archive.is_dir():
-        archive = Archive(folders.archive, folders.rejected)
+        archive = Archive.of(folders)
         for part in archive.folders(marked(folders)):
             yield from read_points(archive.folder / part.name)

@@ -14,9 +14,10 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from app.core.errors import VitrineError
-from app.core.files import replacing, sync, write_text
-from app.events.archive_manifest import MANIFEST, Manifest, read_manifest
+from app.core.files import replacing, sync
+from app.events.archive_manifest import Manifest, read_manifest, write_manifest
 from app.events.archive_names import BatchRange, Epochs
+from app.stream.folders import StreamFolders
 from app.stream.intake import COUNTS, MINUTE, REJECTED, PartCounts, window_starts
 
 POINTS = "_points.lp.gz"  #: InfluxDB points of the micro-batches in a folder, in line protocol
@@ -28,6 +29,11 @@ class Archive:
 
     folder: Path
     rejected: Path
+
+    @classmethod
+    def of(cls, folders: StreamFolders) -> "Archive":
+        """That of a stream."""
+        return cls(folders.archive, folders.rejected)
 
     def stage(self, part: BatchRange) -> Path:
         """A new hidden folder for a micro-batch's parts; what an earlier try left is deleted."""
@@ -72,8 +78,7 @@ class Archive:
             )
         place(staging / REJECTED, self.rejected / part.name)
         if counts.archived:
-            manifest = Manifest(rows=counts.archived, windows=counts.windows, written=now)
-            write_text(staging / MANIFEST, manifest.model_dump_json())
+            write_manifest(staging, Manifest(rows=counts.archived, windows=counts.windows, written=now))
             write_points(staging, points)
         else:  # nothing to keep: folders without rows would slow every reader
             shutil.rmtree(staging)
@@ -84,6 +89,14 @@ class Archive:
         """Those that count, in order."""
         found = (BatchRange.parse(path.name) for path in self.folder.iterdir())
         return epochs.counting(part for part in found if part)
+
+    def newest(self, epochs: Epochs) -> int:
+        """The last micro-batch that is there; -1 without one."""
+        return max((part.last for part in self.folders(epochs)), default=-1)
+
+    def rows(self, epochs: Epochs) -> int:
+        """Rows of all folders that count."""
+        return sum(stored_rows(self.folder / part.name) for part in self.folders(epochs))
 
     def files(self, part: BatchRange) -> list[Path]:
         return parquet_files(self.folder / part.name)

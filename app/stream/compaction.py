@@ -12,8 +12,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from app.core.errors import VitrineError
-from app.core.files import write_text
-from app.events.archive_manifest import MANIFEST, Manifest
+from app.events.archive_manifest import Manifest, write_manifest
 from app.events.archive_names import BatchRange, Epochs
 from app.stream.archive import Archive, place, read_points, write_points
 from app.stream.rows_file import RowsFile
@@ -63,7 +62,7 @@ def put_together(archive: Archive, target: BatchRange, parts: list[BatchRange]) 
     write_points(staging, (line for part in parts for line in read_points(archive.folder / part.name)))
     windows = sorted({start for manifest in manifests for start in manifest.windows})
     written = max(manifest.written for manifest in manifests)
-    write_text(staging / MANIFEST, Manifest(rows=rows, windows=windows, written=written).model_dump_json())
+    write_manifest(staging, Manifest(rows=rows, windows=windows, written=written))
     place(staging, archive.folder / target.name)
     for part in parts:
         shutil.rmtree(archive.folder / part.name, ignore_errors=True)

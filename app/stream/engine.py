@@ -95,7 +95,7 @@ class Stream:
         Champion.check_published(registry)
         self.epoch = begin(folders, lease.epoch, self._first_epoch)
         self.champion = Champion(registry, self.epoch.pins, settings, say)
-        archive = Archive(folders.archive, folders.rejected)
+        archive = Archive.of(folders)
         accounts = Accounts(folders.accounts, archive, self.epoch.number, marked(folders))
         windows = WindowCounter(spark, settings, folders, self.epoch, self.points)
         self._batches = MicroBatches(

@@ -71,7 +71,8 @@ def begin(folders: StreamFolders, lease: int, fill: Callable[[Path], None] = lam
         The checkpoint of the epoch before is gone.
     """
     before = current(folders)
-    number = max(lease, marked(folders).latest + 1)  # the lease's files may have been deleted
+    latest = before.number if before is not None else 0
+    number = max(lease, latest + 1)  # the lease's files may have been deleted
     made = _folder(folders, number)
     shutil.rmtree(made, ignore_errors=True)
     (made / PINS).mkdir(parents=True)
@@ -87,7 +88,7 @@ def begin(folders: StreamFolders, lease: int, fill: Callable[[Path], None] = lam
         _copy(before.folder, made, without=QUERY)
         copy_checkpoint(before.checkpoint, made / QUERY)
     epoch = Epoch(number, newest_number(made / QUERY / "commits") + 1, made)
-    take_over_windows(folders.windows, marked(folders).latest, number, epoch.first)
+    take_over_windows(folders.windows, latest, number, epoch.first)
     (folders.epochs / mark_name(number, epoch.first)).touch(exist_ok=False)
     sync(folders.epochs)
     drop_other_windows(folders.windows, number)

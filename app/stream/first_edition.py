@@ -16,8 +16,8 @@ from pyspark.sql import SparkSession
 from app.core.errors import InputError
 from app.core.files import write_text
 from app.core.settings import Settings
-from app.events.archive_manifest import MANIFEST
-from app.events.archive_names import BEFORE, BatchRange
+from app.events.archive_manifest import MANIFEST, write_manifest
+from app.events.archive_names import BEFORE, BatchRange, Epochs
 from app.stream.archive import Archive, describe
 from app.stream.epoch import PINS, QUERY, consumed_files, copy_checkpoint, newest_number
 from app.stream.folders import StreamFolders
@@ -55,7 +55,7 @@ def take_over(spark: SparkSession, settings: Settings, folders: StreamFolders, t
         _archive(spark, settings, folders, sorted(listed - archived))
     for folder in folders.archive.glob("batch-?????????"):
         if not (folder / MANIFEST).exists():
-            write_text(folder / MANIFEST, describe(folder, settings.window_minutes, time.time()).model_dump_json())
+            write_manifest(folder, describe(folder, settings.window_minutes, time.time()))
     copy_checkpoint(lists, target / QUERY)
     if (folders.root / "batches").is_dir():
         shutil.copytree(folders.root / "batches", target / PINS, dirs_exist_ok=True)
@@ -86,9 +86,10 @@ def _archive(spark: SparkSession, settings: Settings, folders: StreamFolders, fi
             f"stream {folders.root}: is of the edition before, and {gone[0]}, which is not archived yet, is gone; "
             "start the edition before once more until it has archived everything, then this one"
         )
-    number = 1 + max((int(path.name[6:]) for path in folders.archive.glob("batch-?????????")), default=-1)
-    part = BatchRange(number - BEFORE, number - BEFORE, 0)
-    store = Archive(folders.archive, folders.rejected)
+    store = Archive.of(folders)
+    before = store.folders(Epochs(()))
+    number = before[-1].last + 1 if before else -BEFORE
+    part = BatchRange(number, number, 0)
     staging = store.stage(part)
     spark.sparkContext.setLocalProperty(STAGING, str(staging))
     take_in(event_files(spark, settings, paths), settings.window_minutes).count()

@@ -13,6 +13,7 @@ from pyspark.sql import SparkSession
 from app.core.errors import VitrineError
 from app.core.lease import Lease, training_lease
 from app.core.settings import Settings
+from app.events.archive_names import Epochs
 from app.stream.accounts import Accounts
 from app.stream.archive import Archive
 from app.stream.compaction import OLD_ENOUGH, delete_old, delete_uncounted, due, put_together
@@ -106,22 +107,21 @@ class Housekeeping:
         """Put small folders together, and delete what is old."""
         epochs = marked(self.folders)
         if not self._training.seems_held():
-            self._shrink_archive(time.time())
-        newest = max((part.last for part in self.archive.folders(epochs)), default=0)
+            self._shrink_archive(epochs, time.time())
         for folder in (self.folders.lists, self.folders.csv):
             drop_uncounted(folder, epochs)
-            prune(folder, newest + 1 - self.settings.keep_list_batches)
+            prune(folder, self.archive.newest(epochs) + 1 - self.settings.keep_list_batches)
         if self.settings.clean_landing:
             clean_landing(self.folders.landing, self.telemetry.consumed())
         self.windows.refresh()
 
-    def _shrink_archive(self, now: float) -> None:
-        delete_uncounted(self.archive, marked(self.folders))
+    def _shrink_archive(self, epochs: Epochs, now: float) -> None:
+        delete_uncounted(self.archive, epochs)
         if self.settings.archive_days is not None:
-            kept_from = delete_old(self.archive, marked(self.folders), now - self.settings.archive_days * DAY)
+            kept_from = delete_old(self.archive, epochs, now - self.settings.archive_days * DAY)
             self.accounts.forget(kept_from)
         while not self._stopping.is_set():
-            found = due(self.archive.older(marked(self.folders), now - OLD_ENOUGH))
+            found = due(self.archive.older(epochs, now - OLD_ENOUGH))
             if found is None:
                 return
             try:

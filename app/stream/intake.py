@@ -26,7 +26,8 @@ from pyspark.sql import types as T
 from app.core.files import write_text
 from app.events.archive import ARCHIVE_SCHEMA
 from app.events.canonical import CORRUPT, LEFT_OUT, ROW_TEXT, SOURCE_FILE
-from app.events.revenue import main_category, revenue_cents
+from app.events.category import main_category
+from app.events.revenue import revenue_cents
 from app.events.schema import REJECTED_SCHEMA
 from app.stream.rows_file import RowsFile
 from app.stream.source import ARRIVED
@@ -123,15 +124,16 @@ def take_in(events: DataFrame, window_minutes: int, known: frozenset[str] = froz
     archived = [price if name == "price" else F.col(name) for name in ARCHIVE_SCHEMA.fieldNames()]
     counted = (main_category(), F.coalesce(revenue_cents(), F.lit(0)).alias(CENTS))
     rows = events.select(*archived, "reason", LEFT_OUT, row, SOURCE_FILE, ARRIVED, *counted)
-    return rows.mapInArrow(Intake(window_minutes, known), HANDED_ON)
+    paths = sorted(re.sub(LOCAL, "/", name) for name in known)
+    return rows.mapInArrow(Intake(window_minutes, paths), HANDED_ON)
 
 
 @dataclass(frozen=True)
 class Intake:
-    """The function that `mapInArrow` runs; see `take_in`."""
+    """The function that `mapInArrow` runs; see `take_in`. `known` are paths."""
 
     window_minutes: int
-    known: frozenset[str]
+    known: list[str]
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         context = TaskContext.get()
@@ -149,9 +151,8 @@ class Intake:
         events = batch.filter(pc.invert(pc.or_(is_left_out, is_rejected)))
         new = events
         if self.known:
-            names = pc.replace_substring_regex(events[SOURCE_FILE], LOCAL, "/")
-            known = [re.sub(LOCAL, "/", name) for name in sorted(self.known)]
-            new = events.filter(pc.invert(pc.is_in(names, pa.array(known))))
+            paths = pc.replace_substring_regex(events[SOURCE_FILE], LOCAL, "/")
+            new = events.filter(pc.invert(pc.is_in(paths, pa.array(self.known))))
         part.counts.rows += len(batch)
         part.counts.left_out += pc.sum(is_left_out).as_py() or 0
         part.counts.known += len(events) - len(new)

@@ -79,7 +79,7 @@ class WindowCounter:
     ):
         self._spark, self._settings, self._folders, self._epoch = spark, settings, folders, epoch
         self._points, self._clock = points, clock
-        self._archive = Archive(folders.archive, folders.rejected)
+        self._archive = Archive.of(folders)
         self._lock = threading.Lock()
         self._folders_of: dict[BatchRange, list[int]] = {}  # windows of each folder that counts
         self._open: dict[int, _Open] = {}

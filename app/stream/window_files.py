@@ -62,7 +62,7 @@ def replace_windows(counts: pa.Table, starts: Collection[int], folder: Path, epo
     counted = pa.array(sorted(starts), pa.timestamp("us", tz="UTC"))
     days = pc.strftime(counts["start"], "%Y-%m-%d")
     for day in sorted(set(pc.strftime(counted, "%Y-%m-%d").to_pylist())):
-        target = folder / f"{day}.e{epoch:06d}.parquet"
+        target = _day_file(folder, day, epoch)
         new = counts.filter(pc.equal(days, day))
         if target.exists():
             old = pq.read_table(target, schema=WINDOW_SCHEMA)
@@ -74,20 +74,20 @@ def replace_windows(counts: pa.Table, starts: Collection[int], folder: Path, epo
 def counted_up_to(folder: Path, epoch: int) -> int:
     """The last micro-batch whose events an epoch's files count."""
     try:
-        return int((folder / f"{COUNTED}{epoch:06d}").read_text())
+        return int(_counted_file(folder, epoch).read_text())
     except FileNotFoundError:
         return NOTHING
 
 
 def note_counted(folder: Path, epoch: int, batch: int) -> None:
     """Remember that all events up to a micro-batch are counted."""
-    write_text(folder / f"{COUNTED}{epoch:06d}", str(batch))
+    write_text(_counted_file(folder, epoch), str(batch))
 
 
 def take_over_windows(folder: Path, before: int, epoch: int, first: int) -> None:
     """Begin an epoch, whose first micro-batch is given, with the files of the one before."""
     for day, path in window_days(folder, before).items():
-        with replacing(folder / f"{day}.e{epoch:06d}.parquet") as copy:
+        with replacing(_day_file(folder, day, epoch)) as copy:
             copy.write_bytes(path.read_bytes())
     note_counted(folder, epoch, min(counted_up_to(folder, before), first - 1))
 
@@ -96,7 +96,9 @@ def drop_other_windows(folder: Path, epoch: int) -> None:
     """Delete the files of all epochs but one."""
     for name in os.listdir(folder):
         day = DAY.match(name)
-        if (day and int(day[2] or 0) != epoch) or (name.startswith(COUNTED) and name != f"{COUNTED}{epoch:06d}"):
+        if (day and int(day[2] or 0) != epoch) or (
+            name.startswith(COUNTED) and name != _counted_file(folder, epoch).name
+        ):
             (folder / name).unlink(missing_ok=True)
 
 
@@ -104,3 +106,11 @@ def window_lines(counts: pa.Table) -> list[str]:
     """InfluxDB points of window counts, at the start of their window: a later count replaces an earlier."""
     frame = counts.select(WINDOW_SCHEMA.names).cast(WINDOW_SCHEMA).to_pandas()
     return EVENTS.lines(frame.rename(columns={"start": "time"}))
+
+
+def _day_file(folder: Path, day: str, epoch: int) -> Path:
+    return folder / f"{day}.e{epoch:06d}.parquet"
+
+
+def _counted_file(folder: Path, epoch: int) -> Path:
+    return folder / f"{COUNTED}{epoch:06d}"

@@ -15,10 +15,12 @@ from pyspark.sql import functions as F
 
 from app.core.settings import Settings
 from app.events.archive import ARCHIVE_SCHEMA
+from app.events.category import main_category
 from app.events.clean import known_price
 from app.events.identity import identity
 from app.events.layout import layout_of
-from app.events.revenue import main_category, revenue_cents
+from app.events.revenue import revenue_cents
+from app.stream.intake import MINUTE
 
 
 def window_counts(events: DataFrame, starts: Collection[int], settings: Settings) -> DataFrame:
@@ -43,7 +45,7 @@ def window_counts(events: DataFrame, starts: Collection[int], settings: Settings
     keys = identity(layout_of(settings))
     named = ("event_time", "event_type", "category_code", "price", "quantity")
     others = [name for name in named if name not in keys]
-    lowest, highest = (_moment(moment) for moment in (min(starts), max(starts) + settings.window_minutes * 60_000_000))
+    lowest, highest = (_moment(moment) for moment in (min(starts), max(starts) + settings.window_minutes * MINUTE))
     wanted = F.col("event_time").between(lowest, highest)
     once = (
         events.where(wanted)

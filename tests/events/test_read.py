@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 
 from app.core.errors import InputError
 from app.events.archive import ARCHIVE_SCHEMA
-from app.events.archive_manifest import MANIFEST, Manifest
+from app.events.archive_manifest import Manifest, write_manifest
 from app.events.archive_names import EPOCHS, BatchRange, mark_name
 from app.events.canonical import CANONICAL, CORRUPT, SOURCE_FILE
 from app.events.layout import REES46
@@ -112,7 +112,7 @@ def archived(folder: Path, part: BatchRange, day: int) -> None:
     columns |= {"event_time": pa.array([moment], pa.timestamp("us", tz="UTC")), "user_id": [part.first]}
     pq.write_table(pa.table(columns), place / "part-00000.parquet")
     window = int(moment.timestamp()) * 1_000_000
-    (place / MANIFEST).write_text(Manifest(rows=1, windows=[window], written=0).model_dump_json())
+    write_manifest(place, Manifest(rows=1, windows=[window], written=0))
 
 
 def test_an_archive_is_read_as_far_as_it_counts_and_is_recent(spark: SparkSession, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from app.core.errors import InputError
 from app.core.folders import Output
 from app.core.settings import Settings
-from app.events.archive_manifest import MANIFEST, Manifest
+from app.events.archive_manifest import Manifest, write_manifest
 from app.events.archive_names import BatchRange
 from app.jobs.backfill import backfill
 from app.results.files import write_run
@@ -46,7 +46,7 @@ def files(output: Path) -> None:
         folder = folders.archive / BatchRange(0, 0, epoch).name
         folder.mkdir()
         pq.write_table(pa.table({"event_time": [NOON]}), folder / "part-00000.parquet")
-        (folder / MANIFEST).write_text(Manifest(rows=1, windows=[], written=0).model_dump_json())
+        write_manifest(folder, Manifest(rows=1, windows=[], written=0))
         write_points(folder, [f"lists,generator=als,model_version=v,segment=s lists={lists}i {1_600_000_000 * 10**9}"])
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
+from app.stream.archive import Archive
 from tests.influxd import InfluxServer
 from tests.stream.process import StreamProcess
 from tests.stream.shop import Running, quick_settings, recommender, running, write_bundle
@@ -19,6 +20,15 @@ def server(influxd_program: str, tmp_path: Path) -> Iterator[InfluxServer]:
     server = InfluxServer(folder, influxd_program)
     yield server
     server.stop()
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Archive:
+    """Empty."""
+    made = Archive(tmp_path / "archive", tmp_path / "rejected")
+    made.folder.mkdir()
+    made.rejected.mkdir()
+    return made
 
 
 @pytest.fixture(autouse=True)

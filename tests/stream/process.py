@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from urllib.parse import unquote
 
 from app.core.settings import Settings
-from app.stream.archive import Archive, stored_rows
+from app.stream.archive import Archive
 from app.stream.epoch import consumed_files, current, marked, newest_number
 from app.stream.folders import StreamFolders
 from app.stream.list_files import latest_lists, read_lists
@@ -124,10 +124,10 @@ class StreamProcess:
             return set()
 
     def archived(self) -> int:
-        archive = Archive(self.folders.archive, self.folders.rejected)
+        archive = Archive.of(self.folders)
         if not archive.folder.is_dir():  # killed before it had made it
             return 0
-        return sum(stored_rows(archive.folder / part.name) for part in archive.folders(marked(self.folders)))
+        return archive.rows(marked(self.folders))
 
     def until_done(self, seconds: float = 240) -> None:
         """Wait until every file of the landing folder is committed, and counted in windows."""
@@ -138,7 +138,8 @@ class StreamProcess:
             epoch = current(self.folders)
             if epoch is None or not landed <= _committed(epoch.checkpoint):
                 return False
-            return counted_up_to(self.folders.windows, epoch.number) >= newest_archived(self.folders)
+            newest = Archive.of(self.folders).newest(marked(self.folders))
+            return counted_up_to(self.folders.windows, epoch.number) >= newest
 
         until(done, "all files are done with", seconds)
 
@@ -172,12 +173,6 @@ def _committed(checkpoint: Path) -> set[str]:
     if newest_number(checkpoint / "offsets") > newest_number(checkpoint / "commits"):
         return set()
     return {unquote(name.rsplit("/", 1)[1]) for name in consumed_files(checkpoint)}
-
-
-def newest_archived(folders: StreamFolders) -> int:
-    """The last micro-batch with a folder in the archive."""
-    parts = Archive(folders.archive, folders.rejected).folders(marked(folders))
-    return max((part.last for part in parts), default=-1)
 
 
 def window_points(server: InfluxServer) -> dict[tuple[Any, ...], tuple[int, float]]:

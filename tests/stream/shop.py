@@ -167,8 +167,7 @@ class Running:
     def counted(self) -> list[dict[str, Any]]:
         """Window counts, once all that is archived is in them."""
         epochs = marked(self.folders)
-        parts = Archive(self.folders.archive, self.folders.rejected).folders(epochs)
-        newest = max((part.last for part in parts), default=-1)
+        newest = Archive.of(self.folders).newest(epochs)
         until(lambda: counted_up_to(self.folders.windows, epochs.latest) >= newest, "windows are counted")
         return read_windows(self.folders.windows, epochs).to_pylist()
 

@@ -7,22 +7,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from app.core.files import write_text
-from app.events.archive_manifest import MANIFEST, Manifest
+from app.events.archive_manifest import Manifest, write_manifest
 from app.events.archive_names import BatchRange, Epochs
 from app.stream.accounts import CHUNK, Account, Accounts
 from app.stream.archive import Archive
 from app.stream.compaction import STEP, delete_old, delete_uncounted, due, put_together
 
 EPOCHS = Epochs(((1, 0), (2, 3)))
-
-
-@pytest.fixture
-def archive(tmp_path: Path) -> Archive:
-    made = Archive(tmp_path / "archive", tmp_path / "rejected")
-    made.folder.mkdir()
-    made.rejected.mkdir()
-    return made
 
 
 def fill(archive: Archive, part: BatchRange, rows: int, written: float = 0) -> None:
@@ -33,7 +24,7 @@ def fill(archive: Archive, part: BatchRange, rows: int, written: float = 0) -> N
     table = pa.table({"event_time": pa.array(times, pa.timestamp("us", tz="UTC")), "batch": [part.first] * rows})
     pq.write_table(table, folder / "part-00000.parquet")
     windows = [int(time.timestamp()) * 1_000_000 for time in times]
-    write_text(folder / MANIFEST, Manifest(rows=rows, windows=windows, written=written).model_dump_json())
+    write_manifest(folder, Manifest(rows=rows, windows=windows, written=written))
 
 
 def account(batch: int, rows: int, **others: int) -> Account:

@@ -1,7 +1,6 @@
 """Rows are archived as they pass, and a micro-batch done again leaves what one leaves."""
 
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
@@ -38,14 +37,6 @@ def parsed(spark: SparkSession, *rows: tuple[int, str | None, str | None]) -> Da
         for user, reason, left_out in rows
     ]
     return spark.createDataFrame(values, PARSED)
-
-
-@pytest.fixture
-def archive(tmp_path: Path) -> Archive:
-    made = Archive(tmp_path / "archive", tmp_path / "rejected")
-    made.folder.mkdir()
-    made.rejected.mkdir()
-    return made
 
 
 def taken(events: DataFrame, archive: Archive, known: frozenset[str] = frozenset()) -> tuple[list[int], PartCounts]:

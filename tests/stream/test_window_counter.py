@@ -10,7 +10,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from app.core.settings import Settings
-from app.events.archive_manifest import MANIFEST, Manifest
+from app.events.archive_manifest import Manifest, write_manifest
 from app.events.archive_names import BatchRange
 from app.stream import window_counter
 from app.stream.epoch import Epoch, begin, marked
@@ -58,7 +58,7 @@ class Shop:
         schema = pa.schema({"event_time": pa.timestamp("us", tz="UTC"), "quantity": pa.float64()} | types)
         pq.write_table(pa.Table.from_pylist(rows, schema), folder / "part-00000.parquet")
         windows = sorted({start for start, _ in events})
-        (folder / MANIFEST).write_text(Manifest(rows=len(rows), windows=windows, written=0).model_dump_json())
+        write_manifest(folder, Manifest(rows=len(rows), windows=windows, written=0))
         if told:
             starts = [start for start, _ in events]
             self.counter.archived(part, {(start, "view", "a"): (starts.count(start), 0) for start in windows})
