@@ -11,12 +11,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from app.core.errors import VitrineError
+from app.core.files import write_text
 from app.events.archive_names import BatchRange, Epochs
 from app.stream.archive import Archive, stored_rows
 from app.stream.intake import PartCounts
 
 CHUNK = 4_096  #: micro-batches whose accounts lie in one file
 SUFFIX = ".jsonl"
+FROM = "_from"  #: file with the first micro-batch that the archive must still hold
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,8 @@ class Accounts:
         self._folder, self._archive, self._epoch, self._epochs = folder, archive, epoch, epochs
         self._lock = threading.Lock()
         self._pending: dict[int, Account] = {}
-        self._expected = _archived(folder, epochs)
+        self._begin = int((folder / FROM).read_text()) if (folder / FROM).exists() else 0
+        self._expected = _archived(folder, epochs, self._begin)
         self._at_source: list[Difference] = []
 
     def write(self, account: Account) -> None:
@@ -118,6 +121,10 @@ class Accounts:
 
     def forget(self, before: int) -> None:
         """Close the accounts of micro-batches that the archive no longer has to hold."""
+        if before <= self._begin:
+            return
+        self._begin = before
+        write_text(self._folder / FROM, str(before))  # also for the next stream: one file has accounts of many
         for path in self._folder.glob(f"*{SUFFIX}"):
             if _first(path) + CHUNK <= before:
                 path.unlink(missing_ok=True)
@@ -134,8 +141,8 @@ class Accounts:
             return None
 
 
-def _archived(folder: Path, epochs: Epochs) -> dict[int, int]:
-    """Rows that must be in the archive, by micro-batch, as the accounts of their owners say."""
+def _archived(folder: Path, epochs: Epochs, begin: int) -> dict[int, int]:
+    """Rows that must be in the archive, by micro-batch from `begin` on, as the accounts of their owners say."""
     rows: dict[int, int] = {}
     for path in sorted(folder.glob(f"*{SUFFIX}")):
         epoch = int(path.name.split(".e")[1].removesuffix(SUFFIX))
@@ -144,7 +151,7 @@ def _archived(folder: Path, epochs: Epochs) -> dict[int, int]:
                 account = Account(**json.loads(line))
             except (ValueError, TypeError):  # the last line of a writer that was killed
                 continue
-            if epochs.owner(account.batch) == epoch:
+            if account.batch >= begin and epochs.owner(account.batch) == epoch:
                 rows[account.batch] = account.archived
     return rows
 

@@ -90,12 +90,13 @@ def delete_uncounted(archive: Archive, epochs: Epochs) -> None:
 
 def delete_old(archive: Archive, epochs: Epochs, before: float) -> int:
     """Delete what was archived before a moment (seconds since 1970); returns the first micro-batch that stays."""
-    oldest = epochs.starts[-1][1] if epochs.starts else 0
+    oldest = 0
     for part in archive.folders(epochs):
         if archive.written(part) >= before:  # and all that follow
             oldest = part.first
             break
         shutil.rmtree(archive.folder / part.name, ignore_errors=True)
+        oldest = part.last + 1
     for path in archive.rejected.iterdir():
         rejected = BatchRange.parse(path.name)
         if rejected is not None and rejected.last < oldest:

@@ -141,5 +141,8 @@ def test_the_archive_is_kept_for_so_long(archive: Archive, folder: Path) -> None
     names = {BatchRange(batch, batch, 2).name for batch in (2 * CHUNK, 3 * CHUNK)}
     assert {path.name for path in archive.folder.iterdir()} == names
     assert {path.name for path in archive.rejected.iterdir()} == names
-    assert len(list(folder.iterdir())) == 2
-    assert differences(accounts) == []
+    assert len(list(folder.glob("*.jsonl"))) == 2
+    assert differences(accounts) == differences(accounts_of(folder, archive, 2)) == []
+    for _ in range(2):
+        accounts.forget(delete_old(archive, EPOCHS, 9))  # nothing stays, and nothing is missed
+    assert differences(accounts) == differences(accounts_of(folder, archive, 2)) == []
