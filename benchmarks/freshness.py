@@ -30,13 +30,13 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from memory import tree_bytes
+from pace import at_pace
 from pyspark.sql import DataFrame, SparkSession
 
 from app.core.lease import stream_lease
@@ -50,7 +50,7 @@ from app.stream.folders import StreamFolders
 from app.stream.freshness import Freshness, ages
 from app.stream.source import ARRIVED, event_stream
 from app.stream.telemetry import StreamSummary
-from app.synthetic import generate
+from app.synthetic import cut_in_two, generate
 
 TRAIN_EVENTS = 600_000
 
@@ -73,7 +73,7 @@ def main() -> int:
     events = int(asked.rate * (asked.seconds + asked.warmup))
     history, live = _shop(root, events, asked.users, asked.products)
     if not asked.log_times:
-        live = _at_pace(live, asked.rate)
+        live = at_pace(live, asked.rate)
     vitrine = str(Path(sys.executable).with_name("vitrine"))
     if not (root / "models" / "CURRENT").exists():
         subprocess.run([vitrine, "train", "--events", str(history), "--output", str(root)], check=True)
@@ -178,18 +178,6 @@ def _durations(spark: SparkSession) -> dict[str, int]:
     return {name: round(sum(durations.get(name, 0) for durations in recent) / len(recent)) for name in names}
 
 
-def _at_pace(log: Path, rate: float) -> Path:
-    """The log with its events `rate` a second, from its first on."""
-    target = log.with_name("paced.synthetic.csv")
-    with log.open() as source, target.open("w") as paced:
-        paced.write(source.readline())
-        first: datetime | None = None
-        for number, line in enumerate(source):
-            first = first or datetime.fromisoformat(line[:19])
-            paced.write(f"{first + timedelta(seconds=int(number / rate))} UTC{line[23:]}")
-    return target
-
-
 def _line(summary: StreamSummary) -> None:
     _say(summary_line(summary))
 
@@ -212,13 +200,7 @@ def _shop(root: Path, events: int, users: int, products: int) -> tuple[Path, Pat
         root.mkdir(parents=True, exist_ok=True)
         shop = root / "shop.synthetic.csv"
         generate(shop, TRAIN_EVENTS + events, 42, users=users, products=products)
-        with shop.open() as source, history.open("w") as past, live.open("w") as future:
-            header = source.readline()
-            past.write(header)
-            future.write(header)
-            for number, line in enumerate(source):
-                (past if number < TRAIN_EVENTS else future).write(line)
-        shop.unlink()
+        cut_in_two(shop, TRAIN_EVENTS, history, live)
         wanted.touch()
     return history, live
 

@@ -21,12 +21,12 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.request import urlopen
 
 import matplotlib
 from memory import tree_bytes
+from pace import at_pace
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.core.settings import Settings
@@ -35,7 +35,7 @@ from app.stream.archive import Archive
 from app.stream.epoch import consumed_files, current, marked
 from app.stream.folders import StreamFolders
 from app.stream.window_files import read_windows
-from app.synthetic import generate
+from app.synthetic import cut_in_two, generate
 
 matplotlib.use("agg")
 import matplotlib.pyplot as plt
@@ -201,20 +201,10 @@ class Soak:
         history, live = self.root / "history.synthetic.csv", self.root / "live.synthetic.csv"
         shop = self.root / "shop.synthetic.csv"
         generate(shop, HISTORY + self.events, 42)
-        with shop.open() as source, history.open("w") as past, live.open("w") as future:
-            header = source.readline()
-            past.write(header)
-            future.write(header)
-            first: datetime | None = None
-            for number, line in enumerate(source):
-                if number < HISTORY:
-                    past.write(line)
-                    continue
-                first = first or datetime.fromisoformat(line[:19])
-                moment = first + timedelta(seconds=int((number - HISTORY) / self.rate))
-                future.write(f"{moment} UTC{line[23:]}")
-        shop.unlink()
-        return history, live
+        cut_in_two(shop, HISTORY, history, live)
+        paced = at_pace(live, self.rate)
+        live.unlink()
+        return history, paced
 
 
 def _files(live: Path) -> Iterator[str]:

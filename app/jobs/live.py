@@ -20,7 +20,7 @@ from app.jobs.stream import summary_line
 from app.monitor.local import LocalInflux
 from app.stream.engine import SPARK_CONFIGURATION, Stream
 from app.stream.telemetry import StreamSummary
-from app.synthetic import generate
+from app.synthetic import cut_in_two, generate
 from app.train.run import train
 
 DAYS = 14
@@ -77,13 +77,7 @@ def _make_shop(root: Path, events: int, replayed: int, seed: int, history: Path,
     # The shop ends today, so that the dashboards' last days hold what is replayed.
     start = datetime.now(UTC).date() - timedelta(days=DAYS - 1)
     generate(shop, events, seed, days=DAYS, start=start)
-    with shop.open() as source, history.open("w") as first, live.open("w") as second:
-        header = source.readline()
-        first.write(header)
-        second.write(header)
-        for number, line in enumerate(source):
-            (first if number < events - replayed else second).write(line)
-    shop.unlink()
+    cut_in_two(shop, events - replayed, history, live)
 
 
 def _influx(settings: Settings, root: Path) -> tuple[LocalInflux | None, Settings]:
