@@ -8,6 +8,7 @@ import csv
 import re
 from collections.abc import Sequence
 from functools import reduce
+from typing import Any
 
 from py4j.protocol import Py4JJavaError
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -116,19 +117,16 @@ def matching_files(spark: SparkSession, source: str) -> dict[str, int] | None:
     matches = [file_system.getFileStatus(path)] if literal else file_system.globStatus(path)
     if not matches:
         return None
-    files: dict[str, int] = {}
-    for match in matches:
-        root = match.getPath().toString()
-        if match.isFile():
-            if not _hidden(match.getPath().getName()):
-                files[root] = match.getLen()
-            continue
-        entries = file_system.listFiles(match.getPath(), True)
-        while entries.hasNext():
-            entry = entries.next()
-            name = entry.getPath().toString()
-            if name.endswith(SUFFIXES) and not any(map(_hidden, name[len(root) :].split("/"))):
-                files[name] = entry.getLen()
+    named = set(file_system.makeQualified(path).toString().split("/"))
+    matches = [match for match in matches if not any(map(_hidden, {*_path(match).split("/")} - named))]
+    files = {_path(match): match.getLen() for match in matches if match.isFile() and not _hidden(_name(match))}
+    folders = [match for match in matches if match.isDirectory()]
+    while folders:  # not listFiles(recursive): it looks into hidden folders too, while a stream makes and deletes them
+        entries = [entry for entry in file_system.listStatus(folders.pop().getPath()) if not _hidden(_name(entry))]
+        folders += [entry for entry in entries if entry.isDirectory()]
+        files |= {
+            _path(entry): entry.getLen() for entry in entries if _name(entry).endswith(SUFFIXES) and entry.isFile()
+        }
     counting = without_uncounted(files, lambda archive: _names(spark, f"{archive}/{EPOCHS}"))
     return {name: files[name] for name in counting}
 
@@ -138,7 +136,17 @@ def _names(spark: SparkSession, folder: str) -> list[str]:
     path = spark._jvm.org.apache.hadoop.fs.Path(folder)  # type: ignore[union-attr]
     file_system = path.getFileSystem(spark._jsc.hadoopConfiguration())
     there = file_system.listStatus(path) if file_system.exists(path) else []
-    return [entry.getPath().getName() for entry in there]
+    return [_name(entry) for entry in there]
+
+
+def _path(entry: Any) -> str:
+    """Of a file's status in Hadoop's file systems."""
+    path: str = entry.getPath().toString()
+    return path
+
+
+def _name(entry: Any) -> str:
+    return _path(entry).rpartition("/")[2]
 
 
 def _hidden(name: str) -> bool:

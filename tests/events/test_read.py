@@ -1,6 +1,10 @@
-"""Reading logs of every allowed shape; what is not allowed is in tests/test_bad_input.py."""
+"""Reading logs of every allowed shape; what is not allowed is in tests/train/test_bad_input.py."""
 
 import gzip
+import itertools
+import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -70,6 +74,29 @@ def test_gzip_and_plain_files_of_a_folder_without_hidden_ones(spark: SparkSessio
     names = [Path(name).name for name, _ in list_event_files(spark, str(tmp_path))]
     assert names == ["a.csv", "b.csv.gz"]
     assert rows(spark, tmp_path) == [VALUES] * 3
+
+
+def test_a_log_is_listed_while_a_stream_makes_and_deletes_hidden_folders_in_it(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    write(tmp_path / "batch-000000000-e000001" / "a.csv", HEADER, ROW)
+    end = threading.Event()
+
+    def stage() -> None:
+        for number in itertools.takewhile(lambda _: not end.is_set(), itertools.count()):
+            staging = tmp_path / f".staged-{number}"
+            write(staging / "b.csv", HEADER, ROW)
+            shutil.rmtree(staging)
+
+    with ThreadPoolExecutor(2) as streams:
+        for _ in range(2):
+            streams.submit(stage)
+        try:
+            for _ in range(100):
+                for source in (f"{tmp_path}", f"{tmp_path}/*", f"{tmp_path}/*/*.csv"):
+                    assert len(list_event_files(spark, source)) == 1
+        finally:
+            end.set()
 
 
 def test_glob_takes_what_it_matches(spark: SparkSession, tmp_path: Path) -> None:
