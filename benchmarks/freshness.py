@@ -142,6 +142,8 @@ def _measure_floor(settings: Settings, vitrine: str, live: Path, asked: argparse
         with _replay(settings, vitrine, live, asked) as player:
             player.wait()
             time.sleep(3)
+        if (failure := query.exception()) is not None:
+            raise failure
         batch_ms = _durations(spark)
         query.stop()
     finally:

@@ -19,6 +19,7 @@ from app.events.archive_manifest import Manifest, read_manifest, write_manifest
 from app.events.archive_names import BatchRange, Epochs
 from app.stream.folders import StreamFolders
 from app.stream.intake import COUNTS, MINUTE, REJECTED, PartCounts, window_starts
+from app.stream.latest import clear
 
 POINTS = "_points.lp.gz"  #: InfluxDB points of the micro-batches in a folder, in line protocol
 
@@ -77,6 +78,7 @@ class Archive:
                 "done again at the next start"
             )
         place(staging / REJECTED, self.rejected / part.name)
+        clear(staging)
         if counts.archived:
             write_manifest(staging, Manifest(rows=counts.archived, windows=counts.windows, written=now))
             write_points(staging, points)

@@ -112,6 +112,12 @@ def newest_number(folder: Path) -> int:
     return max((int(name) for name in names if name.isdigit()), default=-1)
 
 
+def batch_time(checkpoint: Path, batch: int) -> int:
+    """When a micro-batch was begun for the first time, microseconds since 1970: the same at every try."""
+    times = json.loads((checkpoint / "offsets" / str(batch)).read_text().splitlines()[1])
+    return int(times["batchTimestampMs"]) * 1_000
+
+
 def consumed_files(checkpoint: Path, last: int | None = None) -> set[str]:
     """URIs of the files taken in up to a micro-batch, by default the last one committed."""
     last = newest_number(checkpoint / "commits") if last is None else last

@@ -21,7 +21,7 @@ from app.events.archive_names import BEFORE, BatchRange, Epochs
 from app.stream.archive import Archive, describe
 from app.stream.epoch import PINS, QUERY, consumed_files, copy_checkpoint, newest_number
 from app.stream.folders import StreamFolders
-from app.stream.intake import STAGING, take_in
+from app.stream.intake import take_in, tell_jobs
 from app.stream.source import event_files
 
 ARCHIVE = "archive"  #: its query of the archive
@@ -91,6 +91,6 @@ def _archive(spark: SparkSession, settings: Settings, folders: StreamFolders, fi
     number = before[-1].last + 1 if before else -BEFORE
     part = BatchRange(number, number, 0)
     staging = store.stage(part)
-    spark.sparkContext.setLocalProperty(STAGING, str(staging))
+    tell_jobs(spark.sparkContext, staging, 0)
     take_in(event_files(spark, settings, paths), settings.window_minutes).count()
     store.commit(staging, part, time.time())

@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
-from pyspark import TaskContext
+from pyspark import SparkContext, TaskContext
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
@@ -29,10 +29,14 @@ from app.events.canonical import CORRUPT, LEFT_OUT, ROW_TEXT, SOURCE_FILE
 from app.events.category import main_category
 from app.events.revenue import revenue_cents
 from app.events.schema import REJECTED_SCHEMA
+from app.stream.latest import LatestEvents
 from app.stream.rows_file import RowsFile
+from app.stream.sessions import SEEN
 from app.stream.source import ARRIVED
 
-STAGING = "vitrine.stream.staging"  #: local property: the folder that a job's parts are written to
+#: Local properties of a job: the folder that its parts are written to, and the time of its micro-batch (microseconds
+#: since 1970).
+STAGING, MOMENT = "vitrine.stream.staging", "vitrine.stream.moment"
 REJECTED = "rejected"  #: folder in it
 CENTS = "cents"
 COUNTS = "_part-"  #: begins the names of the files that say what a part holds
@@ -50,6 +54,7 @@ HANDED_ON = T.StructType(
         T.StructField("user_key", T.StringType()),
         T.StructField("event_id", T.StringType()),
         T.StructField(ARRIVED, T.TimestampType()),
+        T.StructField(SEEN, T.TimestampType(), False),
     ]
 )
 
@@ -102,8 +107,14 @@ class PartCounts:
         return cls(**flat | {"sums": {tuple(key): tuple(sums) for key, sums in flat["sums"]}})
 
 
+def tell_jobs(context: SparkContext, staging: Path, moment: int) -> None:
+    """Tell the jobs that this thread starts where to write, and the time of their micro-batch."""
+    context.setLocalProperty(STAGING, str(staging))
+    context.setLocalProperty(MOMENT, str(moment))
+
+
 def take_in(events: DataFrame, window_minutes: int, known: frozenset[str] = frozenset()) -> DataFrame:
-    """Events of `app.stream.source.event_stream`, archived when a job with `STAGING` set runs over them.
+    """Events of `app.stream.source.event_stream`, archived when a job that was told where (`tell_jobs`) runs over them.
 
     Parameters
     ----------
@@ -138,12 +149,14 @@ class Intake:
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         context = TaskContext.get()
         assert context is not None
-        staging = context.getLocalProperty(STAGING)
-        if staging is None:
-            raise RuntimeError(f"a job over the stream's events without {STAGING}")
+        staging, moment = context.getLocalProperty(STAGING), context.getLocalProperty(MOMENT)
+        if staging is None or moment is None:
+            raise RuntimeError(f"a job over the stream's events without {STAGING} and {MOMENT}")
+        seen = pa.scalar(int(moment), pa.timestamp("us", tz="UTC"))
         with _writing(Path(staging), context.partitionId(), self.window_minutes * MINUTE) as part:
             for batch in batches:
-                yield self._take(part, batch)
+                events = self._take(part, batch)
+                yield events.append_column(SEEN, pa.repeat(seen, len(events)))
 
     def _take(self, part: "_Part", batch: pa.RecordBatch) -> pa.RecordBatch:
         is_left_out = pc.is_valid(batch[LEFT_OUT])
@@ -157,7 +170,8 @@ class Intake:
         part.counts.left_out += pc.sum(is_left_out).as_py() or 0
         part.counts.known += len(events) - len(new)
         part.write(new, batch.filter(is_rejected))
-        return events.select(HANDED_ON.fieldNames())
+        part.latest.add(events)
+        return events.select([name for name in HANDED_ON.fieldNames() if name != SEEN])
 
 
 @contextmanager
@@ -168,12 +182,14 @@ def _writing(staging: Path, partition: int, window: int) -> Iterator["_Part"]:
         part = _Part(RowsFile(staging / name, files), RowsFile(staging / REJECTED / name, files), window)
         yield part
         part.close()
+    part.latest.write(staging, partition)
     write_text(staging / f"{COUNTS}{partition:05d}.json", part.counts.to_json())
 
 
 class _Part:
     def __init__(self, events: RowsFile, rejected: RowsFile, window: int):
         self.counts = PartCounts()
+        self.latest = LatestEvents()
         self._events, self._rejected, self._window = events, rejected, window
 
     def write(self, events: pa.RecordBatch, rejected: pa.RecordBatch) -> None:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 
 from app.core.folders import label_synthetic
 from app.core.lease import Lease
@@ -18,15 +17,15 @@ from app.events.archive_names import BatchRange
 from app.stream.accounts import Account, Accounts
 from app.stream.archive import Archive
 from app.stream.champion import Champion
-from app.stream.epoch import Epoch
+from app.stream.epoch import Epoch, batch_time
 from app.stream.first_edition import known_files
 from app.stream.folders import StreamFolders
 from app.stream.freshness import ages
-from app.stream.intake import STAGING, take_in
+from app.stream.intake import take_in, tell_jobs
 from app.stream.points import PointSink, batch_lines
 from app.stream.progress import observed
-from app.stream.score import BATCH_TIME, RESULT_SCHEMA, Result, Task, scorer
-from app.stream.sessions import live_sessions, mark_current
+from app.stream.score import RESULT_SCHEMA, Result, Task, scorer
+from app.stream.sessions import live_sessions
 from app.stream.telemetry import Telemetry
 from app.stream.window_counter import WindowCounter
 
@@ -52,7 +51,7 @@ class MicroBatches:
     def frame(self, events: DataFrame) -> DataFrame:
         """Sessions that changed, of the rows of `app.stream.source.event_stream`."""
         taken = take_in(observed(events), self.settings.window_minutes, known_files(self.epoch.folder))
-        return live_sessions(taken, self.settings).withColumn(BATCH_TIME, F.current_timestamp())
+        return live_sessions(taken, self.settings)
 
     def handle(self, frame: DataFrame, batch: int) -> None:
         """Answer the sessions of a micro-batch, each partition where it lies, and archive its events."""
@@ -60,9 +59,10 @@ class MicroBatches:
         part = BatchRange(batch, batch, self.epoch.number)
         bundle = self.champion.for_batch(batch)
         staging = self.archive.stage(part)
-        self.spark.sparkContext.setLocalProperty(STAGING, str(staging))
+        moment = batch_time(self.epoch.checkpoint, batch)
+        tell_jobs(self.spark.sparkContext, staging, moment)
         self.spark.sparkContext.setLocalProperty("spark.scheduler.pool", POOL)
-        result = self._score(frame, self._task(bundle.folder, batch))
+        result = self._score(frame, self._task(frame, bundle.folder, batch, moment, staging))
         old = ages(result.arrived, result.readable_at)
         refused = self.telemetry.uses_bundle(bundle.version, self.champion.refused)
         lines = batch_lines(result, bundle.version, old, refused)
@@ -78,22 +78,25 @@ class MicroBatches:
         self.accounts.write(Account.of(part.first, counts, sum(first for first, _ in result.lists.values())))
         self.windows.archived(part, counts.sums)
 
-    def _task(self, bundle: Path, batch: int) -> Task:
+    def _task(self, frame: DataFrame, bundle: Path, batch: int, moment: int, staging: Path) -> Task:
+        # Of the query's own session: what the checkpoint was made with, whatever the setting says now.
+        partitions = frame.sparkSession.conf.get("spark.sql.shuffle.partitions")
         return Task(
             batch,
             self.epoch.number,
+            moment,
             bundle,
+            staging,
             self.folders.lists,
             self.folders.csv,
-            self.settings.stream_partitions,
+            int(partitions or 1),
             self.settings.top_k,
             self.points.config,
         )
 
     def _score(self, frame: DataFrame, task: Task) -> Result:
         result = Result()
-        sessions = mark_current(frame, task.partitions)
         # One row of sums for each partition, never one for each session.
-        for row in sessions.mapInArrow(scorer(task), RESULT_SCHEMA).collect():
+        for row in frame.mapInArrow(scorer(task), RESULT_SCHEMA).collect():
             result.add(Result.from_json(row.result))
         return result

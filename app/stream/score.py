@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC
+from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 
@@ -26,23 +26,31 @@ from app.registry.bundle import Bundle
 from app.serve.lists import ARROW_SCHEMA, list_table
 from app.serve.ragged import NONE
 from app.serve.recommender import CHUNK, Answer
+from app.stream.latest import LatestSessions
 from app.stream.list_files import write_part
 from app.stream.live import LiveSessions
-from app.stream.sessions import CURRENT
 
 UNKNOWN_SEGMENT = "unknown"
 JUDGED_DEPTH = 10
+#: Events judged in a partition of a micro-batch, drawn at random where there are more: to judge all of a busy shop's
+#: would take longer than to answer it, and a sample says the same.
+MOST_JUDGED = 50
 RESULT_SCHEMA = "result string"
-BATCH_TIME = "batch_time"
 
 
 @dataclass(frozen=True)
 class Task:
-    """What the scorer of a micro-batch needs to know; travels to the workers."""
+    """What the scorer of a micro-batch needs to know; travels to the workers.
+
+    `moment`: the micro-batch's own time, microseconds since 1970. `staging`: where the intake has told of each user's
+    latest event.
+    """
 
     batch: int
     epoch: int
+    moment: int
     bundle: Path
+    staging: Path
     lists: Path
     csv: Path
     partitions: int
@@ -102,14 +110,16 @@ def open_bundle(folder: Path) -> Bundle:
 
 
 def scorer(task: Task) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    """The function that `mapInArrow` runs on rows of `live_sessions` with `batch_time`."""
+    """The function that `mapInArrow` runs on rows of `live_sessions`."""
 
     def score(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         result, tables, answered = Result(), [], []
         started = time.monotonic()
+        latest = None
         for batch in batches:
+            latest = latest or LatestSessions.read(task.staging)
             for start in range(0, len(batch), CHUNK):
-                table, sessions = _score_chunk(task, batch.slice(start, CHUNK), result)
+                table, sessions = _score_chunk(task, batch.slice(start, CHUNK), latest, result)
                 tables.append(table)
                 answered.append(sessions)
         scored = time.monotonic()
@@ -119,23 +129,24 @@ def scorer(task: Task) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.Recor
             _write(task, pa.concat_tables(tables), partition, result)
         result.readable_at = time.time()
         result.score_seconds, result.write_seconds = scored - started, time.monotonic() - scored
-        for sessions in answered:  # once the lists are there: nobody waits for this
-            _judge(open_bundle(task.bundle), sessions, result)
+        for sessions, events in _sample(answered, [task.batch, partition]):  # lists are there: nobody waits
+            _judge(open_bundle(task.bundle), sessions, events, result)
         yield pa.RecordBatch.from_pydict({"result": [result.to_json()]})
 
     return score
 
 
-def _score_chunk(task: Task, batch: pa.RecordBatch, result: Result) -> tuple[pa.Table, LiveSessions]:
+def _score_chunk(
+    task: Task, batch: pa.RecordBatch, latest: LatestSessions, result: Result
+) -> tuple[pa.Table, LiveSessions]:
     """Lists of the sessions, as `ARROW_SCHEMA` and `segment`, and the sessions; sums go to `result`."""
     bundle = open_bundle(task.bundle)
-    moment = batch.column(BATCH_TIME)[0].as_py()
-    result.generated_at = moment.timestamp()
-    sessions = LiveSessions.of(batch, int(moment.timestamp() * 1_000_000), bundle.recommender.parameters)
-    current = np.flatnonzero(batch.column(CURRENT))
+    result.generated_at = task.moment / 1e6
+    sessions = LiveSessions.of(batch, task.moment, bundle.recommender.parameters)
+    current = np.flatnonzero(latest.are_current(batch))
     visitors = sessions.current(current)
     answer = bundle.recommender.recommend(visitors, task.top_k)
-    generated_at = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+    generated_at = datetime.fromtimestamp(task.moment / 1e6, UTC)
     table = list_table(bundle.recommender, visitors, answer, bundle.version, generated_at)
     segments = _segment_names(bundle, answer.visits.segments)
     rows = np.nonzero(answer.lists.items != NONE)[0]
@@ -160,25 +171,35 @@ def _count_lists(answer: Answer, segments: NDArray[np.str_], result: Result) -> 
     result.short += int((answer.lists.items[:, -1] == NONE).sum())
 
 
-def _judge(bundle: Bundle, sessions: LiveSessions, result: Result) -> None:
-    """Was the product of each new event in the list that its session had just before?"""
-    recommender, judged = bundle.recommender, sessions.judged()
-    for start in range(0, len(judged), CHUNK):
-        events = judged[start : start + CHUNK]
-        answer = recommender.recommend(sessions.visitors(events, sessions.events.times[events]), JUDGED_DEPTH)
-        segments = _segment_names(bundle, answer.visits.segments)
-        item = recommender.catalogue.positions(sessions.events.products[events])
-        lists = {SERVED: answer.lists.items} | {
-            name: answer.exclusions.first_allowed(part, JUDGED_DEPTH)
-            for name, part in (answer.parts | {BASELINE: recommender.most_popular(len(events))}).items()
-        }
-        for generator, items in lists.items():
-            found = (items == item[:, None]) & (item[:, None] != NONE)
-            reciprocal = np.where(found.any(axis=1), 1 / (1 + found.argmax(axis=1)), 0.0)
-            for segment in np.unique(segments):
-                chosen = reciprocal[segments == segment]
-                sums = [len(chosen), int((chosen > 0).sum()), float(chosen.sum())]
-                _add(result.quality, (str(segment), generator), sums)
+def _sample(answered: list[LiveSessions], seed: list[int]) -> Iterator[tuple[LiveSessions, NDArray[np.int64]]]:
+    """Sessions, each with those of its events that are judged; the same at every try."""
+    judged = [sessions.judged() for sessions in answered]
+    total = sum(map(len, judged))
+    chosen = np.zeros(total, np.bool_)
+    chosen[np.random.default_rng(seed).permutation(total)[:MOST_JUDGED]] = True
+    ends = np.cumsum([len(events) for events in judged])
+    for sessions, events, place in zip(answered, judged, np.split(chosen, ends)[:-1], strict=True):
+        if place.any():
+            yield sessions, events[place]
+
+
+def _judge(bundle: Bundle, sessions: LiveSessions, events: NDArray[np.int64], result: Result) -> None:
+    """Was the product of each of these new events in the list that its session had just before?"""
+    recommender = bundle.recommender
+    answer = recommender.recommend(sessions.visitors(events, sessions.events.times[events]), JUDGED_DEPTH)
+    segments = _segment_names(bundle, answer.visits.segments)
+    item = recommender.catalogue.positions(sessions.events.products[events])
+    lists = {SERVED: answer.lists.items} | {
+        name: answer.exclusions.first_allowed(part, JUDGED_DEPTH)
+        for name, part in (answer.parts | {BASELINE: recommender.most_popular(len(events))}).items()
+    }
+    for generator, items in lists.items():
+        found = (items == item[:, None]) & (item[:, None] != NONE)
+        reciprocal = np.where(found.any(axis=1), 1 / (1 + found.argmax(axis=1)), 0.0)
+        for segment in np.unique(segments):
+            chosen = reciprocal[segments == segment]
+            sums = [len(chosen), int((chosen > 0).sum()), float(chosen.sum())]
+            _add(result.quality, (str(segment), generator), sums)
 
 
 def _add(sums: dict, key: tuple[str, str], values: list) -> None:

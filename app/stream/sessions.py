@@ -1,6 +1,6 @@
 """Sessions in flight, kept by Spark's own aggregation."""
 
-from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from app.core.settings import Settings
@@ -8,12 +8,14 @@ from app.events.identity import SESSION_EVENT, identity
 from app.events.layout import layout_of
 from app.stream.source import ARRIVED
 
-SEEN = "seen_at"  #: the micro-batch's own time: tells what is new in it from what is history
+#: The micro-batch's own time: tells what is new in it from what is history. Comes with the events, and not from
+#: `current_timestamp`: Spark writes that as a constant into the code it generates, and would compile the whole reading
+#: anew, and run it cold, in every micro-batch.
+SEEN = "seen_at"
 OWN = "user-"  #: begins the key of a session without an id, which is then the user's
 #: What is kept of an event, in the order in which events of a session are sorted.
 EVENT_FIELDS = (*SESSION_EVENT, SEEN, ARRIVED)
 EVENT_ID = "event_id"  #: kept as well where it is what makes an event the same
-CURRENT = "current"  #: whether a session is the one that its user is in
 
 
 def live_sessions(events: DataFrame, settings: Settings) -> DataFrame:
@@ -34,8 +36,9 @@ def live_sessions(events: DataFrame, settings: Settings) -> DataFrame:
     Returns
     -------
     DataFrame
-        Streaming; user_id, session, events (array of struct `EVENT_FIELDS`, latest first, at most
-        `session_max_events`) and, where ids are text, user_key.
+        Streaming; window, user_id, session, events (array of struct `EVENT_FIELDS`, latest first, at most
+        `session_max_events`), `given` (boolean: whether the session has an id of its own) and, where ids are text,
+        user_key.
     """
     layout = layout_of(settings)
     event = F.struct(*EVENT_FIELDS, *(name for name in identity(layout) if name == EVENT_ID))
@@ -44,35 +47,13 @@ def live_sessions(events: DataFrame, settings: Settings) -> DataFrame:
     # Kept only where it says more than the number: what a checkpoint holds must not change for other shops.
     keys = [F.max("user_key").alias("user_key")] if layout.ids == "text" else []
     return (
-        events.withColumns({SEEN: F.current_timestamp(), "session": session})
+        events.withColumn("session", session)
         .withWatermark("event_time", f"{settings.watermark_minutes} minutes")
         .groupBy(window.alias("window"), "user_id", "session")
         .agg(F.max_by(event, event, settings.session_max_events).alias("events"), *keys)
-        .drop("window")
+        .withColumn("given", F.col("session") != _own_key())
     )
 
 
 def _own_key() -> Column:
     return F.concat(F.lit(OWN), F.col("user_id").cast("string"))
-
-
-def mark_current(sessions: DataFrame, partitions: int) -> DataFrame:
-    """Tell which of a user's sessions is the latest, so that a user gets one list a micro-batch.
-
-    Parameters
-    ----------
-    sessions
-        A micro-batch of `live_sessions`; a user may be in several, or in one on both sides of a window's edge.
-    partitions
-        Into which users are put by hash, whatever the number in the checkpoint.
-
-    Returns
-    -------
-    DataFrame
-        With `current` (boolean), and `given` (boolean): whether the session has an id of its own.
-    """
-    last = F.col("events")[0]
-    latest_first = (last["event_time"].desc(), last[ARRIVED].desc(), F.desc("session"))
-    place = F.row_number().over(Window.partitionBy("user_id").orderBy(*latest_first))
-    marked = sessions.repartition(partitions, "user_id").withColumn(CURRENT, place == 1)
-    return marked.withColumn("given", F.col("session") != _own_key())

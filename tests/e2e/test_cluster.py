@@ -77,11 +77,7 @@ def test_stream_writes_lists_and_points(shop: Cluster) -> None:
     until("stream is running", 300, lambda: shop.state("stream") == "RUNNING" and shop.executors("stream"))
     until("lists on the volume", 180, lambda: shop.files("/data/vitrine/stream/lists/*.parquet"))
     for measurement in ("recommendations", "events", "stream_progress", "quality", "model"):
-        query = (
-            f'from(bucket: "BUCKET") |> range(start: 2019-01-01T00:00:00Z) '
-            f'|> filter(fn: (r) => r._measurement == "{measurement}") |> limit(n: 1)'
-        )
-        until(f"points of {measurement}", 120, partial(shop.rows, query))
+        until(f"points of {measurement}", 120, partial(points_of, shop, measurement))
 
 
 @stage(45, core=True)
@@ -123,16 +119,21 @@ def test_executor_deleted(shop: Cluster) -> None:
     assert shop.get("pod", "stream-driver")["metadata"]["uid"] == driver
 
 
-@stage(15)
-def test_influxdb_deleted(shop: Cluster) -> None:
-    """The stream waits for it, and goes on by itself."""
+@stage(45)
+def test_influxdb_lost_with_its_volume(shop: Cluster) -> None:
+    """The stream waits for it, and goes on by itself; `vitrine backfill` writes again what the files know."""
     driver = shop.get("pod", "stream-driver")["metadata"]["uid"]
     begun = time.monotonic()
+    shop.kubectl("delete", "pvc", "data-influxdb-0", "--wait=false")  # waits for its pod, which goes next
     shop.kubectl("delete", "pod", "influxdb-0")
     gone = time.time()
     until("points again", HEALED, lambda: shop.progress_since(gone))
     healed_after("InfluxDB", begun)
     assert shop.get("pod", "stream-driver")["metadata"]["uid"] == driver
+    assert not any(points_of(shop, name) for name in ("model", "segments"))  # else nothing was lost
+    driver_pod = ("stream-driver", "-c", "spark-kubernetes-driver")
+    print(shop.kubectl("exec", *driver_pod, "--", "vitrine", "backfill"))
+    assert all(points_of(shop, name) for name in ("model", "segments", "events", "quality"))
 
 
 @stage(40, then=60)
@@ -324,6 +325,14 @@ def test_grafana_has_rows_for_every_panel(shop: Cluster) -> None:
     print(f"{len(panels)} queries of panels and variables")
     assert panels
     assert not empty
+
+
+def points_of(shop: Cluster, measurement: str) -> list[dict[str, Any]]:
+    """Some points of a measurement."""
+    return shop.rows(
+        'from(bucket: "BUCKET") |> range(start: 2019-01-01T00:00:00Z) '
+        f'|> filter(fn: (r) => r._measurement == "{measurement}") |> limit(n: 1)'
+    )
 
 
 def renamed(app: dict[str, Any], name: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from app.events.archive import ARCHIVE_SCHEMA
 from app.events.archive_manifest import MANIFEST
 from app.events.archive_names import BatchRange, Epochs
 from app.stream.archive import Archive, describe, read_points
-from app.stream.intake import HANDED_ON, STAGING, PartCounts, take_in
+from app.stream.intake import HANDED_ON, PartCounts, take_in, tell_jobs
 from tests.stream.shop import folder_rows
 
 MIDNIGHT = datetime(2019, 10, 1, tzinfo=UTC)
@@ -42,11 +42,12 @@ def parsed(spark: SparkSession, *rows: tuple[int, str | None, str | None]) -> Da
 def taken(events: DataFrame, archive: Archive, known: frozenset[str] = frozenset()) -> tuple[list[int], PartCounts]:
     """Users that are handed on, and what was counted."""
     staging = archive.stage(PART)
-    context = events.sparkSession.sparkContext
-    context.setLocalProperty(STAGING, str(staging))
+    tell_jobs(events.sparkSession.sparkContext, staging, NOON)
     frame = take_in(events, 5, known)
     assert frame.schema == HANDED_ON
-    users = [row.user_id for row in frame.collect()]
+    rows = frame.collect()
+    assert {row.seen_at for row in rows} <= {MIDNIGHT.replace(hour=12, tzinfo=None)}
+    users = [row.user_id for row in rows]
     return sorted(users), archive.commit(staging, PART, 9.0, ["a b=1"])
 
 
@@ -96,7 +97,7 @@ def test_rows_that_were_archived_before_are_handed_on_alone(spark: SparkSession,
 def test_a_folder_that_is_not_its_micro_batch_is_noticed(spark: SparkSession, archive: Archive) -> None:
     """A part vanishes between being written and being moved into its place."""
     staging = archive.stage(PART)
-    spark.sparkContext.setLocalProperty(STAGING, str(staging))
+    tell_jobs(spark.sparkContext, staging, NOON)
     take_in(parsed(spark, (1, None, None), (2, None, None)), 5).collect()
     next(staging.glob("part-*.parquet")).unlink()
     with pytest.raises(VitrineError, match=r"rows were written, \d are there"):

@@ -1,24 +1,31 @@
 """Scoring a micro-batch, without Spark: prequential sums by hand, files, and a second try."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
 from app.monitor.schema import BASELINE, SERVED
-from app.stream.score import Result, Task, scorer
+from app.stream.latest import LatestEvents
+from app.stream.score import MOST_JUDGED, Result, Task, scorer
 from tests.stream.shop import ANNA, START, recommender, write_bundle
 from tests.stream.test_live import EVENT
 
+MICROS = pa.timestamp("us", tz="UTC")
+WINDOW = pa.struct([("start", MICROS), ("end", MICROS)])
 BATCH = datetime(2024, 5, 6, 7, 8, 9, 123_000, tzinfo=UTC)
 EARLIER = datetime(2024, 5, 6, tzinfo=UTC)
 ARRIVED = datetime(2024, 5, 6, 7, 8, 8, tzinfo=UTC)
 
 
 def rows(*sessions: tuple[int, list[tuple[int, bool]], bool]) -> pa.RecordBatch:
-    """User, (product, new) viewed a second apart, whether the user's current session."""
+    """User, (product, new) viewed a second apart, whether the user's current session.
+
+    A current session's name is "now"; see `run`.
+    """
     micros = lambda moment: int(moment.timestamp() * 1_000_000)  # noqa: E731
     events = [
         [
@@ -37,21 +44,39 @@ def rows(*sessions: tuple[int, list[tuple[int, bool]], bool]) -> pa.RecordBatch:
         {
             "user_id": pa.array([user for user, _, _ in sessions], pa.int64()),
             "events": pa.array(events, pa.list_(EVENT)),
-            "batch_time": pa.array([BATCH] * len(sessions), pa.timestamp("us", "UTC")),
-            "current": pa.array([current for _, _, current in sessions]),
+            "session": pa.array(["now" if current else "old" for _, _, current in sessions]),
+            "window": pa.array([{"start": START, "end": START + timedelta(hours=6)}] * len(sessions), WINDOW),
             "given": pa.array([True] * len(sessions)),
         }
     )
 
 
 def task(folder: Path, weights: dict[str, float]) -> Task:
-    for name in ("lists", "csv"):
+    for name in ("lists", "csv", "staging"):
         (folder / name).mkdir()
     bundle = write_bundle(folder / "models", "a", recommender(weights=weights))
-    return Task(7, 1, bundle, folder / "lists", folder / "csv", 2, 10, None)
+    return Task(
+        7,
+        1,
+        int(BATCH.timestamp() * 1_000_000),
+        bundle,
+        folder / "staging",
+        folder / "lists",
+        folder / "csv",
+        2,
+        10,
+        None,
+    )
 
 
 def run(job: Task, *batches: pa.RecordBatch) -> Result:
+    told = LatestEvents()
+    for batch in batches:
+        now = batch.filter(pc.equal(batch["session"], "now"))
+        moments = pa.array([START] * len(now), MICROS)
+        columns = {"user_id": now["user_id"], "user_session": now["session"]}
+        told.add(pa.RecordBatch.from_pydict(columns | {"event_time": moments, "arrived_at": moments}))
+    told.write(job.staging, 0)
     (answer,) = scorer(job)(iter(batches))
     return Result.from_json(answer.column("result")[0].as_py())
 
@@ -78,6 +103,20 @@ def test_prequential_sums_by_hand(tmp_path: Path) -> None:
 def test_an_event_of_an_earlier_micro_batch_is_not_judged_again(tmp_path: Path) -> None:
     result = run(task(tmp_path, {"popularity": 1.0}), rows((1, [(100, False), (105, True)], True)))
     assert result.quality[("unknown", SERVED)] == [1, 1, pytest.approx(1 / 5)]
+
+
+def test_of_very_many_events_a_sample_is_judged_the_same_at_every_try(tmp_path: Path) -> None:
+    """Half of the sessions go on with a hit, half without one."""
+    job = task(tmp_path, {"covisitation": 1.0, "popularity": 0.3})
+    # What goes with 100 is 101 …
+    sessions = [(user, [(100, False), (101 if user % 2 else 125, True)], True) for user in range(1, 1001)]
+    batches = [rows(*sessions[start : start + 300]) for start in range(0, 1000, 300)]
+    result = run(job, *batches)
+    queries, hits, _ = result.quality[("unknown", SERVED)]
+    assert queries == MOST_JUDGED
+    assert 0.3 < hits / queries < 0.7
+    assert result.quality == run(job, *batches).quality
+    assert sum(first for first, _ in result.lists.values()) == 1000  # all are answered
 
 
 def test_every_session_is_judged_but_only_the_current_one_gets_a_list(tmp_path: Path) -> None:

@@ -1,24 +1,24 @@
 """Sessions in flight, on tables at rest."""
 
 from datetime import datetime, timedelta
-from typing import Any
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from app.core.settings import Settings
-from app.stream.sessions import CURRENT, EVENT_FIELDS, live_sessions, mark_current
+from app.stream.sessions import EVENT_FIELDS, live_sessions
 
 NOON = datetime(2019, 10, 1, 12)
 ARRIVED = datetime(2024, 5, 6)
 COLUMNS = (
-    "event_time timestamp, product_id long, event_type string, arrived_at timestamp, user_id long, user_session string"
+    "event_time timestamp, product_id long, event_type string, arrived_at timestamp, seen_at timestamp, user_id long, "
+    "user_session string"
 )
 
 
 def events(spark: SparkSession, *rows: tuple[float, int, int, str | None]) -> DataFrame:
     """(hour after noon, product, user, session)"""
-    full = [(NOON + timedelta(hours=h), p, "view", ARRIVED, u, s) for h, p, u, s in rows]
+    full = [(NOON + timedelta(hours=h), p, "view", ARRIVED, ARRIVED, u, s) for h, p, u, s in rows]
     return spark.createDataFrame(full, COLUMNS)
 
 
@@ -55,21 +55,10 @@ def test_what_a_session_is(spark: SparkSession, settings: Settings) -> None:
     }
 
 
-def test_one_session_of_each_user_is_current(spark: SparkSession, settings: Settings) -> None:
-    rows: list[tuple[float, int, int, str | None]] = [(0, 1, 1, "a"), (2, 2, 1, "b"), (1, 3, 1, "c")]
-    rows += [(5.9, 4, 2, "t"), (6.1, 5, 2, "t"), (1, 6, 3, "y"), (1, 7, 3, "x")]
-    marked = mark_current(live_sessions(events(spark, *rows), settings), 3)
-    current: list[Any] = [row for row in marked.collect() if row[CURRENT]]
-    # In a tie the greater id: which one matters little, that it is always the same one does.
-    assert {(row.user_id, row.session, row.events[0].product_id) for row in current} == {
-        (1, "b", 2),
-        (2, "t", 5),
-        (3, "y", 6),
+def test_which_sessions_have_an_id_and_which_window_they_lie_in(spark: SparkSession, settings: Settings) -> None:
+    rows: list[tuple[float, int, int, str | None]] = [(0, 1, 1, "s"), (6.2, 3, 1, None)]
+    frame = live_sessions(events(spark, *rows), settings)
+    assert {(row.given, row.window.start, row.window.end) for row in frame.collect()} == {
+        (True, NOON, NOON + timedelta(hours=6)),
+        (False, NOON + timedelta(hours=6), NOON + timedelta(hours=12)),
     }
-    assert marked.count() == 7
-    assert marked.rdd.getNumPartitions() == 3
-    homes: dict[int, set[int]] = {}
-    for number, part in enumerate(marked.rdd.glom().collect()):
-        for row in part:
-            homes.setdefault(row.user_id, set()).add(number)
-    assert {len(places) for places in homes.values()} == {1}

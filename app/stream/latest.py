@@ -1,0 +1,103 @@
+"""Which session each user was last seen in: what the intake of a micro-batch tells those who score it.
+
+A user gets one list a micro-batch, of the session with the latest event, and sessions of one user lie in
+different partitions of the state. To bring them together again would cost Spark a shuffle, a sort and a stage of
+tasks for every micro-batch; the latest event of each user, as each part of the intake has seen it, is a small file
+beside what the part archives, and all of them are there before the first session is scored.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from app.stream.sessions import OWN
+from app.stream.source import ARRIVED
+
+LATEST = "_latest-"  #: begins the names of the files
+#: In this order the greatest of a user's events is the latest; in a tie the greater id: which one matters little, that
+#: it is always the same one does.
+ORDER = ("event_time", ARRIVED, "session")
+PENDING = 65_536  #: rows held before they are reduced
+
+
+class LatestEvents:
+    """The latest event of each user among those that one part of the intake hands on."""
+
+    def __init__(self) -> None:
+        self._tables: list[pa.Table] = []
+        self._rows = 0
+
+    def add(self, events: pa.RecordBatch) -> None:
+        """Rows with columns of `app.stream.intake.HANDED_ON`."""
+        columns = {name: events[name] for name in ("user_id", "event_time", ARRIVED)}
+        session = pc.coalesce(events["user_session"], own_keys(events["user_id"]))
+        self._tables.append(pa.table(columns | {"session": session}))
+        self._rows += len(events)
+        if self._rows > PENDING:
+            self._tables = [_latest(pa.concat_tables(self._tables))]
+            self._rows = 0
+
+    def write(self, folder: Path, partition: int) -> None:
+        """Write them. Not flushed to the disk: after a crash the micro-batch is done again, and this with it."""
+        if self._tables:
+            latest = _latest(pa.concat_tables(self._tables))
+            with pa.OSFile(str(_path(folder, partition)), "wb") as file, pa.ipc.new_file(file, latest.schema) as writer:
+                writer.write_table(latest)
+
+
+@dataclass(frozen=True)
+class LatestSessions:
+    """The latest event of each of n users in a micro-batch: `users` (n,) ascending, `times` and `sessions` (n,)."""
+
+    users: NDArray[np.int64]
+    times: pa.ChunkedArray
+    sessions: pa.ChunkedArray
+
+    @classmethod
+    def read(cls, folder: Path) -> "LatestSessions":
+        """From all parts of a micro-batch of which there are any."""
+        tables = [_read(path) for path in sorted(folder.glob(f"{LATEST}*.arrow"))]
+        latest = _latest(pa.concat_tables(tables))
+        return cls(latest["user_id"].to_numpy(), latest["event_time"], latest["session"])
+
+    def are_current(self, sessions: pa.RecordBatch) -> NDArray[np.bool_]:
+        """Whether rows of `app.stream.sessions.live_sessions` are those that their users are in now (m,)."""
+        place = pa.array(np.searchsorted(self.users, sessions["user_id"].to_numpy()))
+        time, window = self.times.take(place), sessions["window"]
+        here = pc.and_(pc.greater_equal(time, window.field("start")), pc.less(time, window.field("end")))
+        same = pc.equal(self.sessions.take(place), sessions["session"])
+        current: NDArray[np.bool_] = pc.and_(here, same).to_numpy()
+        return current
+
+
+def own_keys(user_ids: pa.Array) -> pa.Array:
+    """Keys of sessions without an id, as `app.stream.sessions.live_sessions` makes them."""
+    return pc.binary_join_element_wise(OWN, pc.cast(user_ids, pa.string()), "")
+
+
+def clear(folder: Path) -> None:
+    """Delete the files, once all is scored."""
+    for path in folder.glob(f"{LATEST}*.arrow"):
+        path.unlink()
+
+
+def _latest(events: pa.Table) -> pa.Table:
+    """The latest row of each user, by user."""
+    events = events.sort_by([(name, "ascending") for name in ("user_id", *ORDER)])
+    users = events["user_id"].to_numpy()
+    last = np.ones(len(users), np.bool_)
+    last[:-1] = users[1:] != users[:-1]
+    return events.filter(pa.array(last))
+
+
+def _path(folder: Path, partition: int) -> Path:
+    return folder / f"{LATEST}{partition:05d}.arrow"
+
+
+def _read(path: Path) -> pa.Table:
+    with pa.OSFile(str(path)) as file:
+        return pa.ipc.open_file(file).read_all()
