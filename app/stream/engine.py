@@ -41,6 +41,8 @@ STATE_PACKAGE = "org.apache.spark.sql.execution.streaming.state"
 SPARK_CONFIGURATION = {
     "spark.sql.streaming.stateStore.providerClass": f"{STATE_PACKAGE}.RocksDBStateStoreProvider",
     "spark.sql.streaming.stateStore.rocksdb.changelogCheckpointing.enabled": "true",
+    # MB. Spark looks through all of the state for what to evict, in every micro-batch: from memory, as far as it can.
+    "spark.sql.streaming.stateStore.rocksdb.blockCacheSizeMB": "64",
     "spark.sql.streaming.metricsEnabled": "true",
     "spark.sql.streaming.minBatchesToRetain": "10",
     # Killed amid its very first micro-batch, a stream leaves half a file there, and must start all the same.
