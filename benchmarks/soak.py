@@ -7,7 +7,8 @@ the times of such a day, keeping a few files ahead of the stream. On the way: a 
 quarter, an InfluxDB that is stopped for a minute at two fifths (where `influxd` is on PATH), a kill -9 of the
 driver at three fifths, a full disk at four fifths (as root, who can mount a small one). At the end every event must
 be in the archive as often as it was delivered and be counted once in windows. Writes soak.json and soak.svg, memory,
-state, files and freshness over time, and ends with one JSON line; exit code 1 if a count is wrong, or the retraining failed.
+state, files and freshness over time, and ends with one JSON line; exit code 1 if a count is wrong, or the retraining
+failed.
 """
 
 import argparse
@@ -258,9 +259,9 @@ def draw(soak: Soak, target: Path) -> None:
     """Memory, state, files and freshness over time, with the faults."""
     figure, rows = plt.subplots(5, 1, figsize=(9, 11), sharex=True, layout="constrained")
     parts = {
-        "events": "events taken in since the driver's start",
+        "events": "events since the start",
         "p95_s": "freshness p95, s",
-        "memory_mb": "memory of the stream, MB",
+        "memory_mb": "memory, MB",
         "state_rows": "sessions in state",
         "files": "files of the stream",
     }

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from app.core.files import replacing
 from app.stream.sessions import OWN
 from app.stream.source import ARRIVED
 
@@ -42,11 +43,12 @@ class LatestEvents:
             self._rows = 0
 
     def write(self, folder: Path, partition: int) -> None:
-        """Write them. Not flushed to the disk: after a crash the micro-batch is done again, and this with it."""
+        """Write them, whole: a part that is done again may be read meanwhile."""
         if self._tables:
             latest = _latest(pa.concat_tables(self._tables))
-            with pa.OSFile(str(_path(folder, partition)), "wb") as file, pa.ipc.new_file(file, latest.schema) as writer:
-                writer.write_table(latest)
+            with replacing(folder / f"{LATEST}{partition:05d}.arrow") as path, pa.OSFile(str(path), "wb") as file:
+                with pa.ipc.new_file(file, latest.schema) as writer:
+                    writer.write_table(latest)
 
 
 @dataclass(frozen=True)
@@ -92,10 +94,6 @@ def _latest(events: pa.Table) -> pa.Table:
     last = np.ones(len(users), np.bool_)
     last[:-1] = users[1:] != users[:-1]
     return events.filter(pa.array(last))
-
-
-def _path(folder: Path, partition: int) -> Path:
-    return folder / f"{LATEST}{partition:05d}.arrow"
 
 
 def _read(path: Path) -> pa.Table:
