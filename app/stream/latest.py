@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
+from pyarrow import feather
 
 from app.core.files import replacing
 from app.stream.sessions import OWN
@@ -46,9 +47,8 @@ class LatestEvents:
         """Write them, whole: a part that is done again may be read meanwhile."""
         if self._tables:
             latest = _latest(pa.concat_tables(self._tables))
-            with replacing(folder / f"{LATEST}{partition:05d}.arrow") as path, pa.OSFile(str(path), "wb") as file:
-                with pa.ipc.new_file(file, latest.schema) as writer:
-                    writer.write_table(latest)
+            with replacing(folder / f"{LATEST}{partition:05d}.arrow") as path:
+                feather.write_feather(latest, str(path), compression="uncompressed")
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class LatestSessions:
     @classmethod
     def read(cls, folder: Path) -> "LatestSessions":
         """From all parts of a micro-batch of which there are any."""
-        tables = [_read(path) for path in sorted(folder.glob(f"{LATEST}*.arrow"))]
+        tables = [feather.read_table(path) for path in sorted(folder.glob(f"{LATEST}*.arrow"))]
         latest = _latest(pa.concat_tables(tables))
         return cls(latest["user_id"].to_numpy(), latest["event_time"], latest["session"])
 
@@ -94,8 +94,3 @@ def _latest(events: pa.Table) -> pa.Table:
     last = np.ones(len(users), np.bool_)
     last[:-1] = users[1:] != users[:-1]
     return events.filter(pa.array(last))
-
-
-def _read(path: Path) -> pa.Table:
-    with pa.OSFile(str(path)) as file:
-        return pa.ipc.open_file(file).read_all()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.stream import latest
@@ -85,6 +85,7 @@ def test_a_part_without_events_tells_nothing_and_all_is_deleted_in_the_end(tmp_p
     assert list(tmp_path.iterdir()) == []
 
 
+@settings(deadline=None)
 @given(
     events=st.lists(
         st.tuples(
