@@ -128,7 +128,11 @@ def consumed_files(checkpoint: Path, last: int | None = None) -> set[str]:
     files: set[str] = set()
     for source, offset in enumerate(reached):
         for path in (checkpoint / "sources" / str(source)).glob("[0-9]*"):
-            entries = (json.loads(line) for line in path.read_text().splitlines() if line.startswith("{"))
+            try:
+                log = path.read_text().splitlines()
+            except FileNotFoundError:  # Spark has just deleted it: what it said is in a newer, compacted one
+                continue
+            entries = (json.loads(line) for line in log if line.startswith("{"))
             files.update(entry["path"] for entry in entries if entry["batchId"] <= offset)
     return files
 

@@ -73,6 +73,13 @@ def test_what_is_written_late_stays_outside(folders: StreamFolders, monkeypatch:
     assert "logOffset" in (second.checkpoint / "offsets" / "0").read_text()
 
 
+def test_what_was_taken_in_is_told_while_spark_deletes_what_it_has_compacted(folders: StreamFolders) -> None:
+    first = begin(folders, 1)
+    spark_wrote(first.checkpoint, 0)
+    (first.checkpoint / "sources" / "0" / "7").symlink_to("deleted between being listed and being read")
+    assert consumed_files(first.checkpoint) == {"file:///landing/0.csv"}
+
+
 def test_a_start_that_was_cut_short_leaves_nothing_to_the_next(folders: StreamFolders) -> None:
     first = begin(folders, 1)
     spark_wrote(first.checkpoint, 0)
