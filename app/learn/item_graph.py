@@ -18,6 +18,7 @@ from scipy.sparse import coo_matrix, csr_matrix, diags
 from scipy.sparse.linalg import eigsh
 
 from app.core.settings import Settings
+from app.features.slices import stored
 from app.learn.row_batches import by_workers
 from app.learn.tables import Tables
 from app.serve.generators.item_graph import ItemGraph
@@ -34,9 +35,9 @@ def fit_item_graph(tables: Tables, settings: Settings) -> ItemGraph:
     roots = np.sqrt(np.maximum(degrees, 1.0))
     vectors = low_pass(graph, settings.item_graph_factors, settings.seed)
     spark, folder = tables.popularity.sparkSession, tables.folder / "item_graph"
-    near = sharpened_rows(spark, graph, sharpness, settings.item_graph_width, folder)
-    if tables.catalogue.available is not None:  # what may not be recommended takes nobody's place
-        near = canonical_rows(near @ diags(tables.catalogue.available.astype(np.float32)))
+    available = tables.catalogue.available
+    allowed = np.ones(len(roots), np.bool_) if available is None else available
+    near = sharpened_rows(spark, graph, sharpness, settings.item_graph_width, allowed, folder)
     inward = settings.item_graph_low_pass * vectors / roots[:, None]
     outward = sharpened(graph, vectors * roots[:, None], sharpness)
     return ItemGraph(near, inward.astype(np.float32), outward.astype(np.float32))
@@ -44,21 +45,20 @@ def fit_item_graph(tables: Tables, settings: Settings) -> ItemGraph:
 
 def item_graph(tables: Tables, neighbours: int) -> tuple[csr_matrix, NDArray[np.float64]]:
     """P (p, p) by position, cut to each product's strongest neighbours, and the users of each product (p,)."""
-    folder, n = tables.folder / "item_graph", len(tables.catalogue)
-    rated = tables.popularity.sparkSession.read.parquet(str(tables.interactions))
-    users = user_products(rated, USER_PRODUCTS)
-    product_degrees(users).write.mode("overwrite").parquet(str(folder / "products"))
-    edges(users, product_degrees(users), neighbours).write.mode("overwrite").parquet(str(folder / "edges"))
+    spark, folder, n = tables.popularity.sparkSession, tables.folder / "item_graph", len(tables.catalogue)
+    users = stored(user_products(spark.read.parquet(str(tables.interactions)), USER_PRODUCTS), folder / "users")
+    degrees = stored(product_degrees(users), folder / "products")
+    edges(users, degrees, neighbours).write.parquet(str(folder / "edges"))
     products, pairs = pq.read_table(folder / "products"), pq.read_table(folder / "edges")
     own = tables.catalogue.positions(products["product_id"].to_numpy())
-    degrees = np.zeros(n)
-    degrees[own] = products["users"].to_numpy()
+    counts = np.zeros(n)
+    counts[own] = products["users"].to_numpy()
     rows = tables.catalogue.positions(pairs["product_id"].to_numpy())
     columns = tables.catalogue.positions(pairs["other_id"].to_numpy())
     half = csr_matrix(coo_matrix((pairs["weight"].to_numpy(), (rows, columns)), shape=(n, n)))
     loops = coo_matrix((products["weight"].to_numpy(), (own, own)), shape=(n, n))
     # A pair stays if it is among the strongest of either product, so that the matrix stays symmetric.
-    return canonical_rows(half.maximum(half.T) + loops), degrees
+    return canonical_rows(half.maximum(half.T) + loops), counts
 
 
 def user_products(rated: DataFrame, most: int) -> DataFrame:
@@ -145,8 +145,13 @@ def sharpened(graph: csr_matrix, columns: NDArray[np.float64], sharpness: float)
     return total
 
 
-def sharpened_rows(spark: SparkSession, graph: csr_matrix, sharpness: float, width: int, folder: Path) -> csr_matrix:
-    """The graph times the sharpening, each row cut after each step to its `width` values farthest from 0."""
+def sharpened_rows(
+    spark: SparkSession, graph: csr_matrix, sharpness: float, width: int, allowed: NDArray[np.bool_], folder: Path
+) -> csr_matrix:
+    """The graph times the sharpening, each row cut after each step to its `width` values farthest from 0.
+
+    Only products that are `allowed` (p,) are in the result; the others take nobody's place in it.
+    """
     save_rows(folder, "graph", graph)
     n = graph.shape[0]
 
@@ -156,6 +161,6 @@ def sharpened_rows(spark: SparkSession, graph: csr_matrix, sharpness: float, wid
         for power in range(1, ORDER + 1):
             term = largest_per_row(csr_matrix(-(sharpness / power) * (term @ edges)), width)
             total = total + term
-        return largest_per_row(csr_matrix(total), width)
+        return largest_per_row(csr_matrix(total @ diags(allowed.astype(np.float32))), width)
 
     return by_workers(spark, n, sharpen, folder / "near")
