@@ -7,8 +7,10 @@ count once; Linux only), and ends with one JSON line: seconds, peak, and the com
 """
 
 import json
+import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -34,6 +36,27 @@ def tree_bytes(root: int) -> int:
             continue
         total += sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
     return total
+
+
+class PeakMemory:
+    """The largest `tree_bytes` of this process within a `with` block, in `peak`."""
+
+    def __init__(self) -> None:
+        self.peak = 0
+        self._over = threading.Event()
+        self._sampler = threading.Thread(target=self._sample, daemon=True)
+
+    def _sample(self) -> None:
+        while not self._over.wait(EVERY):
+            self.peak = max(self.peak, tree_bytes(os.getpid()))
+
+    def __enter__(self) -> "PeakMemory":
+        self._sampler.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._sampler.join()
 
 
 def main() -> int:

@@ -15,16 +15,20 @@ from pathlib import Path
 import click
 import numpy as np
 import pyarrow as pa
+from scipy.sparse import csr_matrix
 
 from app.serve.catalogue import Catalogue
-from app.serve.generators import CoVisitation, ImplicitALS, Popularity
+from app.serve.contract import Generator
+from app.serve.generators import CoVisitation, ImplicitALS, ItemGraph, Popularity, SessionWalk
 from app.serve.ragged import NONE, Ragged
 from app.serve.rankers import ReciprocalRank
 from app.serve.recommender import Parameters, Recommender
+from app.serve.sparse import canonical_rows
 from app.serve.users import UserTable
-from app.serve.visits import Touches, Visitors
+from app.serve.visits import Touches, Visitors, Visits
 
 FACTORS, NEIGHBOURS, CATEGORIES, SEGMENTS, HISTORY, SESSION = 50, 50, 12, 5, 20, 6
+WALK, GRAPH, LOW_PASS = 200, 400, 448  #: products of a row of the session walk and the item graph, and its factors
 SINGLE_VISITS, BATCHES = 2_000, 20
 FRESH = """
 import sys, time
@@ -74,6 +78,27 @@ def measure(bundle: Path) -> dict[str, float]:
         "64_visits_p50_ms": float(np.quantile(few, 0.5) * 1000),
         "visits_a_second": 1024 / float(np.quantile(many, 0.5)),
         "with_reasons_a_second": 1024 / float(np.quantile(reasons, 0.5)),
+    } | {
+        f"{name}_{figure}": value
+        for name, generator in recommender.generators.items()
+        for figure, value in alone(recommender, generator, rng).items()
+    }
+
+
+def alone(recommender: Recommender, generator: Generator, rng: np.random.Generator) -> dict[str, float]:
+    """Figures of one generator, without the visits' making, the pool and the ranker."""
+
+    def ask(visits: Visits) -> object:
+        return generator.candidates(visits, recommender.parameters.candidates)
+
+    one, many = (recommender.visits(visitors(recommender, n, rng)) for n in (SINGLE_VISITS // 4, 1024))
+    each = iter([one.slice(row, row + 1) for row in range(len(one))] * 2)
+    single = timed(SINGLE_VISITS // 4, lambda: ask(next(each)))
+    batch = timed(3, lambda: ask(many))
+    return {
+        "p50_ms": float(np.quantile(single, 0.5) * 1000),
+        "p99_ms": float(np.quantile(single, 0.99) * 1000),
+        "visits_a_second": 1024 / float(np.quantile(batch, 0.5)),
     }
 
 
@@ -139,16 +164,30 @@ def synthetic(products: int, users: int, rng: np.random.Generator) -> Recommende
     similarities = -np.sort(-rng.random((products, NEIGHBOURS)).astype(np.float32), axis=1)
     lists = rng.integers(0, products, (SEGMENTS + 1, CATEGORIES + 1, NEIGHBOURS)).astype(np.int32)
     popularity = Popularity(lists, np.tile(similarities[:1], (*lists.shape[:2], 1)), catalogue.category)
-    generators = (ImplicitALS(*factors, 0.1, 1.0), CoVisitation(neighbours, similarities), popularity)
+    inward, outward = (rng.normal(size=(products, LOW_PASS)).astype(np.float32) for _ in range(2))
+    generators = (
+        ImplicitALS(*factors, 0.1, 1.0),
+        CoVisitation(neighbours, similarities),
+        popularity,
+        SessionWalk(rows(products, WALK, rng), decay=2.0),
+        ItemGraph(rows(products, GRAPH, rng), inward, outward),
+    )
     return Recommender(
         catalogue,
         table,
         {generator.name: generator for generator in generators},
-        ReciprocalRank({"als": 1.0, "covisitation": 3.0, "popularity": 0.5}),
+        ReciprocalRank({"als": 1.0, "covisitation": 3.0, "popularity": 0.5, "session_walk": 3.0, "item_graph": 1.0}),
         Parameters(
             candidates=50, bought_days=30, session_max_events=100, session_max_products=20, session_idle_minutes=30
         ),
     )
+
+
+def rows(products: int, width: int, rng: np.random.Generator) -> csr_matrix:
+    """A sparse matrix (products, products) with up to `width` random values in each row."""
+    items = rng.integers(0, products, products * width).astype(np.int32)
+    values = rng.random(products * width).astype(np.float32)
+    return canonical_rows(csr_matrix((values, items, np.arange(0, products * width + 1, width)), (products, products)))
 
 
 if __name__ == "__main__":

@@ -70,6 +70,11 @@ class Settings(BaseSettings):
 
     # Recommenders
     top_k: int = Field(10, ge=1, le=100, description="Products in a recommendation list.")
+    generators: str = Field(
+        "als,covisitation,popularity",
+        description="Candidate generators that are learned, separated by commas: als, covisitation, popularity, "
+        "session_walk, item_graph.",
+    )
     candidates: int = Field(50, ge=10, description="Candidates asked of each generator.")
     als_engine: Literal["auto", "implicit", "spark"] = Field(
         "auto", description="ALS engine: implicit (in the driver's memory), spark, or auto by size."
@@ -83,12 +88,37 @@ class Settings(BaseSettings):
     als_alpha: float = Field(1.0, gt=0, description="ALS confidence per unit of rating.")
     als_nonnegative: bool = Field(False, description="Nonnegative ALS factors (Spark engine only; four times slower).")
     covisitation_neighbours: int = Field(50, ge=1, description="Neighbours kept per product.")
+    session_walk_ridge: float = Field(10.0, gt=0, description="Session walk: ridge λ of both linear models.")
+    session_walk_days: float = Field(
+        64.0, gt=0, description="Session walk: age in days, from the latest session, at which a session counts 1/e."
+    )
+    session_walk_gap: float = Field(
+        0.5, gt=0, description="Session walk: places after which a product that follows another counts 1/e."
+    )
+    session_walk_decay: float = Field(
+        2.0, gt=0, description="Session walk: a product of a visit counts 1/e with so many touched after it."
+    )
+    session_walk_alike: float = Field(
+        0.9, ge=0, le=1, description="Session walk: share of restarts at similar products rather than at the same."
+    )
+    session_walk_onward: float = Field(
+        0.5, ge=0, lt=1, description="Session walk: probability of a step onward rather than a restart."
+    )
+    session_walk_neighbours: int = Field(
+        100, ge=1, description="Session walk: strongest neighbours in each product's linear system."
+    )
+    session_walk_width: int = Field(200, ge=1, description="Session walk: products kept of each row of a walk.")
+    item_graph_neighbours: int = Field(400, ge=1, description="Item graph: strongest edges kept of each product.")
+    item_graph_factors: int = Field(448, ge=1, description="Item graph: eigenvectors of the low pass.")
+    item_graph_low_pass: float = Field(0.2, ge=0, description="Item graph: weight of the low pass.")
+    item_graph_sharpness: float = Field(2.5, ge=0, description="Item graph: how long it is sharpened.")
+    item_graph_width: int = Field(400, ge=1, description="Item graph: products kept of each row of the operator.")
     session_max_products: int = Field(20, ge=2, description="Latest products of a session that models look at.")
     history_products: int = Field(20, ge=1, description="Latest products of a user that a bundle remembers.")
     bought_days: int = Field(30, ge=0, description="Days during which a bought product is not recommended again.")
     active_days: int = Field(7, ge=1, description="Users seen in the last so many days get precomputed lists.")
     blend_weights: dict[str, float] = Field(
-        {"als": 1.0, "covisitation": 3.0, "popularity": 0.5},
+        {"als": 1.0, "covisitation": 3.0, "popularity": 0.5, "session_walk": 3.0, "item_graph": 1.0},
         description="Weight of each generator in the reciprocal-rank blend (JSON).",
     )
 

@@ -8,25 +8,53 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark.sql import DataFrame
 
+from app.core.errors import InputError
 from app.core.settings import Settings
 from app.features.slices import Slice
 from app.learn.als import fit_als
 from app.learn.covisitation import fit_covisitation
+from app.learn.item_graph import fit_item_graph
 from app.learn.popularity import fit_popularity
+from app.learn.session_walk import fit_session_walk
 from app.learn.tables import Tables
 from app.learn.users import read_users, user_histories
 from app.serve.catalogue import SCHEMA, Catalogue
-from app.serve.contract import Generator
+from app.serve.contract import Baseline, Generator
+from app.serve.generators import GENERATORS
 from app.serve.rankers import ReciprocalRank
 from app.serve.recommender import Parameters, Recommender
 from app.serve.users import UserTable
 
+Fit = Callable[[Tables, Settings], Generator]
+
 #: How each of `GENERATORS` is learned, in the order in which sources are numbered.
-FITS: tuple[Callable[[Tables, Settings], Generator], ...] = (fit_als, fit_covisitation, fit_popularity)
+FITS: tuple[Fit, ...] = (fit_als, fit_covisitation, fit_popularity, fit_session_walk, fit_item_graph)
+
+
+def chosen_fits(settings: Settings) -> tuple[Fit, ...]:
+    """How the generators of the setting `generators` are learned.
+
+    Raises
+    ------
+    InputError
+        There is no such generator, or none of them has a list for everyone.
+    """
+    known = {kind.name: (kind, fit) for kind, fit in zip(GENERATORS, FITS, strict=True)}
+    names = [name.strip() for name in settings.generators.split(",") if name.strip()]
+    unknown = sorted(set(names) - set(known))
+    if unknown:
+        raise InputError(
+            f"setting generators (VITRINE_GENERATORS): there is no {', '.join(unknown)}; choose from {', '.join(known)}"
+        )
+    chosen = {name: pair for name, pair in known.items() if name in names}
+    if not any(issubclass(kind, Baseline) for kind, _ in chosen.values()):
+        needed = ", ".join(name for name, (kind, _) in known.items() if issubclass(kind, Baseline))
+        raise InputError(f"setting generators (VITRINE_GENERATORS): needs {needed}, which has a list for everyone")
+    return tuple(fit for _, fit in chosen.values())
 
 
 def fit_recommender(known: Slice, user_segments: DataFrame, settings: Settings, scratch: Path) -> Recommender:
-    """Learn every generator, and gather what serving needs beside them.
+    """Learn the generators that are set, and gather what serving needs beside them.
 
     Parameters
     ----------
@@ -39,10 +67,11 @@ def fit_recommender(known: Slice, user_segments: DataFrame, settings: Settings, 
     scratch
         Folder for tables on the way, on a disk that driver and executors share; emptied first.
     """
+    fits = chosen_fits(settings)
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
     tables, users = _tables(known, user_segments, settings, scratch)
-    generators = [fit(tables, settings) for fit in FITS]
+    generators = [fit(tables, settings) for fit in fits]
     return Recommender(
         tables.catalogue,
         users,

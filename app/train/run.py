@@ -11,6 +11,7 @@ from app.core.settings import Settings
 from app.events.catalogue import read_catalogue
 from app.features.sessions import session_table
 from app.insight.segments import assign_segments
+from app.learn.recommender import chosen_fits
 from app.monitor.influx import influx_config, write_lines
 from app.monitor.training_points import training_lines
 from app.registry.registry import Registry
@@ -41,8 +42,9 @@ def train(spark: SparkSession, settings: Settings, now: datetime, say: Say) -> R
     """
     run = Run.start(spark, settings, now, TRAIN_STAGES, say)
     try:
+        chosen_fits(settings)  # an unknown generator is told at once, and so is a wrong catalogue
         champion = usable_champion(run)
-        catalogue = read_catalogue(spark, settings)  # a wrong one is told at once
+        catalogue = read_catalogue(spark, settings)
         log = clean_log(run)
         whole = whole_slice(run, log, catalogue)
         exploration = explore(run, log.events, whole.sessions)

@@ -16,6 +16,7 @@ from app.insight.profiles import user_profiles
 from app.learn.recommender import fit_recommender
 from app.monitor.schema import recommendation_lines
 from app.serve.lists import list_schema, list_table, write_csv
+from app.serve.ragged import NONE
 from app.serve.recommender import Recommender
 from app.serve.visits import Touches, Visitors
 from tests.handmade import Event, events_table, moment
@@ -115,3 +116,22 @@ def test_lists_show_the_shops_own_ids_and_only_what_is_to_be_had(recommender: Re
     pq.write_table(table, tmp_path / "lists" / "a.parquet")
     assert write_csv(tmp_path / "lists", tmp_path / "lists.csv") == len(rows)
     assert '"a stranger"' in (tmp_path / "lists.csv").read_text()
+
+
+def test_generators_learned_for_the_asking_answer_from_the_bundle(
+    spark: SparkSession, known: Slice, tmp_path: Path
+) -> None:
+    segments = known.users.selectExpr("user_id", "cast(0 as int) as segment_id")
+    settings = Settings(candidates=10, segments=2, generators="popularity,session_walk,item_graph")
+    (tmp_path / "saved").mkdir()
+    fit_recommender(known, segments, settings, tmp_path / "scratch").save(tmp_path / "saved")
+    opened = Recommender.load(tmp_path / "saved")
+    assert list(opened.generators) == ["popularity", "session_walk", "item_graph"]
+    session = Touches.of_lists([[(1, "view", 1.0, 0.0), (4, "view", 1.0, 1.0)]])
+    answer = opened.recommend(Visitors.of([77], moment("12-01 00:00").timestamp(), session), 8)
+    for name in ("session_walk", "item_graph"):
+        items = answer.parts[name].items[0]
+        proposed = set(opened.catalogue.product_ids[items[items != NONE]].tolist())
+        assert proposed
+        assert not proposed & {*SOLD_OUT, UNTOUCHED}
+    assert {1, 4} & set(opened.catalogue.product_ids[answer.because[answer.because != NONE]].tolist())

@@ -53,11 +53,15 @@ def block_tables(spark: SparkSession) -> MakeTables:
                 "rating": [3.0] * len(part),
             }
             pq.write_table(pa.table(table), folder / "interactions" / f"{name}.parquet")
-        sessions = [(USERS[u], f"s{u}", [PRODUCTS[item] for item in seen(u)], [3.0] * (BLOCK - 1)) for u in users]
+        times = [float(place) for place in range(BLOCK - 1)]
+        sessions = [
+            (USERS[u], f"s{u}", [PRODUCTS[item] for item in seen(u)], [3.0] * (BLOCK - 1), times) for u in users
+        ]
         return Tables(
             interactions=folder / "interactions",
             touches=spark.createDataFrame(
-                sessions, "user_id long, session_id string, product_ids array<long>, weights array<float>"
+                sessions,
+                "user_id long, session_id string, product_ids array<long>, weights array<float>, times array<double>",
             ),
             popularity=spark.createDataFrame(
                 [(USERS[u], PRODUCTS[item], 3.0) for u, item in pairs], "user_id long, product_id long, decayed double"

@@ -1,0 +1,77 @@
+"""Random walks over products, as sparse products of matrices with rows cut short."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pyspark.sql import SparkSession
+from scipy.sparse import csr_matrix, diags, identity
+
+from app.learn.row_batches import Work, by_workers
+from app.serve.sparse import canonical_rows, load_rows, save_rows, strongest_per_row
+
+STEPS = 4  #: of a walk: what later ones would add is damped to a sixteenth and less
+
+
+def scaled_rows(matrix: csr_matrix) -> csr_matrix:
+    """The matrix with each row divided by its sum; empty rows stay empty."""
+    totals = np.asarray(matrix.sum(axis=1)).ravel()
+    return csr_matrix(diags(np.divide(1.0, totals, out=np.zeros_like(totals), where=totals > 0)) @ matrix)
+
+
+def restarts(similarities: csr_matrix, alike: float) -> csr_matrix:
+    """Where a walk starts again: of `alike` at similar products, by their rows (p, p) scaled to 1, else at its own."""
+    return csr_matrix(alike * similarities + (1 - alike) * identity(similarities.shape[0], np.float64, format="csr"))
+
+
+def walks(
+    spark: SparkSession,
+    transitions: csr_matrix,
+    restart: csr_matrix,
+    onward: float,
+    width: int,
+    available: NDArray[np.bool_] | None,
+    folder: Path,
+) -> csr_matrix:
+    """Where walks end that at each step go onward or start again.
+
+    Ends = onward · Ends · transitions + (1 - onward) · restart from Ends = I, `STEPS` times over.
+
+    Parameters
+    ----------
+    spark
+        Whose workers share the rows out.
+    transitions, restart
+        (p, p), each row scaled to 1.
+    onward
+        Probability of going onward.
+    width
+        Largest values of a row that are kept after each step.
+    available
+        (p,): products that may be recommended, the only ones in the result; None if all may.
+    folder
+        On a disk that driver and executors share.
+
+    Returns
+    -------
+    csr_matrix
+        (p, p): row i says where walks from i end.
+    """
+    for name, matrix in (("transitions", transitions), ("restart", restart)):
+        save_rows(folder, name, canonical_rows(matrix))
+    allowed = np.ones(transitions.shape[0], np.bool_) if available is None else available
+    return by_workers(spark, transitions.shape[0], _walker(folder, onward, width, allowed), folder / "walks")
+
+
+def _walker(folder: Path, onward: float, width: int, allowed: NDArray[np.bool_]) -> Work:
+    def walk(rows: NDArray[np.int64]) -> csr_matrix:
+        n = len(allowed)
+        transitions, restart = (load_rows(folder, name, n) for name in ("transitions", "restart"))
+        again = (1 - onward) * restart[rows]
+        ends = csr_matrix((np.ones(len(rows)), (np.arange(len(rows)), rows)), shape=(len(rows), n))
+        for _ in range(STEPS - 1):
+            ends = strongest_per_row(csr_matrix(onward * (ends @ transitions) + again), width)
+        last = onward * (ends @ transitions) + again
+        return strongest_per_row(csr_matrix(last @ diags(allowed.astype(np.float32))), width)
+
+    return walk

@@ -1,0 +1,73 @@
+"""Sparse matrices of products by products: memory-mapped, looked up, multiplied with visits.
+
+Everywhere they are canonical: float32, each row sorted by column, no column twice.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from app.serve.contract import Candidates, best_per_row
+from app.serve.ragged import NONE, Ints, Ragged
+from app.serve.visits import Touches
+
+
+def largest_per_row(matrix: csr_matrix, n: int) -> csr_matrix:
+    """The matrix with each row cut to its n values farthest from 0."""
+    strongest = strongest_per_row(abs(matrix), n)
+    return canonical_rows(matrix.multiply(strongest.sign()))
+
+
+def save_rows(folder: Path, name: str, matrix: csr_matrix) -> None:
+    """Write a matrix as three arrays that `load_rows` opens."""
+    np.save(folder / f"{name}_offsets.npy", matrix.indptr.astype(np.int64))
+    np.save(folder / f"{name}_items.npy", matrix.indices.astype(np.int32))
+    np.save(folder / f"{name}_values.npy", matrix.data.astype(np.float32))
+
+
+def load_rows(folder: Path, name: str, columns: int) -> csr_matrix:
+    """Open what `save_rows` wrote, without reading it."""
+    offsets, items, values = (
+        np.load(folder / f"{name}_{part}.npy", mmap_mode="r") for part in ("offsets", "items", "values")
+    )
+    matrix = csr_matrix((values, items, offsets), shape=(len(offsets) - 1, columns))
+    matrix.has_canonical_format = True  # as it was saved; else the first look-up would read it all
+    return matrix
+
+
+def canonical_rows(matrix: csr_matrix) -> csr_matrix:
+    """The same matrix, canonical and without stored zeros."""
+    rows = csr_matrix(matrix, dtype=np.float32, copy=True)
+    rows.sum_duplicates()
+    rows.eliminate_zeros()
+    return rows
+
+
+def strongest_per_row(matrix: csr_matrix, n: int) -> csr_matrix:
+    """The matrix with each row cut to its n largest values above 0; of equal ones the smaller columns stay."""
+    best = best_columns(matrix, n)
+    there = best.items != NONE
+    offsets = np.concatenate([[0], np.cumsum(there.sum(axis=1))])
+    return canonical_rows(csr_matrix((best.scores[there], best.items[there], offsets), shape=matrix.shape))
+
+
+def visit_rows(touched: Touches, weights: NDArray[np.float32], products: int) -> csr_matrix:
+    """The visits (n, products) as rows of weights (m,), one for each touched product, given by position."""
+    return csr_matrix((weights, touched.products, touched.shape.offsets), shape=(len(touched), products))
+
+
+def best_columns(scores: csr_matrix, k: int) -> Candidates:
+    """The k columns of each row that score best, of those above 0."""
+    above = scores.data > 0
+    shape = Ragged(scores.indptr.astype(np.int64)).keep(above)
+    items, values = scores.indices[above].astype(np.int64), scores.data[above].astype(np.float32)
+    return best_per_row(shape.rows(), items, values, len(shape), k)
+
+
+def values_at(matrix: csr_matrix, rows: Ints, columns: Ints) -> NDArray[np.float32]:
+    """The matrix's value at each (row, column) (m,); 0 where it has none."""
+    if len(rows) == 0:
+        return np.empty(0, np.float32)
+    return np.asarray(matrix[rows, columns], np.float32).ravel()

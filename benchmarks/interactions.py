@@ -1,0 +1,117 @@
+"""Top-n recommendation for users, on files of public benchmarks:
+
+    python benchmarks/interactions.py --train F --test F [--model NAME] [--validate]
+
+Both files have a line `user item item …` for each user. Learns on one as training does, and asks for 20 products for
+each user of the other, those of the training left out; the items of the test are the targets, in the training's
+products or not. With --validate a fifth of each user's items is cut off the training file, by a hash, and asked in
+place of the test file, which is not read: parameters are chosen by that. They are the settings
+(VITRINE_ITEM_GRAPH_…). Progress is on standard error; closes with one JSON line.
+"""
+
+import sys
+from pathlib import Path
+
+import click
+import numpy as np
+import pandas as pd
+from learning import Measured, Queries, measured, run, tables_of
+from numpy.typing import NDArray
+from public_files import Lists, Vocabulary, read_interactions
+from pyspark.sql import SparkSession
+
+from app.core.errors import VitrineError
+from app.core.progress import Progress
+from app.core.settings import Settings, load_settings
+from app.events.vocabulary import KINDS, VIEW
+from app.serve.generators import ItemGraph
+from app.serve.ragged import NONE, Ragged
+from app.serve.visits import Touches, Visits
+
+VALIDATION_PARTS = 5  #: one of so many of a user's items
+
+Interactions = tuple[NDArray[np.str_], Lists]
+
+
+def touches_of(lists: Lists, vocabulary: Vocabulary) -> Touches:
+    """Each user's products by number, without unknown ones; all count alike."""
+    numbers = vocabulary.numbers(lists.items)
+    n = len(numbers)
+    touches = Touches(lists.shape, numbers, np.full(n, KINDS.index(VIEW), np.int8), np.ones(n, np.float32), np.zeros(n))
+    return touches.placed(numbers.astype(np.int32))
+
+
+def queries_of(train: Interactions, test: Interactions, vocabulary: Vocabulary) -> Queries:
+    """One query for each user of the test, whose history is what the training has of that user."""
+    users = Vocabulary(np.sort(train[0]))
+    place = users.numbers(test[0])
+    known = touches_of(train[1], vocabulary).take(np.append(np.argsort(train[0]), NONE)[place])
+    n = len(known)
+    nobody = np.full(n, NONE, np.int32)
+    visits = Visits(place.astype(np.int32), nobody, known, Touches.none(n), nobody, np.zeros(n))
+    wanted = vocabulary.numbers(test[1].items)
+    return Queries(visits, np.split(wanted, test[1].shape.offsets[1:-1]), known.shape, known.products)
+
+
+def cut_off(train: Interactions) -> tuple[Interactions, Interactions]:
+    """The training without a fifth of each user's items, and these, chosen by a hash."""
+    users, lists = train
+    rows = lists.shape.rows()
+    pairs = pd.Series(users[rows]) + " " + pd.Series(lists.items)
+    chosen = pd.util.hash_array(pairs.to_numpy(object)) % np.uint64(VALIDATION_PARTS) == 0
+    return _some(users, lists, ~chosen), _some(users, lists, chosen)
+
+
+def _some(users: NDArray[np.str_], lists: Lists, kept: NDArray[np.bool_]) -> Interactions:
+    shape = lists.shape.keep(kept)
+    there = shape.lengths > 0
+    return users[there], Lists(Ragged.of_lengths(shape.lengths[there]), lists.items[kept])
+
+
+def measure(
+    spark: SparkSession,
+    scratch: Path,
+    progress: Progress,
+    train: Interactions,
+    test: Interactions,
+    model: str,
+    settings: Settings,
+) -> Measured:
+    """Learn on some interactions, and ask for others of the same users."""
+    vocabulary = Vocabulary(np.unique(train[1].items))
+    order = np.argsort(train[0])
+    by_user = touches_of(train[1], vocabulary).take(order)
+    tables = tables_of(spark, scratch, vocabulary, by_user, timed=False)
+    return measured(model, tables, queries_of(train, test, vocabulary), settings, progress)
+
+
+@click.command(help=__doc__)
+@click.option("--train", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--test", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--model", default=ItemGraph.name, show_default=True, help="Name of a generator.")
+@click.option("--validate", is_flag=True, help="Ask a fifth of the training file; read no test file.")
+def main(train: Path, test: Path | None, model: str, validate: bool) -> None:
+    """Read, measure, print."""
+    if test is None and not validate:
+        raise click.UsageError("give --test a file, or --validate")
+    settings = load_settings()
+
+    def work(spark: SparkSession, scratch: Path, progress: Progress) -> Measured:
+        with progress.stage("read") as stage:
+            known = read_interactions(train)
+            if validate or test is None:
+                known, asked = cut_off(known)
+            else:
+                asked = read_interactions(test)
+            stage.rows = len(known[0])
+        return measure(spark, scratch, progress, known, asked, model, settings)
+
+    try:
+        run("interactions", settings, work)
+    except VitrineError as error:
+        print(error, file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,213 @@
+"""What benchmarks on public files share: learning with the classes of the training, asking, and the closing line."""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from memory import PeakMemory
+from numpy.typing import NDArray
+from public_files import Vocabulary
+from pyspark.sql import SparkSession
+
+from app.core.errors import InputError
+from app.core.progress import Progress
+from app.core.settings import Settings
+from app.core.spark import create_session
+from app.evaluate.metrics import hits, ranking_metrics
+from app.evaluate.names import HR_20, METRICS, MRR_20, NDCG_20, RECALL_20
+from app.events.vocabulary import TOUCHES, UNKNOWN
+from app.learn.recommender import FITS
+from app.learn.tables import Tables
+from app.serve.catalogue import Catalogue
+from app.serve.contract import Baseline, Candidates, Generator
+from app.serve.exclusions import Exclusions
+from app.serve.generators import GENERATORS
+from app.serve.ragged import Ragged
+from app.serve.visits import Touches, Visits
+
+DEPTH = 20
+CHUNK = 1_000  #: queries answered at a time
+TOUCHES_SCHEMA = pa.schema(
+    [
+        ("user_id", pa.int64()),
+        ("session_id", pa.string()),
+        ("product_ids", pa.list_(pa.int64())),
+        ("kinds", pa.list_(pa.int32())),
+        ("weights", pa.list_(pa.float32())),
+        ("times", pa.list_(pa.float64())),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Means over the queries, with one or several targets each."""
+
+    hr_20: float
+    mrr_20: float
+    recall_20: float
+    ndcg_20: float
+
+
+@dataclass(frozen=True)
+class Queries:
+    """n queries: the visits, the targets of each by number, and in the shape `left_out` what no answer may hold."""
+
+    visits: Visits
+    targets: list[NDArray[np.int64]]
+    left_out: Ragged
+    left_out_items: NDArray[np.integer[Any]]
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    @property
+    def wanted(self) -> int:
+        """Products to ask for, so that enough are left."""
+        return DEPTH + int(self.left_out.lengths.max(initial=0))
+
+    def exclusions(self, start: int, stop: int) -> Exclusions:
+        """Of queries start … stop - 1."""
+        shape, entries = self.left_out.slice(start, stop)
+        return Exclusions.of(shape.rows(), self.left_out_items[entries])
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A model's figures beside those of the popularity baseline on the same queries."""
+
+    model: str
+    figures: Figures
+    queries: int
+    popularity: Figures
+
+
+def tables_of(spark: SparkSession, folder: Path, vocabulary: Vocabulary, touches: Touches, timed: bool) -> Tables:
+    """The tables that generators learn from, of the touches of users or sessions, products being numbers.
+
+    Parameters
+    ----------
+    spark, folder
+        The session, and an empty folder on its disk.
+    vocabulary
+        Of the products.
+    touches
+        A row for each session, or each user.
+    timed
+        Whether their times are real ones; else generators get none.
+    """
+    users, rows = np.arange(len(touches)), touches.shape.rows()
+    interactions, sessions = folder / "interactions", folder / "touches"
+    for path in (interactions, sessions):
+        path.mkdir(parents=True)
+    pairs = pa.table({"user_id": users[rows], "product_id": touches.products, "rating": touches.weights})
+    pq.write_table(pairs.set_column(2, "rating", pairs["rating"].cast(pa.float64())), interactions / "part.parquet")
+    pq.write_table(_touch_table(touches, timed), sessions / "part.parquet")
+    number = len(vocabulary.items)
+    unknown = [UNKNOWN] * number
+    return Tables(
+        interactions=interactions,
+        touches=spark.read.parquet(str(sessions)),
+        popularity=spark.read.parquet(str(interactions)).withColumnRenamed("rating", "decayed"),
+        user_segments=spark.createDataFrame([], "user_id long, segment_id int"),
+        catalogue=Catalogue.of(
+            pa.table(
+                {
+                    "product_id": np.arange(number),
+                    "category_code": unknown,
+                    "category": unknown,
+                    "brand": unknown,
+                    "avg_price": np.zeros(number),
+                    "popularity": np.bincount(touches.products, touches.weights, number),
+                }
+            )
+        ),
+        user_ids=users,
+        folder=folder,
+    )
+
+
+def _touch_table(touches: Touches, timed: bool) -> pa.Table:
+    offsets = pa.array(touches.shape.offsets.astype(np.int32))
+    values = (touches.products, touches.kinds.astype(np.int32), touches.weights, touches.times)
+    columns = {
+        name: pa.ListArray.from_arrays(offsets, pa.array(column)) for name, column in zip(TOUCHES, values, strict=True)
+    }
+    if not timed:
+        columns["times"] = pa.nulls(len(touches), pa.list_(pa.float64()))
+    numbers = np.arange(len(touches))
+    return pa.table({"user_id": numbers, "session_id": numbers.astype(str)} | columns, schema=TOUCHES_SCHEMA)
+
+
+def learned(name: str, tables: Tables, settings: Settings) -> Generator:
+    """A generator by its name."""
+    fits = {kind.name: fit for kind, fit in zip(GENERATORS, FITS, strict=True)}
+    if name not in fits:
+        raise InputError(f"--model {name}: there is none; choose one of {', '.join(fits)}")
+    return fits[name](tables, settings)
+
+
+def popularity(tables: Tables, settings: Settings) -> Baseline:
+    """The generator that has a list for everyone."""
+    fits = {kind: fit for kind, fit in zip(GENERATORS, FITS, strict=True) if issubclass(kind, Baseline)}
+    baseline = next(iter(fits.values()))(tables, settings)
+    assert isinstance(baseline, Baseline)
+    return baseline
+
+
+def figures(answer: Callable[[int, int], Candidates], queries: Queries) -> Figures:
+    """Figures of the answers to queries start … stop - 1."""
+    values = []
+    for start in range(0, len(queries), CHUNK):
+        stop = min(start + CHUNK, len(queries))
+        lists = queries.exclusions(start, stop).first_allowed(answer(start, stop), DEPTH).astype(np.int64)
+        targets = queries.targets[start:stop]
+        values.append(ranking_metrics(hits(lists, targets), np.array([len(row) for row in targets])))
+    means = dict(zip(METRICS, np.concatenate(values).mean(axis=0), strict=True))
+    return Figures(*(round(float(means[name]), 5) for name in (HR_20, MRR_20, RECALL_20, NDCG_20)))
+
+
+def measured(model: str, tables: Tables, queries: Queries, settings: Settings, progress: Progress) -> Measured:
+    """Figures of a generator and of the popularity baseline on the same queries."""
+    deep = settings.model_copy(update={"candidates": max(queries.wanted, settings.candidates)})
+    with progress.stage(f"learn {model}"):
+        generator = learned(model, tables, deep)
+    with progress.stage("answer") as stage:
+        own = figures(
+            lambda start, stop: generator.candidates(queries.visits.slice(start, stop), deep.candidates), queries
+        )
+        stage.rows = len(queries)
+    with progress.stage("popularity"):
+        baseline = popularity(tables, deep)
+        popular = figures(lambda start, stop: baseline.everyone(stop - start, deep.candidates), queries)
+    return Measured(model, own, len(queries), popular)
+
+
+def run(name: str, settings: Settings, measure: Callable[[SparkSession, Path, Progress], Measured]) -> None:
+    """Measure with a Spark session and a scratch folder, progress on standard error; print the closing line."""
+    begun = time.monotonic()
+    with PeakMemory() as memory, TemporaryDirectory() as scratch:
+        spark = create_session(settings, name)
+        try:
+            found = measure(spark, Path(scratch), Progress(4, lambda line: print(line, file=sys.stderr, flush=True)))
+        finally:
+            spark.stop()
+    line = (
+        {"model": found.model}
+        | asdict(found.figures)
+        | {
+            "queries": found.queries,
+            "seconds": round(time.monotonic() - begun, 1),
+            "peak_mb": round(memory.peak / 2**20),
+            "popularity": asdict(found.popularity),
+        }
+    )
+    print(json.dumps(line))

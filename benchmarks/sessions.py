@@ -1,0 +1,127 @@
+"""Next-item recommendation in sessions, on files of public benchmarks:
+
+    python benchmarks/sessions.py --train F --test F [--model NAME] [--exclude-current] [--validate]
+
+Learns on the sessions of one file as training does, and asks for 20 products after each prefix of those of another:
+each event after the first is the target of the prefix before it, in the training's products or not. Formats are those
+of benchmarks/public_files.py. With --exclude-current the product just clicked is left out of the answer.
+With --validate the last sessions of the training file are cut off and asked in place of the test file, which is not
+read: parameters are chosen by that. They are the settings (VITRINE_SESSION_WALK_…). Progress is on standard error;
+closes with one JSON line.
+"""
+
+import sys
+from pathlib import Path
+
+import click
+import numpy as np
+from learning import Measured, Queries, measured, run, tables_of
+from numpy.typing import NDArray
+from public_files import Lists, Vocabulary, read_sessions
+from pyspark.sql import SparkSession
+
+from app.core.errors import VitrineError
+from app.core.progress import Progress
+from app.core.settings import Settings, load_settings
+from app.events.vocabulary import KINDS, VIEW
+from app.serve.generators import SessionWalk
+from app.serve.ragged import NONE, Ragged
+from app.serve.sessions import SessionEvents
+from app.serve.visits import Touches, Visits
+
+VALIDATION_SHARE = 0.07  #: of the sessions, the last ones
+
+
+def clicks(lists: Lists, vocabulary: Vocabulary) -> SessionEvents:
+    """Views of products by number. Without times, an event's place in its session stands for its time."""
+    times = lists.shape.places().astype(np.float64) if lists.times is None else lists.times
+    numbers = vocabulary.numbers(lists.items)
+    return SessionEvents(lists.shape, numbers, np.full(len(numbers), KINDS.index(VIEW), np.int8), times)
+
+
+def whole(events: SessionEvents, settings: Settings) -> Touches:
+    """What each session touched, as training folds it."""
+    offsets = events.shape.offsets
+    return _latest(events, offsets[:-1], offsets[1:], settings)
+
+
+def queries_of(lists: Lists, vocabulary: Vocabulary, settings: Settings, exclude_current: bool) -> Queries:
+    """Every prefix with its target, where the lists say so; else each event after the first of a session."""
+    events = clicks(lists, vocabulary)
+    if lists.targets is not None:
+        starts, ends = events.shape.offsets[:-1], events.shape.offsets[1:]
+        targets = vocabulary.numbers(lists.targets)
+    else:
+        ends = np.flatnonzero(events.shape.places() > 0)
+        starts = events.shape.offsets[:-1][events.shape.rows()[ends]]
+        targets = events.products[ends]
+    current = events.products[ends - 1]
+    left_out = Ragged.of_lengths((exclude_current & (current != NONE)).astype(np.int64))
+    return Queries(
+        _visits(_latest(events, starts, ends, settings), current),
+        list(targets.reshape(-1, 1)),
+        left_out,
+        current[current != NONE] if exclude_current else current[:0],
+    )
+
+
+def _latest(events: SessionEvents, starts: NDArray[np.int64], ends: NDArray[np.int64], settings: Settings) -> Touches:
+    """The fold of events start … end - 1, within the bounds of a session; unknown products are left out."""
+    starts = np.maximum(starts, ends - settings.session_max_events)
+    touches = events.touches(starts, ends, settings.session_max_products)
+    return touches.placed(touches.products.astype(np.int32))
+
+
+def _visits(session: Touches, current: NDArray[np.int64]) -> Visits:
+    n = len(session)
+    nobody = np.full(n, NONE, np.int32)
+    return Visits(nobody, nobody, Touches.none(n), session, current.astype(np.int32), np.zeros(n))
+
+
+def measure(
+    spark: SparkSession,
+    scratch: Path,
+    progress: Progress,
+    train: Lists,
+    test: Lists,
+    model: str,
+    exclude_current: bool,
+    settings: Settings,
+) -> Measured:
+    """Learn on some sessions, and ask for the prefixes of others."""
+    vocabulary = Vocabulary(np.unique(train.items))
+    touches = whole(clicks(train, vocabulary), settings)
+    tables = tables_of(spark, scratch, vocabulary, touches, timed=train.times is not None)
+    queries = queries_of(test, vocabulary, settings, exclude_current)
+    return measured(model, tables, queries, settings, progress)
+
+
+@click.command(help=__doc__)
+@click.option("--train", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--test", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--model", default=SessionWalk.name, show_default=True, help="Name of a generator.")
+@click.option("--exclude-current", is_flag=True, help="Leave the product just clicked out of the answer.")
+@click.option("--validate", is_flag=True, help="Ask the last sessions of the training file; read no test file.")
+def main(train: Path, test: Path | None, model: str, exclude_current: bool, validate: bool) -> None:
+    """Read, measure, print."""
+    if test is None and not validate:
+        raise click.UsageError("give --test a file, or --validate")
+    settings = load_settings()
+
+    def work(spark: SparkSession, scratch: Path, progress: Progress) -> Measured:
+        with progress.stage("read") as stage:
+            known = read_sessions(train)
+            cut = int(len(known) * (1 - VALIDATION_SHARE)) if validate else len(known)
+            asked = known.slice(cut, len(known)) if validate or test is None else read_sessions(test)
+            stage.rows = len(known)
+        return measure(spark, scratch, progress, known.slice(0, cut), asked, model, exclude_current, settings)
+
+    try:
+        run("sessions", settings, work)
+    except VitrineError as error:
+        print(error, file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

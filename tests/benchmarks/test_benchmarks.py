@@ -1,0 +1,175 @@
+"""Benchmarks on public files: figures worked out by hand, and what must never be read."""
+
+import json
+from math import log2
+from pathlib import Path
+from typing import Any
+
+import interactions
+import numpy as np
+import pytest
+import sessions
+from learning import Measured
+from public_files import Lists, read_interactions, read_sessions
+from pyspark.sql import SparkSession
+
+from app.core.errors import InputError
+from app.core.progress import Progress
+from app.core.settings import Settings
+
+SETTINGS = Settings(segments=2)
+TRAIN = "a b\na b\na b\nc d\nc d\ne\n"
+
+
+def session_lists(folder: Path, text: str) -> Lists:
+    folder.mkdir(exist_ok=True)
+    path = folder / "sessions"
+    path.write_text(text)
+    return read_sessions(path)
+
+
+def quiet() -> Progress:
+    return Progress(4, lambda line: None)
+
+
+def asked(spark: SparkSession, folder: Path, test: str, model: str = "popularity", current: bool = False) -> Measured:
+    """Popularity in the training: a and b 3, c and d 2, e 1; of equal ones the smaller comes first."""
+    known = session_lists(folder, TRAIN)
+    return sessions.measure(
+        spark, folder / "scratch", quiet(), known, session_lists(folder, test), model, current, SETTINGS
+    )
+
+
+def test_each_event_after_the_first_is_asked_for_known_or_not(spark: SparkSession, tmp_path: Path) -> None:
+    """Targets b, d and an unknown one: at the places 2 and 4, and nowhere."""
+    found = asked(spark, tmp_path, "a b d zz\n")
+    assert found.queries == 3
+    assert found.figures == found.popularity
+    assert found.figures.hr_20 == found.figures.recall_20 == pytest.approx(2 / 3, abs=1e-5)
+    assert found.figures.mrr_20 == pytest.approx((1 / 2 + 1 / 4) / 3, abs=1e-5)
+    assert found.figures.ndcg_20 == pytest.approx((1 / log2(3) + 1 / log2(5)) / 3, abs=1e-5)
+
+
+def test_the_product_just_clicked_is_left_out_where_asked(spark: SparkSession, tmp_path: Path) -> None:
+    """After a, b is first; after b, d third; after an unknown one, a is first."""
+    found = asked(spark, tmp_path, "a b d\nzz a\n", current=True)
+    assert found.figures.mrr_20 == pytest.approx((1 + 1 / 3 + 1) / 3, abs=1e-5)
+    repeated = asked(spark, tmp_path / "again", "a a\n", current=True)
+    assert (repeated.queries, repeated.figures.hr_20) == (1, 0), "it counts as a miss, as in the protocol"
+
+
+def test_pairs_are_asked_as_they_stand(spark: SparkSession, tmp_path: Path) -> None:
+    found = asked(spark, tmp_path, "prefix\ttarget\na b\tc\nzz\te\n")
+    assert found.queries == 2
+    assert found.figures.mrr_20 == pytest.approx((1 / 3 + 1 / 5) / 2, abs=1e-5)
+
+
+def test_the_session_walk_finds_what_goes_together(spark: SparkSession, tmp_path: Path) -> None:
+    found = asked(spark, tmp_path, "a b\nc d\n", model="session_walk", current=True)
+    assert found.figures.mrr_20 == 1
+    assert found.popularity.mrr_20 == pytest.approx((1 + 1 / 3) / 2, abs=1e-5)
+
+
+def test_users_are_asked_for_what_they_do_not_have(spark: SparkSession, tmp_path: Path) -> None:
+    """Popularity: a 3, b 2, c and d 1. User 1 has a and b: c, d remain; user 2 has a: b is first."""
+    train, test = tmp_path / "train", tmp_path / "test"
+    train.write_text("1 a b\n2 a\n3 a b c d\n")
+    test.write_text("2 b zz\n1 d\n")
+    found = interactions.measure(
+        spark, tmp_path / "scratch", quiet(), read_interactions(train), read_interactions(test), "popularity", SETTINGS
+    )
+    assert found.queries == 2
+    assert found.figures.hr_20 == 1
+    assert found.figures.recall_20 == pytest.approx((1 / 2 + 1) / 2)
+    assert found.figures.mrr_20 == pytest.approx((1 + 1 / 2) / 2)
+    assert found.figures.ndcg_20 == pytest.approx((1 / (1 + 1 / log2(3)) + 1 / log2(3)) / 2, abs=1e-5)
+
+
+def test_the_item_graph_finds_what_goes_together(spark: SparkSession, tmp_path: Path) -> None:
+    train, test = tmp_path / "train", tmp_path / "test"
+    train.write_text("1 a b\n2 a b c\n3 c a\n4 x y\n5 x y z\n6 z y\n7 q\n8 q\n9 q\n")
+    test.write_text("1 c\n4 z\n")
+    found = interactions.measure(
+        spark, tmp_path / "scratch", quiet(), read_interactions(train), read_interactions(test), "item_graph", SETTINGS
+    )
+    assert found.figures.mrr_20 == 1
+    assert found.popularity.mrr_20 < 1
+
+
+def test_an_unknown_model_is_refused(spark: SparkSession, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--model neural: there is none; choose one of als"):
+        asked(spark, tmp_path, "a b\n", model="neural")
+
+
+def test_a_fifth_of_each_users_items_is_cut_off_the_same_each_time() -> None:
+    items = np.array([f"i{number}" for number in range(1000)])
+    whole = (np.array(["1", "2"]), Lists(sessions.Ragged.of_lengths(np.array([500, 500])), items))
+    (users, kept), (others, cut) = interactions.cut_off(whole)
+    assert users.tolist() == others.tolist() == ["1", "2"]
+    assert sorted([*kept.items, *cut.items]) == sorted(items)
+    assert 0.15 < len(cut.items) / 1000 < 0.25
+    assert interactions.cut_off(whole)[1][1].items.tolist() == cut.items.tolist()
+
+
+def closing(captured: str) -> dict[str, Any]:
+    line: dict[str, Any] = json.loads(captured.splitlines()[-1])
+    return line
+
+
+def test_validation_reads_no_test_file(
+    spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last sessions of the training file are asked: of 20, the last two."""
+    monkeypatch.setattr("learning.create_session", lambda settings, name: spark)
+    monkeypatch.setattr(spark, "stop", lambda: None)
+    (tmp_path / "train").write_text("a b\n" * 18 + "b a\n" * 2)
+    (tmp_path / "test").write_text("not\ta\tbenchmark\n")
+    files = ["--train", str(tmp_path / "train"), "--test", str(tmp_path / "test")]
+    sessions.main([*files, "--validate"], standalone_mode=False)
+    line = closing(capsys.readouterr().out)
+    assert (line["model"], line["queries"], line["hr_20"]) == ("session_walk", 2, 1)
+    assert set(line) == {
+        "model", "hr_20", "mrr_20", "recall_20", "ndcg_20", "queries", "seconds", "peak_mb", "popularity"
+    }  # fmt: skip
+    assert "first line has 3 columns" in refused(sessions.main, files, capsys)
+
+
+def refused(command: Any, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    with pytest.raises(SystemExit) as ended:
+        command(arguments, standalone_mode=False)
+    assert ended.value.code == 2
+    return capsys.readouterr().err.splitlines()[-1]
+
+
+#: Least figures on public files: what their READMEs say others reached, or what is known of the model.
+BARS = [
+    pytest.param(sessions, "diginetica_srgnn", ("train_sessions.txt", "test_pairs.tsv"), [], 60_858,
+                 {"hr_20": 0.535, "mrr_20": 0.19}, marks=pytest.mark.slow(seconds=200)),
+    pytest.param(sessions, "serenade_example", ("train.txt", "test.txt"), ["--exclude-current"], 931,
+                 {"hr_20": 0.64, "mrr_20": 0.328}, marks=pytest.mark.slow(seconds=60)),
+    pytest.param(interactions, "gowalla_lightgcn", ("train.txt", "test.txt"), [], 29_858,
+                 {"recall_20": 0.19, "ndcg_20": 0.158}, marks=pytest.mark.slow(seconds=300)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("script", "name", "files", "flags", "queries", "bars"), BARS)
+def test_public_benchmarks(
+    script: Any,
+    name: str,
+    files: tuple[str, str],
+    flags: list[str],
+    queries: int,
+    bars: dict[str, float],
+    shared_data: Path,
+    spark: SparkSession,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("learning.create_session", lambda settings, name: spark)
+    monkeypatch.setattr(spark, "stop", lambda: None)
+    train, test = (str(shared_data / name / file) for file in files)
+    script.main(["--train", train, "--test", test, *flags], standalone_mode=False)
+    line = closing(capsys.readouterr().out)
+    assert line["queries"] == queries
+    for figure, bar in bars.items():
+        assert line[figure] >= bar > line["popularity"][figure]

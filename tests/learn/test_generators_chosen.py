@@ -1,0 +1,33 @@
+"""Which generators a training learns."""
+
+import pytest
+
+from app.core.errors import InputError
+from app.core.settings import Settings
+from app.learn.als import fit_als
+from app.learn.covisitation import fit_covisitation
+from app.learn.popularity import fit_popularity
+from app.learn.recommender import FITS, chosen_fits
+from app.learn.session_walk import fit_session_walk
+
+
+def test_those_of_the_setting_in_the_order_of_sources() -> None:
+    assert chosen_fits(Settings()) == (fit_als, fit_covisitation, fit_popularity)
+    assert chosen_fits(Settings(generators="session_walk, popularity,")) == (fit_popularity, fit_session_walk)
+    every = "als,covisitation,popularity,session_walk,item_graph"
+    assert chosen_fits(Settings(generators=every)) == FITS
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ("popularity,sesion_walk", "there is no sesion_walk; choose from als, covisitation, popularity"),
+        ("als,session_walk", "needs popularity, which has a list for everyone"),
+        ("", "needs popularity"),
+    ],
+)
+def test_a_wrong_choice_is_one_line_that_names_the_setting(names: str, message: str) -> None:
+    with pytest.raises(InputError, match=message) as raised:
+        chosen_fits(Settings(generators=names))
+    assert "VITRINE_GENERATORS" in str(raised.value)
+    assert "\n" not in str(raised.value)
