@@ -1,7 +1,7 @@
 """A linear model of products from products, one small system for each in place of one inverse of all.
 
-Row i of (G + λI)⁻¹ C is wanted. Of G and C it uses the part between product i and its strongest neighbours: on the
-published session data that keeps what the whole inverse finds, and a catalogue of any size is a row at a time.
+Row i of (G + λI)⁻¹ C is wanted. Of G and C it uses the part between product i and its strongest neighbours, so
+that a catalogue of any size is a row at a time.
 """
 
 from pathlib import Path
