@@ -9,7 +9,6 @@ place of the test file, which is not read: parameters are chosen by that. They a
 (VITRINE_ITEM_GRAPH_…). Progress is on standard error; closes with one JSON line.
 """
 
-import sys
 from pathlib import Path
 
 import click
@@ -20,7 +19,6 @@ from numpy.typing import NDArray
 from public_files import Lists, Vocabulary, read_interactions
 from pyspark.sql import SparkSession
 
-from app.core.errors import VitrineError
 from app.core.progress import Progress
 from app.core.settings import Settings, load_settings
 from app.events.vocabulary import KINDS, VIEW
@@ -106,11 +104,7 @@ def main(train: Path, test: Path | None, model: str, validate: bool) -> None:
             stage.rows = len(known[0])
         return measure(spark, scratch, progress, known, asked, model, settings)
 
-    try:
-        run("interactions", settings, work)
-    except VitrineError as error:
-        print(error, file=sys.stderr)
-        sys.exit(error.exit_code)
+    run("interactions", settings, work)
 
 
 if __name__ == "__main__":

@@ -17,19 +17,18 @@ from numpy.typing import NDArray
 from public_files import Vocabulary
 from pyspark.sql import SparkSession
 
-from app.core.errors import InputError
+from app.core.errors import InputError, VitrineError
 from app.core.progress import Progress
 from app.core.settings import Settings
 from app.core.spark import create_session
 from app.evaluate.metrics import hits, ranking_metrics
 from app.evaluate.names import HR_20, METRICS, MRR_20, NDCG_20, RECALL_20
 from app.events.vocabulary import TOUCHES, UNKNOWN
-from app.learn.recommender import FITS
+from app.learn.recommender import FIT_OF
 from app.learn.tables import Tables
 from app.serve.catalogue import Catalogue
 from app.serve.contract import Baseline, Candidates, Generator
 from app.serve.exclusions import Exclusions
-from app.serve.generators import GENERATORS
 from app.serve.ragged import Ragged
 from app.serve.visits import Touches, Visits
 
@@ -149,7 +148,7 @@ def _touch_table(touches: Touches, timed: bool) -> pa.Table:
 
 def learned(name: str, tables: Tables, settings: Settings) -> Generator:
     """A generator by its name."""
-    fits = {kind.name: fit for kind, fit in zip(GENERATORS, FITS, strict=True)}
+    fits = {kind.name: fit for kind, fit in FIT_OF.items()}
     if name not in fits:
         raise InputError(f"--model {name}: there is none; choose one of {', '.join(fits)}")
     return fits[name](tables, settings)
@@ -157,8 +156,8 @@ def learned(name: str, tables: Tables, settings: Settings) -> Generator:
 
 def popularity(tables: Tables, settings: Settings) -> Baseline:
     """The generator that has a list for everyone."""
-    fits = {kind: fit for kind, fit in zip(GENERATORS, FITS, strict=True) if issubclass(kind, Baseline)}
-    baseline = next(iter(fits.values()))(tables, settings)
+    fit = next(fit for kind, fit in FIT_OF.items() if issubclass(kind, Baseline))
+    baseline = fit(tables, settings)
     assert isinstance(baseline, Baseline)
     return baseline
 
@@ -192,12 +191,18 @@ def measured(model: str, tables: Tables, queries: Queries, settings: Settings, p
 
 
 def run(name: str, settings: Settings, measure: Callable[[SparkSession, Path, Progress], Measured]) -> None:
-    """Measure with a Spark session and a scratch folder, progress on standard error; print the closing line."""
+    """Measure with a Spark session and a scratch folder, progress on standard error; print the closing line.
+
+    A user's mistake ends the program with one line and its exit code.
+    """
     begun = time.monotonic()
     with PeakMemory() as memory, TemporaryDirectory() as scratch:
         spark = create_session(settings, name)
         try:
             found = measure(spark, Path(scratch), Progress(4, lambda line: print(line, file=sys.stderr, flush=True)))
+        except VitrineError as error:
+            print(error, file=sys.stderr)
+            sys.exit(error.exit_code)
         finally:
             spark.stop()
     line = (

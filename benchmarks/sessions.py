@@ -10,7 +10,6 @@ read: parameters are chosen by that. They are the settings (VITRINE_SESSION_WALK
 closes with one JSON line.
 """
 
-import sys
 from pathlib import Path
 
 import click
@@ -20,7 +19,6 @@ from numpy.typing import NDArray
 from public_files import Lists, Vocabulary, read_sessions
 from pyspark.sql import SparkSession
 
-from app.core.errors import VitrineError
 from app.core.progress import Progress
 from app.core.settings import Settings, load_settings
 from app.events.vocabulary import KINDS, VIEW
@@ -116,11 +114,7 @@ def main(train: Path, test: Path | None, model: str, exclude_current: bool, vali
             stage.rows = len(known)
         return measure(spark, scratch, progress, known.slice(0, cut), asked, model, exclude_current, settings)
 
-    try:
-        run("sessions", settings, work)
-    except VitrineError as error:
-        print(error, file=sys.stderr)
-        sys.exit(error.exit_code)
+    run("sessions", settings, work)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
 """Learning co-visitation: the most similar products of each product, from sessions."""
 
 import pyarrow.parquet as pq
-from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from app.core.settings import Settings
+from app.learn.best import best_of_each
 from app.learn.tables import Tables
 from app.serve.contract import top_per_row
 from app.serve.generators.covisitation import CoVisitation
@@ -62,15 +63,12 @@ def similar_products(touches: DataFrame, neighbours: int) -> DataFrame:
     )
     other = norms.select(F.col("product_id").alias("other_id"), F.col("norm").alias("other_norm"))
     similarity = F.col("shared") / (F.sqrt(F.col("norm") * F.col("other_norm")) + SHRINKAGE)
-    best_first = Window.partitionBy("product_id").orderBy(F.desc("similarity"), "other_id")
-    return (
+    similar = (
         sides.join(F.broadcast(norms), "product_id", how="inner")
         .join(F.broadcast(other), "other_id", how="inner")
         .select("product_id", "other_id", similarity.alias("similarity"))
-        .withColumn("place", F.row_number().over(best_first))
-        .where(F.col("place") <= neighbours)
-        .select("product_id", "other_id", "similarity")
     )
+    return best_of_each(similar, ["product_id"], [F.desc("similarity"), "other_id"], neighbours)
 
 
 def _root(entry: Column) -> Column:

@@ -12,17 +12,18 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from pyspark.sql import DataFrame, SparkSession, Window
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from scipy.sparse import coo_matrix, csr_matrix, diags
+from scipy.sparse import coo_matrix, csr_matrix
 from scipy.sparse.linalg import eigsh
 
 from app.core.settings import Settings
 from app.features.slices import stored
+from app.learn.best import best_of_each
 from app.learn.row_batches import by_workers
 from app.learn.tables import Tables
 from app.serve.generators.item_graph import ItemGraph
-from app.serve.sparse import canonical_rows, largest_per_row, load_rows, save_rows
+from app.serve.sparse import canonical_rows, largest_per_row, load_rows, only_columns, save_rows
 
 USER_PRODUCTS = 1_000  #: of a user, those rated best: a crawler must not cost more than a thousand others
 ORDER = 4  #: of the sharpening
@@ -35,9 +36,7 @@ def fit_item_graph(tables: Tables, settings: Settings) -> ItemGraph:
     roots = np.sqrt(np.maximum(degrees, 1.0))
     vectors = low_pass(graph, settings.item_graph_factors, settings.seed)
     spark, folder = tables.popularity.sparkSession, tables.folder / "item_graph"
-    available = tables.catalogue.available
-    allowed = np.ones(len(roots), np.bool_) if available is None else available
-    near = sharpened_rows(spark, graph, sharpness, settings.item_graph_width, allowed, folder)
+    near = sharpened_rows(spark, graph, sharpness, settings.item_graph_width, tables.catalogue.available, folder)
     inward = settings.item_graph_low_pass * vectors / roots[:, None]
     outward = sharpened(graph, vectors * roots[:, None], sharpness)
     return ItemGraph(near, inward.astype(np.float32), outward.astype(np.float32))
@@ -123,8 +122,7 @@ def edges(users: DataFrame, degrees: DataFrame, neighbours: int) -> DataFrame:
     sides = scaled.select(F.col("low").alias("product_id"), F.col("high").alias("other_id"), "weight").unionByName(
         scaled.select(F.col("high").alias("product_id"), F.col("low").alias("other_id"), "weight")
     )
-    strongest = Window.partitionBy("product_id").orderBy(F.desc("weight"), "other_id")
-    return sides.withColumn("place", F.row_number().over(strongest)).where(F.col("place") <= neighbours).drop("place")
+    return best_of_each(sides, ["product_id"], [F.desc("weight"), "other_id"], neighbours)
 
 
 def low_pass(graph: csr_matrix, factors: int, seed: int) -> NDArray[np.float64]:
@@ -146,11 +144,16 @@ def sharpened(graph: csr_matrix, columns: NDArray[np.float64], sharpness: float)
 
 
 def sharpened_rows(
-    spark: SparkSession, graph: csr_matrix, sharpness: float, width: int, allowed: NDArray[np.bool_], folder: Path
+    spark: SparkSession,
+    graph: csr_matrix,
+    sharpness: float,
+    width: int,
+    available: NDArray[np.bool_] | None,
+    folder: Path,
 ) -> csr_matrix:
     """The graph times the sharpening, each row cut after each step to its `width` values farthest from 0.
 
-    Only products that are `allowed` (p,) are in the result; the others take nobody's place in it.
+    Only products that are `available` (p,), all if None, are in the result; the others take nobody's place in it.
     """
     save_rows(folder, "graph", graph)
     n = graph.shape[0]
@@ -161,6 +164,6 @@ def sharpened_rows(
         for power in range(1, ORDER + 1):
             term = largest_per_row(csr_matrix(-(sharpness / power) * (term @ edges)), width)
             total = total + term
-        return largest_per_row(csr_matrix(total @ diags(allowed.astype(np.float32))), width)
+        return largest_per_row(only_columns(total, available), width)
 
     return by_workers(spark, n, sharpen, folder / "near")

@@ -13,7 +13,7 @@ from scipy.sparse import csr_matrix, vstack
 
 from app.learn.row_batches import Work, by_workers
 from app.serve.ragged import NONE, Ragged
-from app.serve.sparse import canonical_rows, load_rows, save_rows, strongest_per_row
+from app.serve.sparse import load_rows, save_rows, strongest_per_row
 
 
 def local_ridge(
@@ -40,7 +40,7 @@ def local_ridge(
         (p, p).
     """
     for name, matrix in (("gram", gram), ("shared", shared), ("near", _neighbours(shared, neighbours))):
-        save_rows(folder, name, canonical_rows(matrix))
+        save_rows(folder, name, matrix)
     return by_workers(spark, gram.shape[0], _solver(folder, gram.shape[0], ridge), folder / "similarities")
 
 

@@ -4,10 +4,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from app.core.settings import Settings
+from app.learn.best import best_of_each
 from app.learn.tables import Tables
 from app.serve.contract import top_per_row
 from app.serve.generators.popularity import Popularity
@@ -81,9 +82,5 @@ def popular_products(pairs: DataFrame, user_segments: DataFrame, catalogue: Data
     ).unionByName(overall.select(F.lit(NONE).alias("segment"), "product_id", F.round("all", 4).alias("score")))
     with_category = scores.join(F.broadcast(catalogue), "product_id", how="inner")
     cells = with_category.unionByName(with_category.withColumn("category", F.lit(NONE)))
-    best_first = Window.partitionBy("segment", "category").orderBy(F.desc("score"), "product_id")
-    return (
-        cells.withColumn("place", F.row_number().over(best_first))
-        .where(F.col("place") <= n)
-        .select("segment", "category", "product_id", "score")
-    )
+    best = best_of_each(cells, ["segment", "category"], [F.desc("score"), "product_id"], n)
+    return best.select("segment", "category", "product_id", "score")

@@ -29,6 +29,7 @@ Fit = Callable[[Tables, Settings], Generator]
 
 #: How each of `GENERATORS` is learned, in the order in which sources are numbered.
 FITS: tuple[Fit, ...] = (fit_als, fit_covisitation, fit_popularity, fit_session_walk, fit_item_graph)
+FIT_OF: dict[type[Generator], Fit] = dict(zip(GENERATORS, FITS, strict=True))
 
 
 def chosen_fits(settings: Settings) -> tuple[Fit, ...]:
@@ -39,18 +40,18 @@ def chosen_fits(settings: Settings) -> tuple[Fit, ...]:
     InputError
         There is no such generator, or none of them has a list for everyone.
     """
-    known = {kind.name: (kind, fit) for kind, fit in zip(GENERATORS, FITS, strict=True)}
+    known = {kind.name: kind for kind in FIT_OF}
     names = [name.strip() for name in settings.generators.split(",") if name.strip()]
     unknown = sorted(set(names) - set(known))
     if unknown:
         raise InputError(
             f"setting generators (VITRINE_GENERATORS): there is no {', '.join(unknown)}; choose from {', '.join(known)}"
         )
-    chosen = {name: pair for name, pair in known.items() if name in names}
-    if not any(issubclass(kind, Baseline) for kind, _ in chosen.values()):
-        needed = ", ".join(name for name, (kind, _) in known.items() if issubclass(kind, Baseline))
+    chosen = [kind for name, kind in known.items() if name in names]
+    if not any(issubclass(kind, Baseline) for kind in chosen):
+        needed = ", ".join(name for name, kind in known.items() if issubclass(kind, Baseline))
         raise InputError(f"setting generators (VITRINE_GENERATORS): needs {needed}, which has a list for everyone")
-    return tuple(fit for _, fit in chosen.values())
+    return tuple(FIT_OF[kind] for kind in chosen)
 
 
 def fit_recommender(known: Slice, user_segments: DataFrame, settings: Settings, scratch: Path) -> Recommender:

@@ -53,8 +53,9 @@ def _batches(work: Work) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.Rec
                 parts = [work(rows[start : start + CHUNK]) for start in range(0, len(rows), CHUNK)]
             found = csr_matrix(vstack(parts)) if parts else csr_matrix((0, 0))
             offsets = pa.array(found.indptr.astype(np.int32))
-            lists = (pa.ListArray.from_arrays(offsets, pa.array(values)) for values in (found.indices, found.data))
-            columns, values = lists
+            columns, values = (
+                pa.ListArray.from_arrays(offsets, pa.array(part)) for part in (found.indices, found.data)
+            )
             yield pa.RecordBatch.from_arrays(
                 [pa.array(rows, pa.int32()), columns.cast(ROWS.types[1]), values.cast(ROWS.types[2])], schema=ROWS
             )

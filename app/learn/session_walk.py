@@ -9,11 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from scipy.sparse import coo_matrix, csr_matrix, diags
 
 from app.core.settings import Settings
+from app.learn.best import best_of_each
 from app.learn.local_ridge import local_ridge
 from app.learn.tables import Tables
 from app.learn.walks import restarts, scaled_rows, walks
@@ -164,8 +165,7 @@ def pair_sums(sessions: DataFrame, gap_decay: float, kept: int) -> DataFrame:
         _rounded_sum(F.when(forward, 0.0).otherwise(follows)).alias("back"),
     )
     sides = _side(sums, "low", "high", "onward").unionByName(_side(sums, "high", "low", "back"))
-    strongest = Window.partitionBy("product_id").orderBy(F.desc("shared"), "other_id")
-    return sides.withColumn("place", F.row_number().over(strongest)).where(F.col("place") <= kept).drop("place")
+    return best_of_each(sides, ["product_id"], [F.desc("shared"), "other_id"], kept)
 
 
 def _similarity_sums() -> tuple[Column, Column]:

@@ -8,7 +8,7 @@ from pyspark.sql import SparkSession
 from scipy.sparse import csr_matrix, diags, identity
 
 from app.learn.row_batches import Work, by_workers
-from app.serve.sparse import canonical_rows, load_rows, save_rows, strongest_per_row
+from app.serve.sparse import load_rows, only_columns, save_rows, strongest_per_row
 
 STEPS = 4  #: of a walk: what later ones would add is damped to a sixteenth and less
 
@@ -58,20 +58,19 @@ def walks(
         (p, p): row i says where walks from i end.
     """
     for name, matrix in (("transitions", transitions), ("restart", restart)):
-        save_rows(folder, name, canonical_rows(matrix))
-    allowed = np.ones(transitions.shape[0], np.bool_) if available is None else available
-    return by_workers(spark, transitions.shape[0], _walker(folder, onward, width, allowed), folder / "walks")
+        save_rows(folder, name, matrix)
+    n = transitions.shape[0]
+    return by_workers(spark, n, _walker(folder, n, onward, width, available), folder / "walks")
 
 
-def _walker(folder: Path, onward: float, width: int, allowed: NDArray[np.bool_]) -> Work:
+def _walker(folder: Path, n: int, onward: float, width: int, available: NDArray[np.bool_] | None) -> Work:
     def walk(rows: NDArray[np.int64]) -> csr_matrix:
-        n = len(allowed)
         transitions, restart = (load_rows(folder, name, n) for name in ("transitions", "restart"))
         again = (1 - onward) * restart[rows]
         ends = csr_matrix((np.ones(len(rows)), (np.arange(len(rows)), rows)), shape=(len(rows), n))
         for _ in range(STEPS - 1):
             ends = strongest_per_row(csr_matrix(onward * (ends @ transitions) + again), width)
         last = onward * (ends @ transitions) + again
-        return strongest_per_row(csr_matrix(last @ diags(allowed.astype(np.float32))), width)
+        return strongest_per_row(only_columns(csr_matrix(last), available), width)
 
     return walk

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, diags
 
 from app.serve.contract import Candidates, best_per_row
 from app.serve.ragged import NONE, Ints, Ragged
@@ -21,7 +21,8 @@ def largest_per_row(matrix: csr_matrix, n: int) -> csr_matrix:
 
 
 def save_rows(folder: Path, name: str, matrix: csr_matrix) -> None:
-    """Write a matrix as three arrays that `load_rows` opens."""
+    """Write a matrix, made canonical, as three arrays that `load_rows` opens."""
+    matrix = canonical_rows(matrix)
     np.save(folder / f"{name}_offsets.npy", matrix.indptr.astype(np.int64))
     np.save(folder / f"{name}_items.npy", matrix.indices.astype(np.int32))
     np.save(folder / f"{name}_values.npy", matrix.data.astype(np.float32))
@@ -51,6 +52,11 @@ def strongest_per_row(matrix: csr_matrix, n: int) -> csr_matrix:
     there = best.items != NONE
     offsets = np.concatenate([[0], np.cumsum(there.sum(axis=1))])
     return canonical_rows(csr_matrix((best.scores[there], best.items[there], offsets), shape=matrix.shape))
+
+
+def only_columns(matrix: csr_matrix, kept: NDArray[np.bool_] | None) -> csr_matrix:
+    """The matrix without the columns that are not kept (p,); None keeps all."""
+    return matrix if kept is None else csr_matrix(matrix @ diags(kept.astype(np.float32)))
 
 
 def visit_rows(touched: Touches, weights: NDArray[np.float32], products: int) -> csr_matrix:

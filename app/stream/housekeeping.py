@@ -108,9 +108,10 @@ class Housekeeping:
         epochs = marked(self.folders)
         if not self._training.seems_held():
             self._shrink_archive(epochs, time.time())
+        kept_from = self.archive.newest(epochs) + 1 - self.settings.keep_list_batches
         for folder in (self.folders.lists, self.folders.csv):
             drop_uncounted(folder, epochs)
-            prune(folder, self.archive.newest(epochs) + 1 - self.settings.keep_list_batches)
+            prune(folder, kept_from)
         if self.settings.clean_landing:
             clean_landing(self.folders.landing, self.telemetry.consumed())
         self.windows.refresh()

@@ -70,14 +70,17 @@ def test_the_session_walk_finds_what_goes_together(spark: SparkSession, tmp_path
     assert found.popularity.mrr_20 == pytest.approx((1 + 1 / 3) / 2, abs=1e-5)
 
 
+def asked_of_users(spark: SparkSession, folder: Path, train: str, test: str, model: str) -> Measured:
+    known, wanted = folder / "train", folder / "test"
+    known.write_text(train)
+    wanted.write_text(test)
+    files = read_interactions(known), read_interactions(wanted)
+    return interactions.measure(spark, folder / "scratch", quiet(), *files, model, SETTINGS)
+
+
 def test_users_are_asked_for_what_they_do_not_have(spark: SparkSession, tmp_path: Path) -> None:
     """Popularity: a 3, b 2, c and d 1. User 1 has a and b: c, d remain; user 2 has a: b is first."""
-    train, test = tmp_path / "train", tmp_path / "test"
-    train.write_text("1 a b\n2 a\n3 a b c d\n")
-    test.write_text("2 b zz\n1 d\n")
-    found = interactions.measure(
-        spark, tmp_path / "scratch", quiet(), read_interactions(train), read_interactions(test), "popularity", SETTINGS
-    )
+    found = asked_of_users(spark, tmp_path, "1 a b\n2 a\n3 a b c d\n", "2 b zz\n1 d\n", "popularity")
     assert found.queries == 2
     assert found.figures.hr_20 == 1
     assert found.figures.recall_20 == pytest.approx((1 / 2 + 1) / 2)
@@ -86,12 +89,8 @@ def test_users_are_asked_for_what_they_do_not_have(spark: SparkSession, tmp_path
 
 
 def test_the_item_graph_finds_what_goes_together(spark: SparkSession, tmp_path: Path) -> None:
-    train, test = tmp_path / "train", tmp_path / "test"
-    train.write_text("1 a b\n2 a b c\n3 c a\n4 x y\n5 x y z\n6 z y\n7 q\n8 q\n9 q\n")
-    test.write_text("1 c\n4 z\n")
-    found = interactions.measure(
-        spark, tmp_path / "scratch", quiet(), read_interactions(train), read_interactions(test), "item_graph", SETTINGS
-    )
+    train = "1 a b\n2 a b c\n3 c a\n4 x y\n5 x y z\n6 z y\n7 q\n8 q\n9 q\n"
+    found = asked_of_users(spark, tmp_path, train, "1 c\n4 z\n", "item_graph")
     assert found.figures.mrr_20 == 1
     assert found.popularity.mrr_20 < 1
 
