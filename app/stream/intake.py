@@ -31,7 +31,7 @@ from app.events.revenue import revenue_cents
 from app.events.schema import REJECTED_SCHEMA
 from app.stream.latest import LatestEvents
 from app.stream.rows_file import RowsFile
-from app.stream.sessions import SEEN
+from app.stream.sessions import SEEN, session_key
 from app.stream.source import ARRIVED
 
 #: Local properties of a job: the folder that its parts are written to, and the time of its micro-batch (microseconds
@@ -43,14 +43,14 @@ COUNTS = "_part-"  #: begins the names of the files that say what a part holds
 LOCAL = "^file:/+"  #: Spark writes an address of this machine with one slash or three
 MINUTE = 60_000_000  #: microseconds
 
-#: What is handed on, with the types and names of `app.events.clean.parse`.
+#: What is handed on, with the types and names of `app.events.clean.parse`, and its `session_key` as `session`.
 HANDED_ON = T.StructType(
     [
         T.StructField("event_time", T.TimestampType()),
         T.StructField("event_type", T.StringType()),
         T.StructField("product_id", T.LongType()),
         T.StructField("user_id", T.LongType()),
-        T.StructField("user_session", T.StringType()),
+        T.StructField("session", T.StringType()),
         T.StructField("user_key", T.StringType()),
         T.StructField("event_id", T.StringType()),
         T.StructField(ARRIVED, T.TimestampType()),
@@ -134,7 +134,8 @@ def take_in(events: DataFrame, window_minutes: int, known: frozenset[str] = froz
     price = F.col("listed_price").alias("price")
     archived = [price if name == "price" else F.col(name) for name in ARCHIVE_SCHEMA.fieldNames()]
     counted = (main_category(), F.coalesce(revenue_cents(), F.lit(0)).alias(CENTS))
-    rows = events.select(*archived, "reason", LEFT_OUT, row, SOURCE_FILE, ARRIVED, *counted)
+    session = session_key().alias("session")
+    rows = events.select(*archived, session, "reason", LEFT_OUT, row, SOURCE_FILE, ARRIVED, *counted)
     paths = sorted(re.sub(LOCAL, "/", name) for name in known)
     return rows.mapInArrow(Intake(window_minutes, paths), HANDED_ON)
 

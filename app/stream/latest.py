@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from pyarrow import feather
 
 from app.core.files import replacing
-from app.stream.sessions import OWN
 from app.stream.source import ARRIVED
 
 LATEST = "_latest-"  #: begins the names of the files
@@ -35,9 +34,7 @@ class LatestEvents:
 
     def add(self, events: pa.RecordBatch) -> None:
         """Rows with columns of `app.stream.intake.HANDED_ON`."""
-        columns = {name: events[name] for name in ("user_id", "event_time", ARRIVED)}
-        session = pc.coalesce(events["user_session"], own_keys(events["user_id"]))
-        self._tables.append(pa.table(columns | {"session": session}))
+        self._tables.append(pa.Table.from_batches([events.select(["user_id", *ORDER])]))
         self._rows += len(events)
         if self._rows > PENDING:
             self._tables = [_latest(pa.concat_tables(self._tables))]
@@ -74,11 +71,6 @@ class LatestSessions:
         same = pc.equal(self.sessions.take(place), sessions["session"])
         current: NDArray[np.bool_] = pc.and_(here, same).to_numpy()
         return current
-
-
-def own_keys(user_ids: pa.Array) -> pa.Array:
-    """Keys of sessions without an id, as `app.stream.sessions.live_sessions` makes them."""
-    return pc.binary_join_element_wise(OWN, pc.cast(user_ids, pa.string()), "")
 
 
 def clear(folder: Path) -> None:

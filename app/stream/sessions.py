@@ -29,7 +29,7 @@ def live_sessions(events: DataFrame, settings: Settings) -> DataFrame:
     Parameters
     ----------
     events
-        `app.stream.intake.HANDED_ON`.
+        `app.stream.intake.HANDED_ON`; what their session is says `session_key`.
     settings
         Bounds of a session, layout.
 
@@ -42,17 +42,20 @@ def live_sessions(events: DataFrame, settings: Settings) -> DataFrame:
     """
     layout = layout_of(settings)
     event = F.struct(*EVENT_FIELDS, *(name for name in identity(layout) if name == EVENT_ID))
-    session = F.coalesce("user_session", _own_key())
     window = F.window("event_time", f"{settings.session_window_hours} hours")
     # Kept only where it says more than the number: what a checkpoint holds must not change for other shops.
     keys = [F.max("user_key").alias("user_key")] if layout.ids == "text" else []
     return (
-        events.withColumn("session", session)
-        .withWatermark("event_time", f"{settings.watermark_minutes} minutes")
+        events.withWatermark("event_time", f"{settings.watermark_minutes} minutes")
         .groupBy(window.alias("window"), "user_id", "session")
         .agg(F.max_by(event, event, settings.session_max_events).alias("events"), *keys)
         .withColumn("given", F.col("session") != _own_key())
     )
+
+
+def session_key() -> Column:
+    """What tells the sessions of a user apart: the id of an event's session, or a key of the user's own."""
+    return F.coalesce("user_session", _own_key())
 
 
 def _own_key() -> Column:

@@ -54,7 +54,7 @@ def test_a_checkpoint_of_other_state_is_refused_in_one_line(
     """Another edition keeps more of an event than this one."""
     write_bundle(tmp_path / "models", "a", recommender())
     with monkeypatch.context() as other:
-        other.setattr(sessions, "EVENT_FIELDS", (*sessions.EVENT_FIELDS, "user_session"))
+        other.setattr(sessions, "EVENT_FIELDS", (*sessions.EVENT_FIELDS, "user_key"))
         with running(spark, quick_settings(tmp_path)) as before:
             before.deliver("1.csv", [ROW])
     with stopped_by(spark, quick_settings(tmp_path), "2.csv") as run:

@@ -25,7 +25,7 @@ def handed_on(*events: Event) -> pa.RecordBatch:
         {
             "event_time": pa.array([NOON + timedelta(hours=hour) for hour, _, _ in events], MICROS),
             "user_id": pa.array([user for _, user, _ in events], pa.int64()),
-            "user_session": pa.array([session for _, _, session in events], pa.string()),
+            "session": pa.array([session or f"user-{user}" for _, user, session in events], pa.string()),
             "arrived_at": pa.array([ARRIVED] * len(events), MICROS),
         }
     )

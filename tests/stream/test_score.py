@@ -74,7 +74,7 @@ def run(job: Task, *batches: pa.RecordBatch) -> Result:
     for batch in batches:
         now = batch.filter(pc.equal(batch["session"], "now"))
         moments = pa.array([START] * len(now), MICROS)
-        columns = {"user_id": now["user_id"], "user_session": now["session"]}
+        columns = {"user_id": now["user_id"], "session": now["session"]}
         told.add(pa.RecordBatch.from_pydict(columns | {"event_time": moments, "arrived_at": moments}))
     told.write(job.staging, 0)
     (answer,) = scorer(job)(iter(batches))

@@ -6,7 +6,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from app.core.settings import Settings
-from app.stream.sessions import EVENT_FIELDS, live_sessions
+from app.stream.sessions import EVENT_FIELDS, live_sessions, session_key
 
 NOON = datetime(2019, 10, 1, 12)
 ARRIVED = datetime(2024, 5, 6)
@@ -19,7 +19,7 @@ COLUMNS = (
 def events(spark: SparkSession, *rows: tuple[float, int, int, str | None]) -> DataFrame:
     """(hour after noon, product, user, session)"""
     full = [(NOON + timedelta(hours=h), p, "view", ARRIVED, ARRIVED, u, s) for h, p, u, s in rows]
-    return spark.createDataFrame(full, COLUMNS)
+    return spark.createDataFrame(full, COLUMNS).withColumn("session", session_key())
 
 
 def found(frame: DataFrame) -> dict[tuple[int, str, int], list[int]]:
