@@ -5,7 +5,7 @@ import sys
 import time
 from pathlib import Path
 
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from app.core.settings import Settings
 
@@ -78,3 +78,9 @@ def _catch_up(session: SparkSession) -> None:
     if system.getProperty("log4j2.configurationFile") is None:
         location = java.java.net.URI(LOG_CONFIGURATION.as_uri())
         java.org.apache.logging.log4j.core.config.Configurator.reconfigure(location)
+
+
+def stored(frame: DataFrame, path: Path) -> DataFrame:
+    """The frame, computed once and kept on a disk."""
+    frame.write.parquet(str(path))
+    return frame.sparkSession.read.schema(frame.schema).parquet(str(path))

@@ -4,12 +4,19 @@ Train before the cut, test after it, never at random: a random split lets a mode
 (Ji et al., "A Critical Study on Data Leakage in Recommender System Offline Evaluation", 2023).
 """
 
-from pyspark.sql import DataFrame
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import pyarrow.parquet as pq
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from app.core.duck import Relation, query
+from app.core.parts import Part, by_part, part_files
 from app.evaluate.names import SESSION, USER
 from app.events.identity import SESSION_EVENT
-from app.events.vocabulary import TOUCHES
 from app.features.sessions import fold
 
 TASKS = {
@@ -18,81 +25,144 @@ TASKS = {
     USER: "what a user will look at in the test slice, before the first click: one query per user",
 }
 HASH_BUCKETS = 1_000_000
+QUERY_SCHEMA = (
+    "task string, query long, user_id long, segment string, asked_at long, product_ids array<long>, kinds array<int>, "
+    "weights array<float>, times array<double>, relevant array<long>"
+)
+_COLUMNS = "query, user_id, segment, asked_at, product_ids, kinds, weights, times, relevant"
 
 
-def session_queries(
-    test: DataFrame, known_users: DataFrame, limit: int, max_events: int, max_products: int
-) -> DataFrame:
+def session_queries(test: Relation, known_users: Relation, max_events: int, max_products: int) -> Relation:
     """Queries of the task `session`.
 
     Parameters
     ----------
     test
-        Events after the cut, with session_id.
+        Events after the cut, all of a user.
     known_users
         user_id, segment: users seen before the cut.
-    limit
-        About how many queries are kept, sampled by hash of the session.
     max_events, max_products
         Bounds of what is known of a session, as in training and stream.
 
     Returns
     -------
-    DataFrame
-        task, query (long), user_id, segment (null if unknown), asked_at (long, seconds),
-        `TOUCHES` (the session so far), relevant (array of long).
+    Relation
+        `QUERY_SCHEMA`: query (a hash), segment (null if unknown), asked_at (seconds), `TOUCHES` (the session so far),
+        relevant (products).
     """
-    event = F.struct(*SESSION_EVENT)
-    sessions = (
-        test.groupBy("user_id", "session_id")
-        .agg(F.sort_array(F.collect_list(event)).alias("events"))
-        .where(F.size(F.array_distinct("events.product_id")) > 1)
-        .withColumn("query", F.xxhash64("user_id", "session_id"))
+    several = query(
+        f"""
+        select user_id, session_id, count(*) as events, {_hash("concat_ws('|', user_id, session_id)")} as query
+        from test group by user_id, session_id having count(distinct product_id) > 1
+        """,
+        test=test,
     )
-    # At least 1: Spark may work this out before it has dropped the sessions of one event.
-    cut = 1 + F.pmod(F.xxhash64("query"), F.greatest(F.size("events") - 1, F.lit(1))).cast("int")
-    cut_sessions = sessions.select(
-        "query",
-        "user_id",
-        F.slice("events", F.greatest(cut - max_events + 1, F.lit(1)), F.least(cut, F.lit(max_events))).alias("past"),
-        F.slice("events", cut + 1, F.size("events")).alias("future"),
+    placed = query(
+        f"""
+        select test.*, query, 1 + {_hash("query || '|cut'")} % (events - 1) as cut,
+            row_number() over (partition by query order by {", ".join(SESSION_EVENT)}) as place
+        from test join several using (user_id, session_id)
+        """,
+        test=test,
+        several=several,
     )
-    current = F.element_at("past.product_id", -1)
-    queries = cut_sessions.withColumn(
-        "relevant", F.array_except(F.array_distinct("future.product_id"), F.array(current))
-    ).where(F.size("relevant") > 0)
-    sampled = _sample(queries, limit)
-    return (
-        sampled.select("query", "user_id", "relevant")
-        .join(fold(sampled, "past", ["query"], max_products), "query", how="inner")
-        .withColumn("asked_at", F.element_at("times", -1).cast("long"))
-        .join(known_users, "user_id", how="left")
-        .select(F.lit(SESSION).alias("task"), *QUERY_COLUMNS)
+    past = fold(placed.filter("place <= cut"), "query, user_id", max_events, max_products)
+    return query(
+        f"""
+        with current as (select query, product_id as on_screen from placed where place = cut),
+        later as (
+            select query, product_id, min(place) as place from placed join current using (query)
+            where place > cut and product_id <> on_screen group by query, product_id
+        ),
+        wanted as (select query, list(product_id order by place) as relevant from later group by query)
+        select '{SESSION}' as task, {_COLUMNS}
+        from (select *, floor(times[-1])::bigint as asked_at from past)
+            join wanted using (query) left join known_users using (user_id)
+        """,
+        placed=placed,
+        past=past,
+        known_users=known_users,
     )
 
 
-QUERY_COLUMNS = ("query", "user_id", "segment", "asked_at", *TOUCHES, "relevant")
-
-
-def user_queries(test: DataFrame, known_users: DataFrame, limit: int) -> DataFrame:
+def user_queries(test: Relation, known_users: Relation) -> Relation:
     """Queries of the task `user`; columns as `session_queries`, with an empty session."""
-    by_user = test.groupBy("user_id").agg(
-        F.sort_array(F.collect_set("product_id")).alias("relevant"),
-        F.min("event_time").cast("long").alias("asked_at"),
-    )
-    sampled = _sample(by_user.withColumn("query", F.xxhash64("user_id")), limit)
-    nothing = dict(zip(TOUCHES, ("bigint", "int", "float", "double"), strict=True))
-    return (
-        sampled.join(known_users, "user_id", how="left")
-        .withColumns({name: F.array().cast(f"array<{kind}>") for name, kind in nothing.items()})
-        .select(F.lit(USER).alias("task"), *QUERY_COLUMNS)
+    return query(
+        f"""
+        with wanted as (
+            select user_id, list(distinct product_id order by product_id) as relevant, floor(epoch(min(event_time)))::bigint as asked_at
+            from test group by user_id
+        )
+        select '{USER}' as task, {_COLUMNS} from (
+            select *, {_hash("user_id::varchar")} as query, []::bigint[] as product_ids, []::int[] as kinds,
+                []::float[] as weights, []::double[] as times
+            from wanted
+        ) left join known_users using (user_id)
+        """,
+        test=test,
+        known_users=known_users,
     )
 
 
-def _sample(queries: DataFrame, limit: int) -> DataFrame:
+def _hash(text: str) -> str:
+    """63 bits of a text's MD5, which is the same everywhere and always."""
+    return f"(md5_number_lower({text}) >> 1)::bigint"
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """`queries`: about how many are asked for each task; `events`, `products`: bounds of what is known of a session."""
+
+    queries: int
+    events: int
+    products: int
+
+
+def ask(
+    spark: SparkSession, events: Path, cut: datetime, segments: Path, names: Sequence[str], bounds: Bounds, folder: Path
+) -> DataFrame:
+    """Queries of both tasks, sampled by hash.
+
+    Parameters
+    ----------
+    spark
+        Session.
+    events
+        A stored events table, of which those from `cut` on are tested.
+    cut
+        Where the test slice begins.
+    segments
+        user_id and segment_id of the users seen before, in the parts of the events.
+    names
+        Of segments, by id.
+    bounds
+        Of queries and sessions.
+    folder
+        For tables on the way, on a disk that driver and executors share.
+
+    Returns
+    -------
+    DataFrame
+        `QUERY_SCHEMA`.
+    """
+    folder.mkdir(parents=True)
+    named = ", ".join(f"'{name}'" for name in names)
+
+    def write(part: Part) -> None:
+        test = part.read(events).filter(f"event_time >= timestamp '{cut}'")
+        known = part.read(segments).select(f"user_id, [{named}][segment_id + 1] as segment")
+        part.write(SESSION, session_queries(test, known, bounds.events, bounds.products))
+        part.write(USER, user_queries(test, known))
+
+    by_part(spark, len(part_files(events)), write, folder)
+    session, user = (_sampled(spark, folder / task, bounds.queries) for task in (SESSION, USER))
+    return session.unionByName(user)
+
+
+def _sampled(spark: SparkSession, table: Path, limit: int) -> DataFrame:
     """About `limit` of the queries, the same ones in every run."""
-    total = queries.count()
+    queries = spark.read.schema(QUERY_SCHEMA).parquet(str(table))
+    total = sum(pq.read_metadata(file).num_rows for file in part_files(table))
     if total <= limit:
         return queries
-    bucket = F.pmod(F.xxhash64("query", F.lit("sample")), F.lit(HASH_BUCKETS))
-    return queries.where(bucket < int(limit / total * HASH_BUCKETS))
+    return queries.where(F.pmod("query", F.lit(HASH_BUCKETS)) < int(limit / total * HASH_BUCKETS))

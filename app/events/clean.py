@@ -1,4 +1,4 @@
-"""Cleaning: from rows of text to the events table, with every row accounted for."""
+"""Cleaning: from rows of text to typed rows, each an event, rejected for a reason, or left out by a rule."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -7,10 +7,9 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from app.events.canonical import CORRUPT, LEFT_OUT, ROW_TEXT, SOURCE_FILE, is_missing
-from app.events.category import main_category
 from app.events.identity import BY_ID, IDENTITY, identity
 from app.events.layout import REES46, Layout
-from app.events.schema import CLEANED_SCHEMA, REJECTED_SCHEMA
+from app.events.schema import REJECTED_SCHEMA
 from app.events.times import ISO_PATTERN
 from app.events.vocabulary import EVENT_TYPES, UNKNOWN
 
@@ -25,8 +24,6 @@ REASONS = (
     "missing or invalid product_id",
     "missing or invalid user_id",
 )
-#: How the events of a partition are sorted. Grouped in this order, they need not be sorted a second time.
-STORED_ORDER = ("user_id", "event_time", "product_id", "event_type", "user_session")
 #: Of rows that are the same event, the one that is greatest in these, in this order, stays.
 CHOSEN_BY = (
     "event_time",
@@ -168,8 +165,8 @@ def rejected_rows(parsed: DataFrame) -> DataFrame:
     return rejected.select("reason", row, SOURCE_FILE).to(REJECTED_SCHEMA)
 
 
-def clean(parsed: DataFrame, layout: Layout = REES46) -> DataFrame:
-    """The events table: distinct events, sorted by user and time.
+def event_rows(parsed: DataFrame, layout: Layout = REES46) -> DataFrame:
+    """What `app.events.distinct.events_table` is made of, all rows of a user in one partition.
 
     Parameters
     ----------
@@ -181,39 +178,11 @@ def clean(parsed: DataFrame, layout: Layout = REES46) -> DataFrame:
     Returns
     -------
     DataFrame
-        `CLEANED_SCHEMA`; all events of a user in one partition.
+        `CHOSEN_BY` and `copies`; times without a zone, in UTC.
     """
-    time = F.col("event_time")
-    return (
-        _distinct(parsed.where(is_event()), identity(layout))
-        .withColumns(
-            {
-                "main_category": main_category(),
-                "hour": F.hour(time),
-                "minute": F.minute(time),
-                "second": F.second(time),
-                "day": F.dayofmonth(time),
-                "month": F.month(time),
-                "dayofweek": F.dayofweek(time),
-                "date": F.to_date(time),
-                "hour_bucket": F.date_trunc("hour", time),
-            }
-        )
-        .select(*CLEANED_SCHEMA.fieldNames())
-        .sortWithinPartitions(*STORED_ORDER)
-        .to(CLEANED_SCHEMA)
-    )
-
-
-def _distinct(events: DataFrame, keys: Sequence[str]) -> DataFrame:
-    """Each event once, by user, with the number of its `copies`."""
-    by_user = "user_id" in keys
-    if by_user:
-        # Hashed by user first: the grouping below then needs no shuffle of its own, and the files keep
-        # each user together, so that later per-user sums are nearly done before they are shuffled.
-        events = events.repartition("user_id")
-    others = F.struct(*(name for name in CHOSEN_BY if name not in keys))
-    grouped = [*(name for name in STORED_ORDER if name in keys), *(name for name in keys if name not in STORED_ORDER)]
-    distinct = events.groupBy(*grouped).agg(F.max(others).alias("others"), F.count("*").alias("copies"))
-    distinct = distinct.select(*keys, "others.*", "copies")
-    return distinct if by_user else distinct.repartition("user_id")
+    events = parsed.where(is_event()).select(*CHOSEN_BY, F.lit(1).cast("long").alias("copies"))
+    if identity(layout) == BY_ID:  # one id may be told of two users, and is one event all the same
+        others = F.struct(*(name for name in CHOSEN_BY if name not in BY_ID))
+        events = events.groupBy(*BY_ID).agg(F.max(others).alias("others"), F.count("*").alias("copies"))
+        events = events.select(*BY_ID, "others.*", "copies")
+    return events.withColumn("event_time", F.col("event_time").cast("timestamp_ntz")).repartition("user_id")

@@ -1,4 +1,4 @@
-"""What makes two events the same, and what ends a session that has no id: for Spark and arrays alike."""
+"""What makes two events the same, and what ends a session that has no id: for SQL and arrays alike."""
 
 from typing import Any
 
@@ -22,13 +22,13 @@ def ends_session(gap_seconds: Any, idle_minutes: int) -> Any:
     Parameters
     ----------
     gap_seconds
-        Whole seconds from the user's event before to this one: a Spark column or an array.
+        Whole seconds from the user's event before to this one: an array or an expression of SQL.
     idle_minutes
         `Settings.session_idle_minutes`; a gap of exactly so long does not end a session.
 
     Returns
     -------
-    Column or ndarray of bool
+    ndarray of bool or Expression
         As `gap_seconds`.
     """
     return gap_seconds > idle_minutes * 60

@@ -1,24 +1,30 @@
 """From a log to the stored events table, every row accounted for."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import reduce
 from pathlib import Path
 
+import pyarrow as pa
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import to_arrow_schema
 
+from app.core import duck
 from app.core.errors import InputError, VitrineError
 from app.core.folders import CLEANED, REJECTED
+from app.core.parts import Part, part_files, write_parts
 from app.core.settings import Settings
 from app.core.spark import shuffle_partitions
 from app.events.archive_manifest import recent
 from app.events.canonical import LEFT_OUT
-from app.events.clean import REASONS, clean, is_event, parse, rejected_rows
+from app.events.clean import REASONS, event_rows, is_event, parse, rejected_rows
+from app.events.distinct import events_table
+from app.events.identity import identity
 from app.events.layout import Layout, layout_of
 from app.events.read import list_event_files, read_events
 from app.events.schema import CLEANED_SCHEMA
@@ -86,22 +92,30 @@ def ingest(
     if days is not None:
         parsed = _without_old(parsed, days)
     try:
-        counts = _write_cleaned(parsed, target, layout)
+        counts = _write_cleaned(parsed, target, layout, settings.session_idle_minutes)
         _check_share(source, counts, settings.max_rejected_share)
         if layout.ids == "text":
             check_collisions([read_cleaned(spark, target)], source)
-    except AnalysisException:  # nothing was written yet, and the table may be another run's
+    except AnalysisException:  # nothing was written yet
         raise
+    except FileExistsError:  # not ours to delete
+        raise InputError(f"{target}: another run is just writing the same table to --output: start again") from None
     except BaseException:
         shutil.rmtree(target, ignore_errors=True)
         raise
     rejected = sum(counts.rejected.values())
     table = _store_rejected(parsed, folder / f"{REJECTED}{stamp}") if rejected else None
-    row = read_cleaned(spark, target).agg(F.count("*").alias("kept"), F.sum("copies").alias("rows")).first()
-    assert row is not None
-    kept, rows = row["kept"], row["rows"] or 0
+    kept, rows = kept_rows(target)
     report = CleaningReport(counts.read, kept, rows - kept, rejected, counts.rejected, counts.left_out, target, table)
     return _accounted(report, rows, parsed)
+
+
+def kept_rows(table: Path) -> tuple[int, int]:
+    """Events of a stored events table, and the rows of the log that they were."""
+    with duck.connect(table.parent) as connection:
+        events = duck.read(connection, *part_files(table))
+        ((kept, rows),) = events.aggregate("count(*), coalesce(sum(copies), 0)::bigint").fetchall()
+    return kept, rows
 
 
 def read_cleaned(spark: SparkSession, path: Path | str) -> DataFrame:
@@ -118,14 +132,21 @@ class _Counts:
     left_out: dict[str, int]
 
 
-def _write_cleaned(parsed: DataFrame, target: Path, layout: Layout) -> _Counts:
+def _write_cleaned(parsed: DataFrame, target: Path, layout: Layout, idle_minutes: int) -> _Counts:
     """Rows are counted on their way into the table."""
     rules = [*(rule.reason for rule in layout.leave_out), OLD]
     seen = Observation("read")
     measures = [F.count("*").alias("read")]
     measures += [F.count_if(F.col("reason") == name).alias(f"r{i}") for i, name in enumerate(REASONS)]
     measures += [F.count_if(F.col(LEFT_OUT) == name).alias(f"l{i}") for i, name in enumerate(rules)]
-    clean(parsed.observe(seen, *measures), layout).write.parquet(str(target))
+    rows = event_rows(parsed.observe(seen, *measures), layout)
+    schema, same = to_arrow_schema(rows.schema), identity(layout)
+
+    def store(part: Part, batches: Iterator[pa.RecordBatch]) -> None:
+        table = part.connection.from_arrow(pa.RecordBatchReader.from_batches(schema, batches))
+        part.write(target.name, events_table(table, same, idle_minutes))
+
+    write_parts(rows, store, target.parent)
     try:
         found = seen.get
     except Py4JJavaError:  # Spark has no figures where no row came by

@@ -13,3 +13,7 @@ def revenue_cents() -> Column:
     """
     amount = F.col("price") * F.coalesce("quantity", F.lit(1.0))
     return F.when(F.col("event_type") == PURCHASE, F.round(amount * 100).cast("long"))
+
+
+#: The same in SQL.
+REVENUE_CENTS = f"case when event_type = '{PURCHASE}' then round(price * coalesce(quantity, 1.0) * 100)::bigint end"

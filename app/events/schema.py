@@ -30,6 +30,7 @@ CLEANED_SCHEMA = T.StructType(
         T.StructField("date", T.DateType()),
         T.StructField("hour_bucket", T.TimestampType()),
         T.StructField("copies", T.LongType()),  # rows of the log that are this event, 1 where none was doubled
+        T.StructField("session_id", T.StringType()),  # user_session, or user and number of the visit where it is null
     ]
 )
 

@@ -1,30 +1,40 @@
 """Sessions: by the given id, or by idle time where none is given."""
 
-from pyspark.sql import DataFrame, Window
-from pyspark.sql import functions as F
+from duckdb import ColumnExpression
 
-from app.events.identity import ends_session
+from app.core.duck import Relation, query
+from app.events.identity import SESSION_EVENT, ends_session
 
 
-def with_session_id(events: DataFrame, idle_minutes: int) -> DataFrame:
+def with_session_id(events: Relation, idle_minutes: int) -> Relation:
     """Events with `session_id`: `user_session`, or user and number of the visit where it is null.
 
     Parameters
     ----------
     events
-        The events table.
+        Columns of the events table; all events of a user.
     idle_minutes
         Idle time that ends a session without a given id: see `app.events.identity.ends_session`.
     """
-    given = events.where(F.col("user_session").isNotNull()).withColumn("session_id", F.col("user_session"))
-    by_time = Window.partitionBy("user_id").orderBy("event_time", "product_id", "event_type")
-    gap = F.col("event_time").cast("long") - F.lag("event_time").over(by_time).cast("long")
-    starts = F.when(gap.isNull() | ends_session(gap, idle_minutes), 1).otherwise(0)
-    derived = (
-        events.where(F.col("user_session").isNull())
-        .withColumn("_starts", starts)
-        .withColumn("_number", F.sum("_starts").over(by_time))
-        .withColumn("session_id", F.concat_ws("-", F.lit("idle"), "user_id", "_number"))
-        .drop("_starts", "_number")
+    ended, order = ends_session(ColumnExpression("gap"), idle_minutes), ", ".join(SESSION_EVENT)
+    return query(
+        f"""
+        with once as materialized (select * from events),
+        idle as (
+            select *, {ended} as ended from (
+                select *, date_diff('second', lag(event_time) over visits, event_time) as gap from once
+                where user_session is null
+                window visits as (partition by user_id order by {order})
+            )
+        ),
+        numbered as (
+            select * exclude (gap, ended), 1 + count(*) filter (ended) over (
+                partition by user_id order by {order} rows unbounded preceding
+            ) as visit from idle
+        )
+        select *, user_session as session_id from once where user_session is not null
+        union all by name
+        select * exclude (visit), concat_ws('-', 'idle', user_id, visit) as session_id from numbered
+        """,
+        events=events,
     )
-    return given.unionByName(derived)

@@ -2,22 +2,29 @@
 
 from datetime import datetime
 
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
-
-from app.events.revenue import revenue_cents
+from app.core.duck import Relation, query
+from app.events.revenue import REVENUE_CENTS
 from app.events.vocabulary import CART, KINDS, MAX_RATING, PURCHASE, RATING, REMOVE, VIEW
 
+PAIR_SCHEMA = (
+    "user_id long, product_id long, views long, carts long, removals long, purchases long, price_cents long, "
+    "prices long, paid_cents long, first_seen timestamp, last_seen timestamp, last_purchase timestamp, kind int, "
+    "user_key string, rating double, decayed double"
+)
 SECONDS_PER_DAY = 86_400
+#: Code of an event's type in `KINDS`, which grows with commitment.
+KIND = "case event_type " + " ".join(f"when '{name}' then {code}" for code, name in enumerate(KINDS)) + " end"
+#: Implicit rating of one event, see `app.events.vocabulary.RATING`.
+RATED = "case event_type " + " ".join(f"when '{name}' then {value}" for name, value in RATING.items()) + " else 0.0 end"
 
 
-def user_product_pairs(events: DataFrame, as_of: datetime, half_life_days: float) -> DataFrame:
+def user_product_pairs(events: Relation, as_of: datetime, half_life_days: float) -> Relation:
     """One row per user and product.
 
     Parameters
     ----------
     events
-        The events table.
+        The events table, all events of a user.
     as_of
         The moment from which age is counted.
     half_life_days
@@ -25,49 +32,43 @@ def user_product_pairs(events: DataFrame, as_of: datetime, half_life_days: float
 
     Returns
     -------
-    DataFrame
-        user_id, product_id, views, carts, removals, purchases (counts), price_cents (sum of known prices,
-        hundredths), prices (how many were known), paid_cents (purchases: price × quantity), first_seen, last_seen,
-        last_purchase (timestamps), kind (int, in `KINDS`: the most committed event), user_key (the shop's own id, null
+    Relation
+        `PAIR_SCHEMA`: user_id, product_id, views, carts, removals, purchases (counts), price_cents (sum of known
+        prices, hundredths), prices (how many were known), paid_cents (purchases: price × quantity), first_seen,
+        last_seen, last_purchase (timestamps), kind (int, in `KINDS`: the most committed event), user_key (the shop's own id, null
         where it is the number), rating (1/3/5 summed, capped at 10) and decayed (the same with decay, capped, rounded
         so that it does not depend on the order of the rows).
     """
-    kind, time = F.col("event_type"), F.col("event_time")
-    cents = F.round(F.col("price") * 100).cast("long")  # integer sums: row order can't matter
-    age_days = (F.lit(as_of).cast("timestamp").cast("long") - time.cast("long")) / SECONDS_PER_DAY
-    decay = F.pow(F.lit(0.5), age_days / F.lit(half_life_days))
-    return events.groupBy("user_id", "product_id").agg(
-        *(F.count_if(kind == name).alias(alias) for name, alias in _COUNTS.items()),
-        F.sum(cents).alias("price_cents"),
-        F.count(cents).alias("prices"),
-        F.sum(revenue_cents()).alias("paid_cents"),
-        F.min(time).alias("first_seen"),
-        F.max(time).alias("last_seen"),
-        F.max(F.when(kind == PURCHASE, time)).alias("last_purchase"),
-        F.max(event_kind()).alias("kind"),
-        F.max("user_key").alias("user_key"),
-        F.least(F.sum(event_rating()), F.lit(MAX_RATING)).alias("rating"),
-        F.round(F.least(F.sum(event_rating() * decay), F.lit(MAX_RATING)), 6).alias("decayed"),
+    age_days = f"date_diff('second', event_time, timestamp '{as_of}') / {SECONDS_PER_DAY}"
+    return query(
+        f"""
+        with rated as (
+            select *, ({RATED})::double as rated, pow(0.5::double, {age_days} / {half_life_days}) as decay,
+                round(price * 100)::bigint as cents, {REVENUE_CENTS} as revenue_cents, {KIND} as kind
+            from events
+        )
+        select user_id, product_id,
+            count(*) filter (event_type = '{VIEW}') as views,
+            count(*) filter (event_type = '{CART}') as carts,
+            count(*) filter (event_type = '{REMOVE}') as removals,
+            count(*) filter (event_type = '{PURCHASE}') as purchases,
+            sum(cents)::bigint as price_cents,  -- sums of integers: the order of rows can't matter
+            count(cents) as prices,
+            sum(revenue_cents)::bigint as paid_cents,
+            min(event_time) as first_seen,
+            max(event_time) as last_seen,
+            max(event_time) filter (event_type = '{PURCHASE}') as last_purchase,
+            max(kind)::int as kind,
+            max(user_key) as user_key,
+            least(sum(rated), {MAX_RATING})::double as rating,
+            round(least(sum(rated * decay), {MAX_RATING}), 6)::double as decayed
+        from rated group by user_id, product_id
+        """,
+        events=events,
     )
 
 
-_COUNTS = {VIEW: "views", CART: "carts", REMOVE: "removals", PURCHASE: "purchases"}
-
-
-def event_kind(event_type: str = "event_type") -> Column:
-    """Code of an event type in `KINDS`, which grows with commitment."""
-    return (F.array_position(F.array(*map(F.lit, KINDS)), F.col(event_type)) - 1).cast("int")
-
-
-def event_rating(event_type: str = "event_type") -> Column:
-    """Implicit rating of one event, see `app.events.vocabulary.RATING`."""
-    rating = F.lit(0.0)
-    for name, value in RATING.items():
-        rating = F.when(F.col(event_type) == name, value).otherwise(rating)
-    return rating
-
-
-def cart_outcomes(events: DataFrame, as_of: datetime, window_hours: int) -> DataFrame:
+def cart_outcomes(events: Relation, as_of: datetime, window_hours: int) -> Relation:
     """Carted pairs and whether each was left behind.
 
     A carted (user, product) pair is abandoned when no purchase of it follows within the window
@@ -78,7 +79,7 @@ def cart_outcomes(events: DataFrame, as_of: datetime, window_hours: int) -> Data
     Parameters
     ----------
     events
-        The events table.
+        The events table, all events of a user.
     as_of
         End of the data.
     window_hours
@@ -86,25 +87,26 @@ def cart_outcomes(events: DataFrame, as_of: datetime, window_hours: int) -> Data
 
     Returns
     -------
-    DataFrame
+    Relation
         user_id, carted_pairs, abandoned_pairs; users without a decided carted pair are absent.
     """
-    kind, time = F.col("event_type"), F.col("event_time").cast("long")
-    window = window_hours * 3600
-    relevant = events.where(kind.isin(CART, PURCHASE)).groupBy("user_id", "product_id")
-    pairs = relevant.agg(
-        F.max(F.when(kind == CART, time)).alias("carted"),
-        F.collect_list(F.when(kind == PURCHASE, time)).alias("bought_at"),
-    ).where(F.col("carted").isNotNull())
-
-    def in_time(moment: Column) -> Column:
-        return (moment >= F.col("carted")) & (moment <= F.col("carted") + window)
-
-    decided = pairs.select(
-        "user_id",
-        F.exists("bought_at", in_time).alias("bought"),
-        (F.col("carted") + window <= F.lit(as_of).cast("timestamp").cast("long")).alias("over"),
-    ).where(F.col("bought") | F.col("over"))
-    return decided.groupBy("user_id").agg(
-        F.count("*").alias("carted_pairs"), F.count_if(~F.col("bought")).alias("abandoned_pairs")
+    return query(
+        f"""
+        with done as (
+            select user_id, product_id, event_type, date_trunc('second', event_time) as at from events
+            where event_type in ('{CART}', '{PURCHASE}')
+        ),
+        carted as (
+            select user_id, product_id, max(at) as carted_at, max(at) + interval {window_hours} hour as over_at
+            from done where event_type = '{CART}' group by user_id, product_id
+        ),
+        outcomes as (
+            select user_id, over_at, coalesce(bool_or(at between carted_at and over_at), false) as bought
+            from carted left join (from done where event_type = '{PURCHASE}') using (user_id, product_id)
+            group by user_id, product_id, over_at
+        )
+        select user_id, count(*) as carted_pairs, count(*) filter (not bought) as abandoned_pairs
+        from outcomes where bought or over_at <= date_trunc('second', timestamp '{as_of}') group by user_id
+        """,
+        events=events,
     )

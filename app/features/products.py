@@ -1,10 +1,11 @@
-"""Product features: counts, attributes and popularity."""
+"""Product features: counts, attributes and popularity.
 
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
+`product_sums` and `product_words` speak of the users of a part, and are small; the others put the parts together.
+"""
+
 from pyspark.sql import types as T
 
-from app.events.category import main_category
+from app.core.duck import Relation, query
 from app.events.vocabulary import UNKNOWN
 
 PRODUCT_SCHEMA = T.StructType(
@@ -30,7 +31,46 @@ PRODUCT_SCHEMA = T.StructType(
 )
 
 
-def product_attributes(events: DataFrame, catalogue: DataFrame | None = None) -> DataFrame:
+def product_sums(pairs: Relation) -> Relation:
+    """What the users of a part did with each product.
+
+    Parameters
+    ----------
+    pairs
+        `user_product_pairs`.
+
+    Returns
+    -------
+    Relation
+        product_id, views, carts, purchases, events, users, price_cents, prices, decayed_millionths (whole numbers),
+        first_seen, last_seen.
+    """
+    return query(
+        """
+        select product_id,
+            sum(views)::bigint as views, sum(carts)::bigint as carts, sum(purchases)::bigint as purchases,
+            sum(views + carts + removals + purchases)::bigint as events, count(*) as users,
+            sum(price_cents)::bigint as price_cents, sum(prices)::bigint as prices,
+            sum(round(decayed * 1e6)::bigint)::bigint as decayed_millionths,
+            min(first_seen) as first_seen, max(last_seen) as last_seen
+        from pairs group by product_id
+        """,
+        pairs=pairs,
+    )
+
+
+def product_words(events: Relation) -> Relation:
+    """What the events of a part say of each product: product_id, product_key, category_code, brand, at (the latest)."""
+    return query(
+        """
+        select product_id, max(product_key) as product_key, category_code, brand, max(event_time) as at
+        from events group by product_id, category_code, brand
+        """,
+        events=events,
+    )
+
+
+def product_attributes(words: Relation, catalogue: Relation | None = None) -> Relation:
     """What is known of each product.
 
     Of the catalogue, else the latest known category and brand. "unknown" is taken only when nothing else was ever
@@ -38,50 +78,49 @@ def product_attributes(events: DataFrame, catalogue: DataFrame | None = None) ->
 
     Parameters
     ----------
-    events
-        The events table.
+    words
+        `product_words` of all parts.
     catalogue
         `app.events.catalogue.CATALOGUE_SCHEMA`; its products are there even if nobody has touched them.
 
     Returns
     -------
-    DataFrame
+    Relation
         product_id, product_key, title, category_code, brand, price (of the catalogue), available.
     """
-    said = events.groupBy("product_id", "category_code", "brand").agg(
-        F.max("event_time").alias("at"), F.max("product_key").alias("product_key")
-    )
-
-    def latest(name: str) -> Column:
-        known = F.max(F.when(F.col(name) != UNKNOWN, F.struct("at", name))).getField(name)
-        return F.coalesce(known, F.lit(UNKNOWN)).alias(name)
-
-    seen = said.groupBy("product_id").agg(
-        F.max("product_key").alias("product_key"), latest("category_code"), latest("brand")
+    seen = query(
+        f"""
+        select product_id, max(product_key) as product_key, {_latest("category_code")}, {_latest("brand")}
+        from words group by product_id
+        """,
+        words=words,
     )
     if catalogue is None:
-        nothing = {"title": "string", "price": "double"}
-        empty = {name: F.lit(None).cast(kind) for name, kind in nothing.items()}
-        return seen.withColumns(empty | {"available": F.lit(True)}).select("product_id", *ATTRIBUTES)
-    named = catalogue.withColumnsRenamed({name: f"named_{name}" for name in ATTRIBUTES})
-    both = seen.join(named, "product_id", how="full_outer")
-    return both.select(
-        "product_id",
-        F.coalesce("product_key", "named_product_key").alias("product_key"),
-        F.col("named_title").alias("title"),
-        *(
-            F.coalesce(F.nullif(F.col(f"named_{name}"), F.lit(UNKNOWN)), name, F.lit(UNKNOWN)).alias(name)
-            for name in ("category_code", "brand")
-        ),
-        F.col("named_price").alias("price"),
-        F.coalesce("named_available", F.lit(True)).alias("available"),
+        return seen.select(
+            "product_id, product_key, null::varchar as title, category_code, brand, null::double as price, "
+            "true as available"
+        )
+    return query(
+        f"""
+        select product_id, coalesce(seen.product_key, catalogue.product_key) as product_key, title,
+            {_named("category_code")}, {_named("brand")}, price, coalesce(catalogue.available, true) as available
+        from seen full join catalogue using (product_id)
+        """,
+        seen=seen,
+        catalogue=catalogue,
     )
 
 
-ATTRIBUTES = ("product_key", "title", "category_code", "brand", "price", "available")
+def _latest(name: str) -> str:
+    known = f"max(struct_pack(at, word := {name})) filter ({name} <> '{UNKNOWN}')"
+    return f"coalesce(({known}).word, '{UNKNOWN}') as {name}"
 
 
-def product_features(pairs: DataFrame, attributes: DataFrame) -> DataFrame:
+def _named(name: str) -> str:
+    return f"coalesce(nullif(catalogue.{name}, '{UNKNOWN}'), seen.{name}, '{UNKNOWN}') as {name}"
+
+
+def product_features(sums: Relation, attributes: Relation) -> Relation:
     """One row per product, of those that nobody has touched as well.
 
     `enhanced_popularity_score` is (3 purchases + 2 carts + views) / unique users, kept as a column; ranking uses
@@ -89,35 +128,37 @@ def product_features(pairs: DataFrame, attributes: DataFrame) -> DataFrame:
 
     Parameters
     ----------
-    pairs
-        `user_product_pairs`.
+    sums
+        `product_sums` of all parts.
     attributes
         `product_attributes`.
 
     Returns
     -------
-    DataFrame
-        `PRODUCT_SCHEMA`.
+    Relation
+        `PRODUCT_SCHEMA`, in the order of products.
     """
-    sums = pairs.groupBy("product_id").agg(
-        F.sum("views").alias("total_views"),
-        F.sum("carts").alias("total_carts"),
-        F.sum("purchases").alias("total_purchases"),
-        F.sum(F.col("views") + F.col("carts") + F.col("removals") + F.col("purchases")).alias("total_events"),
-        F.count("*").alias("unique_users"),
-        (F.sum("price_cents") / F.sum("prices") / 100).alias("avg_price"),
-        F.round(F.sum("decayed"), 4).alias("popularity"),
-        F.min("first_seen").alias("first_seen"),
-        F.max("last_seen").alias("last_seen"),
-    )
-    counted = ("total_views", "total_carts", "total_purchases", "total_events", "unique_users", "popularity")
-    score = (3 * F.col("total_purchases") + 2 * F.col("total_carts") + F.col("total_views")) / F.col("unique_users")
-    return (
-        attributes.join(sums, "product_id", how="left")
-        .fillna(0, list(counted))
-        .withColumn("avg_price", F.coalesce("avg_price", "price"))
-        .withColumn("category", main_category())
-        .withColumn("enhanced_popularity_score", F.when(F.col("unique_users") > 0, score).otherwise(0.0))
-        .select(*PRODUCT_SCHEMA.fieldNames())
-        .to(PRODUCT_SCHEMA)
-    )
+    return query(
+        """
+        with totals as (
+            select product_id,
+                sum(events)::bigint as total_events, sum(views)::bigint as total_views,
+                sum(carts)::bigint as total_carts, sum(purchases)::bigint as total_purchases,
+                sum(users)::bigint as unique_users, sum(price_cents) / sum(prices) / 100 as mean_price,
+                round(sum(decayed_millionths) / 1e6, 4) as popularity,
+                min(first_seen) as first_seen, max(last_seen) as last_seen
+            from sums group by product_id
+        )
+        select product_id, product_key, title, category_code, split_part(category_code, '.', 1) as category, brand,
+            coalesce(mean_price, price)::double as avg_price, available,
+            coalesce(total_events, 0) as total_events, coalesce(total_views, 0) as total_views,
+            coalesce(total_carts, 0) as total_carts, coalesce(total_purchases, 0) as total_purchases,
+            coalesce(unique_users, 0) as unique_users,
+            case when unique_users > 0 then (3 * total_purchases + 2 * total_carts + total_views) / unique_users
+                else 0.0 end::double as enhanced_popularity_score,
+            coalesce(popularity, 0.0)::double as popularity, first_seen, last_seen
+        from attributes left join totals using (product_id)
+        """,
+        sums=sums,
+        attributes=attributes,
+    ).order("product_id")

@@ -1,49 +1,57 @@
 """Sessions: one row each, and what each was about.
 
-`session_touches` is the fold of `app.serve.sessions` in Spark; a property test holds the two equal.
+`session_touches` is the fold of `app.serve.sessions` in SQL; a property test holds the two equal.
 """
 
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
-
+from app.core.duck import Relation, query
 from app.events.identity import SESSION_EVENT
 from app.events.vocabulary import CART, MAX_RATING, PURCHASE, REMOVE, VIEW
-from app.features.pairs import event_kind, event_rating
+from app.features.pairs import KIND, RATED
+
+SESSION_SCHEMA = (
+    "user_id long, session_id string, start timestamp, end timestamp, events long, rows long, views long, carts long, "
+    "removals long, purchases long"
+)
+TOUCH_SCHEMA = (
+    "user_id long, session_id string, product_ids array<long>, kinds array<int>, weights array<float>, "
+    "times array<double>"
+)
 
 
-def session_table(events: DataFrame) -> DataFrame:
+def session_table(events: Relation) -> Relation:
     """One row per user and session.
 
     Parameters
     ----------
     events
-        Events with `session_id`.
+        The events table, all events of a user.
 
     Returns
     -------
-    DataFrame
-        user_id, session_id, start, end (timestamps), events, rows (events with their duplicates),
-        views, carts, removals, purchases (counts).
+    Relation
+        `SESSION_SCHEMA`: `rows` are events with their duplicates, `views` to `purchases` counts.
     """
-    return events.groupBy("user_id", "session_id").agg(
-        F.min("event_time").alias("start"),
-        F.max("event_time").alias("end"),
-        F.count("*").alias("events"),
-        F.sum("copies").alias("rows"),
-        F.count_if(F.col("event_type") == VIEW).alias("views"),
-        F.count_if(F.col("event_type") == CART).alias("carts"),
-        F.count_if(F.col("event_type") == REMOVE).alias("removals"),
-        F.count_if(F.col("event_type") == PURCHASE).alias("purchases"),
+    return query(
+        f"""
+        select user_id, session_id, min(event_time) as start, max(event_time) as "end",
+            count(*) as events, sum(copies)::bigint as rows,
+            count(*) filter (event_type = '{VIEW}') as views,
+            count(*) filter (event_type = '{CART}') as carts,
+            count(*) filter (event_type = '{REMOVE}') as removals,
+            count(*) filter (event_type = '{PURCHASE}') as purchases
+        from events group by user_id, session_id
+        """,
+        events=events,
     )
 
 
-def session_touches(events: DataFrame, max_events: int, max_products: int) -> DataFrame:
+def session_touches(events: Relation, max_events: int, max_products: int) -> Relation:
     """The products of each session, once each, by last touch.
 
     Parameters
     ----------
     events
-        Events with session_id, each once.
+        The events table, all events of a user.
     max_events
         The latest so many of a session are looked at: a crawler's session must not outweigh a thousand others.
     max_products
@@ -51,59 +59,40 @@ def session_touches(events: DataFrame, max_events: int, max_products: int) -> Da
 
     Returns
     -------
-    DataFrame
-        user_id, session_id, and `TOUCHES`, arrays of equal length, oldest first.
+    Relation
+        `TOUCH_SCHEMA`: `app.events.vocabulary.TOUCHES` are arrays of equal length, oldest first.
     """
-    event = F.struct(*SESSION_EVENT)
-    latest = events.groupBy("user_id", "session_id").agg(F.max_by(event, event, max_events).alias("events"))
-    return fold(latest, "events", ["user_id", "session_id"], max_products)
+    return fold(events, "user_id, session_id", max_events, max_products)
 
 
-def fold(sessions: DataFrame, events: str, keys: list[str], max_products: int) -> DataFrame:
-    """Touches of arrays of events.
-
-    Parameters
-    ----------
-    sessions
-        With the column `events`, an array of struct `SESSION_EVENT`, not empty.
-    events
-        Its name.
-    keys
-        Columns that tell the rows apart, and are kept.
-    max_products
-        The latest so many are kept of each row.
-
-    Returns
-    -------
-    DataFrame
-        `keys` and `TOUCHES`.
-    """
-    one = sessions.select(*keys, F.explode(events).alias("_event")).select(*keys, "_event.*")
-    touched = one.groupBy(*keys, "product_id").agg(
-        F.max("event_time").alias("at"),
-        F.least(F.sum(event_rating()), F.lit(MAX_RATING)).cast("float").alias("weight"),
-        F.max(event_kind()).alias("kind"),
+def fold(events: Relation, session: str, max_events: int, max_products: int) -> Relation:
+    """Touches of events, by the columns that tell sessions apart; see `session_touches`."""
+    latest = ", ".join(f"{name} desc" for name in SESSION_EVENT)
+    return query(
+        f"""
+        with looked_at as (
+            select * from events
+            qualify row_number() over (partition by {session} order by {latest}) <= {max_events}
+        ),
+        touched as (
+            select {session}, product_id, max(event_time) as at,
+                least(sum({RATED}), {MAX_RATING})::float as weight, max({KIND})::int as kind
+            from looked_at group by {session}, product_id
+        ),
+        kept as (
+            select * from touched
+            qualify row_number() over (partition by {session} order by at desc, product_id desc) <= {max_products}
+        )
+        select {session}, {touch_arrays("at", "weight")} from kept group by {session}
+        """,
+        events=events,
     )
-    touch = F.struct("at", "product_id", "kind", "weight")
+
+
+def touch_arrays(at: str, weight: str) -> str:
+    """`TOUCHES` of rows with product_id and kind, by the columns of their time and weight; an aggregate of SQL."""
+    order = f"order by {at}, product_id"
     return (
-        touched.groupBy(*keys)
-        .agg(F.sort_array(F.collect_list(touch)).alias("_touches"))
-        .withColumn("_touches", last("_touches", max_products))
-        .select(*keys, *touch_arrays("_touches"))
+        f"list(product_id {order}) as product_ids, list(kind {order}) as kinds, list({weight} {order}) as weights, "
+        f"list((epoch_us({at}) / 1e6)::double {order}) as times"
     )
-
-
-def touch_arrays(touches: str) -> list[Column]:
-    """`TOUCHES` of an array of struct (at, product_id, kind, weight)."""
-    column = F.col(touches)
-    return [
-        column["product_id"].alias("product_ids"),
-        column["kind"].alias("kinds"),
-        column["weight"].alias("weights"),
-        column["at"].cast("array<double>").alias("times"),
-    ]
-
-
-def last(array: str, n: int) -> Column:
-    """The last n entries of an array column (slice alone refuses to start before the first)."""
-    return F.slice(array, F.greatest(F.size(array) - n + 1, F.lit(1)), F.lit(n))

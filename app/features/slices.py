@@ -8,43 +8,63 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
+from pyspark.sql import DataFrame, SparkSession
 
+from app.core import duck
+from app.core.duck import Relation
+from app.core.parts import Part, by_part, part_files, write_table
 from app.core.settings import Settings
-from app.features.pairs import cart_outcomes, user_product_pairs
-from app.features.products import product_attributes, product_features
-from app.features.sessions import session_table, session_touches
-from app.features.users import user_active_days, user_features
+from app.features.pairs import PAIR_SCHEMA, cart_outcomes, user_product_pairs
+from app.features.products import PRODUCT_SCHEMA, product_attributes, product_features, product_sums, product_words
+from app.features.sessions import TOUCH_SCHEMA, session_table, session_touches
+from app.features.users import USER_SCHEMA, user_features
 
 
 @dataclass(frozen=True)
 class Slice:
     """What was known before a moment; every table is stored.
 
-    `until`: the moment, from which ages are counted. `events`: the events before it, with `session_id`.
-    `catalogue`: what the shop says of its products, known before any moment; None if it says nothing.
-    `pairs`: `user_product_pairs`; `sessions`: `session_table`; `touches`: `session_touches`; `carts`:
-    `cart_outcomes`; `users`: `user_features`, in an order that does not change from run to run; `products`:
-    `product_features`.
+    `until`: the moment, from which ages are counted. `events`: the whole events table, of which the slice knows
+    those before the moment. `catalogue`: what the shop says of its products, known before any moment; None if it says
+    nothing. `folder`: of the tables made of them: `pairs` (`user_product_pairs`), `sessions`
+    (`session_table`), `touches` (`session_touches`), `carts` (`cart_outcomes`) and `users` (`user_features`) in as
+    many parts as the events, and `products` (`product_features`) in one.
     """
 
+    spark: SparkSession
     until: datetime
-    events: DataFrame
-    catalogue: DataFrame | None
-    pairs: DataFrame
-    sessions: DataFrame
-    touches: DataFrame
-    carts: DataFrame
-    users: DataFrame
-    products: DataFrame
+    events: Path
+    catalogue: Path | None
+    folder: Path
+
+    @property
+    def parts(self) -> int:
+        return len(part_files(self.events))
+
+    @property
+    def pairs(self) -> DataFrame:
+        return self.spark.read.schema(PAIR_SCHEMA).parquet(str(self.folder / "pairs"))
+
+    @property
+    def touches(self) -> DataFrame:
+        return self.spark.read.schema(TOUCH_SCHEMA).parquet(str(self.folder / "touches"))
+
+    @property
+    def users(self) -> DataFrame:
+        return self.spark.read.schema(USER_SCHEMA).parquet(str(self.folder / "users"))
+
+    @property
+    def products(self) -> DataFrame:
+        return self.spark.read.schema(PRODUCT_SCHEMA).parquet(str(self.folder / "products"))
 
 
-def span(events: DataFrame) -> tuple[datetime, datetime]:
-    """Times of the first and the last event."""
-    row = events.agg(F.min("event_time"), F.max("event_time")).first()
-    assert row is not None
-    return row[0], row[1]
+def span(events: Path) -> tuple[datetime, datetime]:
+    """Times of the first and the last event of a stored table."""
+    with duck.connect(events.parent) as connection:
+        ((first, last),) = (
+            duck.read(connection, *part_files(events)).aggregate("min(event_time), max(event_time)").fetchall()
+        )
+    return first, last
 
 
 def cut_time(first: datetime, last: datetime, days: float) -> datetime:
@@ -53,58 +73,53 @@ def cut_time(first: datetime, last: datetime, days: float) -> datetime:
     return (last - length).replace(microsecond=0)
 
 
-def before(events: DataFrame, moment: datetime) -> DataFrame:
-    """The events before a moment."""
-    return events.where(F.col("event_time") < F.lit(moment))
-
-
 def make_slice(
-    events: DataFrame,
-    catalogue: DataFrame | None,
-    until: datetime,
-    settings: Settings,
-    folder: Path,
-    users_to: Path | None = None,
-    products_to: Path | None = None,
+    spark: SparkSession, events: Path, catalogue: Path | None, cut: datetime | None, settings: Settings, folder: Path
 ) -> Slice:
-    """Features of the events of a slice.
+    """Features of the events before a moment.
 
     Parameters
     ----------
+    spark
+        Session.
     events
-        With `session_id`; none after `until`.
+        A stored events table, in parts.
     catalogue
-        `app.events.catalogue.CATALOGUE_SCHEMA`, if there is one.
-    until
-        The slice's moment.
+        Stored table of `app.events.catalogue.CATALOGUE_SCHEMA`, known before any moment, if there is one.
+    cut
+        The moment; None for all events, with the last as the moment.
     settings
         Half-life of popularity, window of carts, bounds of sessions.
     folder
         Where the tables are stored, on a disk that driver and executors share.
-    users_to, products_to
-        Where these two are stored, if elsewhere.
     """
-    pairs = stored(user_product_pairs(events, until, settings.popularity_half_life_days), folder / "pairs")
-    sessions = stored(session_table(events), folder / "sessions")
-    touches = session_touches(events, settings.session_max_events, settings.session_max_products)
-    attributes = stored(product_attributes(events, catalogue), folder / "attributes")
-    carts = stored(cart_outcomes(events, until, settings.cart_window_hours), folder / "carts")
-    users = user_features(pairs, attributes, sessions, user_active_days(events), carts, until)
-    ordered = users.repartition("user_id").sortWithinPartitions("user_id")  # K-Means sees the same order each run
-    return Slice(
-        until,
-        events,
-        catalogue,
-        pairs,
-        sessions,
-        stored(touches, folder / "touches"),
-        carts,
-        stored(ordered, users_to or folder / "users"),
-        stored(product_features(pairs, attributes), products_to or folder / "products"),
-    )
+    folder.mkdir(parents=True)
+    until = cut or span(events)[1]
+    parts = len(part_files(events))
 
+    def known(part: Part) -> Relation:
+        every = part.read(events)
+        return every if cut is None else every.filter(f"event_time < timestamp '{cut}'")
 
-def stored(frame: DataFrame, path: Path) -> DataFrame:
-    """The frame, computed once and kept on a disk."""
-    frame.write.parquet(str(path))
-    return frame.sparkSession.read.parquet(str(path))
+    def tables(part: Part) -> None:
+        seen = known(part)
+        pairs = part.write("pairs", user_product_pairs(seen, until, settings.popularity_half_life_days))
+        part.write("sessions", session_table(seen))
+        part.write("touches", session_touches(seen, settings.session_max_events, settings.session_max_products))
+        part.write("carts", cart_outcomes(seen, until, settings.cart_window_hours))
+        part.write("product_sums", product_sums(pairs))
+        part.write("product_words", product_words(seen))
+
+    def users(part: Part) -> None:
+        pairs, sessions, carts = (part.read(folder / name) for name in ("pairs", "sessions", "carts"))
+        attributes = duck.read(part.connection, *part_files(folder / "attributes"))
+        part.write("users", user_features(pairs, attributes, sessions, known(part), carts, until))
+
+    by_part(spark, parts, tables, folder)
+    with duck.connect(folder) as connection:
+        sums, words = (duck.read(connection, *part_files(folder / f"product_{name}")) for name in ("sums", "words"))
+        named = duck.read(connection, *part_files(catalogue)) if catalogue else None
+        attributes = write_table(connection, product_attributes(words, named), folder / "attributes")
+        write_table(connection, product_features(sums, attributes), folder / "products")
+    by_part(spark, parts, users, folder)
+    return Slice(spark, until, events, catalogue, folder)

@@ -2,10 +2,9 @@
 
 from datetime import datetime
 
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
+from app.core.duck import Relation, query
 from app.events.vocabulary import UNKNOWN
 
 USER_SCHEMA = T.StructType(
@@ -34,13 +33,8 @@ USER_SCHEMA = T.StructType(
 
 
 def user_features(
-    pairs: DataFrame,
-    attributes: DataFrame,
-    sessions: DataFrame,
-    active_days: DataFrame,
-    carts: DataFrame,
-    as_of: datetime,
-) -> DataFrame:
+    pairs: Relation, attributes: Relation, sessions: Relation, events: Relation, carts: Relation, as_of: datetime
+) -> Relation:
     """One row per user.
 
     Parameters
@@ -51,8 +45,8 @@ def user_features(
         `product_attributes`; "unknown" is not counted as a category or brand.
     sessions
         `session_table`.
-    active_days
-        `user_active_days`.
+    events
+        The events table.
     carts
         `cart_outcomes`.
     as_of
@@ -60,50 +54,37 @@ def user_features(
 
     Returns
     -------
-    DataFrame
-        `USER_SCHEMA`.
+    Relation
+        `USER_SCHEMA`, in the order of users.
     """
-    codes = attributes.select("product_id", _known("category_code"), _known("brand"))
-    sums = (
-        pairs.join(F.broadcast(codes), "product_id", how="left")
-        .groupBy("user_id")
-        .agg(
-            F.sum("views").alias("views"),
-            F.sum("carts").alias("carts"),
-            F.sum("purchases").alias("purchases"),
-            F.sum("removals").alias("removals"),
-            F.sum(F.col("views") + F.col("carts") + F.col("removals") + F.col("purchases")).alias("total_events"),
-            F.count("*").alias("unique_products"),
-            F.size(F.collect_set("category_code")).cast("long").alias("unique_categories"),
-            F.size(F.collect_set("brand")).cast("long").alias("unique_brands"),
-            (F.sum("price_cents") / F.sum("prices") / 100).alias("avg_price"),
-            (F.coalesce(F.sum("paid_cents"), F.lit(0)) / 100).alias("monetary"),
-            F.min("first_seen").alias("first_seen"),
-            F.max("last_seen").alias("last_seen"),
-            F.max("user_key").alias("user_key"),
-        )
-    )
-    visits = sessions.groupBy("user_id").agg(F.count("*").alias("sessions"))
     # More purchases than views happens (a view is lost, an order is repeated): a rate stays a rate.
-    rate = F.when(F.col("views") > 0, F.least(F.col("purchases") / F.col("views"), F.lit(1.0))).otherwise(0.0)
-    return (
-        sums.join(visits, "user_id", how="left")
-        .join(active_days, "user_id", how="left")
-        .join(carts, "user_id", how="left")
-        .withColumn("recency", F.date_diff(F.lit(as_of).cast("timestamp"), "last_seen"))
-        .withColumn("conversion_rate", rate)
-        .withColumn("cart_abandonment", F.col("abandoned_pairs") / F.col("carted_pairs"))
-        .select(*USER_SCHEMA.fieldNames())
-        .to(USER_SCHEMA)
-    )
-
-
-def _known(name: str) -> Column:
-    """A hash of the text, null where it is unknown."""
-    return F.when(F.col(name) != UNKNOWN, F.xxhash64(name)).alias(name)
-
-
-def user_active_days(events: DataFrame) -> DataFrame:
-    """Days with at least one event: user_id, frequency."""
-    days = events.select("user_id", "date").distinct()
-    return days.groupBy("user_id").agg(F.count("*").alias("frequency"))
+    return query(
+        f"""
+        with sums as (
+            select user_id,
+                sum(views)::bigint as views, sum(carts)::bigint as carts, sum(purchases)::bigint as purchases,
+                sum(removals)::bigint as removals,
+                sum(views + carts + removals + purchases)::bigint as total_events,
+                count(*) as unique_products,
+                count(distinct nullif(category_code, '{UNKNOWN}')) as unique_categories,
+                count(distinct nullif(brand, '{UNKNOWN}')) as unique_brands,
+                sum(price_cents) / sum(prices) / 100 as avg_price,
+                coalesce(sum(paid_cents), 0) / 100 as monetary,
+                min(first_seen) as first_seen, max(last_seen) as last_seen, max(user_key) as user_key
+            from pairs left join attributes using (product_id) group by user_id
+        ),
+        visits as (select user_id, count(*) as sessions from sessions group by user_id),
+        days as (select user_id, count(distinct date) as frequency from events group by user_id)
+        select user_id, user_key, date_diff('day', last_seen, timestamp '{as_of}')::int as recency, frequency,
+            monetary::double as monetary, views, carts, purchases, removals, total_events, sessions,
+            unique_products, unique_categories, unique_brands, avg_price::double as avg_price,
+            case when views > 0 then least(purchases / views, 1.0) else 0.0 end::double as conversion_rate,
+            (abandoned_pairs / carted_pairs)::double as cart_abandonment, first_seen, last_seen
+        from sums left join visits using (user_id) left join days using (user_id) left join carts using (user_id)
+        """,
+        pairs=pairs,
+        attributes=attributes,
+        sessions=sessions,
+        events=events,
+        carts=carts,
+    ).order("user_id")

@@ -1,13 +1,17 @@
 """Exploration: what is in the log, in tables small enough to read.
 
 Counts speak of the rows as read, exact duplicates included (`copies`), so that they can be held
-against published figures of the raw files.
+against published figures of the raw files. Each part of the users is counted by itself; sums of the parts' counts
+are those of the log.
 """
 
-from pyspark.sql import Column, DataFrame, Row
+from typing import Any
+
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from app.events.revenue import revenue_cents
+from app.core.duck import Relation, query
+from app.events.revenue import REVENUE_CENTS
 from app.events.vocabulary import EVENT_TYPES, PURCHASE, UNKNOWN
 from app.insight.results import (
     DayRow,
@@ -23,63 +27,96 @@ from app.insight.results import (
 
 TOP = 15  #: rows of the category and brand tables
 LONGEST_SESSION_BAR = 20  #: sessions of this many events and more share one bar
+MISSING = {
+    "category_code": f"category_code = '{UNKNOWN}'",
+    "brand": f"brand = '{UNKNOWN}'",
+    "user_session": "user_session is null",
+    "category_id": "category_id is null",
+    "price": "listed_price is null",
+}
+#: Which columns a row of the cube tells apart: a bit of 1 for each of date, hour, main_category, brand that it has not.
+TIMES, CATEGORIES, BRANDS = 0b0011, 0b1101, 0b1110
 
 
-def _rows(condition: Column | None = None) -> Column:
-    """Rows as read that meet a condition."""
-    counted = F.col("copies") if condition is None else F.when(condition, F.col("copies"))
-    return F.coalesce(F.sum(counted), F.lit(0))
-
-
-def explore_events(events: DataFrame, timezone: str) -> EventFigures:
-    """Event mix, missing values, days, hours, prices, top categories and brands.
+def event_cube(events: Relation, timezone: str) -> Relation:
+    """Counts by event type and time, main category or brand.
 
     Parameters
     ----------
     events
-        The events table.
+        The events table, all events of a user.
     timezone
         The shop's time zone, for the hours.
+
+    Returns
+    -------
+    Relation
+        told_apart (`TIMES`, `CATEGORIES` or `BRANDS`), event_type, date, hour, main_category, brand; rows, revenue
+        (hundredths), priced (rows with a listed price), paid_for (sum of these prices), cheapest, dearest,
+        not_positive, first, last, missing_<column>.
     """
-    missing_columns = {
-        "category_code": F.col("category_code") == UNKNOWN,
-        "brand": F.col("brand") == UNKNOWN,
-        "user_session": F.col("user_session").isNull(),
-        "category_id": F.col("category_id").isNull(),
-        "price": F.col("listed_price").isNull(),
-    }
-    overall = events.agg(
-        _rows().alias("rows"),
-        _rows(F.col("listed_price") <= 0).alias("prices_not_positive"),
-        F.date_format(F.min("event_time"), "yyyy-MM-dd HH:mm:ss").alias("first"),
-        F.date_format(F.max("event_time"), "yyyy-MM-dd HH:mm:ss").alias("last"),
-        *(_rows(condition).alias(f"missing_{name}") for name, condition in missing_columns.items()),
-    ).first()
-    assert overall is not None
-    return EventFigures(
-        users=events.select("user_id").distinct().count(),
-        products=events.select("product_id").distinct().count(),
-        first=overall["first"],
-        last=overall["last"],
-        event_mix=_event_mix(events),
-        missing=tuple(
-            MissingRow(
-                column=name, missing=overall[f"missing_{name}"], share=overall[f"missing_{name}"] / overall["rows"]
-            )
-            for name in missing_columns
-        ),
-        prices_not_positive=overall["prices_not_positive"],
-        by_day=_by_day(events),
-        by_hour=_by_hour(events, timezone),
-        price_by_event_type=_prices(events),
-        top_categories=_top(events, "main_category"),
-        top_brands=_top(events, "brand"),
+    missing = ", ".join(f"{_rows(condition)} as missing_{name}" for name, condition in MISSING.items())
+    local = f"hour(timezone('{timezone}', timezone('UTC', event_time)))"
+    return query(
+        f"""
+        select grouping(date, hour, main_category, brand) as told_apart, event_type, date, hour, main_category, brand,
+            {_rows("true")} as rows, sum({REVENUE_CENTS})::bigint as revenue,
+            {_rows("listed_price is not null")} as priced, fsum(listed_price * copies) as paid_for,
+            min(listed_price) as cheapest, max(listed_price) as dearest, {_rows("listed_price <= 0")} as not_positive,
+            min(event_time) as first, max(event_time) as last, {missing}
+        from (select * replace ({local} as hour) from events)
+        group by grouping sets ((event_type, date, hour), (event_type, main_category), (event_type, brand))
+        """,
+        events=events,
     )
 
 
-def _event_mix(events: DataFrame) -> tuple[EventMixRow, ...]:
-    rows = events.groupBy("event_type").agg(_rows().alias("events")).collect()
-    counts = {row["event_type"]: row["events"] for row in rows}
+def _rows(condition: str) -> str:
+    """Rows as read that meet a condition."""
+    return f"coalesce(sum(copies) filter ({condition}), 0)::bigint"
+
+
+def explore_events(cube: Relation, users: int, products: int) -> EventFigures:
+    """Event mix, missing values, days, hours, prices, top categories and brands.
+
+    Parameters
+    ----------
+    cube
+        `event_cube` of all parts.
+    users, products
+        How many there are.
+    """
+    times = cube.filter(f"told_apart = {TIMES}")
+    sums = ", ".join(f"sum({name})::bigint as {name}" for name in ("rows", *(f"missing_{name}" for name in MISSING)))
+    ends = "min(first) as first, max(last) as last"
+    (overall,) = _dicts(times.aggregate(f"{sums}, sum(not_positive)::bigint as not_positive, {ends}"))
+    missing = {name: overall[f"missing_{name}"] for name in MISSING}
+    return EventFigures(
+        users=users,
+        products=products,
+        first=overall["first"].replace(microsecond=0),
+        last=overall["last"].replace(microsecond=0),
+        event_mix=_event_mix(times),
+        missing=tuple(
+            MissingRow(column=name, missing=rows, share=rows / overall["rows"]) for name, rows in missing.items()
+        ),
+        prices_not_positive=overall["not_positive"],
+        by_day=tuple(DayRow(day=day, events=sum(types.values()), by_type=types) for day, types in _by(times, "date")),
+        by_hour=tuple(
+            HourRow(hour=hour, events=sum(types.values()), by_type=types) for hour, types in _by(times, "hour")
+        ),
+        price_by_event_type=_prices(times),
+        top_categories=_top(cube.filter(f"told_apart = {CATEGORIES}"), "main_category"),
+        top_brands=_top(cube.filter(f"told_apart = {BRANDS}"), "brand"),
+    )
+
+
+def _dicts(relation: Relation) -> list[dict[str, Any]]:
+    return [dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall()]
+
+
+def _event_mix(times: Relation) -> tuple[EventMixRow, ...]:
+    counts = dict(times.aggregate("event_type, sum(rows)::bigint").fetchall())
     total = sum(counts.values()) or 1
     return tuple(
         EventMixRow(event_type=name, events=counts.get(name, 0), share=counts.get(name, 0) / total)
@@ -87,94 +124,68 @@ def _event_mix(events: DataFrame) -> tuple[EventMixRow, ...]:
     )
 
 
-def _by_day(events: DataFrame) -> tuple[DayRow, ...]:
-    rows = events.groupBy("date").agg(*_counts()).orderBy("date").collect()
-    return tuple(DayRow(day=row["date"], events=row["events"], by_type=_by_type(row)) for row in rows)
+def _by(times: Relation, column: str) -> list[tuple[Any, dict[str, int]]]:
+    """Rows by event type, for each day or hour, in order."""
+    types = ", ".join(f"coalesce(sum(rows) filter (event_type = '{name}'), 0)::bigint" for name in EVENT_TYPES)
+    rows = times.aggregate(f"{column}, {types}").order(column).fetchall()
+    return [(value, dict(zip(EVENT_TYPES, counts, strict=True))) for value, *counts in rows]
 
 
-def _by_hour(events: DataFrame, timezone: str) -> tuple[HourRow, ...]:
-    local = F.hour(F.from_utc_timestamp("event_time", timezone)).alias("hour")
-    rows = events.groupBy(local).agg(*_counts()).orderBy("hour").collect()
-    return tuple(HourRow(hour=row["hour"], events=row["events"], by_type=_by_type(row)) for row in rows)
-
-
-def _counts() -> list[Column]:
-    return [
-        _rows().alias("events"),
-        *(_rows(F.col("event_type") == name).alias(name) for name in EVENT_TYPES),
-    ]
-
-
-def _by_type(row: Row) -> dict[str, int]:
-    return {name: row[name] for name in EVENT_TYPES}
-
-
-def _prices(events: DataFrame) -> tuple[PriceRow, ...]:
-    listed = F.col("listed_price")
-    rows = (
-        events.groupBy("event_type")
-        .agg(
-            (F.sum(listed * F.col("copies")) / _rows(listed.isNotNull())).alias("mean"),
-            F.min(listed).alias("min"),
-            F.max(listed).alias("max"),
-            _rows(listed.isNotNull()).alias("events"),
-        )
-        .orderBy("event_type")
-        .collect()
+def _prices(times: Relation) -> tuple[PriceRow, ...]:
+    rows = times.aggregate(
+        "event_type, fsum(paid_for) / nullif(sum(priced), 0) as mean, min(cheapest) as min, max(dearest) as max, "
+        "sum(priced)::bigint as events"
     )
-    return tuple(PriceRow(**row.asDict()) for row in rows)
+    return tuple(PriceRow(**row) for row in _dicts(rows.order("event_type")))
 
 
-def _top(events: DataFrame, column: str) -> tuple[LeaderRow, ...]:
-    bought = F.col("event_type") == PURCHASE
-    rows = (
-        events.groupBy(F.col(column).alias("name"))
-        .agg(
-            _rows().alias("events"),
-            _rows(bought).alias("purchases"),
-            (F.coalesce(F.sum(revenue_cents()), F.lit(0)) / 100).alias("revenue"),
-        )
-        .orderBy(F.desc("events"), "name")
-        .limit(TOP)
-        .collect()
+def _top(rows: Relation, column: str) -> tuple[LeaderRow, ...]:
+    top = rows.aggregate(
+        f"{column} as name, sum(rows)::bigint as events, "
+        f"coalesce(sum(rows) filter (event_type = '{PURCHASE}'), 0)::bigint as purchases, "
+        "coalesce(sum(revenue), 0) / 100 as revenue"
     )
-    return tuple(LeaderRow(**row.asDict()) for row in rows)
+    return tuple(LeaderRow(**row) for row in _dicts(top.order("events desc, name").limit(TOP)))
 
 
 def explore_sessions(sessions: DataFrame) -> SessionFigures:
-    """Length and duration of sessions, as published: a session is a session id.
+    """Length and duration of sessions, as published: a session is a session id, whoever has it.
 
     Parameters
     ----------
     sessions
-        `session_table`.
+        `session_table` of all users.
     """
     by_id = sessions.groupBy("session_id").agg(
         F.sum("rows").alias("events"), F.min("start").alias("start"), F.max("end").alias("end")
     )
     minutes = (F.col("end").cast("long") - F.col("start").cast("long")) / 60
-    by_id = by_id.select("events", minutes.alias("minutes"))
     quartiles = F.percentile_approx("events", F.array(F.lit(0.25), F.lit(0.5), F.lit(0.75)), F.lit(10_000))
-    row = by_id.agg(
-        F.count("*").alias("count"),
-        F.avg("events").alias("mean_events"),
-        F.stddev("events").alias("std_events"),
-        F.min("events").alias("min_events"),
-        quartiles.alias("quartiles"),
-        F.max("events").alias("max_events"),
-        F.avg("minutes").alias("mean_minutes"),
-        F.percentile_approx("minutes", F.lit(0.5), F.lit(10_000)).alias("median_minutes"),
-    ).first()
+    bars = range(1, LONGEST_SESSION_BAR + 1)
+    row = (
+        by_id.select("events", minutes.alias("minutes"))
+        .agg(
+            F.count("*").alias("count"),
+            F.avg("events").alias("mean_events"),
+            F.stddev("events").alias("std_events"),
+            F.min("events").alias("min_events"),
+            quartiles.alias("quartiles"),
+            F.max("events").alias("max_events"),
+            F.avg("minutes").alias("mean_minutes"),
+            F.percentile_approx("minutes", F.lit(0.5), F.lit(10_000)).alias("median_minutes"),
+            F.array(*(F.count_if(F.least("events", F.lit(bars[-1])) == bar) for bar in bars)).alias("lengths"),
+        )
+        .first()
+    )
     assert row is not None
     figures = row.asDict()
     p25, median, p75 = figures.pop("quartiles") or (None, None, None)
-    bars = by_id.groupBy(F.least("events", F.lit(LONGEST_SESSION_BAR)).alias("events"))
-    lengths = bars.agg(F.count("*").alias("sessions")).orderBy("events").collect()
+    lengths = zip(bars, figures.pop("lengths"), strict=True)
     return SessionFigures(
         **figures,
         p25_events=p25,
         median_events=median,
         p75_events=p75,
-        lengths=tuple(SessionLengthRow(**length.asDict()) for length in lengths),
+        lengths=tuple(SessionLengthRow(events=bar, sessions=count) for bar, count in lengths if count),
         lengths_cap=LONGEST_SESSION_BAR,
     )

@@ -1,14 +1,14 @@
 """The funnel view → cart → purchase, by session, and weekly cohorts of users."""
 
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
-
+from app.core.duck import Relation, query
 from app.events.vocabulary import CART, PURCHASE, VIEW
 from app.insight.results import CohortCell, Funnel, FunnelStep
 
+STEPS = (VIEW, CART, PURCHASE)
 
-def funnel(sessions: DataFrame) -> Funnel:
-    """How many sessions reach each step.
+
+def funnel_counts(sessions: Relation) -> Relation:
+    """How many sessions of a part reach each step.
 
     A step counts when the session has it and all steps before: sessions with a view; of those
     with a cart event; of those with a purchase. Purchases without a cart event are told apart.
@@ -17,37 +17,47 @@ def funnel(sessions: DataFrame) -> Funnel:
     ----------
     sessions
         `session_table`.
+
+    Returns
+    -------
+    Relation
+        One row: view, cart, purchase, buying (sessions with a purchase), direct (these without a cart event).
     """
-    viewed, carted, bought = (F.col(name) > 0 for name in ("views", "carts", "purchases"))
-    row = sessions.agg(
-        F.count_if(viewed).alias(VIEW),
-        F.count_if(viewed & carted).alias(CART),
-        F.count_if(viewed & carted & bought).alias(PURCHASE),
-        F.count_if(bought).alias("buying"),
-        F.count_if(bought & ~carted).alias("direct"),
-    ).first()
-    assert row is not None
+    return sessions.aggregate(
+        f"count(*) filter (views > 0) as {VIEW}, count(*) filter (views > 0 and carts > 0) as {CART}, "
+        f"count(*) filter (views > 0 and carts > 0 and purchases > 0) as {PURCHASE}, "
+        "count(*) filter (purchases > 0) as buying, count(*) filter (purchases > 0 and carts = 0) as direct"
+    )
+
+
+def funnel(counts: Relation) -> Funnel:
+    """The funnel, from `funnel_counts` of all parts."""
+    sums = ", ".join(f"coalesce(sum({name}), 0)::bigint" for name in (*STEPS, "buying", "direct"))
+    ((*reached, buying, direct),) = counts.aggregate(sums).fetchall()
     steps = tuple(
-        FunnelStep(step=name, sessions=row[name], share=row[name] / row[VIEW] if row[VIEW] else 0.0)
-        for name in (VIEW, CART, PURCHASE)
+        FunnelStep(step=name, sessions=count, share=count / reached[0] if reached[0] else 0.0)
+        for name, count in zip(STEPS, reached, strict=True)
     )
-    direct = row["direct"] / row["buying"] if row["buying"] else 0.0
-    return Funnel(steps=steps, buying_sessions=row["buying"], direct_purchase_share=direct)
+    return Funnel(steps=steps, buying_sessions=buying, direct_purchase_share=direct / buying if buying else 0.0)
 
 
-def weekly_cohorts(sessions: DataFrame) -> tuple[CohortCell, ...]:
-    """Of the users first seen in a week, how many were back in the weeks after, by cohort and week."""
-    weeks = sessions.select("user_id", F.date_trunc("week", "start").cast("date").alias("active")).distinct()
-    first = weeks.groupBy("user_id").agg(F.min("active").alias("cohort"))
-    counts = (
-        weeks.join(first, "user_id", how="inner")
-        .groupBy(
-            "cohort",
-            (F.date_diff("active", "cohort") / 7).cast("int").alias("week"),
-        )
-        .agg(F.count("*").alias("users"))
-        .orderBy("cohort", "week")
-        .collect()
+def cohort_counts(sessions: Relation) -> Relation:
+    """Of the users of a part first seen in a week, how many were back in the weeks after: cohort, week, users."""
+    return query(
+        """
+        with weeks as (select distinct user_id, date_trunc('week', start)::date as active from sessions),
+        first as (select user_id, min(active) as cohort from weeks group by user_id)
+        select cohort, (date_diff('day', cohort, active) / 7)::int as week, count(*) as users
+        from weeks join first using (user_id) group by all
+        """,
+        sessions=sessions,
     )
-    sizes = {row["cohort"]: row["users"] for row in counts if row["week"] == 0}
-    return tuple(CohortCell(**row.asDict(), share=row["users"] / sizes[row["cohort"]]) for row in counts)
+
+
+def weekly_cohorts(counts: Relation) -> tuple[CohortCell, ...]:
+    """Cohorts and weeks in order, from `cohort_counts` of all parts."""
+    rows = counts.aggregate("cohort, week, sum(users)::bigint as users").order("cohort, week").fetchall()
+    sizes = {cohort: users for cohort, week, users in rows if week == 0}
+    return tuple(
+        CohortCell(cohort=cohort, week=week, users=users, share=users / sizes[cohort]) for cohort, week, users in rows
+    )

@@ -4,9 +4,12 @@ A user has the first profile whose rule holds, in the order of `RULES`. Three of
 (docs/brief.md); the cart abandoner is the same idea for carts, and thresholds are ours.
 """
 
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
+from pathlib import Path
 
+from app.core import duck
+from app.core.duck import Relation, query
+from app.core.parts import Part, by_part, part_files, write_table
+from app.features.slices import Slice
 from app.insight.results import ProfileRow
 
 IMPULSIVE_MINUTES = 10  #: a buying session this short is a decision on the spot
@@ -35,9 +38,7 @@ RULES = {
 }
 
 
-def user_profiles(
-    users: DataFrame, sessions: DataFrame, carts: DataFrame, pairs: DataFrame, products: DataFrame
-) -> DataFrame:
+def user_profiles(users: Relation, sessions: Relation, carts: Relation, pairs: Relation, ratios: Relation) -> Relation:
     """The profile of each user.
 
     Parameters
@@ -50,66 +51,98 @@ def user_profiles(
         `cart_outcomes`.
     pairs
         `user_product_pairs`.
-    products
-        `product_features`.
+    ratios
+        `price_ratios`.
 
     Returns
     -------
-    DataFrame
+    Relation
         user_id, profile.
     """
-    minutes = (F.col("end").cast("long") - F.col("start").cast("long")) / 60
-    quick = (minutes <= IMPULSIVE_MINUTES) & (F.col("removals") == 0)
-    buying = (
-        sessions.where(F.col("purchases") > 0)
-        .groupBy("user_id")
-        .agg(F.count("*").alias("buying"), F.count_if(quick).alias("quick"))
-    )
-    facts = (
-        users.select("user_id", "frequency", "purchases", "unique_products")
-        .join(buying, "user_id", how="left")
-        .join(carts, "user_id", how="left")
-        .join(relative_prices(pairs, products), "user_id", how="left")
-    )
     tests = {
-        IMPULSIVE: F.col("quick") / F.col("buying") >= IMPULSIVE_SHARE,
-        ABANDONER: (F.col("carted_pairs") >= ABANDON_MIN_CARTS)
-        & (F.col("abandoned_pairs") / F.col("carted_pairs") >= ABANDON_SHARE),
-        REGULAR: (F.col("frequency") >= REGULAR_DAYS) & (F.col("purchases") == 0),
-        PRICE_SENSITIVE: (F.col("unique_products") >= PRICE_MIN_PRODUCTS) & (F.col("price_ratio") <= PRICE_RATIO),
+        IMPULSIVE: f"quick / buying >= {IMPULSIVE_SHARE}",
+        ABANDONER: f"carted_pairs >= {ABANDON_MIN_CARTS} and abandoned_pairs / carted_pairs >= {ABANDON_SHARE}",
+        REGULAR: f"frequency >= {REGULAR_DAYS} and purchases = 0",
+        PRICE_SENSITIVE: f"unique_products >= {PRICE_MIN_PRODUCTS} and price_ratio <= {PRICE_RATIO}",
     }
-    profile = F.coalesce(*(F.when(test, F.lit(name)) for name, test in tests.items()), F.lit(OTHER))
-    return facts.select("user_id", profile.alias("profile"))
+    return query(
+        f"""
+        with buying as (
+            select user_id, count(*) as buying, count(*) filter (
+                date_diff('second', start, "end") <= {IMPULSIVE_MINUTES * 60} and removals = 0
+            ) as quick
+            from sessions where purchases > 0 group by user_id
+        )
+        select user_id, case {" ".join(f"when {test} then '{name}'" for name, test in tests.items())}
+            else '{OTHER}' end as profile
+        from (select user_id, frequency, purchases, unique_products from users)
+            left join buying using (user_id) left join carts using (user_id) left join prices using (user_id)
+        """,
+        users=users,
+        sessions=sessions,
+        carts=carts,
+        prices=relative_prices(pairs, ratios),
+    )
 
 
-def relative_prices(pairs: DataFrame, products: DataFrame) -> DataFrame:
-    """Mean ratio of the prices a user looks at to the usual price of the category.
+def price_ratios(products: Relation) -> Relation:
+    """How dear each product is in its category: product_id, ratio (1 = usual).
 
     The usual price of a category code is the mean over its products, weighted by users.
-
-    Returns
-    -------
-    DataFrame
-        user_id, price_ratio (1 = usual).
     """
-    priced = products.where((F.col("avg_price") > 0) & (F.col("unique_users") > 0))
-    usual = priced.groupBy("category_code").agg(
-        (F.sum(F.col("avg_price") * F.col("unique_users")) / F.sum("unique_users")).alias("usual_price")
-    )
-    ratio = priced.join(F.broadcast(usual), "category_code", how="inner").select(
-        "product_id", (F.col("avg_price") / F.col("usual_price")).alias("ratio")
-    )
-    return (
-        pairs.select("user_id", "product_id")
-        .join(F.broadcast(ratio), "product_id", how="inner")
-        .groupBy("user_id")
-        .agg(F.avg("ratio").alias("price_ratio"))
+    return query(
+        """
+        with priced as (select * from products where avg_price > 0 and unique_users > 0),
+        usual as (
+            select category_code, sum(avg_price * unique_users) / sum(unique_users) as usual_price
+            from priced group by category_code
+        )
+        select product_id, avg_price / usual_price as ratio from priced join usual using (category_code)
+        """,
+        products=products,
     )
 
 
-def profile_table(profiles: DataFrame) -> tuple[ProfileRow, ...]:
+def relative_prices(pairs: Relation, ratios: Relation) -> Relation:
+    """Mean ratio of the prices a user looks at to the usual price of the category: user_id, price_ratio (1 = usual)."""
+    return query(
+        "select user_id, avg(ratio) as price_ratio from pairs join ratios using (product_id) group by user_id",
+        pairs=pairs,
+        ratios=ratios,
+    )
+
+
+def count_profiles(known: Slice, folder: Path) -> dict[str, int]:
+    """Users of each profile that has any.
+
+    Parameters
+    ----------
+    known
+        The slice whose users are counted.
+    folder
+        For tables on the way, on a disk that driver and executors share.
+    """
+
+    def count(part: Part) -> None:
+        ratios = duck.read(part.connection, *part_files(folder / "ratios"))
+        users, sessions, carts, pairs = (
+            part.read(known.folder / name) for name in ("users", "sessions", "carts", "pairs")
+        )
+        profiles = user_profiles(users, sessions, carts, pairs, ratios)
+        part.write("counts", profiles.aggregate("profile, count(*) as users"))
+
+    folder.mkdir(parents=True)
+    with duck.connect(folder) as connection:
+        write_table(
+            connection, price_ratios(duck.read(connection, *part_files(known.folder / "products"))), folder / "ratios"
+        )
+        by_part(known.spark, known.parts, count, folder)
+        counts = duck.read(connection, *part_files(folder / "counts"))
+        return dict(counts.aggregate("profile, sum(users)::bigint").fetchall())
+
+
+def profile_table(counts: dict[str, int]) -> tuple[ProfileRow, ...]:
     """Users per profile, with the rule in words, in the order of `RULES`; nobody may be in one."""
-    counts = {row["profile"]: row["count"] for row in profiles.groupBy("profile").count().collect()}
     total = sum(counts.values()) or 1
     return tuple(
         ProfileRow(profile=name, users=counts.get(name, 0), share=counts.get(name, 0) / total, rule=rule)

@@ -1,11 +1,15 @@
 """Customer segments: K-Means clusters whose ids and names stay put from one training to the next."""
 
-from dataclasses import replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
-from pyspark.sql import Column, DataFrame, Row
-from pyspark.sql import functions as F
+from pyspark.sql import DataFrame, SparkSession
 
+from app.core import duck
+from app.core.duck import Relation, query
+from app.core.parts import Part, by_part, part_files
 from app.insight.results import SegmentRow
 from app.serve.segments import FEATURES, Means, SegmentModel, segment_names
 
@@ -15,76 +19,172 @@ SMOOTHING_VIEWS = 10  #: views of an average user mixed into a conversion rate: 
 MAX_ITERATIONS = 20
 
 
-def prepared(users: DataFrame, base_conversion: float) -> DataFrame:
-    """User features as K-Means wants them: no nulls, ratios smoothed, long tails logged."""
-    smooth = (F.col("purchases") + SMOOTHING_VIEWS * F.lit(base_conversion)) / (F.col("views") + SMOOTHING_VIEWS)
-    columns = {name: F.coalesce(F.col(name).cast("double"), F.lit(0.0)) for name in FEATURES}
-    columns["conversion_rate"] = F.least(smooth, F.lit(1.0))
-    columns |= {name: F.log1p(columns[name]) for name in LOGGED}
-    return users.select("user_id", *(columns[name].alias(name) for name in FEATURES))
+@dataclass(frozen=True)
+class Segmented:
+    """A segmentation: its model, the size and means of each segment that has users, by id, and who is in which.
+
+    `users`: table of user_id and segment_id (int, 0 …), in the parts of the users that it was fitted on.
+    """
+
+    model: SegmentModel
+    rows: tuple[SegmentRow, ...]
+    users: Path
 
 
 def fit_segments(
-    users: DataFrame, k: int, seed: int, previous: SegmentModel | None = None
-) -> tuple[SegmentModel, tuple[SegmentRow, ...]]:
+    spark: SparkSession, users: Path, k: int, seed: int, folder: Path, previous: SegmentModel | None = None
+) -> Segmented:
     """Train the segmentation.
 
     Parameters
     ----------
+    spark
+        Session.
     users
-        `user_features`, in an order that does not change from run to run.
+        Table of `user_features`, in parts.
     k
         Number of segments; fewer where there are fewer distinct users.
     seed
         Seed of the initial centroids.
+    folder
+        For the tables made here, on a disk that driver and executors share.
     previous
         The champion's model: new clusters take the ids (and, within limits, names) of the old
         ones they are nearest to.
-
-    Returns
-    -------
-    model, rows
-        The segmentation, and the size and means of each segment that has users, by id.
     """
-    totals = users.agg(F.sum("purchases").alias("p"), F.sum("views").alias("v")).first()
-    assert totals is not None
-    base = min(1.0, totals["p"] / totals["v"]) if totals["v"] else 0.0
-    frame = prepared(users, base)
-    caps, centre, scale = _moments(frame)
-    scaled = _standardised(frame, caps, centre, scale)
-    centroids, silhouette = _clusters(scaled, k, seed)
-    clusters = len(centroids)
-    before: list[str] = []
-    if previous is not None and len(previous.centroids) == clusters:
-        centroids = _in_old_order(centroids, centre, scale, previous)
-        before = previous.names
-    draft = SegmentModel(caps, centre, scale, centroids.tolist(), [""] * clusters, base, silhouette)
-    sizes = _sizes(assign_segments(users, draft).join(users, "user_id", how="inner"))
-    means = {row["segment_id"]: Means(**{name: row[name] for name in FEATURES}) for row in sizes}
-    names = segment_names([means.get(number) for number in range(clusters)], before)
-    total = sum(row["users"] for row in sizes) or 1
-    rows = tuple(
-        SegmentRow(
-            segment_id=row["segment_id"],
-            segment=names[row["segment_id"]],
-            users=row["users"],
-            share=row["users"] / total,
-            means=means[row["segment_id"]],
+    folder.mkdir(parents=True)
+    parts = len(part_files(users))
+    with duck.connect(folder) as connection:
+        ((bought, viewed),) = _all(connection, users).aggregate("sum(purchases), sum(views)").fetchall()
+        base = min(1.0, bought / viewed) if viewed else 0.0
+        by_part(spark, parts, lambda part: _write(part, "prepared", prepared(part.read(users), base)), folder)
+        caps, centre, scale = _moments(_all(connection, folder / "prepared"))
+        draft = SegmentModel(caps, centre, scale, [], [], base, None)
+        by_part(
+            spark, parts, lambda part: _write(part, "scaled", scaled(part.read(folder / "prepared"), draft)), folder
         )
-        for row in sizes
+        distinct = _all(connection, folder / "scaled").select(", ".join(FEATURES)).distinct().limit(k)
+        # Spark's K-Means can run out of an array's bounds where there are fewer distinct users than clusters.
+        clusters = len(distinct.fetchall())
+        columns = ", ".join(f"{name} double" for name in FEATURES)
+        standardised = spark.read.schema(f"user_id long, {columns}").parquet(str(folder / "scaled"))
+        centroids, silhouette = _clusters(standardised, clusters, seed)
+        before: list[str] = []
+        if previous is not None and len(previous.centroids) == len(centroids):
+            centroids = _in_old_order(centroids, centre, scale, previous)
+            before = previous.names
+        model = replace(draft, centroids=centroids.tolist(), names=[""] * len(centroids), silhouette=silhouette)
+
+        def assign(part: Part) -> None:
+            segments = part.write("segments", assigned(part.read(users), model))
+            part.write("sizes", _sizes(segments, part.read(users)))
+
+        by_part(spark, parts, assign, folder)
+        sizes = _put_together(_all(connection, folder / "sizes"))
+    means = {number: mean for number, (_, mean) in sizes.items()}
+    names = segment_names([means.get(number) for number in range(len(centroids))], before)
+    return Segmented(replace(model, names=names), tuple(_rows(sizes, names)), folder / "segments")
+
+
+def store_named(spark: SparkSession, segments: Path, model: SegmentModel, target: Path) -> None:
+    """Write the table of `Segmented.users` with the name of each segment: user_id, segment_id, segment."""
+    names = ", ".join(f"'{name}'" for name in model.names)
+
+    def name(part: Part) -> None:
+        part.write(target.name, part.read(segments).select(f"*, [{names}][segment_id + 1] as segment"))
+
+    by_part(spark, len(part_files(segments)), name, target.parent)
+
+
+def _write(part: Part, name: str, relation: Relation) -> None:
+    part.write(name, relation)
+
+
+def _all(connection: duck.Connection, table: Path) -> Relation:
+    return duck.read(connection, *part_files(table))
+
+
+def prepared(users: Relation, base_conversion: float) -> Relation:
+    """User features as K-Means wants them: user_id, `FEATURES`; no nulls, ratios smoothed, long tails logged."""
+    columns = {name: f"coalesce({name}::double, 0.0)" for name in FEATURES}
+    columns["conversion_rate"] = (
+        f"least((purchases + {SMOOTHING_VIEWS} * {base_conversion!r}::double) / (views + {SMOOTHING_VIEWS}), 1.0)::double"
     )
-    return replace(draft, names=names), rows
+    columns |= {name: f"ln(1 + {columns[name]})" for name in LOGGED}
+    return users.select(", ".join(["user_id", *(f"{column} as {name}" for name, column in columns.items())]))
+
+
+def scaled(features: Relation, model: SegmentModel) -> Relation:
+    """Features of `prepared`, cut and standardised."""
+    moments = zip(FEATURES, model.caps, model.centre, model.scale, strict=True)
+    columns = [
+        f"(least({name}, {cap!r}::double) - {mean!r}::double) / {std!r}::double as {name}"
+        for name, cap, mean, std in moments
+    ]
+    return features.select(", ".join(["user_id", *columns]))
+
+
+def assigned(users: Relation, model: SegmentModel) -> Relation:
+    """The segment of each of some users, that of the nearest centroid: user_id, segment_id (int, 0 …)."""
+    distances = ", ".join(_distance(centroid) for centroid in model.centroids)
+    return query(
+        "select user_id, (list_position(distances, list_min(distances)) - 1)::int as segment_id "
+        f"from (select user_id, [{distances}] as distances from scaled)",
+        scaled=scaled(prepared(users, model.base_conversion), model),
+    )
+
+
+def _distance(centroid: list[float]) -> str:
+    terms = (f"({name} - {value!r}::double) ** 2" for name, value in zip(FEATURES, centroid, strict=True))
+    return f"round({' + '.join(terms)}, 9)"
+
+
+def _sizes(segments: Relation, users: Relation) -> Relation:
+    """Of the users of a part: segment_id, users, and the sum of each feature (original units)."""
+    sums = ", ".join(f"fsum(coalesce({name}::double, 0.0)) as {name}" for name in FEATURES)
+    return query(
+        f"select segment_id, count(*) as users, {sums} from segments join users using (user_id) group by segment_id",
+        segments=segments,
+        users=users,
+    )
+
+
+def _put_together(sizes: Relation) -> dict[int, tuple[int, Means]]:
+    """Users and mean features of each segment that has users, by id; from `_sizes` of all parts."""
+    means = ", ".join(f"fsum({name}) / sum(users)" for name in FEATURES)
+    rows = sizes.aggregate(f"segment_id, sum(users)::bigint, {means}").order("segment_id").fetchall()
+    return {number: (users, Means(**dict(zip(FEATURES, row, strict=True)))) for number, users, *row in rows}
+
+
+def _rows(sizes: dict[int, tuple[int, Means]], names: list[str]) -> Iterable[SegmentRow]:
+    total = sum(users for users, _ in sizes.values()) or 1
+    for number, (users, means) in sizes.items():
+        yield SegmentRow(segment_id=number, segment=names[number], users=users, share=users / total, means=means)
+
+
+def _moments(features: Relation) -> tuple[list[float], list[float], list[float]]:
+    """Of each feature: where it is cut, and mean and deviation of what is left."""
+    # Exact, so it holds 8 bytes a user, of one feature at a time.
+    caps = [float(_single(features, f"quantile_disc({name}, {WINSOR_QUANTILE})")) for name in FEATURES]
+    cut = [f"least({name}, {cap!r}::double)" for name, cap in zip(FEATURES, caps, strict=True)]
+    # Rounded: the last bits of a floating sum depend on the order of the rows.
+    centre = [_single(features, f"round(favg({column}), 9)") for column in cut]
+    scale = [_single(features, f"round(stddev_samp({column}), 9)") or 1.0 for column in cut]
+    return caps, centre, scale
+
+
+def _single(relation: Relation, aggregate: str) -> float:
+    ((value,),) = relation.aggregate(aggregate).fetchall()
+    return value
 
 
 def _clusters(scaled: DataFrame, k: int, seed: int) -> tuple[np.ndarray, float | None]:
-    """Centroids (k or fewer, features) in standardised units, and the silhouette."""
+    """Centroids (k or fewer, features) in standardised units, and the silhouette; k is at most the distinct users."""
     # Imported where it is fitted: the stream opens segments too, and these take half of its imports' time.
     from pyspark.ml.clustering import KMeans
     from pyspark.ml.evaluation import ClusteringEvaluator
     from pyspark.ml.feature import VectorAssembler
 
-    # Spark's K-Means can run out of an array's bounds where there are fewer distinct users than clusters.
-    k = scaled.select(*FEATURES).distinct().limit(k).count()
     if k < 2:  # all users are alike: in standardised units they lie at 0
         return np.zeros((1, len(FEATURES))), None
     vectors = VectorAssembler(inputCols=list(FEATURES), outputCol="features").transform(scaled).persist()
@@ -95,30 +195,6 @@ def _clusters(scaled: DataFrame, k: int, seed: int) -> tuple[np.ndarray, float |
     finally:
         vectors.unpersist()
     return centroids, silhouette
-
-
-def _moments(frame: DataFrame) -> tuple[list[float], list[float], list[float]]:
-    quantiles = frame.agg(
-        *(F.percentile_approx(name, F.lit(WINSOR_QUANTILE), F.lit(10_000)).alias(name) for name in FEATURES)
-    ).first()
-    assert quantiles is not None
-    caps = [float(quantiles[name]) for name in FEATURES]
-    cut = [F.least(F.col(name), F.lit(cap)) for name, cap in zip(FEATURES, caps, strict=True)]
-    # Rounded: the last bits of a floating sum depend on the order in which partitions arrive.
-    row = frame.agg(
-        *(F.round(F.avg(column), 9).alias(f"mean_{name}") for name, column in zip(FEATURES, cut, strict=True)),
-        *(F.round(F.stddev(column), 9).alias(f"std_{name}") for name, column in zip(FEATURES, cut, strict=True)),
-    ).first()
-    assert row is not None
-    return caps, [row[f"mean_{name}"] for name in FEATURES], [row[f"std_{name}"] or 1.0 for name in FEATURES]
-
-
-def _standardised(frame: DataFrame, caps: list[float], centre: list[float], scale: list[float]) -> DataFrame:
-    columns = [
-        ((F.least(F.col(name), F.lit(cap)) - F.lit(mean)) / F.lit(std)).alias(name)
-        for name, cap, mean, std in zip(FEATURES, caps, centre, scale, strict=True)
-    ]
-    return frame.select("user_id", *columns)
 
 
 def _in_old_order(centroids: np.ndarray, centre: list[float], scale: list[float], previous: SegmentModel) -> np.ndarray:
@@ -132,34 +208,3 @@ def _in_old_order(centroids: np.ndarray, centre: list[float], scale: list[float]
     ordered = np.empty_like(centroids)
     ordered[old] = centroids[new]
     return ordered
-
-
-def assign_segments(users: DataFrame, model: SegmentModel) -> DataFrame:
-    """The segment of each user: that of the nearest centroid.
-
-    Returns
-    -------
-    DataFrame
-        user_id, segment_id (int, 0 …), segment (name).
-    """
-    scaled = _standardised(prepared(users, model.base_conversion), model.caps, model.centre, model.scale)
-    distances = F.array(*(_distance(centroid) for centroid in model.centroids))
-    number = (F.array_position(distances, F.array_min(distances)) - 1).cast("int")
-    names = F.array(*(F.lit(name) for name in model.names))
-    return scaled.select("user_id", number.alias("segment_id")).withColumn(
-        "segment", F.element_at(names, F.col("segment_id") + 1)
-    )
-
-
-def _distance(centroid: list[float]) -> Column:
-    terms = [(F.col(name) - F.lit(value)) ** 2 for name, value in zip(FEATURES, centroid, strict=True)]
-    total = terms[0]
-    for term in terms[1:]:
-        total = total + term
-    return F.round(total, 9)
-
-
-def _sizes(segmented: DataFrame) -> list[Row]:
-    """Users and mean features (original units) of each segment that has users: segment_id, users, FEATURES."""
-    means = [F.avg(F.coalesce(F.col(name).cast("double"), F.lit(0.0))).alias(name) for name in FEATURES]
-    return segmented.groupBy("segment_id").agg(F.count("*").alias("users"), *means).orderBy("segment_id").collect()

@@ -2,13 +2,12 @@
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
+from app.core import duck
+from app.core.duck import Relation, query
+from app.core.parts import part_files
 from app.core.settings import Settings
-from app.learn.best import best_of_each
 from app.learn.tables import Tables
 from app.serve.contract import top_per_row
 from app.serve.generators.popularity import Popularity
@@ -20,10 +19,11 @@ SEGMENT_PRIOR = 0.2  #: how much of everyone's interest is mixed into a segment'
 def fit_popularity(tables: Tables, settings: Settings) -> Popularity:
     """Lists by position."""
     catalogue = tables.catalogue
-    popular = popular_products(tables.popularity, tables.user_segments, _categories(tables), settings.candidates)
-    path = tables.folder / "popularity"
-    popular.write.mode("overwrite").parquet(str(path))
-    table = pq.read_table(path)
+    with duck.connect(tables.folder) as connection:
+        interest = duck.read(connection, *part_files(tables.interest))
+        table = popular_products(
+            interest, connection.from_arrow(_categories(tables)), settings.candidates
+        ).to_arrow_table()
     segments, categories = settings.segments + 1, len(catalogue.categories) + 1
     cells = _or_last(table, "segment", segments) * categories + _or_last(table, "category", categories)
     items = catalogue.positions(table["product_id"].to_numpy())
@@ -39,26 +39,45 @@ def _or_last(table: pa.Table, name: str, size: int) -> NDArray[np.int64]:
     return np.where(numbers == NONE, size - 1, numbers)
 
 
-def _categories(tables: Tables) -> DataFrame:
-    """product_id and the number of its main category, of what may be recommended, by way of the disk."""
-    folder = tables.folder / "categories"
-    folder.mkdir(parents=True, exist_ok=True)
+def _categories(tables: Tables) -> pa.Table:
+    """product_id and the number of its main category, of what may be recommended."""
     table = pa.table({"product_id": tables.catalogue.product_ids, "category": tables.catalogue.category})
-    if tables.catalogue.available is not None:
-        table = table.filter(pa.array(tables.catalogue.available))
-    pq.write_table(table, folder / "part-0.parquet")
-    return tables.popularity.sparkSession.read.parquet(str(folder))
+    return table if tables.catalogue.available is None else table.filter(pa.array(tables.catalogue.available))
 
 
-def popular_products(pairs: DataFrame, user_segments: DataFrame, catalogue: DataFrame, n: int) -> DataFrame:
-    """The most popular products by segment and category.
+def segment_interest(pairs: Relation, segments: Relation) -> Relation:
+    """What the users of a part make of each product, by segment.
 
     Parameters
     ----------
     pairs
         user_id, product_id, decayed.
-    user_segments
+    segments
         user_id, segment_id.
+
+    Returns
+    -------
+    Relation
+        segment (int, -1 = of whom nothing is known), product_id, interest (millionths of decayed rating).
+    """
+    return query(
+        f"""
+        select coalesce(segment_id, {NONE}) as segment, product_id,
+            sum(round(decayed * 1e6)::bigint)::bigint as interest
+        from pairs left join segments using (user_id) group by all
+        """,
+        pairs=pairs,
+        segments=segments,
+    )
+
+
+def popular_products(interest: Relation, catalogue: Relation, n: int) -> Relation:
+    """The most popular products by segment and category.
+
+    Parameters
+    ----------
+    interest
+        `segment_interest` of all parts.
     catalogue
         product_id, category (int).
     n
@@ -66,21 +85,30 @@ def popular_products(pairs: DataFrame, user_segments: DataFrame, catalogue: Data
 
     Returns
     -------
-    DataFrame
+    Relation
         segment (int, -1 = everyone), category (int, -1 = all), product_id, score.
     """
-    by_segment = (
-        pairs.join(user_segments, "user_id", how="left")
-        .groupBy(F.coalesce("segment_id", F.lit(NONE)).alias("segment"), "product_id")
-        .agg(F.sum("decayed").alias("decayed"))
-        .where(F.col("decayed") > 0)
+    return query(
+        f"""
+        with by_segment as (
+            select segment, product_id, sum(interest) / 1e6 as decayed from interest
+            group by segment, product_id having sum(interest) > 0
+        ),
+        overall as (select product_id, sum(decayed) as all_decayed from by_segment group by product_id),
+        scores as (
+            select segment, product_id, round(decayed + {SEGMENT_PRIOR} * all_decayed, 4) as score
+            from by_segment join overall using (product_id) where segment <> {NONE}
+            union all
+            select {NONE} as segment, product_id, round(all_decayed, 4) as score from overall
+        ),
+        cells as (
+            select segment, category, product_id, score from scores join catalogue using (product_id)
+            union all
+            select segment, {NONE} as category, product_id, score from scores join catalogue using (product_id)
+        )
+        select segment::int as segment, category::int as category, product_id, score::double as score from cells
+        qualify row_number() over (partition by segment, category order by score desc, product_id) <= {n}
+        """,
+        interest=interest,
+        catalogue=catalogue,
     )
-    overall = by_segment.groupBy("product_id").agg(F.sum("decayed").alias("all"))
-    smoothed = by_segment.where(F.col("segment") != NONE).join(overall, "product_id", how="inner")
-    scores = smoothed.select(
-        "segment", "product_id", F.round(F.col("decayed") + SEGMENT_PRIOR * F.col("all"), 4).alias("score")
-    ).unionByName(overall.select(F.lit(NONE).alias("segment"), "product_id", F.round("all", 4).alias("score")))
-    with_category = scores.join(F.broadcast(catalogue), "product_id", how="inner")
-    cells = with_category.unionByName(with_category.withColumn("category", F.lit(NONE)))
-    best = best_of_each(cells, ["segment", "category"], [F.desc("score"), "product_id"], n)
-    return best.select("segment", "category", "product_id", "score")

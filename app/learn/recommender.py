@@ -4,17 +4,16 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import pyarrow as pa
 import pyarrow.parquet as pq
-from pyspark.sql import DataFrame
 
 from app.core.errors import InputError
+from app.core.parts import Part, by_part
 from app.core.settings import Settings
 from app.features.slices import Slice
 from app.learn.als import fit_als
 from app.learn.covisitation import fit_covisitation
 from app.learn.item_graph import fit_item_graph
-from app.learn.popularity import fit_popularity
+from app.learn.popularity import fit_popularity, segment_interest
 from app.learn.session_walk import fit_session_walk
 from app.learn.tables import Tables
 from app.learn.users import read_users, user_histories
@@ -54,15 +53,15 @@ def chosen_fits(settings: Settings) -> tuple[Fit, ...]:
     return tuple(FIT_OF[kind] for kind in chosen)
 
 
-def fit_recommender(known: Slice, user_segments: DataFrame, settings: Settings, scratch: Path) -> Recommender:
+def fit_recommender(known: Slice, segments: Path, settings: Settings, scratch: Path) -> Recommender:
     """Learn the generators that are set, and gather what serving needs beside them.
 
     Parameters
     ----------
     known
         What to learn from.
-    user_segments
-        user_id, segment_id, of the slice's users.
+    segments
+        Table of user_id and segment_id, in the parts of the slice.
     settings
         Of generators, ranker and lists.
     scratch
@@ -71,7 +70,7 @@ def fit_recommender(known: Slice, user_segments: DataFrame, settings: Settings, 
     fits = chosen_fits(settings)
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
-    tables, users = _tables(known, user_segments, settings, scratch)
+    tables, users = _tables(known, segments, settings, scratch)
     generators = [fit(tables, settings) for fit in fits]
     return Recommender(
         tables.catalogue,
@@ -89,29 +88,23 @@ def fit_recommender(known: Slice, user_segments: DataFrame, settings: Settings, 
     )
 
 
-def _tables(known: Slice, user_segments: DataFrame, settings: Settings, scratch: Path) -> tuple[Tables, UserTable]:
-    segments = user_segments.select("user_id", "segment_id")
-    columns = [name for name in SCHEMA.names if name in known.products.columns]
-    catalogue = Catalogue.of(_on_disk(known.products.select(*columns), scratch / "products"))
-    histories = scratch / "users"
-    user_histories(known.pairs, segments, settings.history_products).write.parquet(str(histories))
-    users = read_users(histories, catalogue)
-    interactions = scratch / "interactions"
-    rated = known.pairs.where("rating > 0").select("user_id", "product_id", "rating")
-    rated.write.parquet(str(interactions))
+def _tables(known: Slice, segments: Path, settings: Settings, scratch: Path) -> tuple[Tables, UserTable]:
+    def by_user(part: Part) -> None:
+        pairs, in_segment = part.read(known.folder / "pairs"), part.read(segments)
+        part.write("users", user_histories(pairs, in_segment, settings.history_products))
+        part.write("interactions", pairs.filter("rating > 0").select("user_id, product_id, rating"))
+        part.write("interest", segment_interest(pairs, in_segment))
+
+    by_part(known.spark, known.parts, by_user, scratch)
+    products = pq.read_table(known.folder / "products")
+    catalogue = Catalogue.of(products.select([name for name in SCHEMA.names if name in products.column_names]))
+    users = read_users(scratch / "users", catalogue)
     tables = Tables(
-        interactions=interactions,
+        interactions=scratch / "interactions",
         touches=known.touches,
-        popularity=known.pairs.select("user_id", "product_id", "decayed"),
-        user_segments=segments,
+        interest=scratch / "interest",
         catalogue=catalogue,
         user_ids=users.ids,
         folder=scratch,
     )
     return tables, users
-
-
-def _on_disk(frame: DataFrame, path: Path) -> pa.Table:
-    """A product-sized table on the driver, by way of the disk."""
-    frame.write.parquet(str(path))
-    return pq.read_table(path)

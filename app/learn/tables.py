@@ -15,17 +15,15 @@ class Tables:
     """The tables of a slice, and the positions that arrays of a bundle go by.
 
     `interactions`: folder of Parquet: user_id, product_id, rating (0 < r <= 10).
-    `touches`: user_id, session_id and `app.features.sessions.TOUCHES`.
-    `popularity`: user_id, product_id, decayed (double).
-    `user_segments`: user_id, segment_id.
+    `touches`: `app.features.sessions.TOUCH_SCHEMA`.
+    `interest`: folder of Parquet: `app.learn.popularity.segment_interest`, by part.
     `catalogue`: product ids and attributes; `user_ids` (u,): known users, sorted.
     `folder`: scratch space on a disk that driver and executors share.
     """
 
     interactions: Path
     touches: DataFrame
-    popularity: DataFrame
-    user_segments: DataFrame
+    interest: Path
     catalogue: Catalogue
     user_ids: NDArray[np.int64]
     folder: Path

@@ -5,55 +5,54 @@ from pathlib import Path
 import numpy as np
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
-from app.features.sessions import last, touch_arrays
+from app.core.duck import Relation, query
+from app.features.sessions import touch_arrays
 from app.serve.catalogue import Catalogue
 from app.serve.ragged import NONE, Ragged
 from app.serve.users import UserTable
 from app.serve.visits import Touches
 
 
-def user_histories(pairs: DataFrame, user_segments: DataFrame, n: int) -> DataFrame:
+def user_histories(pairs: Relation, segments: Relation, n: int) -> Relation:
     """The latest products of each user, and what was bought when.
 
     Parameters
     ----------
     pairs
         `user_product_pairs`.
-    user_segments
+    segments
         user_id, segment_id.
     n
         Products kept per user.
 
     Returns
     -------
-    DataFrame
+    Relation
         user_id, user_key, segment_id, `TOUCHES` (arrays, oldest first, at most n), bought_ids (array of long),
-        bought_at (array of long, seconds since 1970); sorted by user_id.
+        bought_at (array of long, seconds since 1970).
     """
-    touch = F.struct(
-        F.col("last_seen").alias("at"), "product_id", "kind", F.col("rating").cast("float").alias("weight")
-    )
-    bought = F.struct("product_id", F.col("last_purchase").cast("long").alias("at"))
-    grouped = pairs.groupBy("user_id").agg(
-        F.sort_array(F.collect_list(touch)).alias("touches"),
-        F.sort_array(F.collect_list(F.when(F.col("last_purchase").isNotNull(), bought))).alias("bought"),
-        F.max("user_key").alias("user_key"),
-    )
-    return (
-        grouped.withColumn("touches", last("touches", n))
-        .join(user_segments, "user_id", how="left")
-        .select(
-            "user_id",
-            "user_key",
-            "segment_id",
-            *touch_arrays("touches"),
-            F.col("bought.product_id").alias("bought_ids"),
-            F.col("bought.at").alias("bought_at"),
-        )
-        .orderBy("user_id")
+    return query(
+        f"""
+        with latest as (
+            select * from pairs
+            qualify row_number() over (partition by user_id order by last_seen desc, product_id desc) <= {n}
+        ),
+        touched as (
+            select user_id, {touch_arrays("last_seen", "rating::float")} from latest group by user_id
+        ),
+        bought as (
+            select user_id, list(product_id order by product_id) as bought_ids,
+                list(floor(epoch(last_purchase))::bigint order by product_id) as bought_at
+            from pairs where last_purchase is not null group by user_id
+        ),
+        keys as (select user_id, max(user_key) as user_key from pairs group by user_id)
+        select user_id, user_key, segment_id, product_ids, kinds, weights, times,
+            coalesce(bought_ids, []) as bought_ids, coalesce(bought_at, []) as bought_at
+        from keys join touched using (user_id) left join bought using (user_id) left join segments using (user_id)
+        """,
+        pairs=pairs,
+        segments=segments,
     )
 
 

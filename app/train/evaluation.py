@@ -4,17 +4,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pyspark.sql import functions as F
-
 from app.core.errors import BundleError
 from app.evaluate.gate import judge
 from app.evaluate.names import ALL, BLEND, METRIC_LABELS, MOST_POPULAR, NDCG_10, SESSION
 from app.evaluate.quality import Scores, measure, quality_rows
-from app.evaluate.queries import TASKS, session_queries, user_queries
+from app.evaluate.queries import TASKS, Bounds, ask
 from app.evaluate.results import Quality, QualityRow, Verdict, find_row
 from app.evaluate.rmse import rating_rmse
 from app.features.slices import Slice
-from app.insight.segments import assign_segments, fit_segments
+from app.insight.segments import fit_segments
 from app.learn.recommender import fit_recommender
 from app.registry.bundle import Bundle
 from app.registry.registry import Registry
@@ -66,17 +64,16 @@ def evaluate(run: Run, known: Slice, whole: Slice, published: SegmentModel, cham
     settings, cut = run.settings, known.until
     folder = run.scratch / "candidate"
     with run.progress.stage("train before the test slice"):
-        model, _ = fit_segments(known.users, settings.segments, settings.seed, published)
-        segments = assign_segments(known.users, model)
-        recommender = fit_recommender(known, segments, settings, run.scratch / "fit")
+        found = fit_segments(
+            run.spark, known.folder / "users", settings.segments, settings.seed, run.scratch / "known", published
+        )
+        recommender = fit_recommender(known, found.users, settings, run.scratch / "fit")
         folder.mkdir()
         recommender.save(folder)
     with run.progress.stage("evaluate") as stage:
-        test = whole.events.where(F.col("event_time") >= F.lit(cut))
-        names = segments.select("user_id", "segment")
-        limit = settings.evaluation_queries
-        in_session = session_queries(test, names, limit, settings.session_max_events, settings.session_max_products)
-        queries = in_session.unionByName(user_queries(test, names, limit))
+        bounds = Bounds(settings.evaluation_queries, settings.session_max_events, settings.session_max_products)
+        asked = run.scratch / "queries"
+        queries = ask(run.spark, whole.events, cut, found.users, found.model.names, bounds, asked)
         in_use = champion.folder if champion else None
         scores = measure(queries, folder, in_use, _unseen_from(champion, cut), settings.bootstrap)
         rows = quality_rows(scores, len(recommender.catalogue))

@@ -9,13 +9,13 @@ from typing import Any
 from pyspark.sql import functions as F
 
 from app.core.folders import prune_tables
+from app.core.spark import stored
 from app.evaluate.names import ALL, METRICS
 from app.evaluate.results import QualityRow
 from app.events.layout import layout_of
-from app.features.slices import Slice, stored
+from app.features.slices import Slice
 from app.insight.recommendations import recommendation_figures
 from app.insight.results import Exploration, RecommendationFigures
-from app.insight.segments import assign_segments
 from app.learn.recommender import fit_recommender
 from app.registry.registry import Registry
 from app.serve.lists import write_csv
@@ -24,7 +24,7 @@ from app.train.context import Run
 from app.train.evaluation import Evaluation
 from app.train.lists import lists_for_users
 from app.train.manifest import DataWindow, ManifestEntries
-from app.train.stages import Log
+from app.train.stages import Log, Segmentation
 
 
 @dataclass(frozen=True)
@@ -36,18 +36,17 @@ class Publication:
 
 
 def make_bundle(
-    run: Run, log: Log, exploration: Exploration, whole: Slice, model: SegmentModel, evaluation: Evaluation
+    run: Run, log: Log, exploration: Exploration, whole: Slice, found: Segmentation, evaluation: Evaluation
 ) -> Publication:
     """Train on everything, write the bundle, publish it if the gate lets it, and delete old ones."""
     settings, registry, verdict = run.settings, Registry(run.output.models), evaluation.verdict
     with run.progress.stage("train on everything and publish") as stage:
-        segments = assign_segments(whole.users, model)
-        recommender = fit_recommender(whole, segments, settings, run.scratch / "fit")
-        entries = _manifest(run, log, exploration, model, evaluation)
+        recommender = fit_recommender(whole, found.users, settings, run.scratch / "fit")
+        entries = _manifest(run, log, exploration, found.model, evaluation)
 
         def fill(folder: Path) -> dict[str, Any]:
             recommender.save(folder)
-            model.save(folder)
+            found.model.save(folder)
             return entries.dumped()
 
         folder = registry.add(run.stamp, fill)

@@ -9,8 +9,7 @@ from pyspark.sql import SparkSession
 
 from app.core.settings import Settings
 from app.events.catalogue import read_catalogue
-from app.features.sessions import session_table
-from app.insight.segments import assign_segments
+from app.insight.segments import store_named
 from app.learn.recommender import chosen_fits
 from app.monitor.influx import influx_config, write_lines
 from app.monitor.training_points import training_lines
@@ -47,10 +46,10 @@ def train(spark: SparkSession, settings: Settings, now: datetime, say: Say) -> R
         catalogue = read_catalogue(spark, settings)
         log = clean_log(run)
         whole = whole_slice(run, log, catalogue)
-        exploration = explore(run, log.events, whole.sessions)
+        exploration = explore(run, log)
         found = segment(run, whole, champion.segments if champion else None)
-        tested = evaluate(run, slice_before_test(run, whole), whole, found.model, champion)
-        made = make_bundle(run, log, exploration, whole, found.model, tested)
+        tested = evaluate(run, slice_before_test(run, log, whole), whole, found.model, champion)
+        made = make_bundle(run, log, exploration, whole, found, tested)
         in_use = made.folder if tested.verdict.published else Registry(run.output.models).champion() or made.folder
         lists = recommend_active(run, whole, in_use)
         result = RunResult(
@@ -89,12 +88,11 @@ def train(spark: SparkSession, settings: Settings, now: datetime, say: Say) -> R
 def explore_only(spark: SparkSession, settings: Settings, now: datetime, say: Say) -> RunResult:
     """Clean and explore."""
     run = Run.start(spark, settings, now, EXPLORE_STAGES, say)
-    log = clean_log(run)
-    sessions = session_table(log.events).persist()
     try:
-        exploration = explore(run, log.events, sessions)
+        log = clean_log(run)
+        exploration = explore(run, log)
     finally:
-        sessions.unpersist()
+        shutil.rmtree(run.scratch, ignore_errors=True)
     result = RunResult(
         version=run.stamp,
         created=now,
@@ -119,7 +117,7 @@ def segments_only(spark: SparkSession, settings: Settings, now: datetime, say: S
         whole = whole_slice(run, log, catalogue)
         found = segment(run, whole, None)
         target = run.output.processed / f"segments_{run.stamp}"
-        assign_segments(whole.users, found.model).write.parquet(str(target))
+        store_named(spark, found.users, found.model, target)
         result = RunResult(
             version=run.stamp,
             created=now,

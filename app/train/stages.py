@@ -1,21 +1,19 @@
 """The stages before any recommender: the log cleaned and explored, features, segments and profiles."""
 
+import shutil
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from app.core.errors import InputError
 from app.core.folders import CLEANED, PRODUCTS, USERS, is_synthetic, label_synthetic, latest_complete
-from app.events.ingest import CleaningReport, check_collisions, fit_partitions, ingest, read_cleaned
+from app.events.ingest import CleaningReport, check_collisions, fit_partitions, ingest, kept_rows, read_cleaned
 from app.events.read import list_event_files
-from app.events.sessions import with_session_id
-from app.features.slices import Slice, before, cut_time, make_slice, span
-from app.insight.explore import explore_events, explore_sessions
-from app.insight.funnel import funnel, weekly_cohorts
-from app.insight.profiles import profile_table, user_profiles
+from app.features.slices import Slice, cut_time, make_slice, span
+from app.insight.exploration import explored
+from app.insight.profiles import count_profiles, profile_table
 from app.insight.results import Exploration, ProfileRow, Segments
 from app.insight.segments import fit_segments
 from app.results.run import Cleaning
@@ -25,9 +23,8 @@ from app.train.context import Run
 
 @dataclass(frozen=True)
 class Log:
-    """The cleaned log: `events` with session ids, where they came from and lie now, and where every row went."""
+    """The cleaned log: where it came from and lies now, and where every row went."""
 
-    events: DataFrame
     source: str
     synthetic: bool
     cleaning: Cleaning
@@ -49,7 +46,7 @@ def clean_log(run: Run) -> Log:
             latest = _latest_cleaned(run)
             source = str(latest)
             fit_partitions(spark, settings, source)
-            report = _as_cleaned_before(read_cleaned(spark, latest), latest)
+            report = _as_cleaned_before(latest)
             stage.rows, stage.note = report.kept, f"taken from {latest.name}"
         else:
             source = settings.events
@@ -62,11 +59,8 @@ def clean_log(run: Run) -> Log:
             files = ",".join(name for name, _ in list_event_files(spark, source))
             if is_synthetic(f"{source},{files}"):
                 label_synthetic(report.cleaned)
-        events = read_cleaned(spark, report.cleaned)
     cleaning = Cleaning.model_validate(report, from_attributes=True)
-    with_sessions = with_session_id(events, settings.session_idle_minutes)
-    synthetic = is_synthetic(str(report.cleaned))
-    return Log(with_sessions, source, synthetic, cleaning, report.cleaned, report.rejected_table)
+    return Log(source, is_synthetic(str(report.cleaned)), cleaning, report.cleaned, report.rejected_table)
 
 
 def _latest_cleaned(run: Run) -> Path:
@@ -78,22 +72,16 @@ def _latest_cleaned(run: Run) -> Path:
     return latest
 
 
-def _as_cleaned_before(events: DataFrame, table: Path) -> CleaningReport:
+def _as_cleaned_before(table: Path) -> CleaningReport:
     """What is still known of a cleaning long past: the rejected rows are not."""
-    row = events.agg(F.count("*").alias("kept"), F.sum("copies").alias("read")).first()
-    assert row is not None
-    return CleaningReport(row["read"], row["kept"], row["read"] - row["kept"], 0, {}, {}, table, None)
+    kept, rows = kept_rows(table)
+    return CleaningReport(rows, kept, rows - kept, 0, {}, {}, table, None)
 
 
-def explore(run: Run, events: DataFrame, sessions: DataFrame) -> Exploration:
+def explore(run: Run, log: Log) -> Exploration:
     """What is in the log, before any model."""
     with run.progress.stage("explore") as stage:
-        found = Exploration(
-            events=explore_events(events, run.settings.timezone),
-            sessions=explore_sessions(sessions),
-            funnel=funnel(sessions),
-            cohorts=weekly_cohorts(sessions),
-        )
+        found = explored(run.spark, log.cleaned, run.settings.timezone, run.scratch / "explore")
         stage.note = (
             f"{found.events.users:,} users, {found.events.products:,} products, {found.sessions.count:,} sessions"
         )
@@ -103,36 +91,33 @@ def explore(run: Run, events: DataFrame, sessions: DataFrame) -> Exploration:
 def whole_slice(run: Run, log: Log, catalogue: DataFrame | None) -> Slice:
     """Features of the whole log; users and products stay among the processed tables."""
     with run.progress.stage("user and product features") as stage:
-        processed = run.output.processed
+        processed, named = run.output.processed, None
         if catalogue is not None:
-            check_collisions([log.events, catalogue], log.source)
-        whole = make_slice(
-            log.events,
-            catalogue,
-            span(log.events)[1],
-            run.settings,
-            run.scratch / "whole",
-            processed / f"{USERS}{run.stamp}",
-            processed / f"{PRODUCTS}{run.stamp}",
-        )
+            check_collisions([read_cleaned(run.spark, log.cleaned), catalogue], log.source)
+            named = run.scratch / "catalogue"
+            catalogue.write.parquet(str(named))
+        whole = make_slice(run.spark, log.cleaned, named, None, run.settings, run.scratch / "whole")
+        for table, prefix in (("users", USERS), ("products", PRODUCTS)):
+            shutil.copytree(whole.folder / table, processed / f"{prefix}{run.stamp}")
         stage.rows = whole.users.count()
     return whole
 
 
-def slice_before_test(run: Run, whole: Slice) -> Slice:
+def slice_before_test(run: Run, log: Log, whole: Slice) -> Slice:
     """Features as they were before the test slice."""
     with run.progress.stage("features before the test slice") as stage:
-        cut = cut_time(span(whole.events)[0], whole.until, run.settings.test_days)
-        known = make_slice(before(whole.events, cut), whole.catalogue, cut, run.settings, run.scratch / "before")
+        cut = cut_time(span(log.cleaned)[0], whole.until, run.settings.test_days)
+        known = make_slice(run.spark, log.cleaned, whole.catalogue, cut, run.settings, run.scratch / "before")
         stage.rows, stage.note = known.users.count(), f"events before {cut:%Y-%m-%d %H:%M:%S}"
     return known
 
 
 @dataclass(frozen=True)
 class Segmentation:
-    """The segments as a model and as figures, and the profiles."""
+    """The segments as a model, by user (a table in the parts of the slice), and as figures; the profiles."""
 
     model: SegmentModel
+    users: Path
     segments: Segments
     profiles: tuple[ProfileRow, ...]
 
@@ -141,8 +126,11 @@ def segment(run: Run, whole: Slice, previous: SegmentModel | None) -> Segmentati
     """Segments, with the ids and names of those before where they fit, and profiles."""
     with run.progress.stage("segments and profiles") as stage:
         settings = run.settings
-        model, rows = fit_segments(whole.users, settings.segments, settings.seed, previous)
-        profiles = user_profiles(whole.users, whole.sessions, whole.carts, whole.pairs, whole.products)
-        found = Segmentation(model, Segments(silhouette=model.silhouette, rows=rows), profile_table(profiles))
-        stage.note = ", ".join(f"{row.segment} {row.share:.0%}" for row in rows)
+        fitted = fit_segments(
+            run.spark, whole.folder / "users", settings.segments, settings.seed, run.scratch / "segments", previous
+        )
+        profiles = profile_table(count_profiles(whole, run.scratch / "profiles"))
+        figures = Segments(silhouette=fitted.model.silhouette, rows=fitted.rows)
+        found = Segmentation(fitted.model, fitted.users, figures, profiles)
+        stage.note = ", ".join(f"{row.segment} {row.share:.0%}" for row in fitted.rows)
     return found

@@ -1,0 +1,63 @@
+"""SQL over one part of a table, by DuckDB: what is done per user needs no shuffle once a user's rows lie together.
+
+Times are UTC without a zone inside, and with UTC as their zone in files, as Spark has them.
+"""
+
+from itertools import count
+from pathlib import Path
+
+import duckdb
+from duckdb import DuckDBPyConnection, DuckDBPyRelation
+
+Relation = DuckDBPyRelation
+Connection = DuckDBPyConnection
+
+MEMORY = "1GB"  #: of one task; what exceeds it is spilled to disk. A part of 64 MiB of text takes about 300 MB.
+_numbers = count()  #: so that no view has the name of another
+_IN_FILES, _INSIDE = "TIMESTAMP WITH TIME ZONE", "TIMESTAMP"
+
+
+def connect(spill: Path, threads: int = 1) -> Connection:
+    """A database in memory that spills into a folder."""
+    return duckdb.connect(
+        config={
+            "threads": threads,
+            "memory_limit": MEMORY,
+            "temp_directory": str(spill),
+            "TimeZone": "UTC",
+            "autoinstall_known_extensions": False,
+        }
+    )
+
+
+def read(connection: Connection, *files: Path | str) -> Relation:
+    """Parquet files of one table; a name may be a glob."""
+    return _with_times(connection.read_parquet([str(file) for file in files]), _IN_FILES, _INSIDE)
+
+
+def write(relation: Relation, file: Path) -> None:
+    """One Parquet file."""
+    _with_times(relation, _INSIDE, _IN_FILES).write_parquet(str(file), compression="zstd")
+
+
+def query(sql: str, **tables: Relation) -> Relation:
+    """What SQL makes of relations of one connection, each by the name that it has in the text.
+
+    An order that is to last belongs after it (`.order`), not into the text.
+    """
+    views = {name: f"{name}_{next(_numbers)}" for name in tables}
+    for name, relation in tables.items():
+        relation.create_view(views[name])
+    named = ", ".join(f"{name} as (from {view})" for name, view in views.items())
+    found = next(iter(tables.values())).query(f"query_{next(_numbers)}", f"with {named} select * from ({sql})")
+    assert found is not None  # as it would be for a statement without a result
+    return found
+
+
+def _with_times(relation: Relation, kind: str, wanted: str) -> Relation:
+    named = zip(relation.columns, relation.types, strict=True)
+    times = [name for name, found in named if str(found) == kind]
+    if not times:
+        return relation
+    cast = ", ".join(f'"{name}"::{wanted} as "{name}"' for name in times)
+    return query(f"select * replace ({cast}) from timed", timed=relation)

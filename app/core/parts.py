@@ -1,0 +1,121 @@
+"""Tables in parts: all rows of a user lie in one file, so that work by user is done file by file, without a shuffle.
+
+A task that Spark runs twice can't harm: it writes aside, and only the files of the attempts that Spark counts are
+moved into place.
+"""
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import pyarrow as pa
+from pyspark import TaskContext
+from pyspark.sql import DataFrame, SparkSession
+
+from app.core import duck
+from app.core.duck import Connection, Relation
+
+COMPLETE = "_SUCCESS"  #: what Spark leaves in a table when all of it is written
+_RECEIPT = pa.schema([("part", pa.int64()), ("attempt", pa.string())])
+
+
+@dataclass(frozen=True)
+class Part:
+    """One task's share of the users.
+
+    `number`: of the part; `connection`: the task's own; `folder`: where it writes.
+    """
+
+    number: int
+    connection: Connection
+    folder: Path
+
+    def read(self, table: Path) -> Relation:
+        """This part of a table."""
+        return duck.read(self.connection, part_files(table)[self.number])
+
+    def write(self, name: str, relation: Relation) -> Relation:
+        """Write this part of the table `name`, and go on with what was written."""
+        file = self.folder / f"{name}.parquet"
+        duck.write(relation, file)
+        return duck.read(self.connection, file)
+
+
+def part_files(table: Path) -> list[Path]:
+    """The files of a table, by the number of their part."""
+    return sorted(table.glob("part-*.parquet"))
+
+
+def write_table(connection: Connection, relation: Relation, table: Path) -> Relation:
+    """Write a table of one part, small enough for the driver, and go on with what was written."""
+    table.mkdir()
+    file = table / "part-00000.parquet"
+    duck.write(relation, file)
+    (table / COMPLETE).touch()
+    return duck.read(connection, file)
+
+
+def by_part(spark: SparkSession, parts: int, work: Callable[[Part], None], target: Path) -> None:
+    """Do some work on each of so many parts.
+
+    Parameters
+    ----------
+    spark
+        Session.
+    parts
+        How many there are.
+    work
+        Reads its part of tables, and writes its part of others.
+    target
+        The tables written are in `<target>/<name>/`, on a disk that driver and executors share.
+    """
+
+    def task(part: Part, rows: Iterator[pa.RecordBatch]) -> None:
+        for _ in rows:  # the number of the part, which the task knows
+            pass
+        work(part)
+
+    write_parts(spark.range(0, parts, 1, parts).toDF("part"), task, target)
+
+
+def write_parts(frame: DataFrame, work: Callable[[Part, Iterator[pa.RecordBatch]], None], target: Path) -> None:
+    """Hand each partition of a table to some work, which writes its part of tables.
+
+    Parameters
+    ----------
+    frame
+        Its partitions become the parts.
+    work
+        Gets the part and the partition's rows.
+    target
+        As in `by_part`.
+    """
+    aside = target / f".parts-{uuid4().hex}"
+
+    def task(rows: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        context = TaskContext.get()
+        assert context is not None
+        number, attempt = context.partitionId(), uuid4().hex
+        folder, spill = aside / attempt, aside / f"{attempt}.spill"
+        folder.mkdir(parents=True)
+        with duck.connect(spill) as connection:
+            work(Part(number, connection, folder), rows)
+        shutil.rmtree(spill, ignore_errors=True)
+        yield pa.RecordBatch.from_pydict({"part": [number], "attempt": [attempt]}, schema=_RECEIPT)
+
+    try:
+        receipts = frame.mapInArrow(task, "part long, attempt string").collect()
+        written = [
+            (file, int(receipt["part"])) for receipt in receipts for file in (aside / receipt["attempt"]).iterdir()
+        ]
+        tables = {target / file.stem for file, _ in written}
+        for table in tables:
+            table.mkdir()  # an error where it is there: another run is just writing the same
+        for file, number in written:
+            file.rename(target / file.stem / f"part-{number:05d}.parquet")
+        for table in tables:
+            (table / COMPLETE).touch()
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
