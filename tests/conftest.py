@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
+from app.core.duck import Connection, connect
 from app.core.settings import Settings
 from app.core.spark import create_session
 from tests.small_spark import SMALL_SPARK
@@ -36,6 +37,13 @@ def spark() -> Iterator[SparkSession]:
     session = create_session(Settings(master="local[2]", shuffle_partitions=2, driver_memory="2g"), "tests")
     yield session
     session.stop()
+
+
+@pytest.fixture(scope="module")
+def duck(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connection]:
+    """A database for the tests of a module."""
+    with connect(tmp_path_factory.mktemp("spill")) as connection:
+        yield connection
 
 
 @pytest.fixture

@@ -1,16 +1,32 @@
 """Tables made by hand, for tests whose answer is worked out beside them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from itertools import count
+from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.pandas.types import to_arrow_schema
 
+from app.core.duck import Connection, Relation, connect, write
 from app.events.schema import CLEANED_SCHEMA
+from app.events.sessions import with_session_id
 from app.events.vocabulary import UNKNOWN
 
 #: user, product, event type, time ("10-01 09:00"; of 2019), and other columns of the events table
 Event = tuple[int, int, str, str] | tuple[int, int, str, str, dict[str, Any]]
+
+
+_numbers = count()
+#: Types of the events table, times without a zone as they are inside of a part.
+ARROW_EVENTS = pa.schema(
+    [
+        (field.name, pa.timestamp("us") if pa.types.is_timestamp(field.type) else field.type)
+        for field in to_arrow_schema(CLEANED_SCHEMA, timezone="UTC")
+    ]
+)
 
 
 def moment(text: str) -> datetime:
@@ -49,9 +65,39 @@ def _row(user: int, product: int, kind: str, at: str, other: dict[str, Any] | No
     return tuple(given.get(name) for name in CLEANED_SCHEMA.fieldNames())
 
 
-def by_key(frame: DataFrame, *keys: str) -> dict[Any, dict[str, Any]]:
+def events_relation(connection: Connection, events: Iterable[Event]) -> Relation:
+    """A cleaned events table, with sessions after 30 minutes of idling where no id is given."""
+    columns = zip(CLEANED_SCHEMA.fieldNames(), zip(*(_row(*event) for event in events), strict=True), strict=False)
+    values = {name: list(column) for name, column in columns}
+    table = pa.table({name: values.get(name, []) for name in ARROW_EVENTS.names}, schema=ARROW_EVENTS)
+    return with_session_id(connection.from_arrow(table).select("* exclude (session_id)"), idle_minutes=30)
+
+
+def stored_events(folder: Path, events: Sequence[Event], parts: int = 2) -> Path:
+    """A stored events table, its users shared out between parts."""
+    folder.mkdir(exist_ok=True)
+    with connect(folder / "spill") as connection:
+        for part in range(parts):
+            own = [event for event in events if event[0] % parts == part]
+            write(events_relation(connection, own), folder / f"part-{part:05d}.parquet")
+    return folder
+
+
+def relation(connection: Connection, rows: Sequence[Sequence[Any]], columns: str) -> Relation:
+    """Rows by hand, as the columns of a table: "user_id bigint, segment varchar"."""
+    name = f"by_hand_{next(_numbers)}"
+    connection.execute(f"create temp table {name} ({columns})")
+    if rows:
+        connection.executemany(f"insert into {name} values ({', '.join('?' for _ in rows[0])})", rows)
+    return connection.table(name)
+
+
+def by_key(table: DataFrame | Relation, *keys: str) -> dict[Any, dict[str, Any]]:
     """Rows as dicts, by one column or a tuple of several."""
-    rows = [row.asDict() for row in frame.collect()]
-    table = {row[keys[0]] if len(keys) == 1 else tuple(row[key] for key in keys): row for row in rows}
-    assert len(table) == len(rows), f"{keys} is not a key"
-    return table
+    if isinstance(table, DataFrame):
+        rows = [row.asDict() for row in table.collect()]
+    else:
+        rows = [dict(zip(table.columns, row, strict=True)) for row in table.fetchall()]
+    found = {row[keys[0]] if len(keys) == 1 else tuple(row[key] for key in keys): row for row in rows}
+    assert len(found) == len(rows), f"{keys} is not a key"
+    return found

@@ -90,7 +90,8 @@ def user_queries(test: Relation, known_users: Relation) -> Relation:
     return query(
         f"""
         with wanted as (
-            select user_id, list(distinct product_id order by product_id) as relevant, floor(epoch(min(event_time)))::bigint as asked_at
+            select user_id, list(distinct product_id order by product_id) as relevant,
+                floor(epoch(min(event_time)))::bigint as asked_at
             from test group by user_id
         )
         select '{USER}' as task, {_COLUMNS} from (

@@ -35,9 +35,9 @@ def user_product_pairs(events: Relation, as_of: datetime, half_life_days: float)
     Relation
         `PAIR_SCHEMA`: user_id, product_id, views, carts, removals, purchases (counts), price_cents (sum of known
         prices, hundredths), prices (how many were known), paid_cents (purchases: price × quantity), first_seen,
-        last_seen, last_purchase (timestamps), kind (int, in `KINDS`: the most committed event), user_key (the shop's own id, null
-        where it is the number), rating (1/3/5 summed, capped at 10) and decayed (the same with decay, capped, rounded
-        so that it does not depend on the order of the rows).
+        last_seen, last_purchase (timestamps), kind (int, in `KINDS`: the most committed event), user_key (the shop's
+        own id, null where it is the number), rating (1/3/5 summed, capped at 10) and decayed (the same with decay,
+        capped, rounded so that it does not depend on the order of the rows).
     """
     age_days = f"date_diff('second', event_time, timestamp '{as_of}') / {SECONDS_PER_DAY}"
     return query(
@@ -93,15 +93,15 @@ def cart_outcomes(events: Relation, as_of: datetime, window_hours: int) -> Relat
     return query(
         f"""
         with done as (
-            select user_id, product_id, event_type, date_trunc('second', event_time) as at from events
+            select user_id, product_id, event_type, date_trunc('second', event_time) as done_at from events
             where event_type in ('{CART}', '{PURCHASE}')
         ),
         carted as (
-            select user_id, product_id, max(at) as carted_at, max(at) + interval {window_hours} hour as over_at
+            select user_id, product_id, max(done_at) as carted_at, max(done_at) + interval {window_hours} hour as over_at
             from done where event_type = '{CART}' group by user_id, product_id
         ),
         outcomes as (
-            select user_id, over_at, coalesce(bool_or(at between carted_at and over_at), false) as bought
+            select user_id, over_at, coalesce(bool_or(done_at between carted_at and over_at), false) as bought
             from carted left join (from done where event_type = '{PURCHASE}') using (user_id, product_id)
             group by user_id, product_id, over_at
         )

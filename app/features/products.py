@@ -60,10 +60,10 @@ def product_sums(pairs: Relation) -> Relation:
 
 
 def product_words(events: Relation) -> Relation:
-    """What the events of a part say of each product: product_id, product_key, category_code, brand, at (the latest)."""
+    """What the events of a part say of each product: product_id, product_key, category_code, brand, said_at (the latest)."""
     return query(
         """
-        select product_id, max(product_key) as product_key, category_code, brand, max(event_time) as at
+        select product_id, max(product_key) as product_key, category_code, brand, max(event_time) as said_at
         from events group by product_id, category_code, brand
         """,
         events=events,
@@ -112,7 +112,7 @@ def product_attributes(words: Relation, catalogue: Relation | None = None) -> Re
 
 
 def _latest(name: str) -> str:
-    known = f"max(struct_pack(at, word := {name})) filter ({name} <> '{UNKNOWN}')"
+    known = f"max(struct_pack(said_at, word := {name})) filter ({name} <> '{UNKNOWN}')"
     return f"coalesce(({known}).word, '{UNKNOWN}') as {name}"
 
 

@@ -75,15 +75,15 @@ def fold(events: Relation, session: str, max_events: int, max_products: int) -> 
             qualify row_number() over (partition by {session} order by {latest}) <= {max_events}
         ),
         touched as (
-            select {session}, product_id, max(event_time) as at,
+            select {session}, product_id, max(event_time) as touched_at,
                 least(sum({RATED}), {MAX_RATING})::float as weight, max({KIND})::int as kind
             from looked_at group by {session}, product_id
         ),
         kept as (
             select * from touched
-            qualify row_number() over (partition by {session} order by at desc, product_id desc) <= {max_products}
+            qualify row_number() over (partition by {session} order by touched_at desc, product_id desc) <= {max_products}
         )
-        select {session}, {touch_arrays("at", "weight")} from kept group by {session}
+        select {session}, {touch_arrays("touched_at", "weight")} from kept group by {session}
         """,
         events=events,
     )

@@ -123,18 +123,19 @@ def count_profiles(known: Slice, folder: Path) -> dict[str, int]:
         For tables on the way, on a disk that driver and executors share.
     """
 
+    tables = known.folder
+
     def count(part: Part) -> None:
         ratios = duck.read(part.connection, *part_files(folder / "ratios"))
-        users, sessions, carts, pairs = (
-            part.read(known.folder / name) for name in ("users", "sessions", "carts", "pairs")
+        users, sessions, carts, pairs = (part.read(tables / name) for name in ("users", "sessions", "carts", "pairs"))
+        part.write(
+            "counts", user_profiles(users, sessions, carts, pairs, ratios).aggregate("profile, count(*) as users")
         )
-        profiles = user_profiles(users, sessions, carts, pairs, ratios)
-        part.write("counts", profiles.aggregate("profile, count(*) as users"))
 
     folder.mkdir(parents=True)
     with duck.connect(folder) as connection:
         write_table(
-            connection, price_ratios(duck.read(connection, *part_files(known.folder / "products"))), folder / "ratios"
+            connection, price_ratios(duck.read(connection, *part_files(tables / "products"))), folder / "ratios"
         )
         by_part(known.spark, known.parts, count, folder)
         counts = duck.read(connection, *part_files(folder / "counts"))

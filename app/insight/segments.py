@@ -107,9 +107,8 @@ def _all(connection: duck.Connection, table: Path) -> Relation:
 def prepared(users: Relation, base_conversion: float) -> Relation:
     """User features as K-Means wants them: user_id, `FEATURES`; no nulls, ratios smoothed, long tails logged."""
     columns = {name: f"coalesce({name}::double, 0.0)" for name in FEATURES}
-    columns["conversion_rate"] = (
-        f"least((purchases + {SMOOTHING_VIEWS} * {base_conversion!r}::double) / (views + {SMOOTHING_VIEWS}), 1.0)::double"
-    )
+    smooth = f"(purchases + {SMOOTHING_VIEWS} * {base_conversion!r}::double) / (views + {SMOOTHING_VIEWS})"
+    columns["conversion_rate"] = f"least({smooth}, 1.0)::double"
     columns |= {name: f"ln(1 + {columns[name]})" for name in LOGGED}
     return users.select(", ".join(["user_id", *(f"{column} as {name}" for name, column in columns.items())]))
 

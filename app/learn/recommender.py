@@ -89,9 +89,11 @@ def fit_recommender(known: Slice, segments: Path, settings: Settings, scratch: P
 
 
 def _tables(known: Slice, segments: Path, settings: Settings, scratch: Path) -> tuple[Tables, UserTable]:
+    all_pairs, most = known.folder / "pairs", settings.history_products
+
     def by_user(part: Part) -> None:
-        pairs, in_segment = part.read(known.folder / "pairs"), part.read(segments)
-        part.write("users", user_histories(pairs, in_segment, settings.history_products))
+        pairs, in_segment = part.read(all_pairs), part.read(segments)
+        part.write("users", user_histories(pairs, in_segment, most))
         part.write("interactions", pairs.filter("rating > 0").select("user_id, product_id, rating"))
         part.write("interest", segment_interest(pairs, in_segment))
 

@@ -4,19 +4,18 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from pyspark.sql import SparkSession
 
-from app.events.sessions import with_session_id
+from app.core.duck import Connection
 from app.features.sessions import session_table
-from tests.handmade import by_key, events_table, moment
+from tests.handmade import by_key, events_relation, moment
 
 GIVEN = {"user_session": "given"}
 
 
 @pytest.fixture(scope="module")
-def sessions(spark: SparkSession) -> dict[Any, dict[str, Any]]:
-    events = events_table(
-        spark,
+def sessions(duck: Connection) -> dict[Any, dict[str, Any]]:
+    events = events_relation(
+        duck,
         [
             (1, 10, "view", "10-01 09:00"),
             (1, 11, "cart", "10-01 09:30"),  # exactly 30 minutes: still the same visit
@@ -28,7 +27,7 @@ def sessions(spark: SparkSession) -> dict[Any, dict[str, Any]]:
             (2, 10, "view", "10-01 09:10", GIVEN),  # an id that two users share
         ],
     )
-    return by_key(session_table(with_session_id(events, idle_minutes=30)), "user_id", "session_id")
+    return by_key(session_table(events), "user_id", "session_id")
 
 
 def test_idle_time_ends_a_session_only_when_longer_than_the_limit(sessions: dict[Any, dict[str, Any]]) -> None:

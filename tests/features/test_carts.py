@@ -3,10 +3,10 @@
 from typing import Any
 
 import pytest
-from pyspark.sql import SparkSession
 
+from app.core.duck import Connection
 from app.features.pairs import cart_outcomes
-from tests.handmade import Event, by_key, events_table, moment
+from tests.handmade import Event, by_key, events_relation, moment
 
 AS_OF = moment("10-10 12:00")
 CASES: dict[str, tuple[list[tuple[int, str, str]], tuple[int, int] | None]] = {
@@ -46,11 +46,11 @@ CASES: dict[str, tuple[list[tuple[int, str, str]], tuple[int, int] | None]] = {
 
 
 @pytest.fixture(scope="module")
-def outcomes(spark: SparkSession) -> dict[Any, dict[str, Any]]:
+def outcomes(duck: Connection) -> dict[Any, dict[str, Any]]:
     events: list[Event] = [
         (user, product, kind, time) for user, (steps, _) in enumerate(CASES.values()) for product, kind, time in steps
     ]
-    return by_key(cart_outcomes(events_table(spark, events), AS_OF, window_hours=24), "user_id")
+    return by_key(cart_outcomes(events_relation(duck, events), AS_OF, window_hours=24), "user_id")
 
 
 @pytest.mark.parametrize(("user", "case"), list(enumerate(CASES)))

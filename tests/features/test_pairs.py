@@ -3,17 +3,17 @@
 from typing import Any
 
 import pytest
-from pyspark.sql import SparkSession
 
+from app.core.duck import Connection
 from app.features.pairs import user_product_pairs
-from tests.handmade import Event, by_key, events_table, moment
+from tests.handmade import Event, by_key, events_relation, moment
 
 AS_OF = moment("10-08 00:00")
 HALF_LIFE = 7.0
 
 
 @pytest.fixture(scope="module")
-def pairs(spark: SparkSession) -> dict[Any, dict[str, Any]]:
+def pairs(duck: Connection) -> dict[Any, dict[str, Any]]:
     events: list[Event] = [
         (1, 10, "view", "10-01 00:00", {"price": 9.99}),  # a half-life old
         (1, 10, "cart", "10-08 00:00", {"price": 10.01}),
@@ -24,7 +24,7 @@ def pairs(spark: SparkSession) -> dict[Any, dict[str, Any]]:
         *((3, 12, "view", f"10-08 00:{minute:02}") for minute in range(40)),
         (4, 12, "purchase", "09-17 00:00", {"price": 1.0}),  # three half-lives old
     ]
-    return by_key(user_product_pairs(events_table(spark, events), AS_OF, HALF_LIFE), "user_id", "product_id")
+    return by_key(user_product_pairs(events_relation(duck, events), AS_OF, HALF_LIFE), "user_id", "product_id")
 
 
 def test_rating_sums_one_three_five(pairs: dict[Any, dict[str, Any]]) -> None:

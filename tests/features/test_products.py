@@ -3,18 +3,18 @@
 from typing import Any
 
 import pytest
-from pyspark.sql import SparkSession
 
+from app.core.duck import Connection
 from app.features.pairs import user_product_pairs
-from app.features.products import PRODUCT_SCHEMA, product_attributes, product_features
-from tests.handmade import Event, by_key, events_table, moment
+from app.features.products import PRODUCT_SCHEMA, product_attributes, product_features, product_sums, product_words
+from tests.handmade import Event, by_key, events_relation, moment
 
 AS_OF = moment("10-08 00:00")
 BESTSELLER, HOBBY, MIXED, TIED, SILENT = 1, 2, 3, 4, 5
 
 
 @pytest.fixture(scope="module")
-def products(spark: SparkSession) -> dict[Any, dict[str, Any]]:
+def products(duck: Connection) -> dict[Any, dict[str, Any]]:
     phone, tv = "electronics.smartphone", "electronics.video.tv"
     events: list[Event] = [
         *((user, BESTSELLER, "purchase", "10-08 00:00", {"brand": "acme"}) for user in range(10, 16)),
@@ -28,10 +28,11 @@ def products(spark: SparkSession) -> dict[Any, dict[str, Any]]:
         (2, TIED, "view", "10-02 00:00", {"brand": "bb"}),
         (1, SILENT, "view", "10-02 00:00"),
     ]
-    table = events_table(spark, events)
-    frame = product_features(user_product_pairs(table, AS_OF, half_life_days=7), product_attributes(table))
-    assert frame.schema.simpleString() == PRODUCT_SCHEMA.simpleString()
-    return by_key(frame, "product_id")
+    table = events_relation(duck, events)
+    sums = product_sums(user_product_pairs(table, AS_OF, half_life_days=7))
+    found = product_features(sums, product_attributes(product_words(table)))
+    assert found.columns == PRODUCT_SCHEMA.fieldNames()
+    return by_key(found, "product_id")
 
 
 def test_latest_known_attribute_where_the_brief_takes_any(products: dict[Any, dict[str, Any]]) -> None:

@@ -1,24 +1,22 @@
-"""The products of a session: order of last touch, cap, kinds; the same in Spark and in arrays."""
+"""The products of a session: order of last touch, cap, kinds; the same in SQL and in arrays."""
 
-from operator import itemgetter
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pyspark.sql import SparkSession
 
-from app.events.sessions import with_session_id
+from app.core.duck import Connection
 from app.events.vocabulary import KINDS, TOUCHES
 from app.features.sessions import session_touches
 from app.serve.ragged import Ragged
 from app.serve.sessions import SessionEvents
-from tests.handmade import Event, by_key, events_table, moment
+from tests.handmade import Event, by_key, events_relation, moment
 
 
 @pytest.fixture(scope="module")
-def sessions(spark: SparkSession) -> dict[Any, dict[str, Any]]:
+def sessions(duck: Connection) -> dict[Any, dict[str, Any]]:
     long, crawler = {"user_session": "long"}, {"user_session": "crawler"}
     events: list[Event] = [
         (1, 30, "view", "10-01 09:00", long),
@@ -30,10 +28,7 @@ def sessions(spark: SparkSession) -> dict[Any, dict[str, Any]]:
         (1, 5, "view", "10-01 09:05", long),  # in the same second: the smaller id comes first
         *((2, 100 + number, "view", f"10-01 10:{number:02}", crawler) for number in range(40)),
     ]
-    frame = session_touches(
-        with_session_id(events_table(spark, events), idle_minutes=30), max_events=30, max_products=4
-    )
-    return by_key(frame, "session_id")
+    return by_key(session_touches(events_relation(duck, events), max_events=30, max_products=4), "session_id")
 
 
 def test_once_each_by_last_touch_oldest_first(sessions: dict[Any, dict[str, Any]]) -> None:
@@ -55,10 +50,10 @@ KIND = st.sampled_from(["view", "cart", "purchase", "remove_from_cart"])
 SESSION = st.lists(st.tuples(st.integers(0, 6), st.integers(1, 5), KIND), min_size=1, max_size=14, unique=True)
 
 
-@settings(deadline=None, max_examples=12)
+@settings(deadline=None, max_examples=60)
 @given(st.lists(SESSION, min_size=1, max_size=6), st.integers(2, 9), st.integers(1, 4))
-def test_arrays_fold_as_spark_does(
-    spark: SparkSession, sessions: list[list[tuple[int, int, str]]], max_events: int, max_products: int
+def test_arrays_fold_as_sql_does(
+    duck: Connection, sessions: list[list[tuple[int, int, str]]], max_events: int, max_products: int
 ) -> None:
     """The touches that training learns from are those that serving asks with."""
     log: list[Event] = [
@@ -66,10 +61,8 @@ def test_arrays_fold_as_spark_does(
         for user, events in enumerate(sessions)
         for second, product, kind in events
     ]
-    frame = session_touches(with_session_id(events_table(spark, log), idle_minutes=30), max_events, max_products)
-    in_spark = [
-        list(zip(*(row[name] for name in TOUCHES), strict=True)) for row in sorted(frame.collect(), key=itemgetter(0))
-    ]
+    found = by_key(session_touches(events_relation(duck, log), max_events, max_products), "user_id")
+    in_sql = [list(zip(*(row[name] for name in TOUCHES), strict=True)) for _, row in sorted(found.items())]
     start = moment("10-01 09:00").timestamp()
     kept = [sorted(events)[-max_events:] for events in sessions]  # as the stream's state keeps them
     flat = [event for events in kept for event in events]
@@ -84,4 +77,4 @@ def test_arrays_fold_as_spark_does(
     columns = (touches.products, touches.kinds, touches.weights, touches.times)
     entries = list(zip(*(column.tolist() for column in columns), strict=True))
     in_arrays = [entries[a:b] for a, b in zip(touches.shape.offsets, touches.shape.offsets[1:], strict=False)]
-    assert in_arrays == in_spark
+    assert in_arrays == in_sql

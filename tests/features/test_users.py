@@ -3,21 +3,20 @@
 from typing import Any
 
 import pytest
-from pyspark.sql import SparkSession
 
-from app.events.sessions import with_session_id
+from app.core.duck import Connection
 from app.features.pairs import cart_outcomes, user_product_pairs
-from app.features.products import product_attributes
+from app.features.products import product_attributes, product_words
 from app.features.sessions import session_table
-from app.features.users import USER_SCHEMA, user_active_days, user_features
-from tests.handmade import Event, by_key, events_table, moment
+from app.features.users import USER_SCHEMA, user_features
+from tests.handmade import Event, by_key, events_relation, moment
 
 AS_OF = moment("10-10 12:00")
 ANNA, BEN, CARL = 1, 2, 3
 
 
 @pytest.fixture(scope="module")
-def users(spark: SparkSession) -> dict[Any, dict[str, Any]]:
+def users(duck: Connection) -> dict[Any, dict[str, Any]]:
     phone = {"category_code": "electronics.phone", "brand": "acme"}
     chair = {"category_code": "furniture.chair"}
     events: list[Event] = [
@@ -34,17 +33,17 @@ def users(spark: SparkSession) -> dict[Any, dict[str, Any]]:
         (CARL, 10, "purchase", "10-09 23:59", phone | {"price": 5.0}),
         (CARL, 10, "purchase", "10-09 23:59:30", phone | {"price": 5.0}),
     ]
-    table = with_session_id(events_table(spark, events), idle_minutes=30)
-    frame = user_features(
+    table = events_relation(duck, events)
+    found = user_features(
         user_product_pairs(table, AS_OF, half_life_days=7),
-        product_attributes(table),
+        product_attributes(product_words(table)),
         session_table(table),
-        user_active_days(table),
+        table,
         cart_outcomes(table, AS_OF, window_hours=24),
         AS_OF,
     )
-    assert frame.schema.simpleString() == USER_SCHEMA.simpleString()
-    return by_key(frame, "user_id")
+    assert found.columns == USER_SCHEMA.fieldNames()
+    return by_key(found, "user_id")
 
 
 def test_every_user_has_one_row(users: dict[Any, dict[str, Any]]) -> None:

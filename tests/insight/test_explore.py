@@ -5,12 +5,13 @@ from datetime import date, datetime
 import pytest
 from pyspark.sql import SparkSession
 
-from app.events.sessions import with_session_id
-from app.features.sessions import session_table
-from app.insight.explore import explore_events, explore_sessions
-from app.insight.funnel import funnel, weekly_cohorts
+from app.core.duck import Connection
+from app.features.sessions import SESSION_SCHEMA, session_table
+from app.insight.exploration import explored
+from app.insight.explore import explore_sessions
+from app.insight.funnel import cohort_counts, funnel, funnel_counts, weekly_cohorts
 from app.insight.results import CohortCell, Exploration, LeaderRow, SessionLengthRow
-from tests.handmade import Event, events_table
+from tests.handmade import Event, events_relation, stored_events
 
 PHONE = {"category_code": "electronics.phone", "brand": "acme", "price": 100.0, "category_id": 1}
 EVENTS: list[Event] = [
@@ -26,68 +27,62 @@ EVENTS: list[Event] = [
 
 
 @pytest.fixture(scope="module")
-def explored(spark: SparkSession) -> Exploration:
-    events = with_session_id(events_table(spark, EVENTS), idle_minutes=30).persist()
-    sessions = session_table(events)
-    return Exploration(
-        events=explore_events(events, "Europe/Moscow"),
-        sessions=explore_sessions(sessions),
-        funnel=funnel(sessions),
-        cohorts=weekly_cohorts(sessions),
-    )
+def found(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Exploration:
+    folder = tmp_path_factory.mktemp("log")
+    return explored(spark, stored_events(folder / "events", EVENTS), "Europe/Moscow", folder / "explored")
 
 
-def test_event_mix_counts_rows_as_read(explored: Exploration) -> None:
-    assert {row.event_type: row.events for row in explored.events.event_mix} == {
+def test_event_mix_counts_rows_as_read(found: Exploration) -> None:
+    assert {row.event_type: row.events for row in found.events.event_mix} == {
         "view": 3 + 1 + 1 + 2,
         "cart": 2,
         "remove_from_cart": 0,
         "purchase": 2 + 1,
     }
-    assert [row.share for row in explored.events.event_mix] == pytest.approx([7 / 12, 2 / 12, 0, 3 / 12])
+    assert [row.share for row in found.events.event_mix] == pytest.approx([7 / 12, 2 / 12, 0, 3 / 12])
 
 
-def test_missing_values_count_rows_as_read(explored: Exploration) -> None:
-    missing = {row.column: row.missing for row in explored.events.missing}
+def test_missing_values_count_rows_as_read(found: Exploration) -> None:
+    missing = {row.column: row.missing for row in found.events.missing}
     assert missing == {"category_code": 3, "brand": 5, "user_session": 3, "category_id": 3, "price": 2}
-    assert explored.events.prices_not_positive == 2
+    assert found.events.prices_not_positive == 2
 
 
-def test_totals(explored: Exploration) -> None:
-    events = explored.events
+def test_totals(found: Exploration) -> None:
+    events = found.events
     assert (events.users, events.products) == (4, 3)
     assert (events.first, events.last) == (datetime(2019, 10, 1, 23, 30), datetime(2019, 10, 15, 9))
 
 
-def test_days_are_utc_and_hours_are_the_shops(explored: Exploration) -> None:
-    assert [(row.day, row.events, row.by_type["purchase"]) for row in explored.events.by_day] == [
+def test_days_are_utc_and_hours_are_the_shops(found: Exploration) -> None:
+    assert [(row.day, row.events, row.by_type["purchase"]) for row in found.events.by_day] == [
         (date(2019, 10, 1), 4, 0),
         (date(2019, 10, 2), 4, 3),
         (date(2019, 10, 9), 2, 0),
         (date(2019, 10, 15), 2, 0),
     ]
     # Moscow is three hours ahead: 23:30 UTC is half past two at night there
-    hours = {row.hour: row.events for row in explored.events.by_hour}
+    hours = {row.hour: row.events for row in found.events.by_hour}
     assert hours == {2: 4, 3: 2, 12: 6}
 
 
-def test_prices_by_event_type(explored: Exploration) -> None:
-    prices = {row.event_type: row for row in explored.events.price_by_event_type}
+def test_prices_by_event_type(found: Exploration) -> None:
+    prices = {row.event_type: row for row in found.events.price_by_event_type}
     assert prices["purchase"].mean == pytest.approx((2 * 100 + 7.5) / 3)
     assert (prices["view"].min, prices["view"].max, prices["view"].events) == (-2.0, 100.0, 5)
     assert prices["cart"].mean == pytest.approx(50)
 
 
-def test_top_categories_and_brands(explored: Exploration) -> None:
-    electronics, unknown, furniture = explored.events.top_categories
+def test_top_categories_and_brands(found: Exploration) -> None:
+    electronics, unknown, furniture = found.events.top_categories
     assert electronics == LeaderRow(name="electronics", events=7, purchases=2, revenue=100.0)
     assert (unknown.name, unknown.revenue, furniture.name) == ("unknown", 7.5, "furniture")
-    assert explored.events.top_brands[0] == LeaderRow(name="acme", events=7, purchases=2, revenue=100.0)
+    assert found.events.top_brands[0] == LeaderRow(name="acme", events=7, purchases=2, revenue=100.0)
 
 
-def test_sessions(explored: Exploration) -> None:
+def test_sessions(found: Exploration) -> None:
     # a: 6 rows in 40 minutes; b: 2 in 1; c: 1; two without an id: 1 and 2 rows
-    sessions = explored.sessions
+    sessions = found.sessions
     assert (sessions.count, sessions.min_events, sessions.max_events) == (5, 1, 6)
     assert sessions.mean_events == pytest.approx(12 / 5)
     assert (sessions.p25_events, sessions.median_events, sessions.p75_events) == (1, 2, 2)
@@ -99,16 +94,16 @@ def test_sessions(explored: Exploration) -> None:
     )
 
 
-def test_funnel_counts_a_step_only_after_all_before(explored: Exploration) -> None:
+def test_funnel_counts_a_step_only_after_all_before(found: Exploration) -> None:
     # views: a, b and the two without an id; of these a has a cart, and a purchase
-    steps = {row.step: (row.sessions, row.share) for row in explored.funnel.steps}
+    steps = {row.step: (row.sessions, row.share) for row in found.funnel.steps}
     assert steps == {"view": (4, 1.0), "cart": (1, 0.25), "purchase": (1, 0.25)}
-    assert (explored.funnel.buying_sessions, explored.funnel.direct_purchase_share) == (2, 0.5)
+    assert (found.funnel.buying_sessions, found.funnel.direct_purchase_share) == (2, 0.5)
 
 
-def test_weekly_cohorts(explored: Exploration) -> None:
+def test_weekly_cohorts(found: Exploration) -> None:
     # first weeks: users 1 and 2 from Monday 30 September, 3 from 7 October, 4 from 14 October; 1 was back
-    assert explored.cohorts == (
+    assert found.cohorts == (
         CohortCell(cohort=date(2019, 9, 30), week=0, users=2, share=1.0),
         CohortCell(cohort=date(2019, 9, 30), week=1, users=1, share=0.5),
         CohortCell(cohort=date(2019, 10, 7), week=0, users=1, share=1.0),
@@ -116,9 +111,9 @@ def test_weekly_cohorts(explored: Exploration) -> None:
     )
 
 
-def test_sessions_of_nothing(spark: SparkSession) -> None:
-    none = session_table(with_session_id(events_table(spark, []), idle_minutes=30))
-    assert [row.share for row in funnel(none).steps] == [0, 0, 0]
-    assert weekly_cohorts(none) == ()
-    figures = explore_sessions(none)
+def test_sessions_of_nothing(spark: SparkSession, duck: Connection) -> None:
+    none = session_table(events_relation(duck, []))
+    assert [row.share for row in funnel(funnel_counts(none)).steps] == [0, 0, 0]
+    assert weekly_cohorts(cohort_counts(none)) == ()
+    figures = explore_sessions(spark.createDataFrame([], SESSION_SCHEMA))
     assert (figures.count, figures.mean_events, figures.median_events, figures.lengths) == (0, None, None, ())
