@@ -7,10 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame
 from pyspark.sql.pandas.types import to_arrow_schema
 
 from app.core.duck import Connection, Relation, connect, write
+from app.events.clean import event_rows
+from app.events.distinct import events_table as events_table_of
+from app.events.identity import identity
+from app.events.layout import REES46, Layout
 from app.events.schema import CLEANED_SCHEMA
 from app.events.sessions import with_session_id
 from app.events.vocabulary import UNKNOWN
@@ -32,11 +36,6 @@ ARROW_EVENTS = pa.schema(
 def moment(text: str) -> datetime:
     """ "10-01 09:00" or "10-01 09:00:30" of 2019."""
     return datetime.fromisoformat(f"2019-{text}")
-
-
-def events_table(spark: SparkSession, events: Iterable[Event]) -> DataFrame:
-    """A cleaned events table."""
-    return spark.createDataFrame([_row(*event) for event in events], CLEANED_SCHEMA)
 
 
 def _row(user: int, product: int, kind: str, at: str, other: dict[str, Any] | None = None) -> tuple[Any, ...]:
@@ -81,6 +80,12 @@ def stored_events(folder: Path, events: Sequence[Event], parts: int = 2) -> Path
             own = [event for event in events if event[0] % parts == part]
             write(events_relation(connection, own), folder / f"part-{part:05d}.parquet")
     return folder
+
+
+def cleaned(connection: Connection, parsed: DataFrame, layout: Layout = REES46) -> Relation:
+    """The events table of rows of `app.events.clean.parse`."""
+    rows = connection.from_arrow(event_rows(parsed, layout).toArrow())
+    return events_table_of(rows, identity(layout), idle_minutes=30)
 
 
 def relation(connection: Connection, rows: Sequence[Sequence[Any]], columns: str) -> Relation:

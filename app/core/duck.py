@@ -3,6 +3,7 @@
 Times are UTC without a zone inside, and with UTC as their zone in files, as Spark has them.
 """
 
+from collections.abc import Iterable
 from itertools import count
 from pathlib import Path
 
@@ -38,6 +39,11 @@ def read(connection: Connection, *files: Path | str) -> Relation:
 def write(relation: Relation, file: Path) -> None:
     """One Parquet file."""
     _with_times(relation, _INSIDE, _IN_FILES).write_parquet(str(file), compression="zstd")
+
+
+def texts(words: Iterable[str]) -> str:
+    """A list of texts, as SQL writes it."""
+    return "[" + ", ".join("'" + word.replace("'", "''") + "'" for word in words) + "]"
 
 
 def query(sql: str, **tables: Relation) -> Relation:

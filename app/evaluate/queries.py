@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from app.core.duck import Relation, query
+from app.core.duck import Relation, query, texts
 from app.core.parts import Part, by_part, part_files
 from app.evaluate.names import SESSION, USER
 from app.events.identity import SESSION_EVENT
@@ -147,11 +147,11 @@ def ask(
         `QUERY_SCHEMA`.
     """
     folder.mkdir(parents=True)
-    named = ", ".join(f"'{name}'" for name in names)
+    named = texts(names)
 
     def write(part: Part) -> None:
         test = part.read(events).filter(f"event_time >= timestamp '{cut}'")
-        known = part.read(segments).select(f"user_id, [{named}][segment_id + 1] as segment")
+        known = part.read(segments).select(f"user_id, {named}[segment_id + 1] as segment")
         part.write(SESSION, session_queries(test, known, bounds.events, bounds.products))
         part.write(USER, user_queries(test, known))
 

@@ -26,6 +26,7 @@ PARQUET = ".parquet"
 SUFFIXES = (PARQUET, ".csv", ".csv.gz", ".gz")
 DELIMITERS = {",": "','", ";": "';'", "\t": "$'\\t'", "|": "'|'"}  #: as they are typed in a shell
 HEADER_CHARACTERS = 100_000  #: more than any header; a binary file may be one endless line
+GLOB_TRIES = 20
 MOST_COLUMNS = 1_000_000  #: a line with more fields stops Spark, rather than being a bad row
 
 
@@ -114,7 +115,7 @@ def matching_files(spark: SparkSession, source: str) -> dict[str, int] | None:
     path = spark._jvm.org.apache.hadoop.fs.Path(source)  # type: ignore[union-attr]
     file_system = path.getFileSystem(spark._jsc.hadoopConfiguration())
     literal = file_system.exists(path)  # a name may hold characters of a glob
-    matches = [file_system.getFileStatus(path)] if literal else file_system.globStatus(path)
+    matches = [file_system.getFileStatus(path)] if literal else _glob(file_system, path)
     if not matches:
         return None
     named = set(file_system.makeQualified(path).toString().split("/"))
@@ -129,6 +130,16 @@ def matching_files(spark: SparkSession, source: str) -> dict[str, int] | None:
         }
     counting = without_uncounted(files, lambda archive: _names(spark, f"{archive}/{EPOCHS}"))
     return {name: files[name] for name in counting}
+
+
+def _glob(file_system: Any, path: Any) -> Any:
+    """What a glob matches; asked again where a folder vanished, since it looks into a stream's hidden ones too."""
+    for _ in range(GLOB_TRIES - 1):
+        try:
+            return file_system.globStatus(path)
+        except Py4JJavaError:
+            continue
+    return file_system.globStatus(path)
 
 
 def _names(spark: SparkSession, folder: str) -> list[str]:

@@ -97,7 +97,8 @@ def cart_outcomes(events: Relation, as_of: datetime, window_hours: int) -> Relat
             where event_type in ('{CART}', '{PURCHASE}')
         ),
         carted as (
-            select user_id, product_id, max(done_at) as carted_at, max(done_at) + interval {window_hours} hour as over_at
+            select user_id, product_id, max(done_at) as carted_at,
+                max(done_at) + interval {window_hours} hour as over_at
             from done where event_type = '{CART}' group by user_id, product_id
         ),
         outcomes as (

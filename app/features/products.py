@@ -60,7 +60,7 @@ def product_sums(pairs: Relation) -> Relation:
 
 
 def product_words(events: Relation) -> Relation:
-    """What the events of a part say of each product: product_id, product_key, category_code, brand, said_at (the latest)."""
+    """What the events of a part say of a product: product_id, product_key, category_code, brand, said_at."""
     return query(
         """
         select product_id, max(product_key) as product_key, category_code, brand, max(event_time) as said_at

@@ -70,29 +70,34 @@ def fold(events: Relation, session: str, max_events: int, max_products: int) -> 
     latest = ", ".join(f"{name} desc" for name in SESSION_EVENT)
     return query(
         f"""
-        with looked_at as (
-            select * from events
+        with long as (select {session} from events group by {session} having count(*) > {max_events}),
+        looked_at as (
+            select * from events anti join long using ({session})
+            union all
+            -- only these are sorted: nearly all sessions are short
+            select * from events semi join long using ({session})
             qualify row_number() over (partition by {session} order by {latest}) <= {max_events}
         ),
         touched as (
             select {session}, product_id, max(event_time) as touched_at,
                 least(sum({RATED}), {MAX_RATING})::float as weight, max({KIND})::int as kind
             from looked_at group by {session}, product_id
-        ),
-        kept as (
-            select * from touched
-            qualify row_number() over (partition by {session} order by touched_at desc, product_id desc) <= {max_products}
         )
-        select {session}, {touch_arrays("touched_at", "weight")} from kept group by {session}
+        select {session}, {touch_arrays("touched_at", "weight", max_products)} from touched group by {session}
         """,
         events=events,
     )
 
 
-def touch_arrays(at: str, weight: str) -> str:
-    """`TOUCHES` of rows with product_id and kind, by the columns of their time and weight; an aggregate of SQL."""
-    order = f"order by {at}, product_id"
-    return (
-        f"list(product_id {order}) as product_ids, list(kind {order}) as kinds, list({weight} {order}) as weights, "
-        f"list((epoch_us({at}) / 1e6)::double {order}) as times"
-    )
+def touch_arrays(at: str, weight: str, n: int) -> str:
+    """`TOUCHES` of rows with product_id and kind, the latest n, oldest first; an aggregate of SQL.
+
+    `at` and `weight` are the columns of their time and weight.
+    """
+    columns = {
+        "product_id": "product_ids",
+        "kind": "kinds",
+        weight: "weights",
+        f"(epoch_us({at}) / 1e6)::double": "times",
+    }
+    return ", ".join(f"list({value} order by {at}, product_id)[-{n}:] as {name}" for value, name in columns.items())

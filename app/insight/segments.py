@@ -8,7 +8,7 @@ import numpy as np
 from pyspark.sql import DataFrame, SparkSession
 
 from app.core import duck
-from app.core.duck import Relation, query
+from app.core.duck import Relation, query, texts
 from app.core.parts import Part, by_part, part_files
 from app.insight.results import SegmentRow
 from app.serve.segments import FEATURES, Means, SegmentModel, segment_names
@@ -88,10 +88,10 @@ def fit_segments(
 
 def store_named(spark: SparkSession, segments: Path, model: SegmentModel, target: Path) -> None:
     """Write the table of `Segmented.users` with the name of each segment: user_id, segment_id, segment."""
-    names = ", ".join(f"'{name}'" for name in model.names)
+    names = texts(model.names)
 
     def name(part: Part) -> None:
-        part.write(target.name, part.read(segments).select(f"*, [{names}][segment_id + 1] as segment"))
+        part.write(target.name, part.read(segments).select(f"*, {names}[segment_id + 1] as segment"))
 
     by_part(spark, len(part_files(segments)), name, target.parent)
 

@@ -34,22 +34,18 @@ def user_histories(pairs: Relation, segments: Relation, n: int) -> Relation:
     """
     return query(
         f"""
-        with latest as (
-            select * from pairs
-            qualify row_number() over (partition by user_id order by last_seen desc, product_id desc) <= {n}
-        ),
-        touched as (
-            select user_id, {touch_arrays("last_seen", "rating::float")} from latest group by user_id
+        with touched as (
+            select user_id, max(user_key) as user_key, {touch_arrays("last_seen", "rating::float", n)}
+            from pairs group by user_id
         ),
         bought as (
             select user_id, list(product_id order by product_id) as bought_ids,
                 list(floor(epoch(last_purchase))::bigint order by product_id) as bought_at
             from pairs where last_purchase is not null group by user_id
-        ),
-        keys as (select user_id, max(user_key) as user_key from pairs group by user_id)
+        )
         select user_id, user_key, segment_id, product_ids, kinds, weights, times,
             coalesce(bought_ids, []) as bought_ids, coalesce(bought_at, []) as bought_at
-        from keys join touched using (user_id) left join bought using (user_id) left join segments using (user_id)
+        from touched left join bought using (user_id) left join segments using (user_id)
         """,
         pairs=pairs,
         segments=segments,

@@ -8,10 +8,11 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
+from app.core.duck import Connection, write
 from app.evaluate.gate import judge
 from app.evaluate.quality import Scores, measure, quality_rows
 from app.evaluate.rmse import rating_rmse
-from app.features.pairs import user_product_pairs
+from app.features.pairs import PAIR_SCHEMA, user_product_pairs
 from app.serve.catalogue import Catalogue
 from app.serve.generators.als import ImplicitALS
 from app.serve.generators.covisitation import CoVisitation
@@ -19,7 +20,7 @@ from app.serve.generators.popularity import Popularity
 from app.serve.rankers import ReciprocalRank
 from app.serve.recommender import Parameters, Recommender
 from tests.arrays import VIEWED, user_table
-from tests.handmade import events_table, moment
+from tests.handmade import events_relation, moment
 
 N = 30  # products 100 … 129; after product i always comes product i + 1
 QUERIES = 600
@@ -154,7 +155,7 @@ def test_gate_refuses_the_useless_and_lets_the_perfect_pass(scores: dict[str, Sc
     assert judge(scores["perfect"], [], "champion-1", []).published
 
 
-def test_rmse_by_hand(spark: SparkSession, folders: dict[str, Path]) -> None:
+def test_rmse_by_hand(spark: SparkSession, duck: Connection, folders: dict[str, Path], tmp_path: Path) -> None:
     # All factors: user 0 is (1, 0), products are (2, 2), so that every prediction is 2.
     events = [
         (0, 100, "view", "10-02 10:00"),  # 1: an error of 1
@@ -163,7 +164,9 @@ def test_rmse_by_hand(spark: SparkSession, folders: dict[str, Path]) -> None:
         (0, 999, "purchase", "10-02 10:00"),  # no such product
         (9, 100, "purchase", "10-02 10:00"),  # no such user
     ]
-    pairs = user_product_pairs(events_table(spark, events), moment("10-03 00:00"), 7)
+    pairs = user_product_pairs(events_relation(duck, events), moment("10-03 00:00"), 7)
+    write(pairs, tmp_path / "pairs.parquet")
+    pairs = spark.read.schema(PAIR_SCHEMA).parquet(str(tmp_path / "pairs.parquet"))
     cut = moment("10-02 00:00")
     assert rating_rmse(pairs, cut, folders["perfect"]) == pytest.approx(((1 + 9) / 2) ** 0.5)
     assert rating_rmse(pairs, moment("10-03 00:00"), folders["perfect"]) is None

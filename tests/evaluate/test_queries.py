@@ -1,14 +1,16 @@
 """The split in time: no query knows its own future, which a random split leaks."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
 
-from app.evaluate.queries import session_queries, user_queries
-from app.events.sessions import with_session_id
+from app.core.duck import Connection, connect, read, write
+from app.core.parts import part_files
+from app.evaluate.queries import Bounds, ask, session_queries, user_queries
 from app.events.vocabulary import KINDS, TOUCHES
-from tests.handmade import Event, by_key, events_table, moment
+from tests.handmade import Event, by_key, events_relation, moment, relation, stored_events
 
 SESSIONS = 60
 MAX_EVENTS = 50
@@ -36,10 +38,10 @@ STEPS = [(1, 1), (2, 1), (2, 5), (3, 1), (4, 1), (5, 1), (1, 3), (6, 1)]
 
 
 @pytest.fixture(scope="module")
-def queries(spark: SparkSession) -> dict[Any, dict[str, Any]]:
-    known = spark.createDataFrame([(user, "VIP") for user in range(30)], "user_id long, segment string")
-    events = with_session_id(events_table(spark, log()), idle_minutes=30)
-    return by_key(session_queries(events, known, limit=1000, max_events=MAX_EVENTS, max_products=40), "user_id")
+def queries(duck: Connection) -> dict[Any, dict[str, Any]]:
+    known = relation(duck, [(user, "VIP") for user in range(30)], "user_id bigint, segment varchar")
+    found = session_queries(events_relation(duck, log()), known, max_events=MAX_EVENTS, max_products=40)
+    return by_key(found, "user_id")
 
 
 def regular(queries: dict[Any, dict[str, Any]]) -> list[tuple[int, dict[str, Any]]]:
@@ -93,9 +95,9 @@ def test_segment_is_that_before_the_cut_or_none(queries: dict[Any, dict[str, Any
     assert {row["segment"] for user, row in queries.items() if user >= 30} == {None}
 
 
-def test_user_queries_ask_for_all_of_a_user_with_nothing_given(spark: SparkSession) -> None:
-    known = spark.createDataFrame([(900, "VIP")], "user_id long, segment string")
-    rows = by_key(user_queries(events_table(spark, log()), known, limit=1000), "user_id")
+def test_user_queries_ask_for_all_of_a_user_with_nothing_given(duck: Connection) -> None:
+    known = relation(duck, [(900, "VIP")], "user_id bigint, segment varchar")
+    rows = by_key(user_queries(events_relation(duck, log()), known), "user_id")
     assert len(rows) == SESSIONS + 3
     assert rows[0]["relevant"] == [1, 2, 3, 4, 5, 6]
     assert [rows[0][name] for name in TOUCHES] == [[], [], [], []]
@@ -103,12 +105,20 @@ def test_user_queries_ask_for_all_of_a_user_with_nothing_given(spark: SparkSessi
     assert (rows[900]["segment"], rows[901]["segment"]) == ("VIP", None)
 
 
-def test_sampling_keeps_about_the_limit_and_always_the_same(spark: SparkSession) -> None:
-    events: list[Event] = [(user, 1, "view", "10-02 10:00") for user in range(2000)]
-    known = spark.createDataFrame([], "user_id long, segment string")
-    first, again = (
-        {row["user_id"] for row in user_queries(events_table(spark, rows), known, limit=500).collect()}
-        for rows in (events, events[::-1])
-    )
-    assert first == again
-    assert 420 <= len(first) <= 580
+def test_sampling_keeps_about_the_limit_and_always_the_same(spark: SparkSession, tmp_path: Path) -> None:
+    log: list[Event] = [(user, 1, "view", f"10-0{day} 10:00") for user in range(2000) for day in (1, 2)]
+    cut, bounds = moment("10-02 00:00"), Bounds(queries=500, events=10, products=5)
+    found = []
+    for name, events in (("one", log), ("other", log[::-1])):
+        table = stored_events(tmp_path / name, events)
+        with connect(tmp_path / "spill") as connection:
+            (tmp_path / f"{name} segments").mkdir()
+            for number, file in enumerate(part_files(table)):
+                users = read(connection, file).select("user_id, 0 as segment_id").distinct()
+                write(users, tmp_path / f"{name} segments" / f"part-{number:05d}.parquet")
+        segments = tmp_path / f"{name} segments"
+        queries = ask(spark, table, cut, segments, ["it's VIP"], bounds, tmp_path / f"{name} queries").collect()
+        assert {row["segment"] for row in queries} == {"it's VIP"}
+        found.append({(row["task"], row["user_id"]) for row in queries})
+    assert found[0] == found[1]
+    assert 420 <= len(found[0]) <= 580

@@ -11,12 +11,13 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
+from app.core.duck import Connection
 from app.core.errors import InputError
 from app.events.archive import ARCHIVE_SCHEMA
-from app.events.clean import clean, parse
+from app.events.clean import parse
 from app.events.layout import Layout, parse_layout
 from app.events.read import read_events
-from tests.handmade import by_key
+from tests.handmade import by_key, cleaned
 
 LATEST = datetime(2026, 1, 1)
 
@@ -151,7 +152,7 @@ leave_out:
     assert [found[key]["reason"] for key in "1267"] == [None, None, None, "unparsable event_time"]
 
 
-def test_an_event_id_makes_the_event_the_same(spark: SparkSession, tmp_path: Path) -> None:
+def test_an_event_id_makes_the_event_the_same(spark: SparkSession, duck: Connection, tmp_path: Path) -> None:
     source = write(
         tmp_path / "log.csv",
         "When,Sku,Who,What,Id,Line",
@@ -165,11 +166,12 @@ def test_an_event_id_makes_the_event_the_same(spark: SparkSession, tmp_path: Pat
     )
     for columns, expected in ((", event_id: [Id, Line]", [2, 1, 1]), (", event_id: Line", [3, 1])):
         how = layout("", columns)
-        found = clean(parse(read_events(spark, source, how), LATEST, 1000, how), how).collect()
-        assert sorted((row["copies"] for row in found if row["product_id"] == 1), reverse=True) == expected
+        found = cleaned(duck, parse(read_events(spark, source, how), LATEST, 1000, how), how)
+        copies = found.filter("product_id = 1").select("copies").order("copies desc").fetchall()
+        assert [count for (count,) in copies] == expected
     how = layout("", ", event_id: Id")
-    found = clean(parse(read_events(spark, source, how), LATEST, 1000, how), how).collect()
-    assert {(row["product_id"], row["copies"]) for row in found} == {(1, 3), (1, 1), (2, 2), (3, 1)}
+    found = cleaned(duck, parse(read_events(spark, source, how), LATEST, 1000, how), how)
+    assert set(found.select("product_id, copies").fetchall()) == {(1, 3), (1, 1), (2, 2), (3, 1)}
 
 
 def test_typed_parquet_reads_as_its_text(spark: SparkSession, tmp_path: Path) -> None:

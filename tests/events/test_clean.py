@@ -8,12 +8,13 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import types as T
 
+from app.core.duck import Connection
 from app.events.canonical import CORRUPT, SOURCE_FILE, canonical
-from app.events.clean import REASONS, clean, parse, rejected_rows
+from app.events.clean import REASONS, parse, rejected_rows
 from app.events.layout import REES46
 from app.events.schema import CLEANED_SCHEMA, REJECTED_SCHEMA
 from app.events.vocabulary import RAW_COLUMNS
-from tests.handmade import by_key
+from tests.handmade import by_key, cleaned
 
 LATEST = datetime(2019, 12, 1)
 GOOD = {
@@ -82,12 +83,12 @@ REJECTED: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.fixture(scope="module")
-def kept(spark: SparkSession) -> dict[str, dict[str, Any]]:
+def kept(spark: SparkSession, duck: Connection) -> dict[str, dict[str, Any]]:
     """Cleaned rows by the name of their case; each is its own product, so that none are duplicates."""
     rows = [row | {"product_id": str(number)} for number, row in enumerate(KEPT.values())]
-    frame = clean(parsed(spark, rows))
-    assert frame.schema.simpleString() == CLEANED_SCHEMA.simpleString()
-    return {list(KEPT)[number]: row for number, row in by_key(frame, "product_id").items()}
+    found = cleaned(duck, parsed(spark, rows))
+    assert found.columns == CLEANED_SCHEMA.fieldNames()
+    return {list(KEPT)[number]: row for number, row in by_key(found, "product_id").items()}
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +181,7 @@ def test_rejected_table_holds_the_row_as_it_was(spark: SparkSession) -> None:
     assert rows[REASONS[5]] == {"reason": REASONS[5], "row": text, "source_file": "b.csv"}
 
 
-def test_the_same_event_is_one_row_with_the_number_of_its_copies(spark: SparkSession) -> None:
+def test_the_same_event_is_one_row_with_the_number_of_its_copies(spark: SparkSession, duck: Connection) -> None:
     """Whatever else its rows say; which of them stays does not depend on their order."""
     rows: list[dict[str, Any]] = [
         {},
@@ -192,7 +193,7 @@ def test_the_same_event_is_one_row_with_the_number_of_its_copies(spark: SparkSes
         {"event_type": "cart"},
     ]
     for order in (rows, rows[::-1]):
-        found = by_key(clean(parsed(spark, order)), "user_session", "event_type")
+        found = by_key(cleaned(duck, parsed(spark, order)), "user_session", "event_type")
         assert {key: row["copies"] for key, row in found.items()} == {
             ("s1", "view"): 5,
             ("s2", "view"): 1,
@@ -201,12 +202,12 @@ def test_the_same_event_is_one_row_with_the_number_of_its_copies(spark: SparkSes
         assert (found["s1", "view"]["price"], found["s1", "view"]["brand"]) == (9.91, "zeta")
 
 
-def test_every_row_is_kept_a_duplicate_or_rejected_whatever_the_input(spark: SparkSession) -> None:
+def test_every_row_is_kept_a_duplicate_or_rejected_whatever_the_input(spark: SparkSession, duck: Connection) -> None:
     wild = random.Random(5)
     values = [None, "", "1", "7", "-3", "NaN", "x", "2019-10-01 00:00:00 UTC", "1999-01-01 00:00:00", "view", "cart"]
     rows = [{name: wild.choice(values) for name in wild.sample(RAW_COLUMNS, wild.randint(0, 3))} for _ in range(400)]
     frame = parsed(spark, rows)
-    kept = [row["copies"] for row in clean(frame).select("copies").collect()]
+    kept = [copies for (copies,) in cleaned(duck, frame).select("copies").fetchall()]
     rejected = rejected_rows(frame).count()
     assert sum(kept) + rejected == 400
     assert len(kept) < sum(kept)  # there were duplicates

@@ -174,14 +174,14 @@ def test_an_event_of_tomorrow_is_kept_and_one_later_is_not(spark: SparkSession, 
 def test_a_table_of_another_run_is_not_touched(spark: SparkSession, tmp_path: Path) -> None:
     text = HEADER + "".join(line(i) for i in range(10))
     first = run(spark, tmp_path, text)
-    with pytest.raises(Exception, match="PATH_ALREADY_EXISTS"):
+    with pytest.raises(InputError, match="another run is just writing the same table"):
         run(spark, tmp_path, text)
     assert pq.read_table(first.cleaned).num_rows == 10
 
 
 def test_lost_rows_stop_the_run(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = module.clean
-    monkeypatch.setattr(module, "clean", lambda parsed, layout: whole(parsed, layout).where("product_id != 3"))
+    whole = module.event_rows
+    monkeypatch.setattr(module, "event_rows", lambda parsed, layout: whole(parsed, layout).where("product_id != 3"))
     with pytest.raises(VitrineError, match="rows are lost: 10 read, but 9 kept"):
         run(spark, tmp_path, HEADER + "".join(line(i) for i in range(10)))
 

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyspark.sql import SparkSession
-from pyspark.sql import functions as F
 
-from app.events.clean import REASONS, clean, parse, rejected_rows
+from app.core.duck import Connection
+from app.events.clean import REASONS, parse, rejected_rows
 from app.events.read import read_events
 from app.events.vocabulary import EVENT_TYPES, RAW_COLUMNS
+from tests.handmade import cleaned
 
 LATEST = datetime(2026, 1, 1)
 FEW = settings(
@@ -76,11 +77,13 @@ def lines(path: Path) -> int:
 
 @FEW
 @given(rows=ROWS)
-def test_any_text_is_kept_or_rejected_and_counted(rows: list[list[str]], spark: SparkSession, tmp_path: Path) -> None:
+def test_any_text_is_kept_or_rejected_and_counted(
+    rows: list[list[str]], spark: SparkSession, duck: Connection, tmp_path: Path
+) -> None:
     path = tmp_path / "wild.csv"
     write(path, rows)
     parsed = parse(read_events(spark, str(path)), LATEST, 1e6)
-    kept = clean(parsed).agg(F.sum("copies")).collect()[0][0] or 0
+    ((kept,),) = cleaned(duck, parsed).aggregate("coalesce(sum(copies), 0)::bigint").fetchall()
     reasons = [row["reason"] for row in rejected_rows(parsed).collect()]
     assert kept + len(reasons) == lines(path)
     assert set(reasons) <= set(REASONS)
@@ -89,23 +92,26 @@ def test_any_text_is_kept_or_rejected_and_counted(rows: list[list[str]], spark: 
 @FEW
 @given(events=EVENTS, noise=st.lists(st.lists(WILD, min_size=1, max_size=8), max_size=5))
 def test_events_come_back_exactly(
-    events: list[dict[str, object]], noise: list[list[str]], spark: SparkSession, tmp_path: Path
+    events: list[dict[str, object]], noise: list[list[str]], spark: SparkSession, duck: Connection, tmp_path: Path
 ) -> None:
     path = tmp_path / "events.csv"
     texts = [[f"{event['event_time']} UTC", *(str(event[name]) for name in RAW_COLUMNS[1:])] for event in events]
     write(path, [*texts, *noise])  # bad rows behind spoil no good one before them
-    read = clean(parse(read_events(spark, str(path)), LATEST, 1e6)).collect()
+    table = cleaned(duck, parse(read_events(spark, str(path)), LATEST, 1e6))
+    read = [dict(zip(table.columns, row, strict=True)) for row in table.fetchall()]
     found = sorted(tuple(str(row[name]) for name in RAW_COLUMNS) for row in read for _ in range(row["copies"]))
     assert found == sorted(tuple(str(event[name]) for name in RAW_COLUMNS) for event in events)
 
 
 @pytest.mark.parametrize("text", ['"', '""', '"""', '"a', 'a"', 'a"b', '"a"b', "\\", '\\"', '"\\"'])
-def test_a_stray_quote_spoils_its_own_row_at_most(text: str, spark: SparkSession, tmp_path: Path) -> None:
+def test_a_stray_quote_spoils_its_own_row_at_most(
+    text: str, spark: SparkSession, duck: Connection, tmp_path: Path
+) -> None:
     path = tmp_path / "quotes.csv"
     good = "2019-10-01 00:00:0{} UTC,view,{},1,a.b,{},9.99,7,s"
     content = [",".join(RAW_COLUMNS), good.format(1, 1, "x"), good.format(2, 2, text), good.format(3, 3, "y")]
     path.write_text("\n".join(content) + "\n")
     parsed = parse(read_events(spark, str(path)), LATEST, 1e6)
-    kept = {row["product_id"] for row in clean(parsed).collect()}
+    kept = {product for (product,) in cleaned(duck, parsed).select("product_id").fetchall()}
     assert {1, 3} <= kept
     assert len(kept) + rejected_rows(parsed).count() == 3

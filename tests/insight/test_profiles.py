@@ -1,13 +1,12 @@
 """Profiles: every rule and its borders."""
 
 from datetime import timedelta
-from typing import Any
 
 import pytest
-from pyspark.sql import SparkSession
 
-from app.insight.profiles import RULES, profile_table, relative_prices, user_profiles
-from tests.handmade import by_key, moment
+from app.core.duck import Connection, Relation
+from app.insight.profiles import RULES, price_ratios, profile_table, relative_prices, user_profiles
+from tests.handmade import by_key, moment, relation
 
 START = moment("10-01 10:00")
 #: case -> frequency, purchases, products looked at, buying sessions (minutes, removals),
@@ -46,7 +45,7 @@ BASKETS = {"cheap": [1, 2, 3], "two cheap": [1, 2], "mixed": [1, 2, 4], "usual":
 
 
 @pytest.fixture(scope="module")
-def profiles(spark: SparkSession) -> dict[str, Any]:
+def tables(duck: Connection) -> dict[str, Relation]:
     users, sessions, carts, pairs = [], [], [], []
     for user, (frequency, purchases, visits, carted, basket, _) in enumerate(CASES.values()):
         users.append((user, frequency, purchases, len(BASKETS[basket])))
@@ -55,21 +54,22 @@ def profiles(spark: SparkSession) -> dict[str, Any]:
         carts += [(user, *carted)] if carted else []
         pairs += [(user, product) for product in BASKETS[basket]]
     products = [(product, *row) for product, row in PRODUCTS.items()]
-    make = spark.createDataFrame
     return {
-        "args": (
-            make(users, "user_id long, frequency long, purchases long, unique_products long"),
-            make(sessions, "user_id long, start timestamp, end timestamp, removals long, purchases long"),
-            make(carts, "user_id long, carted_pairs long, abandoned_pairs long"),
-            make(pairs, "user_id long, product_id long"),
-            make(products, "product_id long, category_code string, avg_price double, unique_users long"),
-        )
+        "users": relation(duck, users, "user_id bigint, frequency bigint, purchases bigint, unique_products bigint"),
+        "sessions": relation(
+            duck, sessions, 'user_id bigint, start timestamp, "end" timestamp, removals bigint, purchases bigint'
+        ),
+        "carts": relation(duck, carts, "user_id bigint, carted_pairs bigint, abandoned_pairs bigint"),
+        "pairs": relation(duck, pairs, "user_id bigint, product_id bigint"),
+        "ratios": price_ratios(
+            relation(duck, products, "product_id bigint, category_code varchar, avg_price double, unique_users bigint")
+        ),
     }
 
 
 @pytest.fixture(scope="module")
-def found(profiles: dict[str, Any]) -> dict[int, str]:
-    return {user: row["profile"] for user, row in by_key(user_profiles(*profiles["args"]), "user_id").items()}
+def found(tables: dict[str, Relation]) -> dict[int, str]:
+    return {user: row["profile"] for user, row in by_key(user_profiles(**tables), "user_id").items()}
 
 
 @pytest.mark.parametrize(("user", "case"), list(enumerate(CASES)))
@@ -82,9 +82,9 @@ def test_every_user_has_one_profile(found: dict[int, str]) -> None:
     assert set(found.values()) == set(RULES)
 
 
-def test_relative_price_is_the_mean_ratio_to_the_usual_price(profiles: dict[str, Any]) -> None:
-    *_, pairs, products = profiles["args"]
-    ratios = {user: row["price_ratio"] for user, row in by_key(relative_prices(pairs, products), "user_id").items()}
+def test_relative_price_is_the_mean_ratio_to_the_usual_price(tables: dict[str, Relation]) -> None:
+    found = by_key(relative_prices(tables["pairs"], tables["ratios"]), "user_id")
+    ratios = {user: row["price_ratio"] for user, row in found.items()}
     names = list(CASES)
     assert ratios[names.index("three cheap products")] == pytest.approx(10 / 22)
     assert ratios[names.index("cheap and dear")] == pytest.approx((10 / 22 + 10 / 22 + 40 / 22) / 3)
@@ -92,10 +92,8 @@ def test_relative_price_is_the_mean_ratio_to_the_usual_price(profiles: dict[str,
     assert names.index("without known prices") not in ratios
 
 
-def test_table_lists_all_profiles_with_rules(spark: SparkSession) -> None:
-    table = profile_table(
-        spark.createDataFrame([(1, "Other"), (2, "Other"), (3, "Cart_Abandoner")], "u int, profile string")
-    )
+def test_table_lists_all_profiles_with_rules() -> None:
+    table = profile_table({"Other": 2, "Cart_Abandoner": 1})
     assert [row.profile for row in table] == list(RULES)
     counts = {row.profile: (row.users, row.share) for row in table}
     assert counts["Other"] == (2, pytest.approx(2 / 3))

@@ -3,14 +3,18 @@
 import random
 from collections import Counter
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
+from app.core.duck import Connection, write
 from app.insight.results import SegmentRow
-from app.insight.segments import assign_segments, fit_segments
+from app.insight.segments import Segmented, fit_segments, store_named
 from app.serve.segments import DORMANT, FEATURES, SegmentModel
-from tests.handmade import by_key
+from tests.handmade import relation
 
 #: a typical user of each group: recency, frequency, monetary, conversion, abandonment, products, categories, price
 GROUPS = {
@@ -18,12 +22,12 @@ GROUPS = {
     "lookers": (5, 2, 0, 0.0, 0.9, 12, 4, 60),
     "sleepers": (80, 1, 0, 0.0, 0.0, 1, 1, 15),
 }
-USER_COLUMNS = ", ".join(["user_id long", *(f"{name} double" for name in (*FEATURES, "views", "purchases"))])
+USER_COLUMNS = ", ".join(["user_id bigint", *(f"{name} double" for name in (*FEATURES, "views", "purchases"))])
 SIZES = {"buyers": 30, "lookers": 60, "sleepers": 90}
 
 
-def users(spark: SparkSession, seed: int, richest: float | None = None) -> tuple[DataFrame, dict[int, str]]:
-    """Users of three groups in no order, and the group of each."""
+def users(duck: Connection, folder: Path, seed: int, richest: float | None = None) -> tuple[Path, dict[int, str]]:
+    """Users of three groups in no order, in two parts, and the group of each."""
     wild = random.Random(seed)
     groups = [name for name, size in SIZES.items() for _ in range(size)]
     wild.shuffle(groups)
@@ -34,15 +38,22 @@ def users(spark: SparkSession, seed: int, richest: float | None = None) -> tuple
         rows.append((number, *row.values(), views, views * row["conversion_rate"]))
     if richest:
         rows[0] = (*rows[0][:3], richest, *rows[0][4:])
-    return spark.createDataFrame(rows, USER_COLUMNS), dict(enumerate(groups))
+    return stored(duck, folder, rows), dict(enumerate(groups))
 
 
-def groups_of(frame: DataFrame, model: SegmentModel, groups: dict[int, str]) -> dict[int, Counter[str]]:
+def stored(duck: Connection, folder: Path, rows: list[tuple[Any, ...]]) -> Path:
+    folder.mkdir()
+    for part in range(2):
+        own = relation(duck, [row for row in rows if row[0] % 2 == part], USER_COLUMNS)
+        write(own, folder / f"part-{part:05d}.parquet")
+    return folder
+
+
+def groups_of(segmented: Segmented, groups: dict[int, str]) -> dict[int, Counter[str]]:
     """The users' groups by segment id."""
     found: dict[int, Counter[str]] = {}
-    for user, row in by_key(assign_segments(frame, model), "user_id").items():
-        found.setdefault(row["segment_id"], Counter())[groups[user]] += 1
-        assert row["segment"] == model.names[row["segment_id"]]
+    for row in pq.read_table(segmented.users).to_pylist():
+        found.setdefault(row["segment_id"], Counter())[groups[row["user_id"]]] += 1
     return found
 
 
@@ -56,10 +67,11 @@ class Fitted:
 
 
 @pytest.fixture(scope="module")
-def first(spark: SparkSession) -> Fitted:
-    frame, groups = users(spark, seed=1, richest=1e9)
-    model, rows = fit_segments(frame, k=3, seed=42)
-    return Fitted(model, rows, groups_of(frame, model, groups))
+def first(spark: SparkSession, duck: Connection, tmp_path_factory: pytest.TempPathFactory) -> Fitted:
+    folder = tmp_path_factory.mktemp("segments")
+    table, groups = users(duck, folder / "users", seed=1, richest=1e9)
+    found = fit_segments(spark, table, 3, 42, folder / "fitted")
+    return Fitted(found.model, found.rows, groups_of(found, groups))
 
 
 def test_groups_are_found_in_spite_of_an_outlier(first: Fitted) -> None:
@@ -79,28 +91,35 @@ def test_rows_show_means_in_original_units(first: Fitted) -> None:
     assert [row.segment for row in first.rows] == first.model.names
 
 
-def test_ids_and_names_stay_after_a_retrain(spark: SparkSession, first: Fitted) -> None:
-    frame, groups = users(spark, seed=2)
+def test_ids_and_names_stay_after_a_retrain(
+    spark: SparkSession, duck: Connection, tmp_path: Path, first: Fitted
+) -> None:
+    table, groups = users(duck, tmp_path / "users", seed=2)
     # The old model with its ids turned round: a retrain that ignored it could not hit these by chance.
     turn, model = [2, 0, 1], first.model
     previous = replace(
         model, centroids=[model.centroids[number] for number in turn], names=[model.names[number] for number in turn]
     )
-    again, _ = fit_segments(frame, k=3, seed=42, previous=previous)
-    retrained = groups_of(frame, again, groups)
+    again = fit_segments(spark, table, 3, 42, tmp_path / "fitted", previous)
+    retrained = groups_of(again, groups)
     assert {number: set(group) for number, group in retrained.items()} == {
         turn.index(number): set(group) for number, group in first.groups.items()
     }
-    assert again.names == previous.names
+    assert again.model.names == previous.names
+    store_named(spark, again.users, again.model, tmp_path / "named")
+    named = pq.read_table(tmp_path / "named").to_pylist()
+    assert len(named) == len(groups)
+    assert all(row["segment"] == previous.names[row["segment_id"]] for row in named)
 
 
 @pytest.mark.parametrize(
     ("one", "other", "segments"), [("buyers", None, 1), ("buyers", "buyers", 1), ("buyers", "sleepers", 2)]
 )
-def test_fewer_users_than_segments(spark: SparkSession, one: str, other: str | None, segments: int) -> None:
+def test_fewer_users_than_segments(
+    spark: SparkSession, duck: Connection, tmp_path: Path, one: str, other: str | None, segments: int
+) -> None:
     """Spark's K-Means fails on these with an ArrayIndexOutOfBoundsException."""
     rows = [(number, *map(float, GROUPS[name]), 10.0, 1.0) for number, name in enumerate((one, other)) if name]
-    frame = spark.createDataFrame(rows, USER_COLUMNS)
-    model, table = fit_segments(frame, k=5, seed=42)
-    assert len(model.names) == len(table) == segments
-    assert len({row["segment_id"] for row in assign_segments(frame, model).collect()}) == segments
+    found = fit_segments(spark, stored(duck, tmp_path / "users", rows), 5, 42, tmp_path / "fitted")
+    assert len(found.model.names) == len(found.rows) == segments
+    assert len(set(pq.read_table(found.users)["segment_id"].to_pylist())) == segments

@@ -10,16 +10,16 @@ from pyspark.sql import SparkSession
 
 from app.core.settings import Settings
 from app.events.catalogue import CATALOGUE_SCHEMA
-from app.events.sessions import with_session_id
 from app.features.slices import Slice, make_slice
-from app.insight.profiles import user_profiles
+from app.insight.profiles import count_profiles
+from app.insight.segments import fit_segments
 from app.learn.recommender import fit_recommender
 from app.monitor.schema import recommendation_lines
 from app.serve.lists import list_schema, list_table, write_csv
 from app.serve.ragged import NONE
 from app.serve.recommender import Recommender
 from app.serve.visits import Touches, Visitors
-from tests.handmade import Event, events_table, moment
+from tests.handmade import Event, moment, stored_events
 
 NAMES = {number: f"P-{number}" for number in range(1, 13)}
 SOLD_OUT = (2, 3)
@@ -51,15 +51,17 @@ def known(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Slic
         for number, name in NAMES.items()
     ]
     catalogue = spark.createDataFrame(rows, CATALOGUE_SCHEMA)
-    events = with_session_id(events_table(spark, log), idle_minutes=30)
-    return make_slice(events, catalogue, moment("10-08 00:00"), Settings(), tmp_path_factory.mktemp("slice"))
+    folder = tmp_path_factory.mktemp("shop")
+    catalogue.write.parquet(str(folder / "catalogue"))
+    events = stored_events(folder / "events", log)
+    return make_slice(spark, events, folder / "catalogue", None, Settings(), folder / "slice")
 
 
 @pytest.fixture(scope="module")
 def recommender(spark: SparkSession, known: Slice, tmp_path_factory: pytest.TempPathFactory) -> Recommender:
-    segments = known.users.selectExpr("user_id", "cast(0 as int) as segment_id")
     folder = tmp_path_factory.mktemp("learned")
     settings = Settings(als_factors=2, als_iterations=2, candidates=10, segments=2)
+    segments = fit_segments(spark, known.folder / "users", 2, 1, folder / "segments").users
     (folder / "saved").mkdir()
     fit_recommender(known, segments, settings, folder / "scratch").save(folder / "saved")
     return Recommender.load(folder / "saved")
@@ -75,9 +77,8 @@ def test_the_catalogue_speaks_before_the_events(known: Slice) -> None:
     assert [number for number, row in sorted(rows.items()) if not row["available"]] == list(SOLD_OUT)
 
 
-def test_untouched_products_do_not_disturb_profiles(known: Slice) -> None:
-    profiles = user_profiles(known.users, known.sessions, known.carts, known.pairs, known.products)
-    assert profiles.count() == 6
+def test_untouched_products_do_not_disturb_profiles(known: Slice, tmp_path: Path) -> None:
+    assert sum(count_profiles(known, tmp_path / "profiles").values()) == 6
 
 
 def test_the_bundle_knows_that_ids_are_text(recommender: Recommender) -> None:
@@ -121,7 +122,7 @@ def test_lists_show_the_shops_own_ids_and_only_what_is_to_be_had(recommender: Re
 def test_generators_learned_for_the_asking_answer_from_the_bundle(
     spark: SparkSession, known: Slice, tmp_path: Path
 ) -> None:
-    segments = known.users.selectExpr("user_id", "cast(0 as int) as segment_id")
+    segments = fit_segments(spark, known.folder / "users", 2, 1, tmp_path / "segments").users
     settings = Settings(candidates=10, segments=2, generators="popularity,session_walk,item_graph")
     (tmp_path / "saved").mkdir()
     fit_recommender(known, segments, settings, tmp_path / "scratch").save(tmp_path / "saved")

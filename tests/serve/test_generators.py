@@ -8,17 +8,18 @@ import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 
+from app.core.duck import Connection
 from app.core.settings import Settings
 from app.learn.als import choose_engine
 from app.learn.covisitation import SHRINKAGE, similar_products
-from app.learn.popularity import SEGMENT_PRIOR, popular_products
+from app.learn.popularity import SEGMENT_PRIOR, popular_products, segment_interest
 from app.serve.generators.als import ImplicitALS
 from app.serve.generators.covisitation import RECENCY, CoVisitation
 from app.serve.generators.popularity import Popularity
 from app.serve.ragged import NONE
 from app.serve.visits import Visits
 from tests.arrays import visits
-from tests.handmade import by_key
+from tests.handmade import by_key, relation
 
 
 @pytest.mark.parametrize(
@@ -101,15 +102,13 @@ def test_als_reason_is_the_touched_product_with_the_most_like_factors() -> None:
     assert reasons.tolist() == [0, 1, NONE]  # 3 x 1 x 2 beats 1 x 2 x 2; what points the other way speaks for nothing
 
 
-def test_popular_products_by_segment_and_category(spark: SparkSession) -> None:
+def test_popular_products_by_segment_and_category(duck: Connection) -> None:
     pairs = [(1, 10, 4.0), (2, 10, 1.0), (3, 10, 2.0), (1, 20, 3.0), (3, 30, 9.0), (4, 30, 0.0), (4, 40, 0.0)]
-    frame = popular_products(
-        spark.createDataFrame(pairs, "user_id long, product_id long, decayed double"),
-        spark.createDataFrame([(1, 0), (2, 0), (3, 1)], "user_id long, segment_id int"),  # of 4 nothing is known
-        spark.createDataFrame([(10, 0), (20, 1), (30, 1), (40, 1)], "product_id long, category int"),
-        n=2,
-    )
-    scores = {key: row["score"] for key, row in by_key(frame, "segment", "category", "product_id").items()}
+    known = relation(duck, [(1, 0), (2, 0), (3, 1)], "user_id bigint, segment_id int")  # of 4 nothing is known
+    interest = segment_interest(relation(duck, pairs, "user_id bigint, product_id bigint, decayed double"), known)
+    categories = relation(duck, [(10, 0), (20, 1), (30, 1), (40, 1)], "product_id bigint, category int")
+    found = popular_products(interest, categories, n=2)
+    scores = {key: row["score"] for key, row in by_key(found, "segment", "category", "product_id").items()}
     assert SEGMENT_PRIOR == 0.2
     of_10, of_20, of_30 = 7, 3, 9  # of everyone
     assert scores == {
