@@ -76,6 +76,19 @@ def test_rows_that_never_came_to_the_archive_are_told(archive: Archive, folder: 
     assert differences(accounts) == differences(accounts_of(folder, archive, 2)) == []
 
 
+def test_a_loss_that_can_not_be_mended_is_closed_by_hand(archive: Archive, folder: Path) -> None:
+    """As docs/operations.md says: also where the folder of a micro-batch has been put together with later ones."""
+    accounts = accounts_of(folder, archive, 2)
+    for batch in range(4):
+        accounts.write(account(batch, 4))
+    fill(archive, BatchRange(0, STEP - 1, 2), 12)
+    assert differences(accounts) == [f"micro-batches 0 to {STEP - 1}: 16 rows must be there, 12 are"]
+    (folder / "_from").write_text("2\n")
+    accounts = accounts_of(folder, archive, 3)
+    accounts.write(account(STEP, 4))
+    assert differences(accounts) == [f"micro-batch {STEP}: 4 rows must be there, 0 are"]
+
+
 def test_accounts_of_a_stream_that_was_replaced_do_not_count(archive: Archive, folder: Path) -> None:
     """The first began micro-batch 3 as well, with other rows; the last line of another was cut by a kill."""
     accounts_of(folder, archive, 1).write(account(3, 9))
