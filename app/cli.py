@@ -236,6 +236,7 @@ STREAM_SETTINGS = (
     "lists_seconds",
     "windows_seconds",
     "archive_days",
+    "archive_single_minutes",
     "stand_by",
     "clean_landing",
     "metrics_port",

@@ -70,6 +70,7 @@ def main() -> int:
     parser.add_argument("--floor", action="store_true", help="also measure what Spark alone takes for the same")
     asked = parser.parse_args()
     root: Path = asked.output.absolute()
+    settings = files_alone(root)
     events = int(asked.rate * (asked.seconds + asked.warmup))
     history, live = _shop(root, events, asked.users, asked.products)
     if not asked.log_times:
@@ -77,7 +78,6 @@ def main() -> int:
     vitrine = str(Path(sys.executable).with_name("vitrine"))
     if not (root / "models" / "CURRENT").exists():
         subprocess.run([vitrine, "train", "--events", str(history), "--output", str(root)], check=True)
-    settings = load_settings(output=root)
     floor = _measure_floor(settings, vitrine, live, asked) if asked.floor else {}
     summary = _measure(settings, vitrine, live, asked)
     wanted = ("p50_s", "p95_s", "p99_s", "lists", "batches", "batch_ms", "state_rows", "state_bytes")
@@ -88,6 +88,12 @@ def main() -> int:
     result |= {"events_per_s": round(summary["events"] / summary["seconds"], 1), "slowest_batch_s": summary["max_s"]}
     print(json.dumps({"synthetic": True, "rate": asked.rate, "seconds": round(summary["seconds"])} | result))
     return 0
+
+
+def files_alone(root: Path) -> Settings:
+    """Settings without InfluxDB, here and in the processes that are started for training and replay."""
+    os.environ.pop("VITRINE_INFLUX_URL", None)
+    return load_settings(output=root)
 
 
 def _measure(settings: Settings, vitrine: str, live: Path, asked: argparse.Namespace) -> dict[str, Any]:

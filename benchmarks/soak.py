@@ -33,8 +33,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from app.core.settings import Settings
 from app.monitor.local import LocalInflux
 from app.stream.archive import Archive
-from app.stream.epoch import consumed_files, current, marked
+from app.stream.epoch import current, marked
 from app.stream.folders import StreamFolders
+from app.stream.source_log import consumed_files
 from app.stream.window_files import read_windows
 from app.synthetic import cut_in_two, generate
 

@@ -13,51 +13,26 @@ must know which epoch counts.
 import json
 import os
 import re
-import secrets
-import socket
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from enum import Enum
+from errno import ENOENT, ENOTDIR, ESTALE
 from pathlib import Path
 from typing import Any
 
 from app.core.errors import InputError, VitrineError
+from app.core.holder import Holder, record
 
 BEAT = 2.0  #: seconds between two signs of life
 EXPIRY = 12.0  #: seconds without one after which a lease has expired
 COURTESY = 120.0  #: seconds without a sign of life after which nobody is waited for out of courtesy
 LOOK = 0.2  #: seconds between two looks of one who waits
+MOMENT, TRIES = 0.02, 5  #: seconds between two looks at a file that is just being written, and how many
 KEPT = 5  #: epochs whose files are kept, for people
-RECORD = 600  #: characters of a holder's record
 EPOCH = re.compile(r"e(\d{6,})$")
-
-
-@dataclass(frozen=True)
-class Holder:
-    """Who holds a lease; `space` and `born` tell a process from another with the same number."""
-
-    host: str
-    pid: int
-    space: str
-    born: str
-    token: str
-    beat: int = 0
-    ended: bool = False
-
-    def __str__(self) -> str:
-        return f"process {self.pid} on {self.host}"
-
-    @classmethod
-    def this_process(cls) -> "Holder":
-        pid = os.getpid()
-        return cls(socket.gethostname(), pid, _space(), _born(pid) or "", secrets.token_hex(4))
-
-    def is_gone(self) -> bool:
-        """Whether it ran among the processes that are seen from here, and runs no more."""
-        return self.space == _space() and _born(self.pid) != self.born
 
 
 class _State(Enum):
@@ -91,6 +66,7 @@ class Lease:
         self._me = Holder.this_process()
         self._released = threading.Event()
         self._beating: threading.Thread | None = None
+        self._known = 0  # the latest epoch that was seen: a listing may be of a while ago
         self._seen: tuple[int, str] | None = None
         self._changed = self._told = False
         self._since = time.monotonic()
@@ -118,7 +94,9 @@ class Lease:
         """
         while self.epoch == 0:
             self._until_not_alive(wait, say, patience=EXPIRY)
-            self._claim(self._newest() + 1)
+            if not self._claim(self._newest() + 1):
+                time.sleep(LOOK)  # somebody was faster
+        self._mark_predecessor()
         self._beating = threading.Thread(target=self._beat, name="lease", daemon=True)
         self._beating.start()
 
@@ -130,7 +108,7 @@ class Lease:
         VitrineError
             Somebody has.
         """
-        if self._newest() > self.epoch:
+        if not self._is_mine():
             self.lost.set()
             raise VitrineError(
                 f"{self._what}: {self._holder()} has taken over; this one stops, and what it was at is done there"
@@ -151,9 +129,9 @@ class Lease:
         self._released.set()
         if self._beating is not None:
             self._beating.join()
-        if self.epoch and self._newest() == self.epoch:
-            with suppress(OSError):  # a full or read-only disk: the lease expires by itself
-                self._write(replace(self._me, ended=True))
+        with suppress(OSError):  # a full or read-only disk: the lease expires by itself
+            if self.epoch and self._is_mine():
+                self._write(self.epoch, replace(self._me, ended=True))
 
     def _until_not_alive(self, wait: bool, say: Callable[[str], Any], patience: float) -> None:
         while (state := self._look()) is not _State.FREE:
@@ -188,30 +166,64 @@ class Lease:
             return _State.FREE
         return _State.ALIVE if self._changed else _State.SILENT
 
-    def _claim(self, epoch: int) -> None:
+    def _claim(self, epoch: int) -> bool:
         """Take an epoch, unless somebody was faster."""
         self._folder.mkdir(parents=True, exist_ok=True)
         try:
             with self._path(epoch).open("x") as file:
-                file.write(_record(self._me))
+                file.write(record(self._me))
         except FileExistsError:
-            return
-        self.epoch = epoch
+            self._known = epoch
+            return False
+        self.epoch = self._known = epoch
         self._path(epoch - KEPT).unlink(missing_ok=True)
+        return True
+
+    def _is_mine(self) -> bool:
+        """Whether the file of this epoch is still this holder's, and the latest one that is seen.
+
+        The folder may have been moved away, and another begun in its place.
+        """
+        return self._token(self.epoch) == self._me.token and self._newest() == self.epoch
+
+    def _token(self, epoch: int) -> str | None:
+        """Of who has written a file last; None if it is gone or damaged."""
+        for _ in range(TRIES):
+            try:
+                return str(json.loads(self._path(epoch).read_text())["token"])
+            except OSError as error:
+                if error.errno in (ENOENT, ENOTDIR, ESTALE):
+                    return None
+                raise
+            except (ValueError, KeyError):  # just being written
+                time.sleep(MOMENT)
+        return None
+
+    def _mark_predecessor(self) -> None:
+        """Write this holder's record into the file of the one before, who looks there first.
+
+        On NFS a file is looked at anew when it is opened, while a listing, and with it a new file's name, may be
+        a minute old. The one before may have been paused just before a beat, and write over it: so again at each.
+        """
+        before = self.epoch - 1
+        with suppress(OSError):  # there was none, or its file is gone: it will notice that
+            if self._token(before) != self._me.token:
+                self._write(before, replace(self._me, ended=True))
 
     def _beat(self) -> None:
         while not self._released.wait(BEAT):
-            if self._newest() > self.epoch:
-                self.lost.set()
-                return
-            self._me = replace(self._me, beat=self._me.beat + 1)
             with suppress(OSError):  # a full disk is told by what needs it
-                self._write(self._me)
+                if not self._is_mine():
+                    self.lost.set()
+                    return
+                self._me = replace(self._me, beat=self._me.beat + 1)
+                self._write(self.epoch, self._me)
+                self._mark_predecessor()
 
-    def _write(self, holder: Holder) -> None:
+    def _write(self, epoch: int, holder: Holder) -> None:
         # In place, not by a rename: NFS looks at a file anew when it is opened, at a folder's names much later.
-        with self._path(self.epoch).open("r+") as file:
-            file.write(_record(holder))
+        with self._path(epoch).open("r+") as file:
+            file.write(record(holder))
             file.flush()
             os.fsync(file.fileno())
 
@@ -229,8 +241,9 @@ class Lease:
         try:
             names = os.listdir(self._folder)
         except OSError:
-            return 0
-        return max((int(found[1]) for name in names if (found := EPOCH.match(name))), default=0)
+            return self._known
+        self._known = max([self._known, *(int(found[1]) for name in names if (found := EPOCH.match(name)))])
+        return self._known
 
     def _path(self, epoch: int) -> Path:
         return self._folder / f"e{epoch:06d}"
@@ -244,34 +257,3 @@ def training_lease(output: Path) -> Lease:
 def stream_lease(output: Path) -> Lease:
     """Of the one stream that may run on an output at a time."""
     return Lease(output.absolute() / "stream" / "lease", f"stream on {output.absolute()}")
-
-
-def _record(holder: Holder) -> str:
-    """Of a fixed length, so that one written over another leaves nothing of it."""
-    return json.dumps(asdict(holder)).ljust(RECORD)
-
-
-def _space() -> str:
-    """Names the set of processes that this one sees: a start of a machine, and a container on it."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot} {os.readlink('/proc/self/ns/pid')}"
-    except OSError:  # no Linux
-        return socket.gethostname()
-
-
-def _born(pid: int) -> str | None:
-    """When a process started, as the system counts; None if there is no such process."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        if Path("/proc/self").exists():
-            return None
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return None
-        except PermissionError:
-            pass
-        return ""
-    return None if fields[0] in "ZX" else fields[19]

@@ -160,6 +160,9 @@ class Settings(BaseSettings):
     archive_days: Unrecorded[float | None] = Field(
         None, gt=0, description="Days that events stay in the archive; for ever if not set."
     )
+    archive_single_minutes: Unrecorded[float] = Field(
+        60, ge=0, description="Minutes after which folders of single micro-batches are put together in the archive."
+    )
     keep_list_batches: Unrecorded[int] = Field(2_000, ge=1, description="Micro-batches whose lists are kept as files.")
     clean_landing: Unrecorded[bool] = Field(
         False, description="Delete files of the landing folder once they are archived."

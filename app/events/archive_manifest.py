@@ -13,13 +13,22 @@ DAY = 86_400_000_000  #: microseconds
 
 
 class Manifest(BaseModel):
-    """`written`: seconds since 1970; `windows`: starts of the windows that events lie in, microseconds since 1970."""
+    """`windows`: starts of the windows that events lie in, microseconds since 1970; `written`: seconds since 1970.
+
+    `begun`: of folders that were put together, when the first of them was written.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     rows: int
     windows: list[int]
     written: float
+    begun: float | None = None
+
+    @property
+    def oldest(self) -> float:
+        """When the first of its events was archived."""
+        return self.written if self.begun is None else self.begun
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

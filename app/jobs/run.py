@@ -16,6 +16,7 @@ from app.core.folders import Output
 from app.core.lease import training_lease
 from app.core.settings import Settings
 from app.core.spark import create_session
+from app.registry.registry import checked_publication
 from app.results.run import RunResult
 from app.train.summary import summary_lines
 
@@ -31,6 +32,8 @@ def run_training(settings: Settings, *, as_json: bool = False) -> None:
     ------
     InputError
         Another one is.
+    VitrineError
+        Another has taken over while this one was paused; nothing is published.
     """
     from app.train.run import train  # imported here: --help must not wait for it
 
@@ -38,7 +41,8 @@ def run_training(settings: Settings, *, as_json: bool = False) -> None:
     lease = training_lease(settings.output)
     lease.acquire(wait=False, say=say)
     try:
-        run_batch(train, settings, as_json=as_json)
+        with checked_publication(lease.check):
+            run_batch(train, settings, as_json=as_json)
     finally:
         lease.release()
 

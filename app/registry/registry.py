@@ -11,6 +11,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,23 @@ from app.core.files import LEFTOVER_SECONDS, sweep, sync, write_text
 from app.registry.bundle import checksums, seal, verify
 
 POINTER, LOCK, STAGING = "CURRENT", ".lock", ".staging-"
+
+
+_before_publishing: ContextVar[Callable[[], Any]] = ContextVar("_before_publishing", default=lambda: None)
+
+
+@contextmanager
+def checked_publication(check: Callable[[], Any]) -> Iterator[None]:
+    """Within the block and its thread, call `check` just before a bundle is made the champion.
+
+    What it raises keeps the bundle from being published: so a training that was paused, and that another has
+    replaced meanwhile, does not put its older bundle over that one's.
+    """
+    token = _before_publishing.set(check)
+    try:
+        yield
+    finally:
+        _before_publishing.reset(token)
 
 
 @dataclass(frozen=True)
@@ -87,8 +105,9 @@ class Registry:
         return target
 
     def publish(self, version: str) -> None:
-        """Make a bundle the champion, by one atomic replacement of CURRENT."""
+        """Make a bundle the champion, by one atomic replacement of CURRENT; see `checked_publication`."""
         with self._lock():
+            _before_publishing.get()()
             self._point([version, *(name for name in self.history() if name != version)])
 
     def rollback(self) -> tuple[str, str]:

@@ -4,57 +4,18 @@ Three numbers are of different makers: Spark counts what its source gives, the i
 on, and the archive's files say what they hold. Where they differ, rows were lost or doubled.
 """
 
-import json
 import threading
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 
 from app.core.errors import VitrineError
-from app.core.files import write_text
 from app.events.archive_names import BatchRange, Epochs
+from app.stream.account_files import CHUNK, Account, AccountFiles, Books, Difference, Range, since
 from app.stream.archive import Archive, stored_rows
-from app.stream.intake import PartCounts
 
-CHUNK = 4_096  #: micro-batches whose accounts lie in one file
-SUFFIX = ".jsonl"
-FROM = "_from"  #: file with the first micro-batch that the archive must still hold
-
-
-@dataclass(frozen=True)
-class Account:
-    """Rows of a micro-batch, as the intake has counted them; `lists` were written for it."""
-
-    batch: int
-    rows: int
-    archived: int
-    rejected: int
-    left_out: int
-    known: int
-    lists: int
-
-    @classmethod
-    def of(cls, batch: int, counts: PartCounts, lists: int) -> "Account":
-        return cls(batch, counts.rows, counts.archived, counts.rejected, counts.left_out, counts.known, lists)
-
-    @property
-    def lost(self) -> int:
-        """Rows of the intake that are nowhere; negative if they are there more than once."""
-        return self.rows - self.archived - self.rejected - self.left_out - self.known
-
-
-@dataclass(frozen=True)
-class Difference:
-    """Rows that micro-batches must have, and those that are there."""
-
-    first: int
-    last: int
-    expected: int
-    found: int
-
-    def __str__(self) -> str:
-        named = f"micro-batch {self.first}" if self.first == self.last else f"micro-batches {self.first} to {self.last}"
-        return f"{named}: {self.expected} rows must be there, {self.found} are"
+COUNTED_AGAIN = 64  #: folders whose files are opened at each audit though no file has come or gone
 
 
 class Accounts:
@@ -75,30 +36,30 @@ class Accounts:
     """
 
     def __init__(self, folder: Path, archive: Archive, epoch: int, epochs: Epochs):
-        self._folder, self._archive, self._epoch, self._epochs = folder, archive, epoch, epochs
+        self._files, self._archive, self._epochs = AccountFiles(folder, epoch), archive, epochs
         self._lock = threading.Lock()
         self._pending: dict[int, Account] = {}
-        self._begin = int((folder / FROM).read_text()) if (folder / FROM).exists() else 0
-        self._expected = _archived(folder, epochs, self._begin)
-        self._at_source: list[Difference] = []
+        self._books = self._files.read(epochs)
+        self._stored = _StoredRows(archive)
+        self._damaged: list[Difference] = []
 
     def write(self, account: Account) -> None:
         """Keep the account of a micro-batch; a second one of the same replaces it."""
-        with _path(self._folder, account.batch, self._epoch).open("a") as file:
-            file.write(json.dumps(asdict(account)) + "\n")
+        self._files.append(account.batch, asdict(account), lasting=True)
         with self._lock:
             self._pending[account.batch] = account
-            self._expected[account.batch] = account.archived
-            if account.lost:
-                found = account.rows - account.lost
-                self._at_source.append(Difference(account.batch, account.batch, account.rows, found))
+            self._books.archived[account.batch, account.batch] = account.archived
+            self._books.at_source = {found for found in self._books.at_source if found.first != account.batch}
+            self._books.at_source.update(account.differences(None))
 
     def committed(self, batch: int, rows: int) -> None:
         """Compare a micro-batch's account with the rows that Spark has counted at its source."""
         with self._lock:
             account = self._pending.pop(batch, None)
-            if account is not None and account.rows != rows:
-                self._at_source.append(Difference(batch, batch, rows, account.rows))
+            if account is not None:
+                self._books.at_source.update(account.differences(rows))
+        if account is not None and account.rows != rows:
+            self._files.append(batch, {"batch": batch, "source": rows}, lasting=True)
 
     def audit(self) -> list[Difference]:
         """Hold the archive against the accounts.
@@ -109,65 +70,98 @@ class Accounts:
             All that are known: in the archive as it is, and of rows that were lost before they came there.
         """
         with self._lock:
-            expected = dict(self._expected)  # taken first: what comes meanwhile is no difference
+            books = since(self._books, self._books.begin)  # taken first: what comes meanwhile is no difference
         folders = self._archive.folders(self._epochs)
-        found = [*_missing(expected, folders)]
-        for part in folders:
-            must, there = self._must(part, expected), stored_rows(self._archive.folder / part.name)
-            if must is not None and there != must:
-                found.append(Difference(part.first, part.last, must, there))
-        with self._lock:
-            return sorted([*self._at_source, *found], key=lambda difference: difference.first)
+        self._stored.look(folders)
+        self._damaged = [*self._differences(books, folders)]
+        return sorted([*books.at_source, *self._damaged], key=lambda found: (found.first, found.expected))
+
+    def agree(self, part: BatchRange) -> bool:
+        """Whether the last audit has missed nothing of some micro-batches in the archive."""
+        return not any(found.first <= part.last and part.first <= found.last for found in self._damaged)
 
     def forget(self, before: int) -> None:
         """Close the accounts of micro-batches that the archive no longer has to hold."""
-        if before <= self._begin:
+        if before <= self._books.begin:
             return
-        self._begin = before
-        write_text(self._folder / FROM, str(before))  # also for the next stream: one file has accounts of many
-        for path in self._folder.glob(f"*{SUFFIX}"):
-            if _first(path) + CHUNK <= before:
-                path.unlink(missing_ok=True)
+        self._files.close(before)  # also for the next stream: one file has accounts of many
         with self._lock:
-            self._expected = {batch: rows for batch, rows in self._expected.items() if batch >= before}
+            self._books = since(self._books, before)
 
-    def _must(self, part: BatchRange, expected: dict[int, int]) -> int | None:
-        """Rows that a folder must hold; None if it is older than all that is known."""
-        if part.first in expected and part.last in expected:
-            return sum(expected.get(batch, 0) for batch in range(part.first, part.last + 1))
+    def fold(self, before: int) -> None:
+        """Keep one line for each folder of the archive, of micro-batches that are before one and long past."""
+        before = before // CHUNK * CHUNK
+        if not self._files.foldable(before):
+            return
+        folders = [part for part in self._archive.folders(self._epochs) if part.last < before]
+        with self._lock:
+            past = {part: rows for part, rows in self._books.archived.items() if part[1] < before}
+            kept = {part: rows for part, rows in self._books.archived.items() if part[1] >= before}
+            self._books.archived = kept | _folded(past, folders)
+            books = since(self._books, self._books.begin)
+        self._files.fold(before, books)
+
+    def _differences(self, books: Books, folders: list[BatchRange]) -> Iterator[Difference]:
+        there = {(part.first, part.last): part for part in folders}
+        for (first, last), ranges in _groups({*books.archived, *there}):
+            parts = [there[found] for found in ranges if found in there]
+            told = [books.archived[found] for found in ranges if found in books.archived]
+            must = sum(told) if told and first >= books.begin else self._manifests(parts)
+            found = sum(map(self._stored.of, parts))
+            if must is not None and must != found:
+                yield Difference(first, last, must, found)
+
+    def _manifests(self, parts: list[BatchRange]) -> int | None:
+        """Rows that folders must hold by their own word; None if one does not say."""
         try:
-            return self._archive.manifest(part).rows
+            return sum(self._archive.manifest(part).rows for part in parts)
         except VitrineError:
             return None
 
 
-def _archived(folder: Path, epochs: Epochs, begin: int) -> dict[int, int]:
-    """Rows that must be in the archive, by micro-batch from `begin` on, as the accounts of their owners say."""
-    rows: dict[int, int] = {}
-    for path in sorted(folder.glob(f"*{SUFFIX}")):
-        epoch = int(path.name.split(".e")[1].removesuffix(SUFFIX))
-        for line in path.read_text().splitlines():
-            try:
-                account = Account(**json.loads(line))
-            except (ValueError, TypeError):  # the last line of a writer that was killed
-                continue
-            if account.batch >= begin and epochs.owner(account.batch) == epoch:
-                rows[account.batch] = account.archived
-    return rows
+class _StoredRows:
+    """Rows in the files of folders: looked at anew where files have come or gone, and all of them by and by."""
+
+    def __init__(self, archive: Archive):
+        self._archive = archive
+        self._known: dict[BatchRange, tuple[float, int]] = {}  # when the folder was last changed; longest known first
+
+    def look(self, folders: list[BatchRange]) -> None:
+        """Take note of the folders that there are."""
+        there = set(folders)
+        known = [(part, found) for part, found in self._known.items() if part in there]
+        self._known = dict(islice(known, COUNTED_AGAIN, None))
+
+    def of(self, part: BatchRange) -> int:
+        try:
+            changed = self._archive.made(part)
+        except FileNotFoundError:  # just lost
+            return 0
+        known = self._known.get(part)
+        if known is None or known[0] != changed:
+            self._known.pop(part, None)
+            known = self._known[part] = changed, stored_rows(self._archive.folder / part.name)
+        return known[1]
 
 
-def _missing(expected: dict[int, int], folders: Iterable[BatchRange]) -> Iterator[Difference]:
-    there: set[int] = set()
-    for part in folders:
-        there.update(range(part.first, part.last + 1))
-    for batch, rows in expected.items():
-        if rows and batch not in there:
-            yield Difference(batch, batch, rows, 0)
+def _groups(ranges: Iterable[Range]) -> Iterator[tuple[Range, list[Range]]]:
+    """Ranges by the largest that holds them: of any two, one holds the other or they have nothing in common."""
+    group: list[Range] = []
+    for found in sorted(ranges, key=lambda found: (found[0], -found[1])):
+        if group and found[0] > group[0][1]:
+            yield group[0], group
+            group = []
+        group.append(found)
+    if group:
+        yield group[0], group
 
 
-def _path(folder: Path, batch: int, epoch: int) -> Path:
-    return folder / f"{batch // CHUNK * CHUNK:09d}.e{epoch:06d}{SUFFIX}"
-
-
-def _first(path: Path) -> int:
-    return int(path.name.split(".")[0])
+def _folded(rows: dict[Range, int], folders: list[BatchRange]) -> dict[Range, int]:
+    """Sums by folder; what must be in none is left out, and what is in none stays as it is."""
+    there = {(part.first, part.last) for part in folders}
+    folded: dict[Range, int] = {}
+    for largest, ranges in _groups({*rows, *there}):
+        must = sum(rows.get(found, 0) for found in ranges)
+        if must or largest in there:
+            folded[largest] = must
+    return folded

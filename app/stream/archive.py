@@ -8,13 +8,14 @@ import secrets
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from errno import ENOENT
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 
 from app.core.errors import VitrineError
-from app.core.files import replacing, sync
+from app.core.files import replacing, sync, write_text
 from app.events.archive_manifest import Manifest, read_manifest, write_manifest
 from app.events.archive_names import BatchRange, Epochs
 from app.stream.folders import StreamFolders
@@ -22,6 +23,8 @@ from app.stream.intake import COUNTS, MINUTE, REJECTED, PartCounts, window_start
 from app.stream.latest import clear
 
 POINTS = "_points.lp.gz"  #: InfluxDB points of the micro-batches in a folder, in line protocol
+DELETED = "_deleted-up-to"  #: file with the latest window that deleted folders had events of
+NO_WINDOW = -(2**63)
 
 
 @dataclass(frozen=True)
@@ -101,18 +104,48 @@ class Archive:
         return sum(stored_rows(self.folder / part.name) for part in self.folders(epochs))
 
     def files(self, part: BatchRange) -> list[Path]:
-        return parquet_files(self.folder / part.name)
+        """Those of a folder.
+
+        Raises
+        ------
+        FileNotFoundError
+            It is gone.
+        """
+        folder = self.folder / part.name
+        if not folder.is_dir():
+            raise FileNotFoundError(ENOENT, "is gone", str(folder))
+        return parquet_files(folder)
 
     def older(self, epochs: Epochs, moment: float) -> list[BatchRange]:
         """Those that count and were made before a moment (seconds since 1970)."""
-        return [part for part in self.folders(epochs) if (self.folder / part.name).stat().st_mtime < moment]
+        return [part for part in self.folders(epochs) if self.made(part) < moment]
+
+    def made(self, part: BatchRange) -> float:
+        """When a folder was filled, seconds since 1970."""
+        return (self.folder / part.name).stat().st_mtime
 
     def written(self, part: BatchRange) -> float:
         """When a folder came, seconds since 1970."""
         try:
             return self.manifest(part).written
         except VitrineError:
-            return (self.folder / part.name).stat().st_mtime
+            return self.made(part)
+
+    def note_deleted(self, part: BatchRange) -> None:
+        """Remember of a folder that will be deleted which windows can't be counted from the archive any more."""
+        try:
+            latest = max(self.manifest(part).windows, default=NO_WINDOW)
+        except VitrineError:  # what it held was lost before: told by the accounts
+            return
+        if latest > self.deleted_up_to():
+            write_text(self.folder / DELETED, str(latest))
+
+    def deleted_up_to(self) -> int:
+        """The latest window that had events in a folder that was deleted, microseconds since 1970."""
+        try:
+            return int((self.folder / DELETED).read_text())
+        except FileNotFoundError:
+            return NO_WINDOW
 
     def windows(self, part: BatchRange, window_minutes: int) -> list[int]:
         """Starts of the windows that a folder's events lie in; from the events, if its manifest is lost."""

@@ -1,37 +1,56 @@
 """Small folders of the archive put together, and old ones deleted.
 
-Folders are put together by fixed ranges of micro-batches, `STEP` times larger from one level to the next, so
-that ranges of any two streams either hold one another or have nothing in common. What was put together is
-deleted at once: a training that is just reading it must hold its lease, so that this is left for later.
+Folders are put together by fixed ranges of micro-batches, each level's a multiple of the one below, so that ranges
+of any two streams either hold one another or have nothing in common. What was put together counts no more, and
+stays for some hours all the same: a training that listed the archive before may just be reading it.
 """
 
 import shutil
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
+from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 
 from app.core.errors import VitrineError
 from app.events.archive_manifest import Manifest, write_manifest
 from app.events.archive_names import BatchRange, Epochs
-from app.stream.archive import Archive, place, read_points, write_points
+from app.stream.archive import Archive, place, read_points, stored_rows, write_points
 from app.stream.rows_file import RowsFile
 
 STEP = 64
-LEVELS = (STEP, STEP**2, STEP**3)  #: micro-batches in a range
+LEVELS = (STEP, STEP**2, STEP**2 * 16)  #: micro-batches in a range; the largest are hours of a busy shop
 FEWEST = 2  #: folders that are worth being put together
-OLD_ENOUGH = 3_600.0  #: seconds: folders are put together when no one looks at single ones any more
+LONGEST = 86_400.0  #: seconds in one folder, or days of the archive and of a training would be no such days
+UNCOUNTED_KEPT = 5 * 3_600.0  #: seconds: longer than a training may take
 
 
-def due(folders: list[BatchRange]) -> tuple[BatchRange, list[BatchRange]] | None:
-    """The first range whose folders can be put together, and these; None if there is none.
+def due(
+    folders: list[BatchRange],
+    epochs: Epochs,
+    committed: int,
+    seconds: Callable[[list[BatchRange]], float] = lambda parts: 0.0,
+) -> Iterator[tuple[BatchRange, list[BatchRange]]]:
+    """Ranges whose folders can be put together, and these.
+
+    A range ends before the next epoch can begin: at what is both archived and committed. The one folder is of the
+    epoch that owns the range's end, which need not have left a folder in it.
 
     Parameters
     ----------
     folders
         Those that count and are old enough, in order; the last one's range is not complete yet.
+    epochs
+        That have begun.
+    committed
+        The last micro-batch that will not be done again.
+    seconds
+        How much time the micro-batches of some folders have taken.
     """
-    newest = folders[-1].last if folders else -1
+    newest = min(folders[-1].last, committed) if folders else -1
     for size in LEVELS:
         ranges: dict[int, list[BatchRange]] = {}
         for part in folders:
@@ -39,13 +58,20 @@ def due(folders: list[BatchRange]) -> tuple[BatchRange, list[BatchRange]] | None
                 ranges.setdefault(part.first // size, []).append(part)
         for number, parts in ranges.items():
             last = (number + 1) * size - 1
-            if len(parts) >= FEWEST and last <= newest:
-                return BatchRange(number * size, last, max(part.epoch for part in parts)), parts
-    return None
+            if len(parts) >= FEWEST and last <= newest and seconds(parts) <= LONGEST:
+                epoch = max(epochs.owner(last), *(part.epoch for part in parts))
+                yield BatchRange(number * size, last, epoch), parts
 
 
-def put_together(archive: Archive, target: BatchRange, parts: list[BatchRange]) -> None:
-    """Write the folders `parts` as one, and delete them.
+def put_together(archive: Archive, target: BatchRange, parts: list[BatchRange], check: Callable[[], Any]) -> None:
+    """Write the folders `parts` as one, in whose favour they count no more.
+
+    Parameters
+    ----------
+    archive, target, parts
+        Where, and from `due`.
+    check
+        Called just before the new folder takes its place; raises if this stream was replaced.
 
     Raises
     ------
@@ -62,10 +88,10 @@ def put_together(archive: Archive, target: BatchRange, parts: list[BatchRange]) 
     write_points(staging, (line for part in parts for line in read_points(archive.folder / part.name)))
     windows = sorted({start for manifest in manifests for start in manifest.windows})
     written = max(manifest.written for manifest in manifests)
-    write_manifest(staging, Manifest(rows=rows, windows=windows, written=written))
+    begun = min(manifest.oldest for manifest in manifests)
+    write_manifest(staging, Manifest(rows=rows, windows=windows, written=written, begun=begun))
+    check()
     place(staging, archive.folder / target.name)
-    for part in parts:
-        shutil.rmtree(archive.folder / part.name, ignore_errors=True)
 
 
 def _write(files: list[Path], target: Path) -> int:
@@ -79,26 +105,76 @@ def _write(files: list[Path], target: Path) -> int:
     return table.rows
 
 
-def delete_uncounted(archive: Archive, epochs: Epochs) -> None:
-    """Delete folders that don't count: of a stream that was replaced, or left when putting together was cut short."""
-    counting = set(archive.folders(epochs))
-    for path in archive.folder.iterdir():
-        part = BatchRange.parse(path.name)
-        if part is not None and part not in counting:
-            shutil.rmtree(path, ignore_errors=True)
+def delete_uncounted(archive: Archive, epochs: Epochs, before: float) -> None:
+    """Delete folders that don't count: of a stream that was replaced, or put together since.
+
+    Parameters
+    ----------
+    archive, epochs
+        Of the stream.
+    before
+        Seconds since 1970: what was put together later, or came later itself, stays for now.
+    """
+    counting = archive.folders(epochs)
+    for holder, parts in _uncounted(archive, counting).items():
+        if holder is None:
+            _delete(archive, [part for part in parts if archive.made(part) < before])
+        elif archive.made(holder) < before and _is_whole(archive, holder):
+            _delete(archive, parts)
+    counting = epochs.counting(rejected := [part for path in archive.rejected.iterdir() if (part := _part(path))])
+    for part in set(rejected) - set(counting):
+        shutil.rmtree(archive.rejected / part.name, ignore_errors=True)
 
 
-def delete_old(archive: Archive, epochs: Epochs, before: float) -> int:
-    """Delete what was archived before a moment (seconds since 1970); returns the first micro-batch that stays."""
-    oldest = 0
-    for part in archive.folders(epochs):
-        if archive.written(part) >= before:  # and all that follow
-            oldest = part.first
-            break
-        shutil.rmtree(archive.folder / part.name, ignore_errors=True)
-        oldest = part.last + 1
+def delete_old(archive: Archive, epochs: Epochs, before: float, counted: int) -> int:
+    """Delete what was archived before a moment; returns the first micro-batch that stays.
+
+    Parameters
+    ----------
+    archive, epochs
+        Of the stream.
+    before
+        Seconds since 1970.
+    counted
+        The last micro-batch whose events are in window counts: later ones stay until they are.
+    """
+    folders = archive.folders(epochs)
+    uncounted = _uncounted(archive, folders)
+    old = [*takewhile(lambda part: part.last <= counted and archive.written(part) < before, folders)]
+    for part in old:
+        archive.note_deleted(part)
+        _delete(archive, [*uncounted.get(part, []), part])  # in this order, or what it holds would count again
     for path in archive.rejected.iterdir():
-        rejected = BatchRange.parse(path.name)
-        if rejected is not None and rejected.last < oldest:
+        if _part(path) and path.stat().st_mtime < before:
             shutil.rmtree(path, ignore_errors=True)
-    return oldest
+    if len(old) < len(folders):
+        return folders[len(old)].first
+    return old[-1].last + 1 if old else 0
+
+
+def _uncounted(archive: Archive, counting: list[BatchRange]) -> dict[BatchRange | None, list[BatchRange]]:
+    """Folders that don't count, by the one that counts in their place."""
+    known, found = set(counting), dict[BatchRange | None, list[BatchRange]]()
+    for path in archive.folder.iterdir():
+        part = _part(path)
+        if part is not None and part not in known:
+            place = bisect_right(counting, part.first, key=lambda other: other.first) - 1
+            holds = place >= 0 and counting[place].holds(part)
+            found.setdefault(counting[place] if holds else None, []).append(part)
+    return found
+
+
+def _part(path: Path) -> BatchRange | None:
+    return BatchRange.parse(path.name)
+
+
+def _is_whole(archive: Archive, part: BatchRange) -> bool:
+    try:
+        return stored_rows(archive.folder / part.name) == archive.manifest(part).rows
+    except VitrineError:  # its manifest is lost: told by the accounts
+        return False
+
+
+def _delete(archive: Archive, parts: Iterable[BatchRange]) -> None:
+    for part in parts:
+        shutil.rmtree(archive.folder / part.name, ignore_errors=True)

@@ -89,13 +89,14 @@ class Stream:
             say("no VITRINE_INFLUX_URL: writing files only")
         else:
             check(influx)
+        lease.check()
         folders.prepare()
         self.stopping = threading.Event()
         self.telemetry = Telemetry(StreamMetrics())
         self.points = PointSink(influx, self.stopping.is_set, self.telemetry.influx_retried, say)
         registry = Registry(folders.models)
         Champion.check_published(registry)
-        self.epoch = begin(folders, lease.epoch, self._first_epoch)
+        self.epoch = begin(folders, lease.epoch, lease.check, self._first_epoch)
         self.champion = Champion(registry, self.epoch.pins, settings, say)
         archive = Archive.of(folders)
         accounts = Accounts(folders.accounts, archive, self.epoch.number, marked(folders))
@@ -114,7 +115,17 @@ class Stream:
             self.points,
         )
         self._beside = Housekeeping(
-            spark, settings, folders, archive, accounts, windows, self.telemetry, self.points, say
+            spark,
+            settings,
+            folders,
+            archive,
+            accounts,
+            windows,
+            self.telemetry,
+            self.points,
+            self.epoch,
+            lease,
+            say,
         )
         self._accounts = accounts
         self._listener = ProgressListener(self._progressed)
@@ -218,6 +229,7 @@ class Stream:
 
     def _recover(self) -> None:
         """Start the query again if it met a damaged file or new columns; raise what it failed with otherwise."""
+        self._lease.check()  # what a replaced stream meets is no reason to move files that its successor reads
         error = self._failure()
         if not takes_new_columns(error, self.settings, self.folders.landing):
             moved = set_aside(error, self.folders)
@@ -241,6 +253,6 @@ class Stream:
         self.telemetry.progressed(progress)
         self._accounts.committed(progress.batch, progress.rows)
         try:
-            self.points.write(progress_lines(progress, self.telemetry.unaccounted()))
+            self.points.write(progress_lines(progress))
         except VitrineError as error:  # stopping while InfluxDB is away: a health figure is lost, no data
             self.say(str(error))

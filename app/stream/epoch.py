@@ -6,22 +6,25 @@ and that another has replaced, goes on into a checkpoint that nobody will look a
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from app.core.errors import InputError
+from app.core.errors import InputError, VitrineError
 from app.core.files import sync
-from app.events.archive_names import Epochs, mark_name
+from app.events.archive_names import BatchRange, Epochs, mark_name
 from app.stream.folders import StreamFolders
-from app.stream.window_files import drop_other_windows, take_over_windows
+from app.stream.window_files import drop_lower_windows, take_over_windows
 
 QUERY = "lists"  #: the stream's one query, as Spark, its checkpoint and the metrics name it
 #: In this order a copy is whole, even of a checkpoint that is being written to: what is committed refers to
 #: offsets, those to sources, and all of it to a state that was there before.
 COPIED = ("commits", "offsets", "sources", "state")
 PINS = "bundles"
+NAME = re.compile(r"e(\d+)$")
 
 
 @dataclass(frozen=True)
@@ -53,8 +56,16 @@ def current(folders: StreamFolders) -> Epoch | None:
     return Epoch(*starts[-1], _folder(folders, starts[-1][0])) if starts else None
 
 
-def begin(folders: StreamFolders, lease: int, fill: Callable[[Path], None] = lambda folder: None) -> Epoch:
+def begin(
+    folders: StreamFolders,
+    lease: int,
+    check: Callable[[], Any] = lambda: None,
+    fill: Callable[[Path], None] = lambda folder: None,
+) -> Epoch:
     """Begin an epoch, whose lease is held: go on where the one before was.
+
+    It may be paused at any line here, and be replaced meanwhile. So it deletes only what lower epochs left, and its
+    mark does not stay unless it still holds the lease once that is there.
 
     Parameters
     ----------
@@ -62,6 +73,8 @@ def begin(folders: StreamFolders, lease: int, fill: Callable[[Path], None] = lam
         Of the stream, prepared.
     lease
         Its number, which becomes the epoch's.
+    check
+        Raises if the lease is lost.
     fill
         Fills the folder of the first epoch.
 
@@ -69,11 +82,14 @@ def begin(folders: StreamFolders, lease: int, fill: Callable[[Path], None] = lam
     ------
     InputError
         The checkpoint of the epoch before is gone.
+    VitrineError
+        From `check`.
     """
     before = current(folders)
     latest = before.number if before is not None else 0
     number = max(lease, latest + 1)  # the lease's files may have been deleted
     made = _folder(folders, number)
+    check()
     shutil.rmtree(made, ignore_errors=True)
     (made / PINS).mkdir(parents=True)
     if before is None:
@@ -89,13 +105,42 @@ def begin(folders: StreamFolders, lease: int, fill: Callable[[Path], None] = lam
         copy_checkpoint(before.checkpoint, made / QUERY)
     epoch = Epoch(number, newest_number(made / QUERY / "commits") + 1, made)
     take_over_windows(folders.windows, latest, number, epoch.first)
-    (folders.epochs / mark_name(number, epoch.first)).touch(exist_ok=False)
-    sync(folders.epochs)
-    drop_other_windows(folders.windows, number)
-    for old in folders.checkpoints.iterdir():
-        if old != made:
-            shutil.rmtree(old, ignore_errors=True)
+    _mark(folders.epochs / mark_name(number, epoch.first), check)
+    _drop_lower(folders, number)
     return epoch
+
+
+def _mark(path: Path, check: Callable[[], Any]) -> None:
+    check()
+    path.touch(exist_ok=False)
+    sync(path.parent)
+    try:
+        check()
+    except VitrineError:  # paused just before: the successor may have begun without knowing of this mark
+        path.unlink()
+        raise
+
+
+def _drop_lower(folders: StreamFolders, number: int) -> None:
+    """Delete what epochs before this one left unfinished or have handed on."""
+    drop_lower_windows(folders.windows, number)
+    for old in folders.checkpoints.iterdir():
+        found = NAME.match(old.name)
+        if found is None or int(found[1]) < number:  # the first edition's have other names
+            shutil.rmtree(old, ignore_errors=True)
+    for folder in (folders.archive, folders.rejected):
+        for staged in folder.glob(".batch*"):
+            part = BatchRange.parse(staged.name[1:].rpartition(".")[0])
+            if part is None or part.epoch < number:
+                shutil.rmtree(staged, ignore_errors=True)
+
+
+def drop_marks(folders: StreamFolders, oldest: int) -> None:
+    """Delete marks that say nothing of the micro-batches from `oldest` on: of epochs that later ones own all of."""
+    starts = marked(folders).starts
+    for place, (number, first) in enumerate(starts):
+        if any(later <= max(first, oldest) for _, later in starts[place + 1 :]):
+            (folders.epochs / mark_name(number, first)).unlink(missing_ok=True)
 
 
 def copy_checkpoint(source: Path, target: Path) -> None:
@@ -116,25 +161,6 @@ def batch_time(checkpoint: Path, batch: int) -> int:
     """When a micro-batch was begun for the first time, microseconds since 1970: the same at every try."""
     times = json.loads((checkpoint / "offsets" / str(batch)).read_text().splitlines()[1])
     return int(times["batchTimestampMs"]) * 1_000
-
-
-def consumed_files(checkpoint: Path, last: int | None = None) -> set[str]:
-    """URIs of the files taken in up to a micro-batch, by default the last one committed."""
-    last = newest_number(checkpoint / "commits") if last is None else last
-    if last < 0:
-        return set()
-    lines = (checkpoint / "offsets" / str(last)).read_text().splitlines()[2:]  # the version, the time and watermark
-    reached = [json.loads(line)["logOffset"] if line.startswith("{") else -1 for line in lines]
-    files: set[str] = set()
-    for source, offset in enumerate(reached):
-        for path in (checkpoint / "sources" / str(source)).glob("[0-9]*"):
-            try:
-                log = path.read_text().splitlines()
-            except FileNotFoundError:  # Spark has just deleted it: what it said is in a newer, compacted one
-                continue
-            entries = (json.loads(line) for line in log if line.startswith("{"))
-            files.update(entry["path"] for entry in entries if entry["batchId"] <= offset)
-    return files
 
 
 def _folder(folders: StreamFolders, number: int) -> Path:

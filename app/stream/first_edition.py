@@ -9,7 +9,6 @@ import json
 import shutil
 import time
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from pyspark.sql import SparkSession
 
@@ -19,10 +18,11 @@ from app.core.settings import Settings
 from app.events.archive_manifest import MANIFEST, write_manifest
 from app.events.archive_names import BEFORE, BatchRange, Epochs
 from app.stream.archive import Archive, describe
-from app.stream.epoch import PINS, QUERY, consumed_files, copy_checkpoint, newest_number
+from app.stream.epoch import PINS, QUERY, copy_checkpoint, newest_number
 from app.stream.folders import StreamFolders
 from app.stream.intake import take_in, tell_jobs
 from app.stream.source import event_files
+from app.stream.source_log import consumed_files, path_of
 
 ARCHIVE = "archive"  #: its query of the archive
 KNOWN = "archived-before.json"  #: in an epoch's folder: files that are in the archive already
@@ -55,7 +55,8 @@ def take_over(spark: SparkSession, settings: Settings, folders: StreamFolders, t
         _archive(spark, settings, folders, sorted(listed - archived))
     for folder in folders.archive.glob("batch-?????????"):
         if not (folder / MANIFEST).exists():
-            write_manifest(folder, describe(folder, settings.window_minutes, time.time()))
+            written = folder.stat().st_mtime  # its age counts from when it came
+            write_manifest(folder, describe(folder, settings.window_minutes, written))
     copy_checkpoint(lists, target / QUERY)
     if (folders.root / "batches").is_dir():
         shutil.copytree(folders.root / "batches", target / PINS, dirs_exist_ok=True)
@@ -79,7 +80,7 @@ def _archived_by_the_way(folders: StreamFolders, checkpoint: Path) -> set[str]:
 
 
 def _archive(spark: SparkSession, settings: Settings, folders: StreamFolders, files: list[str]) -> None:
-    paths = [Path(unquote(urlsplit(name).path)) for name in files]
+    paths = [path_of(name) for name in files]
     gone = [path for path in paths if not path.exists()]
     if gone:
         raise InputError(

@@ -1,6 +1,5 @@
 """Where the stream keeps what it makes."""
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,7 +63,7 @@ class StreamFolders:
         return self.root / "checkpoint"
 
     def prepare(self) -> None:
-        """Make all folders, and delete what killed writers left in them."""
+        """Make all folders, and delete files that killed writers left in them a day ago."""
         for folder in (
             self.landing,
             self.lists,
@@ -80,6 +79,3 @@ class StreamFolders:
             folder.mkdir(parents=True, exist_ok=True)
             if folder != self.landing:  # whose hidden files are the shop's
                 sweep(folder)
-        for folder in (self.archive, self.rejected):
-            for staged in folder.glob(".batch*"):
-                shutil.rmtree(staged, ignore_errors=True)

@@ -5,33 +5,31 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from pyspark.sql import SparkSession
 
 from app.core.errors import VitrineError
-from app.core.lease import Lease, training_lease
+from app.core.lease import Lease
 from app.core.settings import Settings
-from app.events.archive_names import Epochs
+from app.events.archive_names import BatchRange
 from app.stream.accounts import Accounts
 from app.stream.archive import Archive
-from app.stream.compaction import OLD_ENOUGH, delete_old, delete_uncounted, due, put_together
-from app.stream.epoch import marked
+from app.stream.epoch import Epoch, drop_marks, marked
 from app.stream.folders import StreamFolders
-from app.stream.list_files import drop_uncounted, prune
-from app.stream.points import PointSink
+from app.stream.landing import LandedFiles
+from app.stream.list_files import drop_uncounted, oldest_part, prune
+from app.stream.points import PointSink, accounts_line
+from app.stream.shrinking import Shrinking
 from app.stream.telemetry import Telemetry
 from app.stream.window_counter import WindowCounter
 
 POOL = "beside"  #: Spark's scheduler pool of the counting
-LANDING_MARGIN = 600.0  #: seconds: files so much older than the newest one done with may be deleted
 TIDY_SECONDS = 60.0
 AUDIT_SECONDS = 20.0
 INFLUX_SECONDS = 3_600.0
 IDLE_SHARE = 4.0  #: after a costly job, so many times its length is left to the micro-batches
 LONGEST_IDLE = 15.0  #: seconds, at the most
-DAY = 86_400.0
 
 
 @dataclass
@@ -46,16 +44,26 @@ class Housekeeping:
     windows: WindowCounter
     telemetry: Telemetry
     points: PointSink
+    epoch: Epoch
+    lease: Lease
     say: Callable[[str], Any]
     failure: Exception | None = None
     _said: frozenset[str] = frozenset()
     _stopping: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
 
-    @property
-    def _training(self) -> Lease:
-        """Of a training that may just be reading the archive."""
-        return training_lease(self.settings.output)
+    def __post_init__(self) -> None:
+        self._landed = LandedFiles(self.folders.landing, self.epoch.checkpoint, self.lease)
+        self._shrinking = Shrinking(
+            self.settings,
+            self.archive,
+            self.accounts,
+            self.epoch,
+            self.lease,
+            self.windows.counted,
+            self._stopping.is_set,
+            self.say,
+        )
 
     def start(self) -> None:
         """Begin, in a thread of its own."""
@@ -78,11 +86,12 @@ class Housekeeping:
     def _run(self) -> None:
         self.spark.sparkContext.setLocalProperty("spark.scheduler.pool", POOL)
         jobs = [
-            _Job(self.windows.show, self.settings.windows_seconds),
-            _Job(self.windows.settle, self.settings.windows_seconds),
-            _Job(self.audit, AUDIT_SECONDS),
-            _Job(self.tidy, TIDY_SECONDS),
-            _Job(self._shrink_influx, INFLUX_SECONDS),
+            _Job(self.windows.show, self.settings.windows_seconds, self.lease.check),
+            _Job(self.windows.settle, self.settings.windows_seconds, self.lease.check),
+            _Job(self.audit, AUDIT_SECONDS, self.lease.check),
+            _Job(self.tidy, TIDY_SECONDS, self.lease.check),
+            _Job(self.clean_landing, TIDY_SECONDS, self.lease.check),
+            _Job(self._shrink_influx, INFLUX_SECONDS, self.lease.check),
         ]
         try:
             while not self._stopping.wait(0.1):
@@ -91,45 +100,38 @@ class Housekeeping:
                         job.run_if_due()
                     except FileNotFoundError as error:  # a micro-batch that is done again replaces its folder
                         self.say(f"{error.filename}: has just been replaced or deleted; looked at again")
+                        self.windows.refresh()
         except Exception as error:  # the stream's own thread raises it
             self.failure = error
 
     def audit(self) -> None:
         """Hold the archive against the accounts, and tell of a difference once."""
         differences = self.accounts.audit()
-        self.telemetry.audited(sum(abs(difference.expected - difference.found) for difference in differences))
+        unaccounted = sum(abs(difference.expected - difference.found) for difference in differences)
+        self.telemetry.audited(unaccounted)
         told = frozenset(map(str, differences))
         for text in sorted(told - self._said):
             self.say(f"accounts: {text}; the folder is {self.folders.archive}")
         self._said = told
+        self.points.write([accounts_line(unaccounted, time.time())])
 
     def tidy(self) -> None:
-        """Put small folders together, and delete what is old."""
+        """Put small folders together, and delete what is old or was replaced."""
         epochs = marked(self.folders)
-        if not self._training.seems_held():
-            self._shrink_archive(epochs, time.time())
+        try:
+            self._shrinking.run(epochs)
+        finally:  # what was deleted must not be counted from
+            self.windows.refresh()
         kept_from = self.archive.newest(epochs) + 1 - self.settings.keep_list_batches
         for folder in (self.folders.lists, self.folders.csv):
             drop_uncounted(folder, epochs)
             prune(folder, kept_from)
-        if self.settings.clean_landing:
-            clean_landing(self.folders.landing, self.telemetry.consumed())
-        self.windows.refresh()
+        drop_marks(self.folders, oldest_number(self.folders))
 
-    def _shrink_archive(self, epochs: Epochs, now: float) -> None:
-        delete_uncounted(self.archive, epochs)
-        if self.settings.archive_days is not None:
-            kept_from = delete_old(self.archive, epochs, now - self.settings.archive_days * DAY)
-            self.accounts.forget(kept_from)
-        while not self._stopping.is_set():
-            found = due(self.archive.older(epochs, now - OLD_ENOUGH))
-            if found is None:
-                return
-            try:
-                put_together(self.archive, *found)
-            except VitrineError as error:  # a folder that does not hold what it must: told by the accounts too
-                self.say(str(error))
-                return
+    def clean_landing(self) -> None:
+        """Delete landed files that are done with, if that is wanted."""
+        if self.settings.clean_landing:
+            self._landed.clean()
 
     def _shrink_influx(self) -> None:
         if self.settings.influx_days is None:
@@ -142,10 +144,14 @@ class Housekeeping:
 
 @dataclass
 class _Job:
-    """Something done every so many seconds, and left alone for as long as it is costly."""
+    """Something done every so many seconds, and left alone for as long as it is costly.
+
+    `check` raises if the stream was replaced: what it would do then is its successor's.
+    """
 
     do: Callable[[], None]
     seconds: float
+    check: Callable[[], None]
     _due: float = 0.0
 
     def run_if_due(self) -> None:
@@ -153,29 +159,15 @@ class _Job:
         if begun < self._due:
             return
         self._due = begun + self.seconds
+        self.check()
         self.do()
         ended = time.monotonic()
         self._due = max(begun + self.seconds, ended + min(LONGEST_IDLE, IDLE_SHARE * (ended - begun)))
 
 
-def clean_landing(landing: Path, consumed: float) -> None:
-    """Delete files that are long archived.
-
-    Parameters
-    ----------
-    landing
-        The landing folder; files being written (a leading dot or underscore) stay.
-    consumed
-        Arrival of the newest file that was committed, in seconds since 1970. Files are taken roughly in the
-        order of their arrival; a margin is for those that are not.
-    """
-    done = consumed - LANDING_MARGIN
-    for path in landing.iterdir():
-        if path.is_file() and not path.name.startswith((".", "_")) and _arrived(path) < done:
-            path.unlink()
-
-
-def _arrived(path: Path) -> float:
-    """When a file came: a rename keeps the time of its content, and sets that of its inode."""
-    stat = path.stat()
-    return max(stat.st_mtime, stat.st_ctime)
+def oldest_number(folders: StreamFolders) -> int:
+    """The lowest micro-batch that anything is left of in archive or lists, whether it counts or not."""
+    parts = [BatchRange.parse(path.name) for folder in (folders.archive, folders.rejected) for path in folder.iterdir()]
+    numbers = [part.first for part in parts if part is not None and part.first >= 0]
+    numbers += [number for folder in (folders.lists, folders.csv) if (number := oldest_part(folder)) is not None]
+    return min(numbers, default=0)

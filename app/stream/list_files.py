@@ -69,6 +69,11 @@ def drop_uncounted(folder: Path, epochs: Epochs) -> None:
             (folder / name).unlink(missing_ok=True)
 
 
+def oldest_part(folder: Path) -> int | None:
+    """The lowest micro-batch that has parts."""
+    return min((number for number, _, _ in _numbers(folder)), default=None)
+
+
 def _numbers(folder: Path) -> Iterator[tuple[int, int, str]]:
     """Micro-batch, epoch and name of each part."""
     for name in os.listdir(folder):

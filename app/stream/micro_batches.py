@@ -14,7 +14,8 @@ from app.core.folders import label_synthetic
 from app.core.lease import Lease
 from app.core.settings import Settings
 from app.events.archive_names import BatchRange
-from app.stream.accounts import Account, Accounts
+from app.stream.account_files import Account
+from app.stream.accounts import Accounts
 from app.stream.archive import Archive
 from app.stream.champion import Champion
 from app.stream.epoch import Epoch, batch_time
@@ -66,16 +67,16 @@ class MicroBatches:
         old = ages(result.arrived, result.readable_at)
         refused = self.telemetry.uses_bundle(bundle.version, self.champion.refused)
         lines = batch_lines(result, bundle.version, old, refused)
-        self._keep(part, staging, result, lines)
+        self._keep(part, staging, lines)
         self.telemetry.scored(result, old)
         self.points.write(lines)
 
-    def _keep(self, part: BatchRange, staging: Path, result: Result, lines: list[str]) -> None:
+    def _keep(self, part: BatchRange, staging: Path, lines: list[str]) -> None:
         self.lease.check()
         if self.champion.bundle.synthetic:
             label_synthetic(self.folders.archive)  # trained on a synthetic shop, so fed by one
         counts = self.archive.commit(staging, part, time.time(), lines)
-        self.accounts.write(Account.of(part.first, counts, sum(first for first, _ in result.lists.values())))
+        self.accounts.write(Account.of(part.first, counts))
         self.windows.archived(part, counts.sums)
 
     def _task(self, frame: DataFrame, bundle: Path, batch: int, moment: int, staging: Path) -> Task:

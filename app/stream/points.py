@@ -67,7 +67,7 @@ def batch_lines(result: Result, version: str, ages: Ages, refused: int) -> list[
     return [*lines, progress]
 
 
-def progress_lines(progress: BatchProgress, unaccounted: int) -> list[str]:
+def progress_lines(progress: BatchProgress) -> list[str]:
     """The point of Spark's own progress: one for a micro-batch with rows, else none."""
     if not progress.rows:
         return []
@@ -82,9 +82,13 @@ def progress_lines(progress: BatchProgress, unaccounted: int) -> list[str]:
         state_rows=progress.state_rows,
         state_bytes=progress.state_bytes,
         event_time_last=int(last * 1000) if last is not None else None,
-        unaccounted_rows=unaccounted,
     )
     return [line]
+
+
+def accounts_line(unaccounted: int, now: float) -> str:
+    """The point of an audit, at its moment (seconds since 1970): an idle stream tells of a loss as well."""
+    return STREAM_PROGRESS.line(time=int(now * 1000) * MILLISECOND, unaccounted_rows=unaccounted)
 
 
 class PointSink:

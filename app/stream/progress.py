@@ -16,7 +16,6 @@ from pyspark.sql.streaming.listener import (
 )
 
 from app.events.clean import is_event
-from app.stream.source import ARRIVED
 
 METRICS = "taken_in"  #: names what is counted at the source
 
@@ -25,9 +24,9 @@ METRICS = "taken_in"  #: names what is counted at the source
 class BatchProgress:
     """A committed micro-batch, or an idle trigger with no rows.
 
-    `time` is its start in nanoseconds since 1970; `arrived` (of the newest file) and `event_time` (of
-    the latest event) are seconds since 1970, None without rows; `state_bytes` is what the state takes
-    in memory; `late` are rows that the watermark had passed.
+    `time` is its start in nanoseconds since 1970; `event_time` (of the latest event) are seconds since
+    1970, None without rows; `state_bytes` is what the state takes in memory; `late` are rows that the
+    watermark had passed.
     """
 
     query: str
@@ -36,7 +35,6 @@ class BatchProgress:
     rows: int
     rejected: int
     late: int
-    arrived: float | None
     event_time: float | None
     batch_seconds: float
     read_seconds: float
@@ -58,7 +56,6 @@ class BatchProgress:
             int(seen.get("rows") or 0),
             int(seen.get("rejected") or 0),
             sum(operator.get("numRowsDroppedByWatermark", 0) for operator in operators),
-            _seconds(seen.get("arrived")),
             _seconds(seen.get("event_time")),
             duration.get("triggerExecution", 0) / 1000,
             (duration.get("latestOffset", 0) + duration.get("queryPlanning", 0)) / 1000,
@@ -73,7 +70,6 @@ def observed(events: DataFrame) -> DataFrame:
         METRICS,
         F.count("*").alias("rows"),
         F.count_if(F.col("reason").isNotNull()).alias("rejected"),
-        F.max(F.col(ARRIVED).cast("double")).alias("arrived"),
         F.max(F.when(is_event(), F.col("event_time"))).cast("double").alias("event_time"),
     )
 

@@ -72,7 +72,6 @@ class Telemetry:
         self.metrics, self._clock = metrics, clock
         self._lock = threading.Lock()
         self._rows = 0
-        self._consumed = 0.0
         self._unaccounted = 0
         self._refused = 0
         self._state_rows = self._state_bytes = 0
@@ -121,8 +120,6 @@ class Telemetry:
         """Count a micro-batch that Spark has committed."""
         with self._lock:
             self._rows += progress.rows
-            if progress.arrived is not None:
-                self._consumed = max(self._consumed, progress.arrived)
             self._totals.update(events=progress.rows, rejected=progress.rejected, late=progress.late)
             self._state_rows, self._state_bytes = progress.state_rows, progress.state_bytes
         self.metrics.events.inc(progress.rows)
@@ -156,20 +153,10 @@ class Telemetry:
             self._unaccounted = unaccounted
         self.metrics.unaccounted_rows.set(unaccounted)
 
-    def unaccounted(self) -> int:
-        """Rows that the accounts miss, or have too many, as last looked at."""
-        with self._lock:
-            return self._unaccounted
-
     def rows(self) -> int:
         """Rows committed since the process started."""
         with self._lock:
             return self._rows
-
-    def consumed(self) -> float:
-        """Arrival of the newest file that is done with, in seconds since 1970; 0 before the first."""
-        with self._lock:
-            return self._consumed
 
     def summary(self) -> StreamSummary:
         """Figures since the start, or since `forget`."""

@@ -85,11 +85,17 @@ class WindowCounter:
         self._open: dict[int, _Open] = {}
         self._noted = self._newest = counted = counted_up_to(folders.windows, epoch.number)
         self.refresh()
+        deleted = self._archive.deleted_up_to()
         for part, windows in self._folders_of.items():
             if part.last > counted:
                 self._newest = max(self._newest, part.last)
                 for start in windows:
-                    self._open.setdefault(start, _Open(part.first, None, float("-inf")))
+                    if start > deleted:
+                        self._open.setdefault(start, _Open(part.first, None, float("-inf")))
+
+    def counted(self) -> int:
+        """The last micro-batch whose events are all counted."""
+        return self._noted
 
     def refresh(self) -> None:
         """Look at the archive's folders anew: at the start, and when some were put together or deleted."""
@@ -134,10 +140,22 @@ class WindowCounter:
             self._replace(_table(rows), fresh)
 
     def settle(self, *, everything: bool = False) -> None:
-        """Count windows anew that are left alone, or all that are open."""
+        """Count windows anew that are left alone, or all that are open.
+
+        Those that the archive does not hold all events of any more keep what stood, and what came to it.
+
+        Raises
+        ------
+        FileNotFoundError
+            A folder is gone. What was begun is counted the next time, after `refresh`.
+        """
         before = float("inf") if everything else self._clock() - ALONE * self._settings.windows_seconds
+        deleted = self._archive.deleted_up_to()
+        self.show()
         with self._lock:
             alone = {start: window for start, window in self._open.items() if window.changed <= before}
+            self._keep_what_stands([start for start in alone if start <= deleted])
+            alone = {start: window for start, window in alone.items() if start > deleted}
             folders = list(self._folders_of.items())
             for window in alone.values():  # what comes from here on is not in these folders
                 window.base, window.sums, window.recent = None, {}, None
@@ -155,6 +173,14 @@ class WindowCounter:
         if counted != self._noted:
             note_counted(self._folders.windows, self._epoch.number, counted)
             self._noted = counted
+
+    def _keep_what_stands(self, starts: list[int]) -> None:
+        """Close windows whose events are not all in the archive any more; what came just now is shown first."""
+        for start, stood in self._standing([start for start in starts if self._open[start].base is None]).items():
+            self._open[start].base = stood
+        for start in starts:
+            if self._open[start].shown:
+                del self._open[start]
 
     def _count(self, starts: set[int], folders: Iterable[tuple[BatchRange, list[int]]]) -> None:
         files = [

@@ -92,13 +92,12 @@ def take_over_windows(folder: Path, before: int, epoch: int, first: int) -> None
     note_counted(folder, epoch, min(counted_up_to(folder, before), first - 1))
 
 
-def drop_other_windows(folder: Path, epoch: int) -> None:
-    """Delete the files of all epochs but one."""
+def drop_lower_windows(folder: Path, epoch: int) -> None:
+    """Delete the files of the epochs before one."""
     for name in os.listdir(folder):
         day = DAY.match(name)
-        if (day and int(day[2] or 0) != epoch) or (
-            name.startswith(COUNTED) and name != _counted_file(folder, epoch).name
-        ):
+        counted = name.removeprefix(COUNTED) if name.startswith(COUNTED) else None
+        if (day and int(day[2] or 0) < epoch) or (counted is not None and counted.isdigit() and int(counted) < epoch):
             (folder / name).unlink(missing_ok=True)
 
 

@@ -1,10 +1,12 @@
 """Benchmarks on public files: figures worked out by hand, and what must never be read."""
 
 import json
+import os
 from math import log2
 from pathlib import Path
 from typing import Any
 
+import freshness
 import interactions
 import numpy as np
 import pytest
@@ -38,6 +40,12 @@ def asked(spark: SparkSession, folder: Path, test: str, model: str = "popularity
     return sessions.measure(
         spark, folder / "scratch", quiet(), known, session_lists(folder, test), model, current, SETTINGS
     )
+
+
+def test_freshness_is_measured_without_influxdb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VITRINE_INFLUX_URL", "http://elsewhere:8086")
+    assert freshness.files_alone(tmp_path).influx_url is None
+    assert "VITRINE_INFLUX_URL" not in os.environ
 
 
 def test_each_event_after_the_first_is_asked_for_known_or_not(spark: SparkSession, tmp_path: Path) -> None:

@@ -156,3 +156,99 @@ def test_of_many_at_once_one_wins(tmp_path: Path) -> None:
         racer.join(30)
     assert sorted(racer.exitcode or 0 for racer in racers) == [0, 3, 3, 3, 3, 3]
     assert len(list(tmp_path.glob("won-*"))) == 1
+
+
+def test_a_folder_that_was_moved_away_and_begun_anew_is_another_ones(tmp_path: Path) -> None:
+    """Its epochs begin at 1 again: lower than that of the one who holds what was moved."""
+    folder = tmp_path / "lease"
+    for _ in range(2):
+        acquired(folder).release()
+    old = acquired(folder)
+    folder.rename(tmp_path / "moved")
+    with pytest.raises(VitrineError, match="has taken over"):
+        old.check()
+    for epoch in (1, 2, 3):  # at last even of the same number
+        new = acquired(folder)
+        assert new.epoch == epoch
+        with pytest.raises(VitrineError, match="has taken over"):
+            old.check()
+        new.check()
+        new.release()
+    old.release()
+    assert acquired(folder).epoch == 4  # and the last one's goodbye stands
+
+
+def test_one_that_sees_no_new_names_is_told_in_its_own_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on NFS, where a listing may be of a minute ago; also if it was paused just before a beat."""
+    first = acquired(tmp_path)
+    first._released.set()  # paused
+    first_record = (tmp_path / "e000001").read_text()
+    of_another_machine(tmp_path, 1)
+    second = acquired(tmp_path, wait=True)
+    monkeypatch.setattr(first, "_newest", lambda: 1)
+    with pytest.raises(VitrineError, match="has taken over"):
+        first.check()
+    (tmp_path / "e000001").write_text(first_record)  # its beat, late
+    first.check()
+    time.sleep(3 * module.BEAT)
+    with pytest.raises(VitrineError, match="has taken over"):
+        first.check()
+    second.check()
+
+
+def test_an_old_listing_makes_nobody_spin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = acquired(tmp_path)
+    first.release()
+    second = acquired(tmp_path)
+    looks = 0
+
+    def old(folder: Path) -> list[str]:
+        nonlocal looks
+        looks += 1
+        return ["e000001"]
+
+    third = Lease(tmp_path, "the shop")
+    monkeypatch.setattr(module.os, "listdir", old)
+    with pytest.raises(InputError, match="is at work there"):
+        third.acquire(wait=False, say=print)
+    assert looks < 20
+    monkeypatch.undo()
+    second.check()
+
+
+def test_whoever_is_killed_while_it_waits_is_in_nobodys_way(tmp_path: Path, other: subprocess.Popen[str]) -> None:
+    waiting = subprocess.Popen([sys.executable, "-c", HOLD.replace("wait=False", "wait=True"), str(tmp_path)])
+    time.sleep(2)
+    waiting.kill()
+    waiting.wait()
+    assert other.poll() is None
+    other.kill()
+    other.wait()
+    begun = time.monotonic()
+    assert acquired(tmp_path).epoch == 2
+    assert time.monotonic() - begun < 0.5
+
+
+def test_a_holder_that_is_killed_while_paused_is_replaced_at_once(tmp_path: Path, other: subprocess.Popen[str]) -> None:
+    other.send_signal(signal.SIGSTOP)
+    time.sleep(1)
+    other.kill()
+    other.wait()
+    begun = time.monotonic()
+    assert acquired(tmp_path).epoch == 2
+    assert time.monotonic() - begun < 0.5
+
+
+def test_one_who_waits_takes_over_at_the_holders_goodbye(tmp_path: Path) -> None:
+    holder = acquired(tmp_path)
+    waiting = Lease(tmp_path, "the shop")
+    thread = threading.Thread(target=waiting.acquire, kwargs={"wait": True, "say": print})
+    thread.start()
+    time.sleep(1)
+    assert waiting.epoch == 0
+    holder.release()
+    begun = time.monotonic()
+    thread.join(5)
+    assert waiting.epoch == 2
+    assert time.monotonic() - begun < 1
+    waiting.check()

@@ -139,6 +139,7 @@ NOT_OF_THE_MODEL = {
     "lists_seconds",
     "windows_seconds",
     "archive_days",
+    "archive_single_minutes",
     "influx_days",
     "stand_by",
     "keep_list_batches",

@@ -4,10 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from app.core.errors import InputError
+from app.core.errors import InputError, VitrineError
 from app.core.lease import training_lease
 from app.core.settings import Settings
+from app.jobs import run
 from app.jobs.run import run_training
+from app.registry.registry import Registry
+from tests.stream.shop import recommender, write_bundle
 
 
 def test_a_second_training_on_an_output_gives_way(tmp_path: Path) -> None:
@@ -19,3 +22,21 @@ def test_a_second_training_on_an_output_gives_way(tmp_path: Path) -> None:
             run_training(Settings(output=tmp_path / "out"))
     finally:
         lease.release()
+
+
+def test_a_training_that_was_replaced_while_paused_publishes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = tmp_path / "models"
+
+    def trained(*_: object, **__: object) -> None:
+        old = write_bundle(models, "old", recommender(), publish=False)
+        Registry(models).publish(write_bundle(models, "in-time", recommender(), publish=False).name)
+        (tmp_path / ".training" / "e000002").write_text("{}")  # of another, while this one stood still
+        Registry(models).publish(old.name)
+
+    monkeypatch.setattr(run, "run_batch", trained)
+    with pytest.raises(VitrineError, match="has taken over"):
+        run_training(Settings(output=tmp_path))
+    assert Registry(models).history() == ["in-time"]
+    Registry(models).publish("old")  # by hand, as ever

@@ -1,6 +1,7 @@
 """The accounts tell what an archive has lost, and nothing where nothing is."""
 
-from datetime import UTC, datetime
+import os
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,18 +10,20 @@ import pytest
 
 from app.events.archive_manifest import Manifest, write_manifest
 from app.events.archive_names import BatchRange, Epochs
-from app.stream.accounts import CHUNK, Account, Accounts
-from app.stream.archive import Archive
-from app.stream.compaction import STEP, delete_old, delete_uncounted, due, put_together
+from app.stream.account_files import CHUNK, Account
+from app.stream.accounts import COUNTED_AGAIN, Accounts
+from app.stream.archive import Archive, stored_rows
+from app.stream.compaction import STEP, delete_old, due, put_together
 
 EPOCHS = Epochs(((1, 0), (2, 3)))
+NOON = datetime(2019, 10, 1, 12, tzinfo=UTC)
 
 
 def fill(archive: Archive, part: BatchRange, rows: int, written: float = 0) -> None:
     """A folder of so many events, one every five minutes."""
     folder = archive.folder / part.name
     folder.mkdir()
-    times = [datetime(2019, 10, 1, 12, 5 * number, tzinfo=UTC) for number in range(rows)]
+    times = [NOON + timedelta(minutes=5 * number) for number in range(rows)]
     table = pa.table({"event_time": pa.array(times, pa.timestamp("us", tz="UTC")), "batch": [part.first] * rows})
     pq.write_table(table, folder / "part-00000.parquet")
     windows = [int(time.timestamp()) * 1_000_000 for time in times]
@@ -28,9 +31,7 @@ def fill(archive: Archive, part: BatchRange, rows: int, written: float = 0) -> N
 
 
 def account(batch: int, rows: int, **others: int) -> Account:
-    return Account(
-        batch, **({"rows": rows, "archived": rows, "rejected": 0, "left_out": 0, "known": 0} | others), lists=1
-    )
+    return Account(batch, **({"rows": rows, "archived": rows, "rejected": 0, "left_out": 0, "known": 0} | others))
 
 
 @pytest.fixture
@@ -68,10 +69,24 @@ def test_rows_that_never_came_to_the_archive_are_told(archive: Archive, folder: 
     accounts.write(account(0, 5, archived=4))  # one is nowhere
     accounts.committed(0, 7)  # and Spark gave two more
     accounts.committed(1, 7)  # of an idle stream that was just started: nothing to compare with
-    assert differences(accounts) == [
-        "micro-batch 0: 5 rows must be there, 4 are",
-        "micro-batch 0: 7 rows must be there, 5 are",
-    ]
+    told = ["micro-batch 0: 5 rows must be there, 4 are", "micro-batch 0: 7 rows must be there, 5 are"]
+    assert differences(accounts) == told
+    assert differences(accounts_of(folder, archive, 2)) == told  # a restart is no cure
+    accounts.forget(1)
+    assert differences(accounts) == differences(accounts_of(folder, archive, 2)) == []
+
+
+def test_a_loss_that_can_not_be_mended_is_closed_by_hand(archive: Archive, folder: Path) -> None:
+    """As docs/operations.md says: also where the folder of a micro-batch has been put together with later ones."""
+    accounts = accounts_of(folder, archive, 2)
+    for batch in range(4):
+        accounts.write(account(batch, 4))
+    fill(archive, BatchRange(0, STEP - 1, 2), 12)
+    assert differences(accounts) == [f"micro-batches 0 to {STEP - 1}: 16 rows must be there, 12 are"]
+    (folder / "_from").write_text("2\n")
+    accounts = accounts_of(folder, archive, 3)
+    accounts.write(account(STEP, 4))
+    assert differences(accounts) == [f"micro-batch {STEP}: 4 rows must be there, 0 are"]
 
 
 def test_accounts_of_a_stream_that_was_replaced_do_not_count(archive: Archive, folder: Path) -> None:
@@ -91,41 +106,67 @@ def test_what_is_put_together_is_still_accounted_for(archive: Archive, folder: P
         fill(archive, BatchRange(batch, batch, EPOCHS.owner(batch)), 4 if batch else 2, written=batch)
         accounts.write(account(batch, 4 if batch else 2))
     accounts = accounts_of(folder, archive, 2)
-    assert due(archive.folders(EPOCHS)[:-2]) is None  # its range is not complete
-    found = due(archive.folders(EPOCHS))
-    assert found is not None
-    target, parts = found
-    assert (target, [part.first for part in parts]) == (BatchRange(0, STEP - 1, 2), [0, 1, 5, STEP - 1])
-    put_together(archive, target, parts)
+    ((target, parts),) = due(archive.folders(EPOCHS), EPOCHS, STEP)
+    put_together(archive, target, parts, lambda: None)
     assert archive.folders(EPOCHS) == [target, BatchRange(STEP, STEP, 2)]
-    (path,) = archive.files(target)
-    assert pq.read_table(path)["batch"].to_pylist() == [0, 0, *[1] * 4, *[5] * 4, *[STEP - 1] * 4]
-    assert archive.manifest(target).rows == 14
-    assert len(archive.manifest(target).windows) == 4
-    assert due(archive.folders(EPOCHS)) is None
     assert differences(accounts) == []
+    (path,) = archive.files(target)
     pq.write_table(pq.read_table(path).slice(3), path)
     assert differences(accounts) == [f"micro-batches 0 to {STEP - 1}: 14 rows must be there, 11 are"]
+    assert not accounts.agree(target)
+    assert accounts.agree(BatchRange(STEP, STEP, 2))
 
 
-def test_folders_that_are_not_whole_are_not_put_together(archive: Archive) -> None:
-    for batch in (0, 1, STEP):
-        fill(archive, BatchRange(batch, batch, EPOCHS.owner(batch)), 4)
-    (archive.folder / BatchRange(1, 1, 1).name / "part-00000.parquet").unlink()
-    found = due(archive.folders(EPOCHS))
-    assert found is not None
-    with pytest.raises(Exception, match="must hold 8 rows, its folders hold 4"):
-        put_together(archive, *found)
-    assert len(list(archive.folder.iterdir())) == 3
+def test_accounts_of_long_ago_are_kept_by_folder(archive: Archive, folder: Path) -> None:
+    """What a stream reads at its start does not grow with the age of the shop; a loss is told all the same."""
+    accounts = accounts_of(folder, archive, 2)
+    target = BatchRange(0, STEP - 1, 2)
+    fill(archive, target, 8)
+    for batch in (*range(2), STEP, STEP + 1, STEP + 2, CHUNK):
+        accounts.write(account(batch, 4, rejected=batch == STEP + 2))
+    fill(archive, BatchRange(STEP, STEP, 2), 4)
+    fill(archive, BatchRange(CHUNK, CHUNK, 2), 4)
+    fill(archive, BatchRange(STEP + 2, STEP + 2, 2), 4)
+    told = [
+        f"micro-batch {STEP + 1}: 4 rows must be there, 0 are",
+        f"micro-batch {STEP + 2}: 4 rows must be there, 5 are",
+    ]
+    accounts.fold(CHUNK - 1)
+    assert len(list(folder.glob("000000000.*"))) == 1  # its last micro-batches may be just coming
+    accounts.fold(CHUNK)
+    for each in (accounts, accounts_of(folder, archive, 3)):
+        assert differences(each) == told
+    assert [path.name for path in folder.glob("0*")] == [f"{CHUNK:09d}.e000002.jsonl"]
+    assert len((folder / "folded.e000002.jsonl").read_text().splitlines()) == 1 + 4 + 1
+    accounts_of(folder, archive, 1).write(account(5, 9))  # late, of a stream that was replaced
+    fill(archive, wider := BatchRange(0, STEP**2 - 1, 2), 12)
+    assert differences(accounts_of(folder, archive, 3)) == [
+        f"micro-batches 0 to {wider.last}: 20 rows must be there, 12 are",
+        told[1],
+    ]
 
 
-def test_what_does_not_count_is_deleted(archive: Archive) -> None:
-    late, own, part = BatchRange(3, 3, 1), BatchRange(3, 3, 2), BatchRange(70, 70, 2)
-    larger = BatchRange(STEP, 2 * STEP - 1, 2)
-    for each in (late, own, part, larger):
-        fill(archive, each, 1)
-    delete_uncounted(archive, EPOCHS)
-    assert {path.name for path in archive.folder.iterdir()} == {own.name, larger.name}
+def test_files_are_opened_where_something_has_changed_and_all_by_and_by(
+    archive: Archive, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accounts, opened = accounts_of(folder, archive, 2), list[str]()
+
+    def opening(path: Path) -> int:
+        opened.append(path.name)
+        return stored_rows(path)
+
+    monkeypatch.setattr("app.stream.accounts.stored_rows", opening)
+    parts = [BatchRange(batch, batch, EPOCHS.owner(batch)) for batch in range(COUNTED_AGAIN + 2)]
+    for part in parts:
+        fill(archive, part, 1)
+    assert differences(accounts) == []
+    assert len(opened) == len(parts)
+    for _ in range(2):
+        assert differences(accounts) == []
+    assert len(opened) == len(parts) + 2 * COUNTED_AGAIN
+    assert set(opened[len(parts) :]) == {part.name for part in parts}
+    (archive.folder / parts[-1].name / "part-00000.parquet").unlink()
+    assert differences(accounts) == [f"micro-batch {COUNTED_AGAIN + 1}: 1 rows must be there, 0 are"]
 
 
 def test_the_archive_is_kept_for_so_long(archive: Archive, folder: Path) -> None:
@@ -133,16 +174,19 @@ def test_the_archive_is_kept_for_so_long(archive: Archive, folder: Path) -> None
     for number in range(4):
         batch = number * CHUNK
         fill(archive, BatchRange(batch, batch, EPOCHS.owner(batch)), 1, written=number)
-        (archive.rejected / BatchRange(batch, batch, EPOCHS.owner(batch)).name).mkdir()
+        rejected = archive.rejected / BatchRange(batch, batch, EPOCHS.owner(batch)).name
+        rejected.mkdir()
+        os.utime(rejected, (number, number))
         accounts.write(account(batch, 1))
-    kept = delete_old(archive, EPOCHS, 2)
+    kept = delete_old(archive, EPOCHS, 2, 3 * CHUNK)
     assert kept == 2 * CHUNK
     accounts.forget(kept)
+    assert archive.deleted_up_to() == int(NOON.timestamp()) * 1_000_000
     names = {BatchRange(batch, batch, 2).name for batch in (2 * CHUNK, 3 * CHUNK)}
-    assert {path.name for path in archive.folder.iterdir()} == names
+    assert {path.name for path in archive.folder.glob("b*")} == names
     assert {path.name for path in archive.rejected.iterdir()} == names
     assert len(list(folder.glob("*.jsonl"))) == 2
     assert differences(accounts) == differences(accounts_of(folder, archive, 2)) == []
     for _ in range(2):
-        accounts.forget(delete_old(archive, EPOCHS, 9))  # nothing stays, and nothing is missed
+        accounts.forget(delete_old(archive, EPOCHS, 9, 3 * CHUNK))  # nothing stays, and nothing is missed
     assert differences(accounts) == differences(accounts_of(folder, archive, 2)) == []

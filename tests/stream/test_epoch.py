@@ -6,12 +6,16 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from app.core.errors import InputError
+from app.core.errors import InputError, VitrineError
 from app.core.settings import Settings
+from app.events.archive_names import mark_name
 from app.stream import epoch as module
-from app.stream.epoch import begin, consumed_files, current, marked
+from app.stream.epoch import begin, current, drop_marks, marked
 from app.stream.folders import StreamFolders
+from app.stream.source_log import consumed_files
 
 
 @pytest.fixture
@@ -110,3 +114,80 @@ def test_a_file_system_without_links(folders: StreamFolders, monkeypatch: pytest
 
     monkeypatch.setattr(module.os, "link", refused)
     assert consumed_files(begin(folders, 2).checkpoint) == {"file:///landing/0.csv"}
+
+
+def paused(folders: StreamFolders, lease: int, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    """Begin an epoch; at a call of a function, the next one begins, works and goes on, before that returns."""
+    real, lost = getattr(module, where), list[int]()
+
+    def pausing(*args: object, **kwargs: object) -> object:
+        if not lost:
+            lost.append(1)
+            following = begin(folders, lease + 1)
+            spark_wrote(following.checkpoint, following.first)
+            (folders.windows / f"2019-10-01.e{following.number:06d}.parquet").write_text("counts")
+            (folders.archive / f".batch-000000001-e{following.number:06d}.ab12").mkdir()
+        return real(*args, **kwargs)
+
+    def check() -> None:
+        if lost:
+            raise VitrineError("another has taken over")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, where, pausing)
+        begin(folders, lease, check)
+
+
+@pytest.mark.parametrize("where", ["current", "copy_checkpoint", "take_over_windows", "mark_name", "sync"])
+def test_one_that_is_paused_while_it_begins_leaves_its_successor_alone(
+    folders: StreamFolders, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    first = begin(folders, 1)
+    spark_wrote(first.checkpoint, 0)
+    with pytest.raises(VitrineError, match="taken over"):
+        paused(folders, 2, monkeypatch, where)
+    epoch = current(folders)
+    assert epoch is not None
+    assert (epoch.number, epoch.first) == (3, 1)
+    assert consumed_files(epoch.checkpoint) == {"file:///landing/0.csv", "file:///landing/1.csv"}
+    assert (folders.windows / "2019-10-01.e000003.parquet").exists()
+    assert (folders.archive / ".batch-000000001-e000003.ab12").exists()
+    assert [marked(folders).owner(batch) for batch in (0, 1)] == [1, 3]
+
+
+def test_one_that_is_paused_at_its_very_end_deletes_only_what_is_older(
+    folders: StreamFolders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = begin(folders, 1)
+    spark_wrote(first.checkpoint, 0)
+    (folders.archive / ".batch-000000001-e000001.ab12").mkdir()
+    paused(folders, 2, monkeypatch, "drop_lower_windows")
+    epoch = current(folders)
+    assert epoch is not None
+    assert epoch.number == 3
+    assert consumed_files(epoch.checkpoint) == {"file:///landing/0.csv", "file:///landing/1.csv"}
+    assert (folders.windows / "2019-10-01.e000003.parquet").exists()
+    assert [path.name for path in folders.archive.glob(".b*")] == [".batch-000000001-e000003.ab12"]
+
+
+def test_folders_are_made_without_touching_what_another_is_writing(folders: StreamFolders) -> None:
+    (folders.archive / ".batch-000000001-e000003.ab12").mkdir()
+    folders.prepare()
+    assert (folders.archive / ".batch-000000001-e000003.ab12").exists()
+
+
+@given(starts=st.lists(st.integers(0, 9), max_size=8).map(sorted), oldest=st.integers(0, 9))
+def test_marks_that_say_nothing_any_more_are_deleted(
+    tmp_path_factory: pytest.TempPathFactory, starts: list[int], oldest: int
+) -> None:
+    """Whose word counts stays the same for all that is still there."""
+    folders = StreamFolders.of(Settings(output=tmp_path_factory.mktemp("marks")))
+    folders.prepare()
+    for number, first in enumerate(starts, 1):
+        (folders.epochs / mark_name(number, first)).touch()
+    before = marked(folders)
+    drop_marks(folders, oldest)
+    after = marked(folders)
+    assert [after.owner(batch) for batch in range(oldest, 20)] == [before.owner(batch) for batch in range(oldest, 20)]
+    assert after.latest == before.latest
+    assert len(after.starts) <= 1 + len({first for first in starts if first > oldest})

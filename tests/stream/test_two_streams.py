@@ -148,3 +148,44 @@ def test_one_that_stands_by_takes_over_from_a_node_that_is_gone(shop: Shop) -> N
     assert second.stop() == 0
     everything_once(second, events)
     one_writer(second)
+
+
+@pytest.mark.slow(seconds=100)
+def test_started_at_once_ended_killed_while_waiting_and_killed_while_paused(shop: Shop) -> None:
+    """Always one is at work, and what it hands on is whole."""
+    events = crowd(900, 8)
+    both = [shop.stream(stand_by="true") for _ in range(2)]
+    for stream in both:
+        stream.start()
+
+    def ready() -> list[StreamProcess]:
+        assert not any("Traceback" in stream.said() for stream in both)
+        return [stream for stream in both if "waiting for files" in stream.said()]
+
+    (holder,) = until(ready, "one of them is at work", 240)
+    (second,) = (stream for stream in both if stream is not holder)
+    shop.land("1.csv", csv_text(events[:300]))
+    holder.until_done()
+    until(lambda: "waiting for its end" in second.said(), "the other waits", 240)
+    assert "waiting for files" not in second.said()
+    third = shop.stream(stand_by="true")
+    third.start()
+    until(lambda: "waiting for its end" in third.said(), "a third waits", 240)
+    third.kill()
+    assert holder.stop() == 0  # SIGTERM: it says goodbye, and the one that stands by goes on
+    second.until_ready()
+    shop.land("2.csv", csv_text(events[300:600]))
+    second.until_done()
+    second.signal(signal.SIGSTOP)
+    second.kill()
+    last = shop.stream(stand_by="true")
+    last.start()
+    last.until_ready()
+    shop.land("3.csv", csv_text(events[600:]))
+    last.until_done()
+    assert last.stop() == 0
+    epoch = current(last.folders)
+    assert epoch is not None
+    assert epoch.number == 3
+    everything_once(last, events)
+    one_writer(last)

@@ -13,6 +13,8 @@ from app.core.settings import Settings
 from app.events.archive_manifest import Manifest, write_manifest
 from app.events.archive_names import BatchRange
 from app.stream import window_counter
+from app.stream.archive import Archive
+from app.stream.compaction import delete_old
 from app.stream.epoch import Epoch, begin, marked
 from app.stream.folders import StreamFolders
 from app.stream.points import PointSink
@@ -127,6 +129,7 @@ def test_after_a_kill_what_was_not_counted_is(shop: Shop) -> None:
     shop.counter.show()
     shop.archive(1, (NEXT, 1), told=False)
     counter = shop.started()
+    shop.archive(2, *[(START, 1)] * 5, told=False)
     counter.archived(BatchRange(2, 2, 1), {(START, "view", "a"): (5, 0)})
     counter.show()
     assert shop.stored() == {START: 2}  # what stood is not trusted, and so nothing is added to it
@@ -141,3 +144,38 @@ def test_all_are_counted_at_the_end(shop: Shop) -> None:
     assert (shop.stored(), shop.up_to()) == ({START: 1}, 0)
     assert shop.started().settle() is None  # and nothing is left for the next
     assert shop.stored() == {START: 1}
+
+
+def test_an_event_later_than_what_the_archive_keeps_is_added_to_what_stood(shop: Shop) -> None:
+    """Counted anew, five hundred events would become the one that is still there."""
+    shop.archive(0, *[(START, user) for user in range(500)])
+    shop.counter.settle(everything=True)
+    store = Archive.of(shop.folders)
+    assert delete_old(store, marked(shop.folders), 1, shop.counter.counted()) == 1
+    shop.counter.refresh()
+    shop.archive(1, (START, 1_000), (NEXT, 1), (NEXT, 1))
+    shop.now = 2 * SECONDS
+    for _ in range(2):
+        shop.counter.settle()
+        assert (shop.stored(), shop.up_to()) == ({START: 501, NEXT: 1}, 1)
+    shop.archive(2, (START, 1_001))
+    shop.counter.settle(everything=True)
+    assert (shop.stored(), shop.up_to()) == ({START: 502, NEXT: 1}, 2)
+    shop.started().settle(everything=True)
+    assert shop.stored() == {START: 502, NEXT: 1}
+
+
+def test_a_folder_that_vanishes_makes_no_count_too_low(shop: Shop) -> None:
+    shop.archive(0, (START, 1), (START, 2))
+    shop.archive(1, (START, 3))
+    shop.counter.show()
+    aside = shop.folders.root / "aside"
+    gone = shop.folders.archive / BatchRange(0, 0, 1).name
+    gone.rename(aside)
+    with pytest.raises(FileNotFoundError):
+        shop.counter.settle(everything=True)
+    assert shop.stored() == {START: 3}
+    assert shop.up_to() < 0
+    aside.rename(gone)
+    shop.counter.settle(everything=True)
+    assert (shop.stored(), shop.up_to()) == ({START: 3}, 1)

@@ -1,0 +1,100 @@
+"""The archive kept small: folders put together, old ones deleted, and marks and accounts with them."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.core.errors import VitrineError
+from app.core.lease import Lease, training_lease
+from app.core.settings import Settings
+from app.events.archive_names import BatchRange, Epochs
+from app.stream.accounts import Accounts
+from app.stream.archive import Archive
+from app.stream.compaction import UNCOUNTED_KEPT, delete_old, delete_uncounted, due, put_together
+from app.stream.epoch import QUERY, Epoch, newest_number
+
+DAY, MINUTE = 86_400.0, 60.0
+
+
+@dataclass
+class Shrinking:
+    """What is done to the archive once a minute; not while a training of the same output runs.
+
+    Parameters
+    ----------
+    settings, archive, accounts, epoch, lease
+        Of the stream.
+    counted
+        The last micro-batch whose events are in window counts.
+    stopping
+        Asked before what takes long.
+    say
+        Gets a line about what can't be done.
+    """
+
+    settings: Settings
+    archive: Archive
+    accounts: Accounts
+    epoch: Epoch
+    lease: Lease
+    counted: Callable[[], int]
+    stopping: Callable[[], bool]
+    say: Callable[[str], Any]
+    _seconds: dict[BatchRange, tuple[float, float]] = field(default_factory=dict)
+    _refused: set[BatchRange] = field(default_factory=set)
+
+    def run(self, epochs: Epochs) -> None:
+        """Delete what is old or does not count, and put together what can be.
+
+        Raises
+        ------
+        VitrineError
+            This stream was replaced: nothing is deleted.
+        """
+        now = time.time()
+        if not self._may_delete():
+            return
+        delete_uncounted(self.archive, epochs, now - UNCOUNTED_KEPT)
+        if self.settings.archive_days is not None:
+            before = now - self.settings.archive_days * DAY
+            self.accounts.forget(delete_old(self.archive, epochs, before, self.counted()))
+        while self._may_delete() and self._put_next_together(
+            epochs, now - self.settings.archive_single_minutes * MINUTE
+        ):
+            pass
+
+    def _may_delete(self) -> bool:
+        self.lease.check()
+        return not (self.stopping() or training_lease(self.settings.output).seems_held())
+
+    def _put_next_together(self, epochs: Epochs, before: float) -> bool:
+        """Whether there was a range to be put together."""
+        folders = self.archive.older(epochs, before)
+        committed = newest_number(self.epoch.folder / QUERY / "commits")
+        self._seconds = {part: self._seconds[part] for part in folders if part in self._seconds}
+        for target, parts in due(folders, epochs, committed, self._length):
+            if target in self._refused or not self.accounts.agree(target):
+                continue  # what is missing may be put back, as the folder that it was
+            try:
+                put_together(self.archive, target, parts, self.lease.check)
+                return True
+            except VitrineError as error:  # a folder that does not hold what it must: told by the accounts too
+                self.lease.check()
+                self._refused.add(target)
+                self.say(str(error))
+        return False
+
+    def _length(self, parts: list[BatchRange]) -> float:
+        """Seconds from the first archived event of some folders to the last."""
+        (begun, _), (_, ended) = self._span(parts[0]), self._span(parts[-1])
+        return ended - begun
+
+    def _span(self, part: BatchRange) -> tuple[float, float]:
+        if part not in self._seconds:
+            try:
+                manifest = self.archive.manifest(part)
+                self._seconds[part] = manifest.oldest, manifest.written
+            except VitrineError:  # putting it together tells what is the matter
+                self._seconds[part] = (self.archive.made(part),) * 2
+        return self._seconds[part]

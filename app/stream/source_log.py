@@ -1,0 +1,84 @@
+"""Which files a query has taken in: read from the log of its source, which Spark keeps in the checkpoint.
+
+Spark writes a file for each micro-batch, and every tenth one, with `.compact` in its name, holds all before it.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from app.stream.epoch import newest_number
+
+COMPACT = ".compact"
+BLOCK = 65_536  #: bytes read at once from the end of a log
+
+
+def consumed_files(checkpoint: Path, last: int | None = None) -> set[str]:
+    """URIs of the files taken in up to a micro-batch, by default the last one committed."""
+    return {name for name, _, _ in _entries(checkpoint, last, {})}
+
+
+def path_of(uri: str) -> Path:
+    """The path of a file on this machine."""
+    return Path(unquote(urlsplit(uri).path))
+
+
+class NewlyConsumed:
+    """Files taken in by committed micro-batches, each told of once.
+
+    Parameters
+    ----------
+    checkpoint
+        Of the query.
+    """
+
+    def __init__(self, checkpoint: Path):
+        self._checkpoint = checkpoint
+        self._told: dict[int, int] = {}
+
+    def next(self) -> set[str]:
+        """URIs of those since the last call; the first time of all."""
+        found = [*_entries(self._checkpoint, None, self._told)]
+        for _, source, number in found:
+            self._told[source] = max(self._told.get(source, -1), number)
+        return {name for name, _, _ in found}
+
+
+def _entries(checkpoint: Path, last: int | None, told: dict[int, int]) -> Iterator[tuple[str, int, int]]:
+    """URI, source and number in its log of what was taken in up to a micro-batch, and after `told` of each source."""
+    last = newest_number(checkpoint / "commits") if last is None else last
+    if last < 0:
+        return
+    lines = (checkpoint / "offsets" / str(last)).read_text().splitlines()[2:]  # the version, the time and watermark
+    reached = [json.loads(line)["logOffset"] if line.startswith("{") else -1 for line in lines]
+    for source, offset in enumerate(reached):
+        after = told.get(source, -1)
+        for path in _logs(checkpoint / "sources" / str(source), after):
+            try:
+                for entry in _backwards(path):
+                    if entry["batchId"] <= after:
+                        break  # and all before it in the file
+                    if entry["batchId"] <= offset:
+                        yield entry["path"], source, entry["batchId"]
+            except FileNotFoundError:  # Spark has just deleted it: what it said is in a newer, compacted one
+                continue
+
+
+def _logs(folder: Path, after: int) -> list[Path]:
+    """The files of a log that say something of numbers after one."""
+    names = [path for path in folder.glob("[0-9]*") if path.name.removesuffix(COMPACT).isdigit()]
+    return [path for path in names if int(path.name.removesuffix(COMPACT)) > after]
+
+
+def _backwards(path: Path) -> Iterator[dict[str, Any]]:
+    """Entries of a log, the last first: a compacted log holds all there ever were, and the last are asked for."""
+    with path.open("rb") as file:
+        position, rest = file.seek(0, os.SEEK_END), b""
+        while position > 0:
+            size = min(BLOCK, position)
+            position = file.seek(position - size)
+            rest, *lines = (file.read(size) + rest).split(b"\n")
+            yield from (json.loads(line) for line in reversed(lines) if line.startswith(b"{"))

@@ -1,0 +1,159 @@
+"""The archive is made smaller only while nobody minds: no training, no successor, nothing that is missing."""
+
+from collections.abc import Callable
+from pathlib import Path
+from unittest.mock import Mock
+
+import pytest
+
+from app.core.errors import VitrineError
+from app.core.lease import stream_lease, training_lease
+from app.core.settings import Settings
+from app.events.archive_names import BatchRange, Epochs
+from app.stream import shrinking as module
+from app.stream.accounts import Accounts
+from app.stream.archive import Archive
+from app.stream.compaction import STEP
+from app.stream.engine import Stream
+from app.stream.epoch import begin, marked
+from app.stream.folders import StreamFolders
+from app.stream.housekeeping import Housekeeping
+from app.stream.shrinking import Shrinking
+from tests.stream.test_accounts import account, fill
+from tests.stream.test_epoch import spark_wrote
+
+
+class Shop:
+    """An archive of three ranges of two small folders each, all committed, and what makes it smaller."""
+
+    def __init__(self, output: Path, archive_days: float | None = None):
+        self.settings = Settings(output=output, archive_single_minutes=0, archive_days=archive_days)
+        self.folders = StreamFolders.of(self.settings)
+        self.lease = stream_lease(output)
+        self.lease.acquire(wait=False, say=print)
+        self.folders.prepare()
+        self.epoch = begin(self.folders, self.lease.epoch)
+        spark_wrote(self.epoch.checkpoint, 3 * STEP)
+        self.archive = Archive.of(self.folders)
+        self.accounts = Accounts(self.folders.accounts, self.archive, 1, self.epochs)
+        for number in range(3):
+            for batch in (number * STEP, number * STEP + 1):
+                fill(self.archive, BatchRange(batch, batch, 1), 4, written=batch)
+                self.accounts.write(account(batch, 4))
+        fill(self.archive, BatchRange(3 * STEP, 3 * STEP, 1), 4, written=3 * STEP)
+        self.said: list[str] = []
+        self.shrinking = Shrinking(
+            self.settings,
+            self.archive,
+            self.accounts,
+            self.epoch,
+            self.lease,
+            lambda: 3 * STEP,
+            lambda: False,
+            self.said.append,
+        )
+
+    @property
+    def epochs(self) -> Epochs:
+        return marked(self.folders)
+
+    def together(self) -> list[int]:
+        """The ranges that were put together, by their place."""
+        return [part.first // STEP for part in self.archive.folders(self.epochs) if part.last > part.first]
+
+    def run(self) -> None:
+        self.shrinking.run(self.epochs)
+
+
+def interrupted(monkeypatch: pytest.MonkeyPatch, do: Callable[[], object]) -> None:
+    """Do something once a range has been put together."""
+    real = module.put_together
+
+    def putting(*args: object) -> None:
+        real(*args)  # type: ignore[arg-type]
+        do()
+
+    monkeypatch.setattr(module, "put_together", putting)
+
+
+def test_all_ranges_are_put_together(tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+    shop.run()
+    assert shop.together() == [0, 1, 2]
+    assert shop.accounts.audit() == shop.said == []
+
+
+def test_a_training_that_begins_meanwhile_is_not_disturbed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop, training = Shop(tmp_path), training_lease(tmp_path)
+    interrupted(monkeypatch, lambda: training.epoch or training.acquire(wait=False, say=print))
+    shop.run()
+    assert shop.together() == [0]
+    training.release()
+    monkeypatch.undo()
+    shop.run()
+    assert shop.together() == [0, 1, 2]
+
+
+def test_one_that_is_replaced_meanwhile_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop = Shop(tmp_path)
+    interrupted(monkeypatch, (tmp_path / "stream" / "lease" / "e000002").touch)
+    for _ in range(2):
+        with pytest.raises(VitrineError, match="has taken over"):
+            shop.run()
+    assert shop.together() == [0]
+
+
+def test_where_something_is_missing_it_can_be_put_back(tmp_path: Path) -> None:
+    """As the folder that it was; the other ranges do not wait for it, nor for one that is damaged."""
+    shop = Shop(tmp_path)
+    gone = shop.archive.folder / BatchRange(1, 1, 1).name
+    gone.rename(tmp_path / "aside")
+    (shop.archive.folder / BatchRange(STEP, STEP, 1).name / "_batch.json").write_text("{")
+    assert len(shop.accounts.audit()) == 1
+    for _ in range(2):
+        shop.run()
+    assert shop.together() == [2]
+    (line,) = shop.said
+    assert "is damaged" in line
+    (tmp_path / "aside").rename(gone)
+    assert shop.accounts.audit() == []
+    shop.run()
+    assert shop.together() == [0, 2]
+
+
+def test_what_was_deleted_is_not_counted_from_whatever_else_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop, windows = Shop(tmp_path, archive_days=1), Mock()
+    windows.counted = lambda: 3 * STEP
+    house = Housekeeping(
+        Mock(),
+        shop.settings,
+        shop.folders,
+        shop.archive,
+        shop.accounts,
+        windows,
+        Mock(),
+        Mock(),
+        shop.epoch,
+        shop.lease,
+        shop.said.append,
+    )
+
+    def vanished(*_: object) -> None:
+        raise FileNotFoundError(2, "No such file", "batch")
+
+    monkeypatch.setattr(shop.accounts, "forget", vanished)
+    with pytest.raises(FileNotFoundError):
+        house.tidy()
+    assert shop.archive.folders(shop.epochs) == []
+    windows.refresh.assert_called_once()
+
+
+def test_a_stream_that_was_replaced_moves_no_file_that_its_successor_reads(tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+    (tmp_path / "stream" / "lease" / "e000002").touch()
+    stream = Mock(_lease=shop.lease, settings=shop.settings, folders=shop.folders)
+    with pytest.raises(VitrineError, match="has taken over"):
+        Stream._recover(stream)
+    stream._failure.assert_not_called()
