@@ -72,7 +72,7 @@ class MicroBatches:
 
     def _keep(self, part: BatchRange, staging: Path, result: Result, lines: list[str]) -> None:
         self.lease.check()
-        if self.champion.bundle.synthetic:
+        if self.champion.bundle.manifest.synthetic:
             label_synthetic(self.folders.archive)  # trained on a synthetic shop, so fed by one
         counts = self.archive.commit(staging, part, time.time(), lines)
         self.accounts.write(Account.of(part.first, counts, sum(first for first, _ in result.lists.values())))
