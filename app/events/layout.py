@@ -16,9 +16,7 @@ from pydantic_core import ErrorDetails
 from app.core.errors import InputError
 from app.core.settings import Settings
 from app.events.times import EPOCHS, ISO, check_pattern
-from app.events.vocabulary import RAW_COLUMNS
-
-EventType = Literal["view", "cart", "remove_from_cart", "purchase"]
+from app.events.vocabulary import RAW_COLUMNS, EventType
 
 
 class _Part(BaseModel):

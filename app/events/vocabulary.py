@@ -1,7 +1,10 @@
 """The words of an event, its columns, and what each type says of a user's interest. Needs no Spark."""
 
-VIEW, CART, REMOVE, PURCHASE = "view", "cart", "remove_from_cart", "purchase"
-EVENT_TYPES = (VIEW, CART, REMOVE, PURCHASE)
+from typing import Literal, get_args
+
+EventType = Literal["view", "cart", "remove_from_cart", "purchase"]
+EVENT_TYPES: tuple[str, ...] = get_args(EventType)
+VIEW, CART, REMOVE, PURCHASE = EVENT_TYPES
 #: Event types by code, the least committed first: of a product touched several times the largest counts.
 KINDS = (REMOVE, VIEW, CART, PURCHASE)
 UNKNOWN = "unknown"  #: stands for a missing attribute; never one that two products share

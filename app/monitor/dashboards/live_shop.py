@@ -42,7 +42,7 @@ def dashboard() -> Dashboard:
         ),
         number(
             "Revenue (shop currency)",
-            "Sum of the prices of all purchases in the time range.",
+            "Price × quantity, summed over all purchases in the time range.",
             total(_SALES),
             unit=COUNT,
             width=5,

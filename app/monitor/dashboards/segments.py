@@ -58,7 +58,7 @@ def dashboard() -> Dashboard:
         ),
         chart(
             "Conversion rate",
-            "Mean purchases per view of a segment's users, smoothed, one point per training.",
+            "Mean purchases per view of a segment's users, one point per training.",
             _by_training("conversion_rate"),
             unit=SHARE,
             name=_SEGMENT,
