@@ -8,6 +8,7 @@ import pandas as pd
 import yaml
 
 from app.events.guess_columns import OF_A_LINE, TYPE_OF_WORD, Guesses, guess_columns, plain
+from app.events.identity import IDENTITY
 from app.events.layout import REES46, Columns, parse_layout
 from app.events.sample import Sample, read_sample
 from app.events.times import ISO
@@ -118,7 +119,8 @@ def _event_id_of_lines(sample: Sample, found: Guesses) -> list[str]:
     if found.columns["user_session"].column != found.order or "event_type" in found.columns:
         return []
     columns = [found.columns[name].column for name in names]
-    same = sample.rows.duplicated(columns[:3]).sum()
+    usual = [found.columns[name].column for name in IDENTITY if name in found.columns]
+    same = sample.rows.duplicated(usual).sum()
     return columns if same > sample.rows.duplicated(columns).sum() else []
 
 
@@ -176,7 +178,7 @@ def _ids(out: _Lines, sample: Sample, found: Guesses) -> None:
                 return
     if sample.whole or "product_id" not in found.columns:
         return
-    out.add("ids: integer", "so they are in the rows looked at; take text if later ones may hold letters")
+    out.add("ids: integer", "all ids sampled are integers; use text if later ones may contain letters")
 
 
 def _is_integer(value: str) -> bool:

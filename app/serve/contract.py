@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.serve.catalogue import Catalogue
-from app.serve.ragged import NONE, first_of_each, pair_keys
+from app.serve.ragged import NONE, first_of_each, pair_keys, unpack_keys
 from app.serve.visits import Visits
 
 
@@ -95,7 +95,7 @@ def top_per_row(
     keys = keys[order]
     first = first_of_each(keys)
     total = np.add.reduceat(scores[order].astype(np.float64), first).astype(np.float32)
-    return best_per_row(keys[first] >> 32, keys[first] & _LOW, total, n, k)
+    return best_per_row(*unpack_keys(keys[first]), total, n, k)
 
 
 def best_per_row(

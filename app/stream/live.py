@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from app.events.identity import ends_session
+from app.events.identity import SESSION_EVENT, ends_session
 from app.events.vocabulary import KINDS
 from app.serve.ragged import Ragged, first_of_each
 from app.serve.recommender import Parameters
@@ -64,11 +64,13 @@ class LiveSessions:
         time, seen, arrived = (_micros(events.field(name)) for name in ("event_time", SEEN, ARRIVED))
         products = events.field("product_id").to_numpy()
         kinds = pc.index_in(events.field("event_type"), pa.array(KINDS)).to_numpy(zero_copy_only=False)
+        values = {"event_time": time, "product_id": products, "event_type": kinds}
+        in_order = [rows, *(values[name] for name in SESSION_EVENT)]
         # The same event twice (a file sent again): the first that came stays.
-        same = [rows, *_ids(events)] if EVENT_ID in events.type.names else [rows, time, products, kinds]
+        same = [rows, *_ids(events)] if EVENT_ID in events.type.names else in_order
         first = np.lexsort((seen, *same[::-1]))
-        first = first[first_of_each(*(values[first] for values in same))]
-        order = first[np.lexsort(tuple(values[first] for values in (seen, kinds, products, time, rows)))]
+        first = first[first_of_each(*(part[first] for part in same))]
+        order = first[np.lexsort(tuple(part[first] for part in (seen, *in_order[::-1])))]
         flat = SessionEvents(
             Ragged.of_rows(rows[order], len(lists)), products[order], kinds[order].astype(np.int8), time[order] / 1e6
         )
