@@ -25,12 +25,12 @@ def dashboard() -> Dashboard:
         since="now-30m",
         refresh="5s",
     )
-    for panel in (*_figures(), *_charts()):
+    for panel in (*_freshness(), *_faults(), _bundle(), *_charts()):
         board.with_panel(panel)
     return board
 
 
-def _figures() -> tuple[Panel, ...]:
+def _freshness() -> tuple[Panel, ...]:
     return (
         number(
             "Last micro-batch",
@@ -55,6 +55,11 @@ def _figures() -> tuple[Panel, ...]:
             steps=_FRESH,
             decimals=2,
         ),
+    )
+
+
+def _faults() -> tuple[Panel, ...]:
+    return (
         number(
             "Rejected rows",
             "Share of the rows read that cannot be events. A sudden rise is a changed feed.",
@@ -93,13 +98,16 @@ def _figures() -> tuple[Panel, ...]:
             name="Rows",
             steps=_NONE_IS_GOOD,
         ),
-        number(
-            "Bundle in use",
-            "Model version of the last micro-batch.",
-            f'{latest(_progress("model_version"))}\n  |> keep(columns: ["_value"])',
-            unit=TEXT,
-            width=4,
-        ),
+    )
+
+
+def _bundle() -> Panel:
+    return number(
+        "Bundle in use",
+        "Model version of the last micro-batch.",
+        f'{latest(_progress("model_version"))}\n  |> keep(columns: ["_value"])',
+        unit=TEXT,
+        width=4,
     )
 
 
