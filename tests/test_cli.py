@@ -177,7 +177,7 @@ def test_report_of_a_run_that_cannot_be_read_is_one_line(content: str, says: str
     assert len(result.stderr.splitlines()) == 1
     assert result.stderr.startswith(f"error: {tmp_path}/run.json: ")
     assert says in result.stderr
-    assert "type vitrine train" in result.stderr
+    assert "run vitrine train" in result.stderr
     assert not (tmp_path / "report.html").exists()
 
 

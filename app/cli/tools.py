@@ -16,7 +16,7 @@ def layout(**flags: Any) -> None:
     """Propose a layout for a log that is not written like the REES46 months.
 
     Looks at the first rows of a local CSV (plain or gzip) or Parquet file, and prints YAML: which column is
-    which, what the event types are called, how times are written. Comments say what is a guess. The
+    which, what the event types are called, how times are written. Comments mark what is a guess. The
     result is given to the other commands with --layout.
 
     \b
@@ -41,7 +41,7 @@ def layout(**flags: Any) -> None:
     "--output",
     default="shop.synthetic.csv",
     show_default=True,
-    help="File to write; .csv, .csv.gz or .parquet. Keep 'synthetic' in its name: reports say so then.",
+    help="File to write; .csv, .csv.gz or .parquet. Keep 'synthetic' in its name: reports then say so.",
 )
 @click.option("--events", type=click.IntRange(1), default=200_000, show_default=True, help="Number of events.")
 @click.option("--seed", type=int, default=42, show_default=True, help="Same seed, same bytes.")

@@ -65,7 +65,7 @@ SYSTEM_FAILURES = (
 )
 FILE = re.compile(r"(?:file:/*(?=/)|(?<=while reading file )|(?<=CSV file: ))(\S+?\.\w+(?:\.\w+)?)[\s'\".,:]")
 
-#: How Spark says that a CSV file's columns are not those that a query expects: their names, or how many of each.
+#: Spark's messages for a CSV file whose columns are not those that a query expects: their names, or how many of each.
 OTHER_NAMES = re.compile(r"CSV header does not conform to the schema\.\s+Header: (.*)\s+Schema: (.*)")
 OTHER_NUMBER = re.compile(
     r"Number of column in CSV header is not equal to number of fields in the schema:\s+"

@@ -112,7 +112,7 @@ def _doubts(name: str, column: str, found: Guesses) -> list[str]:
 
 
 def _event_id_of_lines(sample: Sample, found: Guesses) -> list[str]:
-    """Columns that tell the lines of an order apart, where the usual identity would take them for one event."""
+    """Columns that distinguish the lines of an order, where the usual identity would take them for one event."""
     names = ("event_time", "user_session", "product_id", "quantity", "price")
     if found.order is None or not all(name in found.columns for name in names):
         return []
@@ -125,7 +125,7 @@ def _event_id_of_lines(sample: Sample, found: Guesses) -> list[str]:
 
 
 def _types(out: _Lines, sample: Sample, found: Guesses) -> list[str]:
-    """The words of event types, or the one type of all rows; returns what it could not tell."""
+    """The words of event types, or the one type of all rows; returns what it could not determine."""
     guess = found.columns.get("event_type")
     if guess is None:
         orders = found.order is not None or "quantity" in found.columns
@@ -226,7 +226,7 @@ def _cancelled(sample: Sample, found: Guesses) -> list[tuple[dict[str, Any], str
 
 
 def _ended(sample: Sample, found: Guesses) -> list[tuple[dict[str, Any], str]]:
-    """Orders whose state says that they came to nothing."""
+    """Orders whose state shows that they failed or were cancelled."""
     rules: list[tuple[dict[str, Any], str]] = []
     for column in _left(sample, found):
         values = sample.rows[column].value_counts()
@@ -248,7 +248,7 @@ def _other_types(sample: Sample, found: Guesses) -> list[tuple[dict[str, Any], s
     if not other or len(other) == len(counts):  # none known: then they are to be filled in
         return []
     rule = {"reason": "other event types", "column": guess.column, "is_one_of": other}
-    return [(rule, f"{int(counts[other].sum()):,} rows; or say under event_types what they are")]
+    return [(rule, f"{int(counts[other].sum()):,} rows; or map them under event_types")]
 
 
 def _left(sample: Sample, found: Guesses) -> list[str]:

@@ -1,4 +1,4 @@
-"""The words of an event, its columns, and what each type says of a user's interest. Needs no Spark."""
+"""The words of an event, its columns, and how much interest each type shows. Needs no Spark."""
 
 from typing import Literal, get_args
 
@@ -10,7 +10,7 @@ KINDS = (REMOVE, VIEW, CART, PURCHASE)
 UNKNOWN = "unknown"  #: stands for a missing attribute; never one that two products share
 MISSING_TEXT = ("", "nan", "null", "none")  #: what a file writes where there is nothing, in lower case
 
-#: Implicit rating of one event; a removal says nothing good.
+#: Implicit rating of one event; a removal counts as none.
 RATING = {VIEW: 1.0, CART: 3.0, PURCHASE: 5.0}
 MAX_RATING = 10.0  #: cap of a pair's summed rating
 

@@ -100,7 +100,7 @@ STREAM_PROGRESS = Measurement(
         Field("freshness_max_seconds", "float", "s", "the same, worst"),
         Field("state_rows", "integer", "rows", "rows in the state store"),
         Field("state_bytes", "integer", "bytes", "memory the state store uses"),
-        Field("influx_retries", "integer", "retries", "writes to InfluxDB that had to be tried again"),
+        Field("influx_retries", "integer", "retries", "writes to InfluxDB that had to be retried"),
         Field("bundle_refusals", "integer", "bundles", "damaged bundles refused"),
         Field("event_time_last", "integer", "ms since 1970", "latest event time read: the shop's clock"),
         Field(
@@ -166,7 +166,7 @@ RECOMMENDATIONS_BY_TEXT = replace(
 def recommendation_lines(table: pd.DataFrame, lane: int = 0, lanes: int = 1) -> list[str]:
     """Lines of `recommendations`, no two of one batch at the same time.
 
-    Many users share generated_at and all tags, so the time must tell them apart. A hash of the
+    Many users share generated_at and all tags, so the time must distinguish them. A hash of the
     user would collide (10,000 points among the 10^6 ns of a millisecond: fifty pairs), so points
     are numbered: sorted by user and rank, the i-th of a lane stands at generated_at + i·lanes + lane
     nanoseconds. Lanes thus never meet, and the same rows give the same lines whatever their order.

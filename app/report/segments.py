@@ -127,7 +127,7 @@ def segment_means(rows: Sequence[SegmentRow]) -> Block:
 
 def profiles(rows: Sequence[ProfileRow]) -> Section:
     """Sizes and rules of the profiles."""
-    intro = "Behaviour types told by fixed rules on what users did."
+    intro = "Types of behaviour, by fixed rules on what users did."
     title = "Users by profile"
     if not rows:
         return Section("profiles", "Behaviour profiles", intro, [chart(title)])

@@ -1,4 +1,4 @@
-"""What exploration says of visits: sessions, the funnel, and users who come back."""
+"""Figures of visits: sessions, the funnel, and users who come back."""
 
 from collections.abc import Sequence
 

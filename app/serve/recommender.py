@@ -70,7 +70,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Recommender:
-    """Generators and a ranker, with the catalogue and users that they speak of."""
+    """Generators and a ranker, with the catalogue and users that they refer to."""
 
     catalogue: Catalogue
     users: UserTable

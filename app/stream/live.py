@@ -31,8 +31,8 @@ class LiveSessions:
     `keys` (n,) string: the shop's own ids of the users, where ids are text.
 
     Per event of `events` (m,): `new` (came in this micro-batch), `arrived` (seconds since 1970, of its file), and
-    `begins`, the entry at which the visit that it belongs to begins: the first of the session, or where no id tells
-    sessions apart, the first after the last long silence.
+    `begins`, the entry at which the visit that it belongs to begins: the first of the session, or, in a session
+    without an id, the first after the last long silence.
     """
 
     user_ids: NDArray[np.int64]
@@ -55,7 +55,7 @@ class LiveSessions:
         table
             user_id, given (whether the session has an id) and events.
         batch_time
-            The micro-batch's own time in microseconds: tells which events are new.
+            The micro-batch's own time in microseconds; events seen at it are new.
         parameters
             Of the bundle: its bounds of a session.
         """

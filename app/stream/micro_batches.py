@@ -1,7 +1,7 @@
-"""What the stream does with a micro-batch: lists first, then the archive, then what is told of both.
+"""Handles a micro-batch: lists, then archive, then metrics.
 
-All that is written is named by the micro-batch's number and the stream's epoch: tried again, it replaces what
-it wrote the first time.
+All that is written is named by the micro-batch's number and the stream's epoch, so that a second try replaces
+what the first one wrote.
 """
 
 import time
@@ -21,7 +21,7 @@ from app.stream.epoch import Epoch, batch_time
 from app.stream.first_edition import known_files
 from app.stream.folders import StreamFolders
 from app.stream.freshness import ages
-from app.stream.intake import take_in, tell_jobs
+from app.stream.intake import set_job_properties, take_in
 from app.stream.points import PointSink, batch_lines
 from app.stream.progress import observed
 from app.stream.score import RESULT_SCHEMA, Result, Task, scorer
@@ -34,7 +34,7 @@ POOL = "lists"  #: Spark's scheduler pool of the micro-batches
 
 @dataclass(frozen=True)
 class MicroBatches:
-    """The stream's one query: what it keeps of what arrives, and what becomes of each micro-batch."""
+    """The stream's one query: the sessions it keeps, and the handling of each micro-batch."""
 
     spark: SparkSession
     settings: Settings
@@ -60,7 +60,7 @@ class MicroBatches:
         bundle = self.champion.for_batch(batch)
         staging = self.archive.stage(part)
         moment = batch_time(self.epoch.checkpoint, batch)
-        tell_jobs(self.spark.sparkContext, staging, moment)
+        set_job_properties(self.spark.sparkContext, staging, moment)
         self.spark.sparkContext.setLocalProperty("spark.scheduler.pool", POOL)
         result = self._score(frame, self._task(frame, bundle.folder, batch, moment, staging))
         old = ages(result.arrived, result.readable_at)
@@ -79,7 +79,7 @@ class MicroBatches:
         self.windows.archived(part, counts.sums)
 
     def _task(self, frame: DataFrame, bundle: Path, batch: int, moment: int, staging: Path) -> Task:
-        # Of the query's own session: what the checkpoint was made with, whatever the setting says now.
+        # From the query's own session: the number the checkpoint was made with, whatever the setting is now.
         partitions = frame.sparkSession.conf.get("spark.sql.shuffle.partitions")
         return Task(
             batch,

@@ -91,7 +91,7 @@ class ReplayState:
         return position
 
     def _owner(self) -> dict[str, Any]:
-        """What tells this replay from others."""
+        """What identifies this replay."""
         sizes = [[file.name, file.stat().st_size] for file in self.events.files]
         return {"files": sizes, "landing": str(self.landing.resolve()), **self.pace}
 

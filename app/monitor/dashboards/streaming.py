@@ -81,7 +81,7 @@ def _faults() -> tuple[Panel, ...]:
         ),
         number(
             "InfluxDB retries",
-            "Writes that had to be tried again in the time range; nothing is skipped, but freshness suffers.",
+            "Writes that had to be retried in the time range; nothing is skipped, but freshness suffers.",
             total(_progress("influx_retries")),
             unit=COUNT,
             width=3,
@@ -90,7 +90,7 @@ def _faults() -> tuple[Panel, ...]:
         ),
         number(
             "Rows unaccounted for",
-            "Rows that came in and are not where they must be, or are there twice, as last looked at. "
+            "Rows that came in and are missing or doubled, at the last check. "
             "Anything but 0 is a loss; the stream's log names the micro-batches.",
             latest(_progress("unaccounted_rows")),
             unit=COUNT,
