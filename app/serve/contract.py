@@ -23,7 +23,7 @@ from app.serve.visits import Visits
 @dataclass(frozen=True)
 class Candidates:
     """Products with scores, best first: `items` (n, k) int32, `NONE` where there are no more;
-    `scores` (n, k) float32, 0 there. No product stands twice in a row."""
+    `scores` (n, k) float32, 0 there. No product is twice in a row."""
 
     items: NDArray[np.int32]
     scores: NDArray[np.float32]
@@ -52,7 +52,7 @@ class Generator(Protocol):
         ...
 
     def because(self, visits: Visits, rows: NDArray[np.int64], items: NDArray[np.int32]) -> NDArray[np.int32]:
-        """The touched product that speaks most for each item (m,) proposed to a visit (m,); `NONE` if none does."""
+        """The touched product that contributes most to each item (m,) proposed to a visit (m,); `NONE` if none does."""
         ...
 
 
