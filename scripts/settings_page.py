@@ -10,8 +10,8 @@ from app.core.settings import Settings
 HEAD = """# Settings
 
 Every setting is a variable `VITRINE_<NAME>`; many are also flags of commands. A flag wins over the variable,
-the variable over the default. Nothing else in the package reads the environment for settings. Tables of
-weights are JSON. `vitrine settings` prints the same list.
+the variable over the default. Only `app.core.settings` reads them; the retraining job also passes them
+on to the training that it starts. Tables of weights are JSON. `vitrine settings` prints the same list.
 
 This page is written from [`app/core/settings.py`](../app/core/settings.py) by `make docs`.
 

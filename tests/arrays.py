@@ -5,10 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from app.events.vocabulary import KINDS
+from app.serve.exclusions import Exclusions
 from app.serve.ragged import NONE, Ragged
 from app.serve.users import UserTable
 from app.serve.visits import Touches, Visitors, Visits
 
+NOTHING = Exclusions(np.empty(0, np.int64))  #: is excluded: everything may be recommended
 VIEWED, BOUGHT = KINDS.index("view"), KINDS.index("purchase")
 
 

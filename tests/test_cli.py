@@ -17,6 +17,7 @@ from app.registry.registry import Registry
 from app.report.page import render_report
 from app.results.files import write_run
 from tests.finished_run import finished_run
+from tests.registry.bundles import Entries
 
 VITRINE = Path(sys.executable).with_name("vitrine")
 
@@ -122,12 +123,11 @@ def test_an_unknown_command_or_flag_is_exit_code_2() -> None:
 
 
 def publish(models: Path, *names: str) -> None:
-    def fill(folder: Path) -> dict[str, Any]:
+    def fill(folder: Path) -> None:
         (folder / "x.npy").write_bytes(b"x")
-        return {}
 
     for name in names:
-        Registry(models).publish(Registry(models).add(name, fill).name)
+        Registry(models).publish(Registry(models).add(name, Entries(), fill).name)
 
 
 def test_rollback_goes_back_and_says_so(tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ def test_report_of_a_run_that_cannot_be_read_is_one_line(content: str, says: str
     assert len(result.stderr.splitlines()) == 1
     assert result.stderr.startswith(f"error: {tmp_path}/run.json: ")
     assert says in result.stderr
-    assert "type vitrine train" in result.stderr
+    assert "run vitrine train" in result.stderr
     assert not (tmp_path / "report.html").exists()
 
 

@@ -55,6 +55,35 @@ def test_a_link_leads_somewhere(page: Path, link: str) -> None:
         assert anchor in anchors(target)
 
 
+#: A link to a source file with a name right beside it: as its text, or as `name` in (of, at) [the file].
+NAMED = re.compile(
+    r"\[`(?P<text>[^`]+)`\]\((?P<of_text>[^)#\s]+\.py)\)"
+    r"|`(?P<before>[A-Za-z_][\w.]*)` (?:in|of|at) \[[^\]]*\]\((?P<of_before>[^)#\s]+\.py)\)"
+)
+
+
+def named() -> list[tuple[Path, str, Path]]:
+    """Page, name and file of every name that stands beside a link to a source file."""
+    found = [(page, match) for page in PAGES for match in NAMED.finditer(FENCE.sub("", text(page)))]
+    names = [(page, m["text"] or m["before"], m["of_text"] or m["of_before"]) for page, m in found]
+    return [(page, name, (page.parent / link).resolve()) for page, name, link in names]
+
+
+@pytest.mark.parametrize(("page", "name", "source"), named(), ids=lambda value: str(getattr(value, "name", value)))
+def test_a_name_beside_a_link_is_in_the_file(page: Path, name: str, source: Path) -> None:
+    if "/" in name or name.endswith(".py"):  # the path itself
+        assert str(source).endswith(name)
+    else:
+        assert name.rpartition(".")[2] in text(source)
+
+
+@pytest.mark.parametrize(("page", "link"), links(), ids=lambda value: str(getattr(value, "name", value)))
+def test_a_link_that_is_called_like_a_file_leads_to_that_file(page: Path, link: str) -> None:
+    target = str((page.parent / link.partition("#")[0]).resolve())
+    called = re.findall(rf"\[`?([\w/.-]+\.py)`?\]\({re.escape(link)}\)", text(page))
+    assert all(target.endswith(f"/{name}") for name in called)
+
+
 def commands() -> list[str]:
     return sorted({line for page in PAGES for line in COMMAND.findall(code(page))})
 

@@ -5,7 +5,7 @@ EXIT_BAD_INPUT = 2  #: input, setting or environment that the user can mend
 
 
 class VitrineError(Exception):
-    """A failure told to the user in one line: what, where, what to do.
+    """A failure shown to the user in one line: what, where, what to do.
 
     The command line and the jobs print the message without a stack trace and exit with
     `exit_code`.

@@ -1,9 +1,9 @@
-"""What went wrong in Spark, found again on this side of it, in a line that a user can act on.
+"""Turns Spark, OS and worker failures into one line a user can act on.
 
-Where Spark gives a failure a condition (`FAILED_READ_FILE`, with the path as a parameter), that is what
-is read: `conditions`. Two kinds have none and are known by their text, here and nowhere else: what the
-system says (a full disk), and an error of ours that was raised in a Python worker. Spark hands that
-one on as a stack trace; one raised in this process is never lost, so it needs no search.
+Where Spark gives a failure a condition (`FAILED_READ_FILE`, with the path as a parameter), the condition
+is what is read: `conditions`. The rest is recognised by its text, here and nowhere else: messages of the
+operating system (a full disk), some of Spark's readers and checkpoints, and an error of ours raised in a
+Python worker, which Spark passes on as a stack trace. One raised in this process arrives as it is.
 """
 
 import re
@@ -18,8 +18,8 @@ from pyspark import SparkContext
 from app.core import errors
 from app.core.errors import InputError, VitrineError
 
-#: What a failure says of a file of the log, and what to tell of it; the first that matches is told.
-OF_A_FILE = (
+#: Text of a failure to read a file of the log, and the line shown for it; the first match counts.
+FILE_FAILURES = (
     (r"Unexpected end of ZLIB|Unexpected end of input stream", "the compressed file is truncated: fetch it again"),
     (
         r"not a gzip file|Not in GZIP format|gzip (stream|header) CRC|stored gzip size|incorrect header check|"
@@ -42,8 +42,8 @@ OF_A_FILE = (
     ),
     (r"FILE_NOT_EXIST", "was there and is gone: did the log change during the run?"),
 )
-#: The same of the machine and of Spark itself.
-OF_THE_SYSTEM = (
+#: The same for the machine and for Spark itself.
+SYSTEM_FAILURES = (
     (
         r"No space left on device|Disk quota exceeded",
         "the disk is full: free space on the volume of --output or of Spark's temporary files (SPARK_LOCAL_DIRS)",
@@ -51,7 +51,7 @@ OF_THE_SYSTEM = (
     (r"Read-only file system", "the disk is read-only: give --output a folder that can be written to"),
     (r"Permission denied", "permission denied: run as a user who may read --events and write to --output"),
     (r"Mkdirs failed to create", "a folder cannot be made: give --output a folder that can be written to"),
-    (r"PATH_ALREADY_EXISTS", "another run is just writing the same table to --output: start again"),
+    (r"PATH_ALREADY_EXISTS", "another run is writing the same table to --output: start again"),
     (
         r"OutOfMemoryError|Java heap space|Answer from Java side is empty|Py4JNetworkError",
         "out of memory, or Spark's Java process was killed: give --driver-memory more, or use a larger machine",
@@ -65,10 +65,36 @@ OF_THE_SYSTEM = (
 )
 FILE = re.compile(r"(?:file:/*(?=/)|(?<=while reading file )|(?<=CSV file: ))(\S+?\.\w+(?:\.\w+)?)[\s'\".,:]")
 
+#: Spark's messages for a CSV file whose columns are not those that a query expects: their names, or how many of each.
+OTHER_NAMES = re.compile(r"CSV header does not conform to the schema\.\s+Header: (.*)\s+Schema: (.*)")
+OTHER_NUMBER = re.compile(
+    r"Number of column in CSV header is not equal to number of fields in the schema:\s+"
+    r"Header length: (\d+), schema size: (\d+)"
+)
+
+#: How Spark's conditions begin where a checkpoint does not hold what the query needs.
+REFUSED_CHECKPOINTS = (
+    "STATE_STORE_KEY_SCHEMA_NOT_COMPATIBLE",
+    "STATE_STORE_VALUE_SCHEMA_NOT_COMPATIBLE",
+    "STATE_STORE_COLUMN_FAMILY_SCHEMA_INCOMPATIBLE",
+    "STATE_STORE_INVALID_VALUE_SCHEMA_EVOLUTION",
+    "STATE_STORE_INVALID_CONFIG_AFTER_RESTART",
+    "STATE_STORE_KEY_ROW_FORMAT_VALIDATION_FAILURE",
+    "STATE_STORE_VALUE_ROW_FORMAT_VALIDATION_FAILURE",
+    "STREAMING_STATEFUL_OPERATOR_NOT_MATCH_IN_STATE_METADATA",
+    "STREAMING_STATEFUL_OPERATOR_MISSING_STATE_DIRECTORY",
+    "STREAMING_CHECKPOINT_MISSING_METADATA_FILE",
+    "CANNOT_LOAD_STATE_STORE",
+)
+#: The same where Spark gives no condition: its text, and the reason shown.
+REFUSAL_MESSAGES = {
+    "sources in the checkpoint offsets": "it read other sources",
+    "Wrong basePath": "its landing folder was another; moved by mistake, it can be moved back",
+}
 
 #: The last line of a worker's stack trace, where the error is ours.
 OWN_ERROR = re.compile(rf"^{re.escape(errors.__name__)}\.(\w+): (.+)$", re.MULTILINE)
-DEEPEST = 20  #: causes of a cause that are looked at
+MAX_CAUSES = 20  #: length of a chain of causes that is followed
 
 
 @dataclass(frozen=True)
@@ -79,8 +105,16 @@ class Condition:
     parameters: dict[str, str]
 
 
+@dataclass(frozen=True)
+class ColumnMismatch:
+    """Columns that a CSV file has, and those expected of it: names in lower case, or the number of each."""
+
+    found: str | int
+    expected: str | int
+
+
 def explain(error: BaseException) -> VitrineError | None:
-    """A one-line error for a failure of Spark, the system or a worker; None if it is not a known one."""
+    """A one-line error for a known failure of Spark, the system or a worker; None for any other."""
     own = own_error(error)
     if own is not None:
         return own
@@ -90,7 +124,7 @@ def explain(error: BaseException) -> VitrineError | None:
     if system is not None:
         return system
     text = failure_text(error)
-    for pattern, meaning in OF_A_FILE:
+    for pattern, meaning in FILE_FAILURES:
         if re.search(pattern, text):
             place = FILE.search(text)
             return InputError(f"{unquote(place.group(1))}: {meaning}" if place else meaning)
@@ -98,23 +132,43 @@ def explain(error: BaseException) -> VitrineError | None:
 
 
 def of_the_system(error: BaseException) -> InputError | None:
-    """What is the matter with the machine or with Spark itself, if that is why something failed."""
+    """The error if the machine or Spark itself is why something failed."""
     text = failure_text(error)
-    return next((InputError(meaning) for pattern, meaning in OF_THE_SYSTEM if re.search(pattern, text)), None)
+    return next((InputError(meaning) for pattern, meaning in SYSTEM_FAILURES if re.search(pattern, text)), None)
 
 
 def own_error(error: BaseException) -> VitrineError | None:
-    """The error of ours that a failure is, or that a Python worker of Spark's has failed with."""
+    """The error of ours that a failure is, or with which a Python worker of Spark failed."""
     if isinstance(error, VitrineError):
         return error
     for condition in conditions(error):
         if condition.name.startswith("PYTHON_EXCEPTION"):
-            told = OWN_ERROR.findall("\n".join(condition.parameters.values()))
-            if told:
-                name, message = told[-1]
+            found = OWN_ERROR.findall("\n".join(condition.parameters.values()))
+            if found:
+                name, message = found[-1]
                 made: VitrineError = getattr(errors, name)(message)
                 return made
     return None
+
+
+def column_mismatch(error: BaseException) -> ColumnMismatch | None:
+    """How a CSV file's columns differ from those expected, if that is why a query failed."""
+    text = failure_text(error)
+    if names := OTHER_NAMES.search(text):
+        found, expected = (columns.removeprefix("\ufeff").lower() for columns in names.groups())
+        return ColumnMismatch(found, expected)
+    if numbers := OTHER_NUMBER.search(text):
+        return ColumnMismatch(int(numbers[1]), int(numbers[2]))
+    return None
+
+
+def checkpoint_refusal(error: BaseException) -> str | None:
+    """Why a query can't go on from its checkpoint, if that is why it failed."""
+    for condition in conditions(error):
+        if condition.name.startswith(REFUSED_CHECKPOINTS):
+            return condition.name
+    text = failure_text(error)
+    return next((reason for message, reason in REFUSAL_MESSAGES.items() if message in text), None)
 
 
 def conditions(error: BaseException) -> list[Condition]:
@@ -127,13 +181,13 @@ def conditions(error: BaseException) -> list[Condition]:
         for java in _java_chain(error):
             if is_instance_of(gateway, java, "org.apache.spark.SparkThrowable") and java.getCondition():
                 found.append(Condition(java.getCondition(), dict(java.getMessageParameters())))
-    except Exception:  # the JVM may be what failed: what was found until then has to do
+    except Exception:  # the JVM may be what failed: use what was found until then
         return found
     return found
 
 
 def failure_text(error: BaseException) -> str:
-    """All that a failure and its causes say, in Python and in the JVM."""
+    """The messages of a failure and its causes, in Python and in the JVM."""
     parts = [f"{type(current).__name__}: {current}" for current in _python_chain(error)]
     try:
         parts += [java.toString() for java in _java_chain(error)]
@@ -146,7 +200,7 @@ def _python_chain(error: BaseException) -> Iterator[BaseException]:
     current: BaseException | None = error
     while current is not None:
         yield current
-        # what pyspark has found out of a failure's cause it keeps to itself
+        # pyspark keeps the cause that it found in an attribute of its own
         current = getattr(current, "_cause", None) or current.__cause__ or current.__context__
 
 
@@ -154,7 +208,7 @@ def _java_chain(error: BaseException) -> Iterator[Any]:
     """The JVM's throwables behind a failure: each with its causes."""
     for current in _python_chain(error):
         java = getattr(current, "java_exception", None) or getattr(current, "_origin", None)
-        for _ in range(DEEPEST):
+        for _ in range(MAX_CAUSES):
             if java is None:
                 break
             yield java

@@ -1,15 +1,17 @@
-"""The one way in which a file is written: whole or not at all, and still there after a power cut.
+"""The one way in which a file is replaced: whole or not at all, and still there after a power cut.
 
 - A file is written under a hidden name beside its place and renamed over it: a reader finds the old
   content or the new, never half. Spark, pyarrow's datasets and every reader here pass over names that
   begin with a dot.
 - The content is fsynced before the rename, or a power cut could leave the new name without its
   content; the folder is fsynced after it, or the rename itself could be lost once the writer has gone
-  on. Both cost some milliseconds, so every file is written like this and none by a weaker rule.
+  on. Both cost some milliseconds, so every file that is replaced whole is written like this.
 - The hidden name is the writer's own: two writers of one file (a task that was given up and still
   runs) don't write into each other. What a killed writer leaves is deleted by `sweep` after a day.
 
-Tables that Spark writes are outside of this: they count from their `_SUCCESS` or their rename on.
+Outside of this are tables that Spark writes, which count from their `_SUCCESS` or their rename on; the
+stream's accounts, which only grow at their end; a lease, which its holder rewrites in place; and the files
+of a replay, whose rename into the landing folder is their delivery.
 """
 
 import os

@@ -44,7 +44,7 @@ class Output:
 
     @property
     def run(self) -> Path:
-        """Everything the report and the summary say, as JSON."""
+        """Everything in the report and the summary, as JSON."""
         return self.root / "run.json"
 
     @property
@@ -93,7 +93,7 @@ def latest_complete(folder: Path, prefix: str) -> Path | None:
 
 
 def is_synthetic(sources: str) -> bool:
-    """Whether events are synthetic: a path says so, or a label lies in a folder.
+    """Whether events are synthetic: by a path's name, or by a label in a folder.
 
     Parameters
     ----------

@@ -19,7 +19,7 @@ class Stage:
 
 @dataclass
 class Progress:
-    """Tells of stages as they begin and end.
+    """Reports stages as they begin and end.
 
     `say` gets whole lines; `clock` gives seconds.
     """

@@ -42,7 +42,7 @@ class Settings(BaseSettings):
         None, description="Layout of the log (YAML); default that of the REES46 months. 'vitrine layout' proposes one."
     )
     catalogue: str | None = Field(
-        None, description="Catalogue of products: CSV or Parquet, columns as the layout's catalogue part says."
+        None, description="Catalogue of products: CSV or Parquet, columns as in the layout's catalogue part."
     )
     output: Unrecorded[Path] = Field(
         Path("vitrine-output"), description="Folder for processed tables, models, recommendations and the report."
@@ -53,7 +53,7 @@ class Settings(BaseSettings):
         None, min_length=1, max_length=1, description="Field separator of CSV files; default that of the layout."
     )
     training_days: float | None = Field(
-        None, gt=0, description="Days before the latest event that a training reads; all if not set."
+        None, gt=0, description="Train only on events from the last N days; all if unset."
     )
     max_rejected_share: float = Field(
         0.05, ge=0, le=1, description="Largest share of rows that may be rejected before the run stops."
@@ -93,10 +93,10 @@ class Settings(BaseSettings):
         64.0, gt=0, description="Session walk: age in days, from the latest session, at which a session counts 1/e."
     )
     session_walk_gap: float = Field(
-        0.5, gt=0, description="Session walk: places after which a product that follows another counts 1/e."
+        0.5, gt=0, description="Session walk: distance in a session at which a transition's weight falls to 1/e."
     )
     session_walk_decay: float = Field(
-        2.0, gt=0, description="Session walk: a product of a visit counts 1/e with so many touched after it."
+        2.0, gt=0, description="Session walk: number of later touches after which a product's weight falls to 1/e."
     )
     session_walk_alike: float = Field(
         0.7, ge=0, le=1, description="Session walk: share of restarts at similar products rather than at the same."
@@ -168,7 +168,7 @@ class Settings(BaseSettings):
         False, description="Delete files of the landing folder once they are archived."
     )
     stand_by: Unrecorded[bool] = Field(
-        False, description="Wait while another stream is at work on the same output, in place of ending."
+        False, description="Wait, instead of exiting, while another stream holds the output."
     )
     metrics_port: Unrecorded[int | None] = Field(
         None, description="Port of the driver's Prometheus metrics; none if not set."

@@ -18,7 +18,7 @@ from app.evaluate.quality import Scores
 from app.evaluate.results import QualityRow, Verdict
 
 METRIC = NDCG_10
-MIN_QUERIES = 200  #: fewer say nothing about a slice
+MIN_QUERIES = 200  #: with fewer, a slice is not judged
 
 
 @dataclass(frozen=True)

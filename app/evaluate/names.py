@@ -1,4 +1,4 @@
-"""The names that figures are told apart by: tasks, models, slices and metrics."""
+"""The names by which figures are filed: tasks, models, slices and metrics."""
 
 SESSION, USER = "session", "user"  #: tasks
 #: Models beside the candidate generators, which bear their own names: the list as served, the baseline that

@@ -1,4 +1,4 @@
-"""What a folder of an archive must hold: said beside its files."""
+"""What a folder of an archive must hold, recorded beside its files."""
 
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -32,7 +32,7 @@ class Manifest(BaseModel):
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Say beside a folder's files what they must hold."""
+    """Record beside a folder's files what they must hold."""
     write_text(folder / MANIFEST, manifest.model_dump_json())
 
 

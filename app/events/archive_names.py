@@ -1,7 +1,7 @@
-"""Which folders of a stream's archive count: told by their names alone.
+"""Which folders of a stream's archive count: decided by their names alone.
 
 A micro-batch is a folder `batch-<number>-e<epoch>`; `batches-<first>-<last>-e<epoch>` holds several that
-were put together. `_epochs/e<epoch>-from-<number>` says at which micro-batch an epoch began, that is,
+were compacted. `_epochs/e<epoch>-from-<number>` records at which micro-batch an epoch began, that is,
 which stream owns which numbers. What a stream wrote after another had taken over is of an epoch that does
 not own the number, and counts for nobody; nor does a folder whose micro-batches a larger one holds.
 The folders `batch-<number>` of the first edition, which knew no epochs, always count: they come before all others.
@@ -15,7 +15,8 @@ EPOCHS = "_epochs"  #: folder of the marks; Spark passes over names with a leadi
 MARK = re.compile(r"e(\d+)-from-(\d+)$")
 FOLDER = re.compile(r"batch(?:es)?-(\d+)(?:-(\d+))?-e(\d+)$")
 FIRST_EDITION = re.compile(r"batch-(\d+)$")
-BEFORE = 10**9  #: taken off the numbers of the first edition
+FIRST_EDITION_OFFSET = 10**9  #: subtracted from the numbers of the first edition
+BEFORE = FIRST_EDITION_OFFSET  #: the name by which `stream.window_files` imports it
 
 
 @dataclass(frozen=True, order=True)
@@ -32,14 +33,14 @@ class BatchRange:
         found = FOLDER.match(name)
         if found is None:
             old = FIRST_EDITION.match(name)
-            return cls(int(old[1]) - BEFORE, int(old[1]) - BEFORE, 0) if old else None
+            return cls(int(old[1]) - FIRST_EDITION_OFFSET, int(old[1]) - FIRST_EDITION_OFFSET, 0) if old else None
         first = int(found[1])
         return cls(first, int(found[2]) if found[2] else first, int(found[3]))
 
     @property
     def name(self) -> str:
         if self.first < 0:
-            return f"batch-{self.first + BEFORE:09d}"
+            return f"batch-{self.first + FIRST_EDITION_OFFSET:09d}"
         if self.first == self.last:
             return f"batch-{self.first:09d}-e{self.epoch:06d}"
         return f"batches-{self.first:09d}-{self.last:09d}-e{self.epoch:06d}"

@@ -68,7 +68,7 @@ class ShopColumns:
     """The columns of a shop's table, as expressions of text."""
 
     def __init__(self, rows: DataFrame):
-        self._types = {field.name.lower(): field.dataType for field in rows.schema}  # Spark tells no case apart
+        self._types = {field.name.lower(): field.dataType for field in rows.schema}  # Spark ignores case
 
     def text(self, name: str | None, whole: bool = False) -> Column:
         """A column as text, null where there is none; `whole` numbers that were stored as floats lose their ".0"."""

@@ -82,7 +82,7 @@ def _read(spark: SparkSession, source: str, part: CatalogueLayout | None) -> tup
     if missing := [name for name in needed if name not in there]:
         raise InputError(
             f"--catalogue {source}: column {', '.join(missing)} is missing; it has {', '.join(there)}; the layout's "
-            "catalogue part says which columns and which delimiter there are"
+            "catalogue part names its columns and delimiter"
         )
     as_named = {name.strip(): name for name in columns}
     order = F.struct("_metadata.file_path", "_metadata.file_block_start", F.monotonically_increasing_id())
@@ -131,10 +131,12 @@ def _check(typed: DataFrame, source: str) -> None:
     ).first()
     assert found is not None
     if found["corrupt"]:
-        raise InputError(f"--catalogue {source}: {found['corrupt']:,} rows have not as many columns as its first line")
+        raise InputError(
+            f"--catalogue {source}: {found['corrupt']:,} rows do not have the same number of columns as the header"
+        )
     if found["nameless"]:
         raise InputError(
-            f"--catalogue {source}: {found['nameless']:,} rows have no valid product_id; mend or remove them, or say "
+            f"--catalogue {source}: {found['nameless']:,} rows have no valid product_id; correct them, or set "
             "'ids: text' in the layout if ids may be any text"
         )
     if found["unclear"] is not None:

@@ -1,4 +1,4 @@
-"""The category that charts and lists speak of."""
+"""The category used in charts and lists."""
 
 from pyspark.sql import Column
 from pyspark.sql import functions as F

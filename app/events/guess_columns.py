@@ -49,7 +49,7 @@ ORDERS = (
     "receiptid receiptno ticket billno"
 )
 OF_A_LINE = "amount total totalprice revenue sales value paid"  #: prices that may be of the whole line
-#: Words in a name that says no more exactly which column it is.
+#: Words that hint at a column without naming it exactly.
 HINTS = {
     "event_time": {"time", "timestamp", "date", "datetime", "ts"},
     "user_id": {"user", "visitor", "customer", "client", "member", "shopper", "buyer"},
@@ -103,7 +103,7 @@ def guess_columns(sample: Sample) -> Guesses:
         finder.take("user_session", order, "an order is taken for a session")
     if "user_id" not in finder.found and "user_session" in finder.found:
         session = finder.found["user_session"].column
-        finder.take("user_id", session, "no column says which user: each session counts as a user of its own")
+        finder.take("user_id", session, "no column identifies the user: each session counts as a user of its own")
     if all(name in finder.found for name in ("event_time", "product_id", "user_id")):
         finder.find("event_id")  # else a column of unique numbers may be one of those
     for name in ("category_id", "category_code", "brand", "price", "quantity", "recommendation_id"):
@@ -122,7 +122,7 @@ class _Finder:
         self._agrees: dict[str, Callable[[str], bool]] = {
             "event_time": self.is_time,
             "event_type": self.is_type,
-            # of these, an empty column is what its name says
+            # of these, an empty column is taken by its name
             "category_id": lambda column: self.is_empty(column) or self.is_number(column, whole=True),
             "category_code": lambda column: not self.is_number(column),
             "brand": lambda column: not self.is_number(column),
@@ -185,7 +185,7 @@ class _Finder:
         return not known.empty and bool(good.mean() >= NUMERIC)
 
     def is_label(self, column: str) -> bool:
-        """Whether values can tell users, sessions or products apart: several, short, and no fractions."""
+        """Whether values can identify users, sessions or products: several, short, and no fractions."""
         known = self.known(column)
         if known.empty or known.str.len().median() > 64:
             return False

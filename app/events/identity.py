@@ -7,7 +7,7 @@ from app.events.layout import Layout
 #: Two rows that agree in these are one event that was written twice.
 IDENTITY = ("event_time", "event_type", "product_id", "user_id", "user_session")
 BY_ID = ("event_id",)  #: the same, where the shop gives each event an id
-#: What a session knows of an event, in the order that tells which of its events are the latest.
+#: Those of `IDENTITY` that tell events of one session apart, in the order by which these are sorted.
 SESSION_EVENT = ("event_time", "product_id", "event_type")
 
 

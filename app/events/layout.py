@@ -16,9 +16,7 @@ from pydantic_core import ErrorDetails
 from app.core.errors import InputError
 from app.core.settings import Settings
 from app.events.times import EPOCHS, ISO, check_pattern
-from app.events.vocabulary import RAW_COLUMNS
-
-EventType = Literal["view", "cart", "remove_from_cart", "purchase"]
+from app.events.vocabulary import RAW_COLUMNS, EventType
 
 
 class _Part(BaseModel):
@@ -115,7 +113,7 @@ class Layout(_Part):
     """How a shop's event log is read."""
 
     columns: Columns
-    event_type: EventType | None = None  #: of all rows, where no column says it
+    event_type: EventType | None = None  #: of all rows, where no column holds it
     event_types: dict[str, EventType] = {}  #: the shop's words, in any case; ours are known
     time: TimeFormat = TimeFormat()
     delimiter: str = Field(default=",", min_length=1, max_length=1)
@@ -128,7 +126,7 @@ class Layout(_Part):
         if (self.columns.event_type is None) == (self.event_type is None):
             raise ValueError("needs either columns.event_type or one event_type for all rows")
         if self.event_types and self.event_type:
-            raise ValueError("event_types says nothing where there is no column of event types")
+            raise ValueError("event_types has no effect without a column of event types")
         reasons = [rule.reason for rule in self.leave_out]
         if len(set(reasons)) < len(reasons):
             raise ValueError("leave_out has two rules of the same reason")
@@ -170,7 +168,7 @@ def read_layout(path: Path) -> Layout:
 
 
 def parse_layout(text: str, name: str) -> Layout:
-    """The layout of YAML text; `name` says in errors where it stood.
+    """The layout of YAML text; `name` is its file's, for errors.
 
     Raises
     ------
@@ -180,17 +178,17 @@ def parse_layout(text: str, name: str) -> Layout:
     try:
         values = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        told = " ".join(str(error).split())
-        raise InputError(f"--layout {name}: is not YAML ({told})") from None
+        problem = " ".join(str(error).split())
+        raise InputError(f"--layout {name}: is not YAML ({problem})") from None
     if not isinstance(values, dict):
         raise InputError(f"--layout {name}: holds no layout; 'vitrine layout --events FILE' proposes one")
     try:
         return Layout.model_validate(values)
     except ValidationError as error:
-        raise InputError(f"--layout {name}: {_told(error.errors()[0])}") from None
+        raise InputError(f"--layout {name}: {_describe(error.errors()[0])}") from None
 
 
-def _told(error: ErrorDetails) -> str:
+def _describe(error: ErrorDetails) -> str:
     place = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
         known = _known_keys(error["loc"])

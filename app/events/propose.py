@@ -8,6 +8,7 @@ import pandas as pd
 import yaml
 
 from app.events.guess_columns import OF_A_LINE, TYPE_OF_WORD, Guesses, guess_columns, plain
+from app.events.identity import IDENTITY
 from app.events.layout import REES46, Columns, parse_layout
 from app.events.sample import Sample, read_sample
 from app.events.times import ISO
@@ -111,19 +112,20 @@ def _doubts(name: str, column: str, found: Guesses) -> list[str]:
 
 
 def _event_id_of_lines(sample: Sample, found: Guesses) -> list[str]:
-    """Columns that tell the lines of an order apart, where the usual identity would take them for one event."""
+    """Columns that distinguish the lines of an order, where the usual identity would take them for one event."""
     names = ("event_time", "user_session", "product_id", "quantity", "price")
     if found.order is None or not all(name in found.columns for name in names):
         return []
     if found.columns["user_session"].column != found.order or "event_type" in found.columns:
         return []
     columns = [found.columns[name].column for name in names]
-    same = sample.rows.duplicated(columns[:3]).sum()
+    usual = [found.columns[name].column for name in IDENTITY if name in found.columns]
+    same = sample.rows.duplicated(usual).sum()
     return columns if same > sample.rows.duplicated(columns).sum() else []
 
 
 def _types(out: _Lines, sample: Sample, found: Guesses) -> list[str]:
-    """The words of event types, or the one type of all rows; returns what it could not tell."""
+    """The words of event types, or the one type of all rows; returns what it could not determine."""
     guess = found.columns.get("event_type")
     if guess is None:
         orders = found.order is not None or "quantity" in found.columns
@@ -176,7 +178,7 @@ def _ids(out: _Lines, sample: Sample, found: Guesses) -> None:
                 return
     if sample.whole or "product_id" not in found.columns:
         return
-    out.add("ids: integer", "so they are in the rows looked at; take text if later ones may hold letters")
+    out.add("ids: integer", "all ids sampled are integers; use text if later ones may contain letters")
 
 
 def _is_integer(value: str) -> bool:
@@ -224,7 +226,7 @@ def _cancelled(sample: Sample, found: Guesses) -> list[tuple[dict[str, Any], str
 
 
 def _ended(sample: Sample, found: Guesses) -> list[tuple[dict[str, Any], str]]:
-    """Orders whose state says that they came to nothing."""
+    """Orders whose state shows that they failed or were cancelled."""
     rules: list[tuple[dict[str, Any], str]] = []
     for column in _left(sample, found):
         values = sample.rows[column].value_counts()
@@ -246,7 +248,7 @@ def _other_types(sample: Sample, found: Guesses) -> list[tuple[dict[str, Any], s
     if not other or len(other) == len(counts):  # none known: then they are to be filled in
         return []
     rule = {"reason": "other event types", "column": guess.column, "is_one_of": other}
-    return [(rule, f"{int(counts[other].sum()):,} rows; or say under event_types what they are")]
+    return [(rule, f"{int(counts[other].sum()):,} rows; or map them under event_types")]
 
 
 def _left(sample: Sample, found: Guesses) -> list[str]:

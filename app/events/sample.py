@@ -1,4 +1,4 @@
-"""The first rows of a file whose layout nobody has said yet, as text."""
+"""The first rows of a file whose layout is not known yet, as text."""
 
 import csv
 import gzip
@@ -28,7 +28,7 @@ class Sample:
     """Rows of a file.
 
     `rows` holds all columns as text, null where nothing stands there; `times` names those that are times
-    by their type; `delimiter` is None for Parquet; `whole` says whether there are no further rows.
+    by their type; `delimiter` is None for Parquet; `whole`: whether there are no further rows.
     """
 
     file: Path

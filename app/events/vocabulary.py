@@ -1,13 +1,16 @@
-"""The words of an event, its columns, and what each type says of a user's interest. Needs no Spark."""
+"""The words of an event, its columns, and how much interest each type shows. Needs no Spark."""
 
-VIEW, CART, REMOVE, PURCHASE = "view", "cart", "remove_from_cart", "purchase"
-EVENT_TYPES = (VIEW, CART, REMOVE, PURCHASE)
+from typing import Literal, get_args
+
+EventType = Literal["view", "cart", "remove_from_cart", "purchase"]
+EVENT_TYPES: tuple[str, ...] = get_args(EventType)
+VIEW, CART, REMOVE, PURCHASE = EVENT_TYPES
 #: Event types by code, the least committed first: of a product touched several times the largest counts.
 KINDS = (REMOVE, VIEW, CART, PURCHASE)
 UNKNOWN = "unknown"  #: stands for a missing attribute; never one that two products share
 MISSING_TEXT = ("", "nan", "null", "none")  #: what a file writes where there is nothing, in lower case
 
-#: Implicit rating of one event; a removal says nothing good.
+#: Implicit rating of one event; a removal counts as none.
 RATING = {VIEW: 1.0, CART: 3.0, PURCHASE: 5.0}
 MAX_RATING = 10.0  #: cap of a pair's summed rating
 

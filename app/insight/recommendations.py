@@ -89,7 +89,7 @@ def _edges(extent: Row, name: str) -> list[float]:
 
 def _bin(name: str, edges: list[float]) -> Column:
     """Number of the value's bin; null where there is no value."""
-    if len(edges) < 3:  # nothing to tell apart
+    if len(edges) < 3:  # a single value: no bins
         return F.when(F.col(name).isNotNull(), F.lit(0))
     low, width = edges[0], (edges[-1] - edges[0]) / BINS
     place = F.least(F.floor((F.col(name) - low) / width), F.lit(BINS - 1)).cast("int")

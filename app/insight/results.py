@@ -53,7 +53,7 @@ class PriceRow(Part):
 class LeaderRow(Part):
     """A category or brand with many events."""
 
-    name: str = Field(description='main category or brand; "unknown" where the log does not tell')
+    name: str = Field(description='main category or brand; "unknown" where it is missing')
     events: int = Field(description="rows as read")
     purchases: int = Field(description="rows as read that are purchases")
     revenue: float = Field(description="price × quantity of distinct purchases, in shop currency")
@@ -185,10 +185,10 @@ class RecommendedRow(Part):
 
 
 class PerUserRow(Part):
-    """Users with as many recommendations."""
+    """Users with a given number of recommendations."""
 
     recommendations: int = Field(description="recommendations of a user")
-    users: int = Field(description="users with so many")
+    users: int = Field(description="users with that number")
 
 
 class RecommendationFigures(Part):

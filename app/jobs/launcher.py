@@ -111,18 +111,18 @@ class Launcher:
         VitrineError
             It failed, or it is gone; the driver's last lines were reported.
         """
-        said = None
+        shown = None
         while True:
             status = self._get(name).get("status", {})
             state = status.get("applicationState", {})
             now = state.get("state") or "NEW"
-            if now != said:
+            if now != shown:
                 self._say(f"{name}: {now}")
-                said = now
+                shown = now
             if now == "COMPLETED":
                 return
             if now == "FAILED":
-                reason = self._tell_log(status.get("driverInfo", {}).get("podName"))
+                reason = self._show_log(status.get("driverInfo", {}).get("podName"))
                 raise VitrineError(f"{name} failed: {reason or first_line(state.get('errorMessage'))}")
             self._sleep(poll_seconds)
 
@@ -164,8 +164,8 @@ class Launcher:
     def _made_from(self, template: str) -> list[App]:
         return [app for app in self._list() if app["metadata"].get("labels", {}).get(TEMPLATE_LABEL) == template]
 
-    def _tell_log(self, pod: str | None) -> str | None:
-        """Say the driver's last lines; returns the one that tells why."""
+    def _show_log(self, pod: str | None) -> str | None:
+        """Show the driver's last lines; returns the one with the reason."""
         if not pod:
             return None
         try:
@@ -270,13 +270,13 @@ def _age(app: App) -> tuple[str, str]:
 
 
 def reason_in(log: str) -> str | None:
-    """The line of a driver's log that says why it failed: the last `error: …`."""
+    """The line of a driver's log with the reason of its failure: the last `error: …`."""
     lines = re.findall(r"^error: (.+)$", log, flags=re.MULTILINE)
     return lines[-1] if lines else None
 
 
 def refusal(error: ApiException) -> str:
-    """What the API has against a request, in one line."""
+    """Why the API refused a request, in one line."""
     match = re.search(r'"message":"((?:[^"\\]|\\.)*)"', error.body or "")
     return f"{first_line(match[1] if match else error.reason)} ({error.status})"
 

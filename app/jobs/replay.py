@@ -2,14 +2,13 @@
 
 import signal
 import threading
-from pathlib import Path
 
 from app.core.errors import InputError
 from app.core.settings import Settings, load_settings
 from app.events.layout import layout_of
 from app.jobs.run import guarded, say
 from app.stream.folders import StreamFolders
-from app.stream.replay import ReplaySummary, replay
+from app.stream.replay import Clock, Pace, ReplaySummary, replay
 
 STATE = "replay.json"  #: below <output>/stream: a replay started again goes on where it was
 
@@ -21,21 +20,18 @@ def play(settings: Settings, stop: threading.Event) -> ReplaySummary:
     folders = StreamFolders.of(settings)
     folders.landing.mkdir(parents=True, exist_ok=True)
     folders.root.mkdir(parents=True, exist_ok=True)
-    state: Path = folders.root / STATE
+    pace = Pace(settings.replay_speed, settings.replay_rate, settings.replay_tick, settings.replay_max_gap)
     return replay(
         settings.events,
         folders.landing,
-        state=state,
-        speed=settings.replay_speed,
-        rate=settings.replay_rate,
-        tick_seconds=settings.replay_tick,
-        max_gap_seconds=settings.replay_max_gap,
+        pace,
+        state=folders.root / STATE,
         limit=settings.replay_limit,
         layout=layout_of(settings),
+        clock=Clock(stop=stop),
         progress=lambda done: say(
             f"{done.rows:,} events played, {done.events_per_second:,.0f}/s, at {done.event_time}"
         ),
-        stop=stop,
     )
 
 

@@ -20,7 +20,7 @@ from app.registry.registry import checked_publication
 from app.results.run import RunResult
 from app.train.summary import summary_lines
 
-EXIT_INTERRUPTED = 130  #: as shells tell Ctrl-C
+EXIT_INTERRUPTED = 130  #: the code of shells for Ctrl-C
 
 Work = Callable[[SparkSession, Settings, datetime, Callable[[str], Any]], RunResult]
 
@@ -67,7 +67,7 @@ def guarded() -> Iterator[None]:
     Raises
     ------
     SystemExit
-        With the exit code, after a failure was told on standard error.
+        With the exit code, after the failure was shown on standard error.
     """
     logging.getLogger("py4j").setLevel(logging.CRITICAL)
     try:
@@ -76,11 +76,11 @@ def guarded() -> Iterator[None]:
         say("stopped")
         sys.exit(EXIT_INTERRUPTED)
     except Exception as error:
-        sys.exit(_tell(error))
+        sys.exit(_show(error))
 
 
-def _tell(error: Exception) -> int:
-    """Say what a failure is; returns the exit code."""
+def _show(error: Exception) -> int:
+    """Show a failure; returns its exit code."""
     known = error if isinstance(error, VitrineError) else explain(error)
     if known is not None:
         say(f"error: {known}")
@@ -91,5 +91,5 @@ def _tell(error: Exception) -> int:
 
 
 def say(line: str) -> None:
-    """Tell people what happens: standard output is for results."""
+    """Show a line to people, on standard error: standard output is for results."""
     print(line, file=sys.stderr, flush=True)

@@ -51,13 +51,13 @@ class InfluxConfig:
 
 
 def trying_again(reason: str) -> str:
-    """What people are told before each new try."""
+    """The line shown before each new try."""
     return f"InfluxDB: {reason}; trying again, nothing is skipped"
 
 
 @dataclass(frozen=True)
 class Written:
-    """What a write came to: lines written, and how often it had to be tried again."""
+    """Result of a write: lines written, and number of retries."""
 
     lines: int
     retries: int
@@ -75,7 +75,7 @@ class InfluxWriter:
     deadline
         Seconds after which a batch of lines that still cannot be written is given up; None waits for ever.
     on_retry
-        Told the reason before each wait.
+        Called with the reason before each wait.
     clock, sleep, jitter
         Injected by tests. `jitter` gives a number in [0, 1).
     """
@@ -122,7 +122,7 @@ class InfluxWriter:
         return Written(written, retries)
 
     def _write_batch(self, body: bytes) -> int:
-        """Write one request's body; returns how often it had to be tried again."""
+        """Write one request's body; returns the number of retries."""
         started, retries = self._clock(), 0
         while True:
             try:
@@ -239,7 +239,7 @@ def _passing(error: Exception, config: InfluxConfig) -> tuple[str, float]:
         return f"not reachable ({type(error).__name__})", 0.0
     assert isinstance(error, InfluxDBError)
     status = getattr(error, "status", None)
-    if status == 0:  # how the client tells a failed TLS handshake
+    if status == 0:  # how the client reports a failed TLS handshake
         detail = " ".join(str(getattr(error, "reason", "")).split())
         if "CERTIFICATE_VERIFY_FAILED" in detail:
             raise InputError(f"InfluxDB at {config.url}: {detail}; correct the URL or the certificates") from None

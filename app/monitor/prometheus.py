@@ -6,6 +6,7 @@ counters end in `_total`. Labels take few values; never a user or a product.
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
+from functools import partial
 from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, start_http_server
@@ -50,60 +51,44 @@ class StreamMetrics:
     """
 
     def __init__(self) -> None:
-        self.registry = registry = CollectorRegistry()
+        self.registry = CollectorRegistry()
+        counter, gauge = partial(Counter, registry=self.registry), partial(Gauge, registry=self.registry)
         self.batch_duration = Histogram(
             "vitrine_stream_batch_duration_seconds",
             "Duration of a micro-batch.",
             buckets=DURATION_BUCKETS,
-            registry=registry,
+            registry=self.registry,
         )
         self.freshness = WeightedHistogram(
             "vitrine_stream_freshness_seconds",
             "From a file's arrival to its users' lists being readable, one observation a list.",
             FRESHNESS_BUCKETS,
-            registry,
+            self.registry,
         )
-        self.events = Counter("vitrine_stream_events_total", "Events read.", registry=registry)
-        self.rejected_events = Counter(
-            "vitrine_stream_rejected_events_total", "Rows that cannot be events.", registry=registry
+        self.events = counter("vitrine_stream_events_total", "Events read.")
+        self.rejected_events = counter("vitrine_stream_rejected_events_total", "Rows that cannot be events.")
+        self.late_events = counter("vitrine_stream_late_events_total", "Events behind the watermark.")
+        self.unaccounted_rows = gauge(
+            "vitrine_stream_unaccounted_rows", "Rows that came in and are missing or doubled; anything but 0 is a loss."
         )
-        self.late_events = Counter(
-            "vitrine_stream_late_events_total", "Events behind the watermark.", registry=registry
+        self.lists_written = counter(
+            "vitrine_stream_lists_written_total", "Lists written, by the generator of their first place.", ["generator"]
         )
-        self.unaccounted_rows = Gauge(
-            "vitrine_stream_unaccounted_rows",
-            "Rows that came in and are not where they must be, or there twice; anything but 0 is a loss.",
-            registry=registry,
+        self.state_rows = gauge("vitrine_stream_state_rows", "Rows in the state store.")
+        self.state_bytes = gauge("vitrine_stream_state_bytes", "Memory the state store uses.")
+        self.last_success = gauge(
+            "vitrine_stream_last_success_timestamp_seconds", "Unix time at which the last micro-batch was completed."
         )
-        self.lists_written = Counter(
-            "vitrine_stream_lists_written_total",
-            "Lists written, by the generator of their first place.",
-            ["generator"],
-            registry=registry,
+        self.bundle = Info("vitrine_bundle", "Model bundle in use.", registry=self.registry)
+        self.bundles_refused = counter(
+            "vitrine_bundle_refused_total", "Damaged bundles refused in favour of the one in use."
         )
-        self.state_rows = Gauge("vitrine_stream_state_rows", "Rows in the state store.", registry=registry)
-        self.state_bytes = Gauge("vitrine_stream_state_bytes", "Memory the state store uses.", registry=registry)
-        self.last_success = Gauge(
-            "vitrine_stream_last_success_timestamp_seconds",
-            "Unix time at which the last micro-batch was completed.",
-            registry=registry,
-        )
-        self.bundle = Info("vitrine_bundle", "Model bundle in use.", registry=registry)
-        self.bundles_refused = Counter(
-            "vitrine_bundle_refused_total", "Damaged bundles refused in favour of the one in use.", registry=registry
-        )
-        self.influx_retries = Counter(
-            "vitrine_influx_retries_total", "Writes to InfluxDB that had to be tried again.", registry=registry
-        )
+        self.influx_retries = counter("vitrine_influx_retries_total", "Writes to InfluxDB that had to be retried.")
         quality = ["segment", "generator"]
-        self.queries = Counter(
-            "vitrine_prequential_queries_total", "Events judged against a list.", quality, registry=registry
-        )
-        self.hits = Counter(
-            "vitrine_prequential_hits_total", "Queries whose product was in the first ten.", quality, registry=registry
-        )
-        self.reciprocal_ranks = Counter(
-            "vitrine_prequential_reciprocal_ranks_total", "Sum of 1 / place over queries.", quality, registry=registry
+        self.queries = counter("vitrine_prequential_queries_total", "Events judged against a list.", quality)
+        self.hits = counter("vitrine_prequential_hits_total", "Queries whose product was in the first ten.", quality)
+        self.reciprocal_ranks = counter(
+            "vitrine_prequential_reciprocal_ranks_total", "Sum of 1 / place over queries.", quality
         )
 
     def batch_done(self, seconds: float, at: float, freshness: Iterable[tuple[float, int]] = ()) -> None:

@@ -13,6 +13,7 @@ import pandas as pd
 
 from app.evaluate.names import BLEND, MOST_POPULAR
 from app.monitor.lines import TIME, Field, Measurement, Tag
+from app.serve.segments import UNITS, Means
 
 EVENT_CLOCK = "event time"
 BATCH_CLOCK = "processing time"
@@ -99,7 +100,7 @@ STREAM_PROGRESS = Measurement(
         Field("freshness_max_seconds", "float", "s", "the same, worst"),
         Field("state_rows", "integer", "rows", "rows in the state store"),
         Field("state_bytes", "integer", "bytes", "memory the state store uses"),
-        Field("influx_retries", "integer", "retries", "writes to InfluxDB that had to be tried again"),
+        Field("influx_retries", "integer", "retries", "writes to InfluxDB that had to be retried"),
         Field("bundle_refusals", "integer", "bundles", "damaged bundles refused"),
         Field("event_time_last", "integer", "ms since 1970", "latest event time read: the shop's clock"),
         Field(
@@ -112,7 +113,7 @@ STREAM_PROGRESS = Measurement(
 MODEL = Measurement(
     "model",
     "One point per training, published or not; metrics on the test slice over the whole catalogue.",
-    f"{BATCH_CLOCK}: end of the training",
+    f"{BATCH_CLOCK}: start of the training",
     (Tag("model_version", "bundle trained"),),
     (
         Field("published", "integer", "", "1 if it became the champion, else 0"),
@@ -137,19 +138,15 @@ MODEL = Measurement(
 
 SEGMENTS = Measurement(
     "segments",
-    "One point per training and segment: its size and the means of the features it was cut by.",
-    f"{BATCH_CLOCK}: end of the training",
+    "One point per training and segment: its size, and its users' means of the features they were clustered by.",
+    f"{BATCH_CLOCK}: start of the training",
     (_SEGMENT, Tag("model_version", "bundle trained")),
     (
         Field("users", "integer", "users", "users in the segment"),
-        Field("recency", "float", "d", "days since the last event"),
-        Field("frequency", "float", "d", "active days"),
-        Field("monetary", "float", "shop currency", "spent per user"),
-        Field("conversion_rate", "float", "", "purchases per view, smoothed"),
-        Field("cart_abandonment", "float", "", "share of carted products not bought"),
-        Field("unique_products", "float", "products", "distinct products seen"),
-        Field("unique_categories", "float", "categories", "distinct categories seen"),
-        Field("avg_price", "float", "shop currency", "mean price of what they look at"),
+        *(
+            Field(name, "float", UNITS[name].name, str(declared.description))
+            for name, declared in Means.model_fields.items()
+        ),
     ),
 )
 
@@ -169,7 +166,7 @@ RECOMMENDATIONS_BY_TEXT = replace(
 def recommendation_lines(table: pd.DataFrame, lane: int = 0, lanes: int = 1) -> list[str]:
     """Lines of `recommendations`, no two of one batch at the same time.
 
-    Many users share generated_at and all tags, so the time must tell them apart. A hash of the
+    Many users share generated_at and all tags, so the time must distinguish them. A hash of the
     user would collide (10,000 points among the 10^6 ns of a millisecond: fifty pairs), so points
     are numbered: sorted by user and rank, the i-th of a lane stands at generated_at + i·lanes + lane
     nanoseconds. Lanes thus never meet, and the same rows give the same lines whatever their order.

@@ -1,24 +1,18 @@
 """One bundle: what a training leaves and serving reads.
 
-A folder with a recommender, the segmentation and `manifest.json`, which says what the bundle is and
-holds the checksum of every other file. Where bundles lie and which one is in use is the registry's.
+A folder with a recommender, the segmentation and a manifest. Where bundles lie and which one is in
+use is the registry's business.
 """
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from app.core.errors import BundleError
 from app.core.files import sync, write_text
+from app.registry.manifest import MANIFEST, FileEntry, Manifest, read_manifest
 from app.serve.recommender import Recommender
 from app.serve.segments import SegmentModel
-
-SCHEMA_VERSION = 2  #: of the folder's content; raised when an older program could not read it
-MANIFEST = "manifest.json"
-
-Checksums = dict[str, dict[str, Any]]  #: by file below the bundle's folder: `sha256` (hex) and `bytes`
 
 
 @dataclass(frozen=True)
@@ -26,18 +20,13 @@ class Bundle:
     """An opened bundle."""
 
     folder: Path
-    manifest: dict[str, Any]
+    manifest: Manifest
     recommender: Recommender
     segments: SegmentModel
 
     @property
     def version(self) -> str:
         return self.folder.name
-
-    @property
-    def synthetic(self) -> bool:
-        """Whether it was trained on a made-up shop."""
-        return self.manifest.get("synthetic") is True
 
     @classmethod
     def open(cls, folder: Path, *, check: bool = True) -> "Bundle":
@@ -48,7 +37,7 @@ class Bundle:
         folder
             `models/<version>`.
         check
-            Verify every file's checksum first; a worker may leave it out where its driver did.
+            Verify every file's checksum first; a worker may skip this where its driver has done it.
 
         Raises
         ------
@@ -62,29 +51,8 @@ class Bundle:
             raise BundleError(f"bundle {folder}: cannot be opened ({error})") from error
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of a bundle that this program can read.
-
-    Raises
-    ------
-    BundleError
-        No manifest, a damaged one, or one of another schema version.
-    """
-    try:
-        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
-        version = manifest.get("schema_version")
-    except (OSError, ValueError, AttributeError) as error:
-        raise BundleError(f"bundle {folder}: no readable {MANIFEST} ({error})") from None
-    if version != SCHEMA_VERSION:
-        raise BundleError(
-            f"bundle {folder}: has schema version {version}, and this edition reads {SCHEMA_VERSION}; "
-            "make a new one with vitrine train"
-        )
-    return manifest
-
-
-def verify(folder: Path) -> dict[str, Any]:
-    """Hold every file against the manifest's checksums; returns the manifest.
+def verify(folder: Path) -> Manifest:
+    """Check every file against the manifest; returns the manifest.
 
     Raises
     ------
@@ -92,44 +60,28 @@ def verify(folder: Path) -> dict[str, Any]:
         A file is missing or differs, or `read_manifest` refuses.
     """
     manifest = read_manifest(folder)
-    try:
-        expected = {name: entry["sha256"] for name, entry in manifest["files"].items()}
-    except (KeyError, TypeError, AttributeError) as error:
-        raise BundleError(f"bundle {folder}: {MANIFEST} is damaged ({error!r})") from None
-    for name, sha256 in expected.items():
+    for name, entry in manifest.files.items():
         try:
             actual = _sha256(folder / name)
         except OSError as error:
             raise BundleError(f"bundle {folder}: {name} cannot be read ({error.strerror})") from None
-        if actual != sha256:
+        if actual != entry.sha256:
             raise BundleError(f"bundle {folder}: {name} is damaged (checksum differs); vitrine rollback goes back one")
     return manifest
 
 
-def checksums(folder: Path) -> Checksums:
-    """Checksum and size of every file below a folder."""
+def file_entries(folder: Path) -> dict[str, FileEntry]:
+    """Checksum and size of every file below a folder, by path."""
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     return {
-        path.relative_to(folder).as_posix(): {"sha256": _sha256(path), "bytes": path.stat().st_size} for path in paths
+        path.relative_to(folder).as_posix(): FileEntry(sha256=_sha256(path), bytes=path.stat().st_size)
+        for path in paths
     }
 
 
-def seal(folder: Path, version: str, entries: dict[str, Any], files: Checksums) -> None:
-    """Write the manifest of a bundle that is complete but for it, and have all of it reach the disk.
-
-    Parameters
-    ----------
-    folder
-        Where the bundle's files lie.
-    version
-        The name it will have.
-    entries
-        What the training says of it, JSON-able.
-    files
-        Its `checksums`.
-    """
-    manifest = {"schema_version": SCHEMA_VERSION, "version": version, **entries, "files": files}
-    write_text(folder / MANIFEST, json.dumps(manifest, indent=2, default=str))
+def seal(folder: Path, manifest: Manifest) -> None:
+    """Write the manifest of a bundle whose other files are there, and flush all of it to the disk."""
+    write_text(folder / MANIFEST, manifest.text())
     for path in folder.rglob("*"):
         sync(path)
     sync(folder)

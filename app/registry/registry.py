@@ -14,20 +14,22 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from pydantic import BaseModel
 
 from app.core.errors import BundleError
 from app.core.files import LEFTOVER_SECONDS, sweep, sync, write_text
-from app.registry.bundle import checksums, seal, verify
+from app.registry.bundle import file_entries, seal, verify
+from app.registry.manifest import Manifest
 
 POINTER, LOCK, STAGING = "CURRENT", ".lock", ".staging-"
 
 
-_before_publishing: ContextVar[Callable[[], Any]] = ContextVar("_before_publishing", default=lambda: None)
+_before_publishing: ContextVar[Callable[[], object]] = ContextVar("_before_publishing", default=lambda: None)
 
 
 @contextmanager
-def checked_publication(check: Callable[[], Any]) -> Iterator[None]:
+def checked_publication(check: Callable[[], object]) -> Iterator[None]:
     """Within the block and its thread, call `check` just before a bundle is made the champion.
 
     What it raises keeps the bundle from being published: so a training that was paused, and that another has
@@ -73,15 +75,17 @@ class Registry:
         verify(self.folder / version)
         return self.folder / version
 
-    def add(self, version: str, fill: Callable[[Path], dict[str, Any]]) -> Path:
+    def add(self, version: str, entries: BaseModel, fill: Callable[[Path], None]) -> Path:
         """Write a bundle, whole or not at all; it is not published yet.
 
         Parameters
         ----------
         version
             Name of the new one; a number is added where it is taken.
+        entries
+            What the manifest records of the training.
         fill
-            Writes the files into the folder it is given and returns the manifest's entries.
+            Writes the bundle's files into the folder it is given.
 
         Returns
         -------
@@ -92,11 +96,11 @@ class Registry:
         staging = self.folder / f"{STAGING}{version}-{os.getpid()}"
         staging.mkdir()
         try:
-            entries = fill(staging)
-            files = checksums(staging)
+            fill(staging)
+            files = file_entries(staging)
             with self._lock():
                 target = self._free(version)
-                seal(staging, target.name, entries, files)
+                seal(staging, Manifest.of(target.name, entries, files))
                 staging.rename(target)
                 sync(self.folder)
         except BaseException:

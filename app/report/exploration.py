@@ -228,7 +228,7 @@ def leaders(rows: Sequence[LeaderRow], kind: str, plural: str) -> Chart:
         )
         for axis, values, colour in figures
     ]
-    caption = "Those with the most events; grey where the log does not tell."
+    caption = "Those with the most events; grey where it is missing in the log."
     if named:
         caption = (
             f"{label(named[0].name)} leads with {count(named[0].events)} events and "

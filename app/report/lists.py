@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from app.insight.results import Bin, RecommendationFigures, RecommendedRow
-from app.report import charts
+from app.report import charts, grids
 from app.report.blocks import Block, Chart, Section, chart, table_of
 from app.report.text import compact, count, decimal, label, percent, score
 from app.report.theme import GREEN
@@ -120,7 +120,7 @@ def score_by_price(figures: RecommendationFigures) -> Chart:
         title,
         "Where recommendations fall in price and score, on a logarithmic colour scale; the outermost cells "
         "also hold what lies beyond them.",
-        charts.density(
+        grids.density(
             [*(row.low for row in prices), prices[-1].high],
             [*(row.low for row in scores), scores[-1].high],
             cells,

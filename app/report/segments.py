@@ -1,6 +1,6 @@
 """The sections on segments (K-Means clusters) and profiles (rules on sessions)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.insight.results import ProfileRow, SegmentRow, Segments
@@ -8,32 +8,44 @@ from app.report import charts
 from app.report.blocks import Block, Section, chart, table_of
 from app.report.text import Format, compact, count, decimal, percent, percent_tick, words
 from app.report.theme import GREEN, ORANGE
-from app.serve.segments import Means
+from app.serve.segments import SHARE, UNITS
+
+#: Titles of axes, by the feature drawn along them.
+AXES = {
+    "recency": "recency (days since last seen)",
+    "frequency": "frequency (active days)",
+    "monetary": "spent (shop currency)",
+    "conversion_rate": "conversion rate (%)",
+    "cart_abandonment": "cart abandonment (%)",
+    "unique_products": "distinct products",
+    "unique_categories": "distinct categories",
+    "avg_price": "average price (shop currency)",
+}
 
 
 @dataclass(frozen=True)
 class Feature:
-    """A feature's axis with its unit, its value, and how its numbers and its axis are written."""
+    """How a mean of `Means` is drawn: a share in per cent, anything else as a number."""
 
-    axis: str
-    of: Callable[[Means], float]
-    form: Format = decimal
-    tick: Format = compact
+    name: str
+
+    @property
+    def axis(self) -> str:
+        return AXES[self.name]
+
+    @property
+    def tick(self) -> Format:
+        return percent_tick if UNITS[self.name] == SHARE else compact
+
+    def value(self, row: SegmentRow) -> float:
+        return float(getattr(row.means, self.name))
 
     def text(self, row: SegmentRow) -> str:
-        return self.form(self.of(row.means))
+        form = percent if UNITS[self.name] == SHARE else decimal
+        return form(self.value(row))
 
 
-FEATURES = (
-    Feature("recency (days since last seen)", lambda means: means.recency),
-    Feature("frequency (active days)", lambda means: means.frequency),
-    Feature("spent (shop currency)", lambda means: means.monetary),
-    Feature("average price (shop currency)", lambda means: means.avg_price),
-    Feature("conversion rate (%)", lambda means: means.conversion_rate, percent, percent_tick),
-    Feature("cart abandonment (%)", lambda means: means.cart_abandonment, percent, percent_tick),
-    Feature("distinct products", lambda means: means.unique_products),
-    Feature("distinct categories", lambda means: means.unique_categories),
-)
+FEATURES = tuple(Feature(name) for name in UNITS)
 
 
 def segments(found: Segments) -> Section:
@@ -94,7 +106,7 @@ def segment_means(rows: Sequence[SegmentRow]) -> Block:
         return chart(title, wide=True)
     panels = [
         charts.Panel(
-            feature.axis, [feature.of(row.means) for row in rows], [feature.text(row) for row in rows], feature.tick
+            feature.axis, [feature.value(row) for row in rows], [feature.text(row) for row in rows], feature.tick
         )
         for feature in FEATURES
     ]
@@ -115,7 +127,7 @@ def segment_means(rows: Sequence[SegmentRow]) -> Block:
 
 def profiles(rows: Sequence[ProfileRow]) -> Section:
     """Sizes and rules of the profiles."""
-    intro = "Behaviour types told by fixed rules on what users did."
+    intro = "Types of behaviour, by fixed rules on what users did."
     title = "Users by profile"
     if not rows:
         return Section("profiles", "Behaviour profiles", intro, [chart(title)])

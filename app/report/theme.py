@@ -1,6 +1,6 @@
 """Colours and style of the charts, and a figure as inline SVG that follows the page's theme.
 
-Colours are those of Okabe & Ito (2008), told apart by colour-blind readers. Text, grid
+Colours are those of Okabe & Ito (2008), distinguishable by colour-blind readers. Text, grid
 lines and the blue are drawn in colours which become CSS variables, so one picture fits light and
 dark pages.
 """
@@ -82,7 +82,7 @@ def to_svg(figure: Figure, title: str, description: str) -> str:
     assert view is not None
     body = re.sub(r'<g id="[^"]*"/>\s*', "", text[opening:])
     body = re.sub(r'<g id="[^"]*">', "<g>", body)  # nothing refers to groups, and their ids would repeat
-    body = re.sub(r"<style.*?</style>", "", body, flags=re.DOTALL)  # said once in the page's own style
+    body = re.sub(r"<style.*?</style>", "", body, flags=re.DOTALL)  # the page's own style has it once
     for placeholder, variable in THEME.items():
         body = body.replace(placeholder, variable)
     head = f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" {view[0]} '

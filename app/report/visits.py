@@ -1,9 +1,9 @@
-"""What exploration says of visits: sessions, the funnel, and users who come back."""
+"""Figures of visits: sessions, the funnel, and users who come back."""
 
 from collections.abc import Sequence
 
 from app.insight.results import CohortCell, Funnel, SessionFigures
-from app.report import charts
+from app.report import charts, grids
 from app.report.blocks import Block, Chart, chart, table_of
 from app.report.text import compact, count, decimal, percent, percent_tick
 from app.report.theme import EVENT_COLOURS, GREY
@@ -104,7 +104,7 @@ def cohorts(rows: Sequence[CohortCell]) -> Chart:
     if after:
         caption += f" One week later it is {percent(min(after))} to {percent(max(after))}."
     names = [f"{start} ({count(sizes.get(start))})" for start in starts]
-    figure = charts.heatmap(
+    figure = grids.heatmap(
         names, [str(week) for week in weeks], cells, "weeks since the first", "first week, from", percent
     )
     table = table_of(

@@ -9,7 +9,7 @@ from app.core.files import sweep, write_text
 from app.core.folders import Output
 from app.results.run import SCHEMA_VERSION, RunResult
 
-AGAIN = "type vitrine train to write a new one"
+AGAIN = "run vitrine train to write a new one"
 
 
 def write_run(output: Output, result: RunResult, keep: int) -> None:
@@ -48,8 +48,8 @@ def read_run(path: Path) -> RunResult:
     try:
         text = path.read_bytes()
     except OSError as error:
-        told = "not there" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
-        raise InputError(f"{path}: {told}; vitrine train makes it") from None
+        problem = "not there" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
+        raise InputError(f"{path}: {problem}; vitrine train makes it") from None
     try:
         version = _Version.model_validate_json(text).schema_version
         if version is None:

@@ -32,8 +32,8 @@ class StageRun(Part):
 
     stage: str = Field(description="its name")
     seconds: float = Field(description="how long it took")
-    rows: int | None = Field(description="rows it left, where that says something")
-    note: str = Field(description="what it says of itself, may be empty")
+    rows: int | None = Field(description="rows it left, where that is meaningful")
+    note: str = Field(description="a remark, may be empty")
 
 
 class Paths(Part):

@@ -16,14 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.serve.catalogue import Catalogue
-from app.serve.ragged import NONE, first_of_each, pair_keys
+from app.serve.ragged import NONE, first_of_each, pair_keys, unpack_keys
 from app.serve.visits import Visits
 
 
 @dataclass(frozen=True)
 class Candidates:
     """Products with scores, best first: `items` (n, k) int32, `NONE` where there are no more;
-    `scores` (n, k) float32, 0 there. No product stands twice in a row."""
+    `scores` (n, k) float32, 0 there. No product is twice in a row."""
 
     items: NDArray[np.int32]
     scores: NDArray[np.float32]
@@ -52,7 +52,7 @@ class Generator(Protocol):
         ...
 
     def because(self, visits: Visits, rows: NDArray[np.int64], items: NDArray[np.int32]) -> NDArray[np.int32]:
-        """The touched product that speaks most for each item (m,) proposed to a visit (m,); `NONE` if none does."""
+        """The touched product that contributes most to each item (m,) proposed to a visit (m,); `NONE` if none does."""
         ...
 
 
@@ -95,7 +95,7 @@ def top_per_row(
     keys = keys[order]
     first = first_of_each(keys)
     total = np.add.reduceat(scores[order].astype(np.float64), first).astype(np.float32)
-    return best_per_row(keys[first] >> 32, keys[first] & _LOW, total, n, k)
+    return best_per_row(*unpack_keys(keys[first]), total, n, k)
 
 
 def best_per_row(

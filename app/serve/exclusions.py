@@ -35,11 +35,6 @@ class Exclusions:
         """From pairs (m,) in any order."""
         return cls(np.sort(pair_keys(rows, items)), available)
 
-    @classmethod
-    def none(cls) -> "Exclusions":
-        """Everything may be recommended."""
-        return cls(np.empty(0, np.int64))
-
     def hold(self, rows: NDArray[np.integer[Any]], items: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
         """Whether each pair is excluded; arrays of any one shape."""
         held = np.zeros(np.shape(items), np.bool_) if self.available is None else ~self.available[items]

@@ -28,8 +28,8 @@ ARROW_SCHEMA = pa.schema(
         ("main_brand", pa.string()),
         ("avg_price", pa.float64()),
         ("recommendation_type", pa.string()),  # PERSONAL or FALLBACK
-        ("source", pa.string()),  # generator that speaks most for it
-        ("because_product_id", pa.int64()),  # touched product that speaks most for it, null if none does
+        ("source", pa.string()),  # generator that contributed most to it
+        ("because_product_id", pa.int64()),  # touched product that contributed most to it, null if none did
         ("model_version", pa.string()),
         ("generated_at", pa.timestamp("us", tz="UTC")),
     ]

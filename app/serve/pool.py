@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from app.serve.contract import Candidates
 from app.serve.exclusions import Exclusions
-from app.serve.ragged import NONE, pair_keys
+from app.serve.ragged import NONE, pair_keys, unpack_keys
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,12 @@ class Pool:
     @property
     def rows(self) -> NDArray[np.int64]:
         """The visit of each proposal: (m,)."""
-        return self.keys >> 32
+        return unpack_keys(self.keys)[0]
 
     @property
     def items(self) -> NDArray[np.int64]:
         """The product of each proposal, by its position: (m,)."""
-        return self.keys & 0xFFFFFFFF
+        return unpack_keys(self.keys)[1]
 
     @classmethod
     def of(cls, parts: Mapping[str, Candidates], exclusions: Exclusions) -> "Pool":

@@ -130,6 +130,11 @@ def pair_keys(rows: Ints, items: Ints) -> NDArray[np.int64]:
     return rows.astype(np.int64) << 32 | items.astype(np.int64)
 
 
+def unpack_keys(keys: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The rows and items that `pair_keys` packed."""
+    return keys >> 32, keys & 0xFFFFFFFF
+
+
 def first_of_each(*keys: NDArray[Any]) -> NDArray[np.int64]:
     """Where a new group begins in sorted keys (m,) of equal length."""
     if len(keys[0]) == 0:

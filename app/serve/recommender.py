@@ -60,7 +60,7 @@ class Answer:
 
     @cached_property
     def because(self) -> NDArray[np.int32]:
-        """Of each place of the lists (n, k), the touched product that speaks most for it; `NONE` if none does."""
+        """Of each place of the lists (n, k), the touched product that contributes most to it; `NONE` if none does."""
         found = np.full(self.lists.items.shape, NONE, np.int32)
         for number, generator in enumerate(self.generators.values()):
             row, place = np.nonzero(self.lists.sources == number)
@@ -70,7 +70,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Recommender:
-    """Generators and a ranker, with the catalogue and users that they speak of."""
+    """Generators and a ranker, with the catalogue and users that they refer to."""
 
     catalogue: Catalogue
     users: UserTable

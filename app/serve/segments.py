@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from itertools import count, takewhile, zip_longest
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field
 
@@ -24,20 +25,33 @@ VIP, LOYAL, ACTIVE, DORMANT, CASUAL = (
 )
 
 
+@dataclass(frozen=True)
+class Unit:
+    """What a mean is measured in; empty for a share of 0 to 1."""
+
+    name: str
+
+
+SHARE = Unit("")
+
+
 class Means(Part):
     """Means over the users of a segment, in original units; a user's missing value counts as 0."""
 
-    recency: float = Field(description="days since the last event")
-    frequency: float = Field(description="active days")
-    monetary: float = Field(description="spent, in shop currency")
-    conversion_rate: float = Field(description="purchases per view")
-    cart_abandonment: float = Field(description="share of carted products not bought in time")
-    unique_products: float = Field(description="distinct products seen")
-    unique_categories: float = Field(description="distinct categories seen")
-    avg_price: float = Field(description="mean price of the products looked at, in shop currency")
+    recency: Annotated[float, Unit("d")] = Field(description="days since the last event")
+    frequency: Annotated[float, Unit("d")] = Field(description="active days")
+    monetary: Annotated[float, Unit("shop currency")] = Field(description="spent, in shop currency")
+    conversion_rate: Annotated[float, SHARE] = Field(description="purchases per view")
+    cart_abandonment: Annotated[float, SHARE] = Field(description="share of carted products not bought in time")
+    unique_products: Annotated[float, Unit("products")] = Field(description="distinct products seen")
+    unique_categories: Annotated[float, Unit("categories")] = Field(description="distinct categories seen")
+    avg_price: Annotated[float, Unit("shop currency")] = Field(
+        description="mean price of the products looked at, in shop currency"
+    )
 
 
-FEATURES = tuple(Means.model_fields)  #: what users are clustered by
+UNITS: dict[str, Unit] = {name: field.metadata[0] for name, field in Means.model_fields.items()}
+FEATURES = tuple(UNITS)  #: what users are clustered by
 
 
 def segment_name(means: Means) -> str:

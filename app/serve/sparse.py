@@ -50,7 +50,7 @@ def strongest_per_row(matrix: csr_matrix, n: int) -> csr_matrix:
     """The matrix with each row cut to its n largest values above 0; of equal ones the smaller columns stay."""
     best = best_columns(matrix, n)
     there = best.items != NONE
-    offsets = np.concatenate([[0], np.cumsum(there.sum(axis=1))])
+    offsets = Ragged.of_lengths(there.sum(axis=1)).offsets
     return canonical_rows(csr_matrix((best.scores[there], best.items[there], offsets), shape=matrix.shape))
 
 

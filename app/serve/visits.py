@@ -19,7 +19,7 @@ PURCHASED = KINDS.index(PURCHASE)
 class Touches:
     """The products that n visits touched, each once, by their last touch, the oldest first.
 
-    Beside the `shape`, (m,) each: `products` (ids of the shop, or positions in the catalogue, as the holder says),
+    Beside the `shape`, (m,) each: `products` (ids of the shop, or positions in the catalogue, depending on the holder),
     `kinds` (int8, in `KINDS`: the most committed event), `weights` (float32, implicit rating: summed and capped),
     `times` (float64, seconds since 1970, of the last touch).
     """

@@ -16,11 +16,11 @@ from app.core.errors import InputError
 from app.core.files import write_text
 from app.core.settings import Settings
 from app.events.archive_manifest import MANIFEST, write_manifest
-from app.events.archive_names import BEFORE, BatchRange, Epochs
+from app.events.archive_names import FIRST_EDITION_OFFSET, BatchRange, Epochs
 from app.stream.archive import Archive, describe
 from app.stream.epoch import PINS, QUERY, copy_checkpoint, newest_number
 from app.stream.folders import StreamFolders
-from app.stream.intake import take_in, tell_jobs
+from app.stream.intake import set_job_properties, take_in
 from app.stream.source import event_files
 from app.stream.source_log import consumed_files, path_of
 
@@ -84,14 +84,14 @@ def _archive(spark: SparkSession, settings: Settings, folders: StreamFolders, fi
     gone = [path for path in paths if not path.exists()]
     if gone:
         raise InputError(
-            f"stream {folders.root}: is of the edition before, and {gone[0]}, which is not archived yet, is gone; "
-            "start the edition before once more until it has archived everything, then this one"
+            f"stream {folders.root}: was written by the previous version, and {gone[0]}, not yet archived, is missing; "
+            "run the previous version until it has archived everything, then this one"
         )
     store = Archive.of(folders)
     before = store.folders(Epochs(()))
-    number = before[-1].last + 1 if before else -BEFORE
+    number = before[-1].last + 1 if before else -FIRST_EDITION_OFFSET
     part = BatchRange(number, number, 0)
     staging = store.stage(part)
-    tell_jobs(spark.sparkContext, staging, 0)
+    set_job_properties(spark.sparkContext, staging, 0)
     take_in(event_files(spark, settings, paths), settings.window_minutes).count()
     store.commit(staging, part, time.time())

@@ -1,9 +1,9 @@
-"""The one reading of what arrives: rows pass by on their way to the sessions, and are archived as they pass.
+"""Reads each arriving row once: archives it and passes it to the sessions.
 
-Spark runs a streaming query from its source to its one end, and an archive of its own would read and parse
-every file a second time. So the function here stands between the two: it writes what a partition of a
-micro-batch holds as files, and hands on what a session knows of an event. Where it writes to is a local
-property of the job that runs it; the driver moves the folder into its place when all parts are there
+Spark runs a streaming query from its source to a single sink, and a separate query for the archive would read
+and parse every file a second time. So the function here sits between the two: it writes the rows of a
+partition as files, and passes on the columns that a session needs. The folder it writes to is a local
+property of the job that runs it; the driver moves that folder into place when all parts are there
 (`app.stream.archive`).
 """
 
@@ -39,11 +39,11 @@ from app.stream.source import ARRIVED
 STAGING, MOMENT = "vitrine.stream.staging", "vitrine.stream.moment"
 REJECTED = "rejected"  #: folder in it
 CENTS = "cents"
-COUNTS = "_part-"  #: begins the names of the files that say what a part holds
+COUNTS = "_part-"  #: begins the names of the files that count what a part holds
 LOCAL = "^file:/+"  #: Spark writes an address of this machine with one slash or three
 MINUTE = 60_000_000  #: microseconds
 
-#: What is handed on, with the types and names of `app.events.clean.parse`, and its `session_key` as `session`.
+#: What is passed on, with the types and names of `app.events.clean.parse`, and its `session_key` as `session`.
 HANDED_ON = T.StructType(
     [
         T.StructField("event_time", T.TimestampType()),
@@ -66,7 +66,7 @@ Window = tuple[int, str, str]
 class PartCounts:
     """Rows of a part, or of several: `rows` = `archived` + `rejected` + `left_out` + `known`.
 
-    `left_out`: by a rule of the layout. `known`: archived by the edition before. `sums`: of the archived events,
+    `left_out`: by a rule of the layout. `known`: archived by the previous version. `sums`: of the archived events,
     copies among them: (start of the window in microseconds since 1970, event type, main category) → events, and
     revenue in hundredths of the shop's currency.
     """
@@ -107,14 +107,14 @@ class PartCounts:
         return cls(**flat | {"sums": {tuple(key): tuple(sums) for key, sums in flat["sums"]}})
 
 
-def tell_jobs(context: SparkContext, staging: Path, moment: int) -> None:
-    """Tell the jobs that this thread starts where to write, and the time of their micro-batch."""
+def set_job_properties(context: SparkContext, staging: Path, moment: int) -> None:
+    """Set, for the jobs that this thread starts, where they write and the time of their micro-batch."""
     context.setLocalProperty(STAGING, str(staging))
     context.setLocalProperty(MOMENT, str(moment))
 
 
 def take_in(events: DataFrame, window_minutes: int, known: frozenset[str] = frozenset()) -> DataFrame:
-    """Events of `app.stream.source.event_stream`, archived when a job that was told where (`tell_jobs`) runs over them.
+    """Events of `app.stream.source.event_stream`, archived where `set_job_properties` has set a folder.
 
     Parameters
     ----------

@@ -1,9 +1,9 @@
-"""Which session each user was last seen in: what the intake of a micro-batch tells those who score it.
+"""Which session each user was last seen in: what scoring a micro-batch needs to know from its intake.
 
 A user gets one list a micro-batch, of the session with the latest event, and sessions of one user lie in
-different partitions of the state. To bring them together again would cost Spark a shuffle, a sort and a stage of
-tasks for every micro-batch; the latest event of each user, as each part of the intake has seen it, is a small file
-beside what the part archives, and all of them are there before the first session is scored.
+different partitions of the state. Bringing them together again would cost Spark a shuffle, a sort and a stage of
+tasks for every micro-batch. Instead, each part of the intake writes the latest event of each of its users to a small
+file beside what it archives, and all of these are there before the first session is scored.
 """
 
 from dataclasses import dataclass
@@ -16,17 +16,18 @@ from numpy.typing import NDArray
 from pyarrow import feather
 
 from app.core.files import replacing
+from app.serve.ragged import first_of_each
 from app.stream.source import ARRIVED
 
 LATEST = "_latest-"  #: begins the names of the files
-#: In this order the greatest of a user's events is the latest; in a tie the greater id: which one matters little, that
-#: it is always the same one does.
+#: In this order the greatest of a user's events is the latest. Ties go to the greater id; the choice is arbitrary but
+#: must be stable.
 ORDER = ("event_time", ARRIVED, "session")
 PENDING = 65_536  #: rows held before they are reduced
 
 
 class LatestEvents:
-    """The latest event of each user among those that one part of the intake hands on."""
+    """The latest event of each user among those that one part of the intake passes on."""
 
     def __init__(self) -> None:
         self._tables: list[pa.Table] = []
@@ -81,8 +82,5 @@ def clear(folder: Path) -> None:
 
 def _latest(events: pa.Table) -> pa.Table:
     """The latest row of each user, by user."""
-    events = events.sort_by([(name, "ascending") for name in ("user_id", *ORDER)])
-    users = events["user_id"].to_numpy()
-    last = np.ones(len(users), np.bool_)
-    last[:-1] = users[1:] != users[:-1]
-    return events.filter(pa.array(last))
+    events = events.sort_by([("user_id", "ascending"), *((name, "descending") for name in ORDER)])
+    return events.take(pa.array(first_of_each(events["user_id"].to_numpy())))

@@ -37,44 +37,24 @@ def write_part(lists: pa.Table, parquet: Path, csv: Path, batch: int, epoch: int
 
 def prune(folder: Path, before: int) -> None:
     """Delete the parts of micro-batches that are now too old."""
-    for number, _, name in _numbers(folder):
+    for number, _, name in parts(folder):
         if number < before:
             (folder / name).unlink(missing_ok=True)
 
 
-def read_lists(folder: Path, epochs: Epochs) -> pa.Table:
-    """All lists that are kept and count, with `batch` (int64), the micro-batch that wrote them."""
-    tables = [
-        pq.read_table(folder / name).append_column("batch", pa.array([number] * rows, pa.int64()))
-        for number, epoch, name in sorted(_numbers(folder))
-        if name.endswith(".parquet") and epoch == epochs.owner(number)
-        for rows in [pq.read_metadata(folder / name).num_rows]
-    ]
-    return pa.concat_tables(tables) if tables else pa.table({})
-
-
-def latest_lists(folder: Path, epochs: Epochs) -> pa.Table:
-    """The last list of each user."""
-    table = read_lists(folder, epochs)
-    if len(table) == 0:
-        return table
-    last = table.group_by("user_id").aggregate([("batch", "max")])
-    return table.join(last, keys=["user_id", "batch"], right_keys=["user_id", "batch_max"], join_type="inner")
-
-
 def drop_uncounted(folder: Path, epochs: Epochs) -> None:
-    """Delete what a stream wrote that had been replaced."""
-    for number, epoch, name in _numbers(folder):
+    """Delete what a stream wrote after another had replaced it."""
+    for number, epoch, name in parts(folder):
         if epoch < epochs.owner(number):
             (folder / name).unlink(missing_ok=True)
 
 
 def oldest_part(folder: Path) -> int | None:
     """The lowest micro-batch that has parts."""
-    return min((number for number, _, _ in _numbers(folder)), default=None)
+    return min((number for number, _, _ in parts(folder)), default=None)
 
 
-def _numbers(folder: Path) -> Iterator[tuple[int, int, str]]:
+def parts(folder: Path) -> Iterator[tuple[int, int, str]]:
     """Micro-batch, epoch and name of each part."""
     for name in os.listdir(folder):
         if part := PART.match(name):

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from app.events.identity import ends_session
+from app.events.identity import SESSION_EVENT, ends_session
 from app.events.vocabulary import KINDS
 from app.serve.ragged import Ragged, first_of_each
 from app.serve.recommender import Parameters
@@ -31,8 +31,8 @@ class LiveSessions:
     `keys` (n,) string: the shop's own ids of the users, where ids are text.
 
     Per event of `events` (m,): `new` (came in this micro-batch), `arrived` (seconds since 1970, of its file), and
-    `begins`, the entry at which the visit that it belongs to begins: the first of the session, or where no id tells
-    sessions apart, the first after the last long silence.
+    `begins`, the entry at which the visit that it belongs to begins: the first of the session, or, in a session
+    without an id, the first after the last long silence.
     """
 
     user_ids: NDArray[np.int64]
@@ -55,7 +55,7 @@ class LiveSessions:
         table
             user_id, given (whether the session has an id) and events.
         batch_time
-            The micro-batch's own time in microseconds: tells which events are new.
+            The micro-batch's own time in microseconds; events seen at it are new.
         parameters
             Of the bundle: its bounds of a session.
         """
@@ -64,11 +64,13 @@ class LiveSessions:
         time, seen, arrived = (_micros(events.field(name)) for name in ("event_time", SEEN, ARRIVED))
         products = events.field("product_id").to_numpy()
         kinds = pc.index_in(events.field("event_type"), pa.array(KINDS)).to_numpy(zero_copy_only=False)
+        values = {"event_time": time, "product_id": products, "event_type": kinds}
+        in_order = [rows, *(values[name] for name in SESSION_EVENT)]
         # The same event twice (a file sent again): the first that came stays.
-        same = [rows, *_ids(events)] if EVENT_ID in events.type.names else [rows, time, products, kinds]
+        same = [rows, *_ids(events)] if EVENT_ID in events.type.names else in_order
         first = np.lexsort((seen, *same[::-1]))
-        first = first[first_of_each(*(values[first] for values in same))]
-        order = first[np.lexsort(tuple(values[first] for values in (seen, kinds, products, time, rows)))]
+        first = first[first_of_each(*(part[first] for part in same))]
+        order = first[np.lexsort(tuple(part[first] for part in (seen, *in_order[::-1])))]
         flat = SessionEvents(
             Ragged.of_rows(rows[order], len(lists)), products[order], kinds[order].astype(np.int8), time[order] / 1e6
         )

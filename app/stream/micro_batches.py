@@ -1,7 +1,7 @@
-"""What the stream does with a micro-batch: lists first, then the archive, then what is told of both.
+"""Handles a micro-batch: lists, then archive, then metrics.
 
-All that is written is named by the micro-batch's number and the stream's epoch: tried again, it replaces what
-it wrote the first time.
+All that is written is named by the micro-batch's number and the stream's epoch, so that a second try replaces
+what the first one wrote.
 """
 
 import time
@@ -22,7 +22,7 @@ from app.stream.epoch import Epoch, batch_time
 from app.stream.first_edition import known_files
 from app.stream.folders import StreamFolders
 from app.stream.freshness import ages
-from app.stream.intake import take_in, tell_jobs
+from app.stream.intake import set_job_properties, take_in
 from app.stream.points import PointSink, batch_lines
 from app.stream.progress import observed
 from app.stream.score import RESULT_SCHEMA, Result, Task, scorer
@@ -35,7 +35,7 @@ POOL = "lists"  #: Spark's scheduler pool of the micro-batches
 
 @dataclass(frozen=True)
 class MicroBatches:
-    """The stream's one query: what it keeps of what arrives, and what becomes of each micro-batch."""
+    """The stream's one query: the sessions it keeps, and the handling of each micro-batch."""
 
     spark: SparkSession
     settings: Settings
@@ -61,7 +61,7 @@ class MicroBatches:
         bundle = self.champion.for_batch(batch)
         staging = self.archive.stage(part)
         moment = batch_time(self.epoch.checkpoint, batch)
-        tell_jobs(self.spark.sparkContext, staging, moment)
+        set_job_properties(self.spark.sparkContext, staging, moment)
         self.spark.sparkContext.setLocalProperty("spark.scheduler.pool", POOL)
         result = self._score(frame, self._task(frame, bundle.folder, batch, moment, staging))
         old = ages(result.arrived, result.readable_at)
@@ -73,14 +73,14 @@ class MicroBatches:
 
     def _keep(self, part: BatchRange, staging: Path, lines: list[str]) -> None:
         self.lease.check()
-        if self.champion.bundle.synthetic:
+        if self.champion.bundle.manifest.synthetic:
             label_synthetic(self.folders.archive)  # trained on a synthetic shop, so fed by one
         counts = self.archive.commit(staging, part, time.time(), lines)
         self.accounts.write(Account.of(part.first, counts))
         self.windows.archived(part, counts.sums)
 
     def _task(self, frame: DataFrame, bundle: Path, batch: int, moment: int, staging: Path) -> Task:
-        # Of the query's own session: what the checkpoint was made with, whatever the setting says now.
+        # From the query's own session: the number the checkpoint was made with, whatever the setting is now.
         partitions = frame.sparkSession.conf.get("spark.sql.shuffle.partitions")
         return Task(
             batch,

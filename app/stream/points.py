@@ -1,4 +1,4 @@
-"""The InfluxDB points that the driver writes: what they say of a micro-batch, and how they get there."""
+"""The InfluxDB points that the driver writes: their content, and how they get there."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -127,11 +127,11 @@ class PointSink:
         """
         if self.config is None or not lines:
             return
-        with InfluxWriter(self.config, stop=self._stopping, on_retry=self._tell) as writer:
+        with InfluxWriter(self.config, stop=self._stopping, on_retry=self._report_retry) as writer:
             writer.write(lines)
 
     def delete_old(self, days: float, now: datetime) -> None:
-        """Delete what was told of micro-batches so many days ago.
+        """Delete points of micro-batches older than so many days.
 
         Raises
         ------
@@ -141,6 +141,6 @@ class PointSink:
         if self.config is not None:
             delete_before(self.config, OF_MICRO_BATCHES, now - timedelta(days=days))
 
-    def _tell(self, reason: str) -> None:
+    def _report_retry(self, reason: str) -> None:
         self._retried()
         self._say(trying_again(reason))

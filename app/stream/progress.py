@@ -1,4 +1,4 @@
-"""What Spark says of a micro-batch once it has committed it."""
+"""What Spark reports about a micro-batch once it has committed it."""
 
 import json
 from collections.abc import Callable
@@ -44,14 +44,14 @@ class BatchProgress:
     @classmethod
     def from_json(cls, text: str) -> "BatchProgress":
         """From the JSON of a `StreamingQueryProgress`, of a query that reads `observed` events."""
-        told: dict[str, Any] = json.loads(text)
-        seen = (told.get("observedMetrics") or {}).get(METRICS) or {}
-        operators = told.get("stateOperators") or []
-        duration = told.get("durationMs") or {}
-        started = np.datetime64(told["timestamp"].removesuffix("Z"), "ns")
+        reported: dict[str, Any] = json.loads(text)
+        seen = (reported.get("observedMetrics") or {}).get(METRICS) or {}
+        operators = reported.get("stateOperators") or []
+        duration = reported.get("durationMs") or {}
+        started = np.datetime64(reported["timestamp"].removesuffix("Z"), "ns")
         return cls(
-            told["name"] or "",
-            int(told["batchId"]),
+            reported["name"] or "",
+            int(reported["batchId"]),
             int(started.astype(np.int64)),
             int(seen.get("rows") or 0),
             int(seen.get("rejected") or 0),
@@ -65,7 +65,7 @@ class BatchProgress:
 
 
 def observed(events: DataFrame) -> DataFrame:
-    """Events of a stream with what `BatchProgress` tells of them counted on the way."""
+    """Events of a stream with the counts of `BatchProgress` made on the way."""
     return events.observe(
         METRICS,
         F.count("*").alias("rows"),

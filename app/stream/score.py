@@ -32,8 +32,8 @@ from app.stream.live import LiveSessions
 
 UNKNOWN_SEGMENT = "unknown"
 JUDGED_DEPTH = 10
-#: Events judged in a partition of a micro-batch, drawn at random where there are more: to judge all of a busy shop's
-#: would take longer than to answer it, and a sample says the same.
+#: Events judged in a partition of a micro-batch, drawn at random where there are more: judging all events of a busy
+#: shop would take longer than answering them, and a sample is as good.
 MOST_JUDGED = 50
 RESULT_SCHEMA = "result string"
 
@@ -42,8 +42,8 @@ RESULT_SCHEMA = "result string"
 class Task:
     """What the scorer of a micro-batch needs to know; travels to the workers.
 
-    `moment`: the micro-batch's own time, microseconds since 1970. `staging`: where the intake has told of each user's
-    latest event.
+    `moment`: the micro-batch's own time, microseconds since 1970. `staging`: where the intake has written each
+    user's latest event.
     """
 
     batch: int
@@ -224,9 +224,9 @@ def _write(task: Task, table: pa.Table, partition: int, result: Result) -> None:
             }
         ).to_pandas()
         lines = recommendation_lines(points, partition, task.partitions)
-        result.retries += write_lines(task.influx, lines, on_retry=_tell).retries
+        result.retries += write_lines(task.influx, lines, on_retry=_log_retry).retries
 
 
-def _tell(reason: str) -> None:
-    """Into the log of whoever runs the partition: its driver waits, and has nothing to say."""
+def _log_retry(reason: str) -> None:
+    """Write to the executor's log."""
     print(trying_again(reason), file=sys.stderr, flush=True)

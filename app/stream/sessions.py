@@ -8,9 +8,9 @@ from app.events.identity import SESSION_EVENT, identity
 from app.events.layout import layout_of
 from app.stream.source import ARRIVED
 
-#: The micro-batch's own time: tells what is new in it from what is history. Comes with the events, and not from
-#: `current_timestamp`: Spark writes that as a constant into the code it generates, and would compile the whole reading
-#: anew, and run it cold, in every micro-batch.
+#: The micro-batch's own time: separates what is new in it from history. It comes with the events and not from
+#: `current_timestamp`, which Spark writes as a constant into the code it generates: it would compile all of the reading
+#: again, and run it cold, in every micro-batch.
 SEEN = "seen_at"
 OWN = "user-"  #: begins the key of a session without an id, which is then the user's
 #: What is kept of an event, in the order in which events of a session are sorted.
@@ -29,7 +29,7 @@ def live_sessions(events: DataFrame, settings: Settings) -> DataFrame:
     Parameters
     ----------
     events
-        `app.stream.intake.HANDED_ON`; what their session is says `session_key`.
+        `app.stream.intake.HANDED_ON`; `session_key` defines their session.
     settings
         Bounds of a session, layout.
 
@@ -43,7 +43,7 @@ def live_sessions(events: DataFrame, settings: Settings) -> DataFrame:
     layout = layout_of(settings)
     event = F.struct(*EVENT_FIELDS, *(name for name in identity(layout) if name == EVENT_ID))
     window = F.window("event_time", f"{settings.session_window_hours} hours")
-    # Kept only where it says more than the number: what a checkpoint holds must not change for other shops.
+    # Kept only where ids are text: what a checkpoint holds must not change for other shops.
     keys = [F.max("user_key").alias("user_key")] if layout.ids == "text" else []
     return (
         events.withWatermark("event_time", f"{settings.watermark_minutes} minutes")
@@ -54,7 +54,7 @@ def live_sessions(events: DataFrame, settings: Settings) -> DataFrame:
 
 
 def session_key() -> Column:
-    """What tells the sessions of a user apart: the id of an event's session, or a key of the user's own."""
+    """Column that distinguishes the sessions of a user: the id of an event's session, or a key of the user's own."""
     return F.coalesce("user_session", _own_key())
 
 

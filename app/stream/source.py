@@ -1,7 +1,6 @@
 """Events as they arrive: files moved into the landing folder."""
 
 import gzip
-import re
 from collections.abc import Sequence
 from functools import reduce
 from pathlib import Path
@@ -12,7 +11,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from app.core.failures import failure_text
+from app.core.failures import column_mismatch
 from app.core.settings import Settings
 from app.events.canonical import CORRUPT, canonical
 from app.events.clean import parse
@@ -32,18 +31,12 @@ from app.events.times import EPOCHS, ISO
 
 CSV_PATTERN, PARQUET_PATTERN = "*.{csv,csv.gz}", "*.parquet"
 CSV_SUFFIXES = (".csv", ".csv.gz")
-#: Spark's parser makes arrays of so many for every file, which at a million kept the garbage collector busier than all
-#: tasks together. A file with a longer line can't be read, and is set aside.
+#: Spark's parser allocates arrays of this size for every file; with a million, the garbage collector took more time
+#: than all tasks together. A file with a longer line can't be read, and is set aside.
 MOST_COLUMNS = 4_096
 ARRIVED = "arrived_at"  #: when the file came (its modification time; a rename keeps it)
 
-#: How Spark says that a file's columns are not those that the query expects: both, or how many of each.
-OTHER_NAMES = re.compile(r"CSV header does not conform to the schema\.\s+Header: (.*)\s+Schema: (.*)")
-OTHER_NUMBER = re.compile(
-    r"Number of column in CSV header is not equal to number of fields in the schema:\s+"
-    r"Header length: (\d+), schema size: (\d+)"
-)
-#: Types of a Parquet file's columns while none has come to say so; all others are text.
+#: Types of Parquet columns until the first file has shown its own; all others are text.
 TYPES: dict[str, T.DataType] = {
     "product_id": T.LongType(),
     "category_id": T.LongType(),
@@ -57,7 +50,7 @@ def event_stream(spark: SparkSession, settings: Settings, landing: Path) -> Data
     """Rows of the files that arrive, parsed; those with a `reason` can't be events.
 
     Files are taken by atomic rename: names with a leading dot or underscore are being written. The first
-    CSV file in the folder says which columns they have, and in which order; the same with Parquet. A file
+    CSV file in the folder determines their columns and the order of them; likewise with Parquet. A file
     with others, or one that can't be read at all (a damaged gzip or Parquet), stops the query: see
     `takes_new_columns` and `app.stream.damaged`.
 
@@ -68,7 +61,7 @@ def event_stream(spark: SparkSession, settings: Settings, landing: Path) -> Data
     """
     layout = layout_of(settings)
     check_delimiter(layout.delimiter)
-    # A damaged file stops the query, is set aside, and is then missing: it is never skipped in silence.
+    # A damaged file stops the query, is set aside, and is then missing: it is never skipped silently.
     common = {"maxFilesPerTrigger": settings.files_per_trigger, "ignoreMissingFiles": True}
     csv = (
         spark.readStream.schema(csv_schema(_csv_columns(landing, layout) or layout.named_columns()))
@@ -106,27 +99,24 @@ def _parquet_rows(frame: DataFrame, layout: Layout) -> DataFrame:
 
 
 def _parsed(rows: DataFrame, settings: Settings) -> DataFrame:
-    # One wrong clock would move the watermark past everyone else's events. Held against the file's arrival,
-    # not the present: a micro-batch done again decides alike.
+    # One wrong clock would move the watermark past everyone else's events. Compared with the file's arrival,
+    # not with the present, so that a repeated micro-batch decides alike.
     latest = F.col(ARRIVED) + F.make_dt_interval(mins=F.lit(settings.clock_tolerance_minutes))
     return parse(rows, latest, settings.max_price, layout_of(settings), (ARRIVED,))
 
 
 def takes_new_columns(error: BaseException, settings: Settings, landing: Path) -> bool:
-    """Whether a query that failed for the columns of a file would read it if it were started again.
+    """Whether a query that failed because of a file's columns would read the file if it were started again.
 
-    So it is where the query was started while the folder was empty, and the first file that came has its
-    columns in another order than the layout.
+    This is so if the query started while the folder was empty, and the first file has its columns in
+    another order than the layout.
     """
-    text = failure_text(error)
+    mismatch = column_mismatch(error)
     columns = _csv_columns(landing, layout_of(settings))
-    if columns is None:
+    if mismatch is None or columns is None:
         return False
-    if names := OTHER_NAMES.search(text):
-        header, expected = (found.removeprefix("\ufeff").lower() for found in names.groups())
-        return ", ".join(columns).lower() == header != expected
-    numbers = OTHER_NUMBER.search(text)
-    return numbers is not None and len(columns) == int(numbers[1]) != int(numbers[2])
+    now: str | int = ", ".join(columns).lower() if isinstance(mismatch.found, str) else len(columns)
+    return now == mismatch.found != mismatch.expected
 
 
 def _origin() -> list[Column]:
@@ -151,7 +141,7 @@ def _csv_header(path: Path, layout: Layout) -> list[str] | None:
     try:
         with gzip.open(path, "rb") if path.name.endswith(".gz") else path.open("rb") as file:
             header = file.readline(HEADER_CHARACTERS).decode(errors="replace").rstrip("\r\n")
-    except (OSError, EOFError):  # damaged or gone: Spark will meet it, and it is told then
+    except (OSError, EOFError):  # damaged or gone: Spark will fail on it, and it is reported then
         return None
     columns = header_columns(header, layout.delimiter)
     return columns if set(layout.named_columns()) <= {name.strip() for name in columns} else None

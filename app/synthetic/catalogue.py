@@ -11,7 +11,7 @@ from app.synthetic import tables
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-CLUSTER_PRODUCTS = 16  # products of one style; small enough that neighbours say much about each other
+CLUSTER_PRODUCTS = 16  # products of one style; small enough that neighbours are good predictors of each other
 BESTSELLER_EXPONENT = 0.25  # popular products are bought more often per view
 COUNT_EXPONENT = 0.7  # popular categories and brands have more products, but fewer a view
 RANK_EXPONENT = 1.0  # Zipf's law within a category and brand: gives the top product its published share

@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 
 from app.core.errors import InputError
 from app.core.files import replacing
+from app.events.vocabulary import CART, PURCHASE, VIEW
 from app.synthetic.catalogue import Catalogue
 from app.synthetic.day import DAY, Day
 from app.synthetic.users import Users
 
-EVENT_TYPES = ("view", "cart", "purchase")  # in the order of the codes
+EVENT_TYPES = (VIEW, CART, PURCHASE)  #: in the order of the codes of `synthetic.day`
 TYPED = pa.schema(
     [
         ("event_time", pa.timestamp("us", tz="UTC")),

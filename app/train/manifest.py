@@ -2,13 +2,13 @@
 
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-from pydantic import ConfigDict, JsonValue, ValidationError
+from pydantic import AliasChoices, ConfigDict, Field, JsonValue, ValidationError
 
 from app.core.errors import BundleError
 from app.core.part import Measured, Part
 from app.evaluate.results import QualityRow, Verdict
+from app.registry.manifest import Manifest, first_error
 
 
 class DataWindow(Part):
@@ -25,12 +25,13 @@ class ManifestEntries(Part):
     metric; `quality`: the whole table, which the next training's gate compares with.
     """
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", populate_by_name=True)
 
     training_date: datetime
     total_users: int
     total_products: int
-    total_interactions: int
+    #: The first bundles of this schema call it `total_interactions`.
+    total_events: int = Field(validation_alias=AliasChoices("total_events", "total_interactions"))
     segments_count: int
     data_window: DataWindow
     synthetic: bool
@@ -40,24 +41,19 @@ class ManifestEntries(Part):
     silhouette: Measured
     gate: Verdict
 
-    def dumped(self) -> dict[str, Any]:
-        """As the registry takes it: values of JSON, by name."""
-        return self.model_dump(mode="json")
-
     @classmethod
-    def read(cls, folder: Path, manifest: dict[str, Any]) -> "ManifestEntries":
+    def read(cls, folder: Path, manifest: Manifest) -> "ManifestEntries":
         """The training's part of a bundle's manifest.
 
         Raises
         ------
         BundleError
-            It was written by another edition, or by no training.
+            Another version of Vitrine wrote it, or something other than a training.
         """
         try:
-            return cls.model_validate(manifest)
+            return cls.model_validate(manifest.model_dump(mode="json"))
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(step) for step in first["loc"])
+            reason = first_error(error)
             raise BundleError(
-                f"bundle {folder}: its manifest is of another edition ({where}: {first['msg']}); train again"
+                f"bundle {folder}: its manifest is from another version of Vitrine ({reason}); train again"
             ) from None

@@ -4,7 +4,6 @@ import shutil
 from dataclasses import dataclass
 from datetime import UTC, timedelta
 from pathlib import Path
-from typing import Any
 
 from pyspark.sql import functions as F
 
@@ -44,12 +43,11 @@ def make_bundle(
         recommender = fit_recommender(whole, found.users, settings, run.scratch / "fit")
         entries = _manifest(run, log, exploration, found.model, evaluation)
 
-        def fill(folder: Path) -> dict[str, Any]:
+        def fill(folder: Path) -> None:
             recommender.save(folder)
             found.model.save(folder)
-            return entries.dumped()
 
-        folder = registry.add(run.stamp, fill)
+        folder = registry.add(run.stamp, entries, fill)
         if verdict.published:
             registry.publish(folder.name)
         pruned = registry.prune(settings.keep_bundles)
@@ -68,7 +66,7 @@ def _manifest(
         training_date=run.now,
         total_users=events.users,
         total_products=events.products,
-        total_interactions=log.cleaning.kept,
+        total_events=log.cleaning.kept,
         segments_count=len(model.names),
         data_window=DataWindow(start=events.first, end=events.last),
         synthetic=log.synthetic,

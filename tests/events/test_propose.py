@@ -106,7 +106,7 @@ def test_types_that_are_none_of_ours_are_left_out_by_a_rule(tmp_path: Path) -> N
     assert layout.event_types == {"pv": "view", "buy": "purchase"}
     assert [rule.is_one_of for rule in layout.leave_out] == [("fav",)]
     assert "guessed from its values alone" in comment(proposal, "event_type:")
-    assert "15 rows; or say under event_types what they are" in proposal.text
+    assert "15 rows; or map them under event_types" in proposal.text
 
 
 def test_orders_whose_state_says_that_they_came_to_nothing(tmp_path: Path) -> None:

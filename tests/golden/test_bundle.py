@@ -15,7 +15,7 @@ def test_it_is_refused_by_its_schema_with_what_to_do(tmp_path: Path) -> None:
     with tarfile.open(GOLDEN) as archive:
         archive.extractall(tmp_path, filter="data")
     (folder,) = tmp_path.iterdir()
-    told = "has schema version 1, and this edition reads 2; make a new one with vitrine train"
+    told = "has schema version 1, but this version of Vitrine reads 2; make a new one with vitrine train"
     with pytest.raises(BundleError, match=told) as refused:
         Bundle.open(folder)
     assert str(folder) in str(refused.value)

@@ -120,7 +120,7 @@ def test_what_was_listed_and_not_archived_must_be_there(spark: SparkSession, set
     folders = StreamFolders.of(settings)
     move_landing(folders)
     forget_last(folders.checkpoints / "archive")
-    said = r"part-2\.csv, which is not archived yet, is gone; start the edition before"
+    said = r"part-2\.csv, not yet archived, is missing; run the previous version"
     with pytest.raises(InputError, match=said), running(spark, settings):
         pass
     assert {path.name for path in folders.checkpoints.iterdir()} >= {"lists", "archive"}  # nothing is lost

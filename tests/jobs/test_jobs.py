@@ -19,6 +19,7 @@ from app.events.vocabulary import RAW_COLUMNS
 from app.registry import bundle
 from app.registry.registry import Registry
 from app.synthetic import generate
+from tests.registry.bundles import Entries
 
 BIN = Path(sys.executable).parent
 TRAIN_JOB = Path(__file__).resolve().parents[2] / "app" / "jobs" / "train.py"
@@ -128,14 +129,13 @@ def test_a_full_disk_while_cleaning(small_disk: Path, tmp_path: Path) -> None:
 def test_a_full_disk_while_writing_the_bundle(small_disk: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from app.jobs.run import guarded
 
-    def fill(folder: Path) -> dict[str, str]:
+    def fill(folder: Path) -> None:
         (folder / "users.npy").write_bytes(bytes(600_000))
-        return {}
 
     models = small_disk / "models"
-    Registry(models).publish(Registry(models).add("a", fill).name)
+    Registry(models).publish(Registry(models).add("a", Entries(), fill).name)
     with pytest.raises(SystemExit) as ended, guarded():
-        Registry(models).add("b", fill)
+        Registry(models).add("b", Entries(), fill)
     assert ended.value.code == 2
     assert capsys.readouterr().err.startswith("error: the disk is full")
     assert Registry(models).champion() == models / "a"
@@ -165,7 +165,7 @@ def test_spark_submit_trains(shop: Path, tmp_path: Path) -> None:
     assert "6,000 rows read" in done.stdout
     champion = Registry(tmp_path / "out" / "models").champion()
     assert champion is not None
-    assert bundle.Bundle.open(champion).manifest["synthetic"] is True
+    assert bundle.Bundle.open(champion).manifest.synthetic
     assert not list((tmp_path / "out").glob(".work-*"))
     assert not NOISE.search(done.stdout + done.stderr)
 

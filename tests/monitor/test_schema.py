@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from app.monitor.lines import Field, Tag
-from app.monitor.schema import MEASUREMENTS, SEGMENTS, renewed
-from app.serve.segments import FEATURES
+from app.monitor.schema import MEASUREMENTS, renewed
 
 ALLOWED_TAGS = {"event_type", "main_category", "segment", "generator", "model_version"}
 
@@ -25,7 +24,3 @@ def test_names_are_unique_and_explained() -> None:
         columns: list[Tag | Field] = [*measurement.tags, *measurement.fields]
         assert len({column.name for column in columns}) == len(columns)
         assert all(column.meaning for column in columns)
-
-
-def test_segments_hold_every_feature_that_segments_are_cut_by() -> None:
-    assert set(FEATURES) <= {field.name for field in SEGMENTS.fields}

@@ -3,24 +3,30 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+
+from pydantic import BaseModel
 
 from app.registry.registry import LOCK, Registry
 
 
-def filler(text: str = "content") -> Callable[[Path], dict[str, Any]]:
-    def fill(folder: Path) -> dict[str, Any]:
+class Entries(BaseModel):
+    """What a manifest records of no training."""
+
+    total_users: int = 3
+
+
+def filler(text: str = "content") -> Callable[[Path], None]:
+    def fill(folder: Path) -> None:
         (folder / "generators" / "als").mkdir(parents=True)
         (folder / "users.npy").write_bytes(text.encode() * 100)
         (folder / "generators" / "als" / "factors.npy").write_bytes(os.urandom(1_000))
-        return {"training_date": "2019-11-01T00:00:00+00:00", "total_users": 3}
 
     return fill
 
 
 def make(models: Path, *names: str, publish: bool = True) -> None:
     for name in names:
-        folder = Registry(models).add(name, filler())
+        folder = Registry(models).add(name, Entries(), filler())
         if publish:
             Registry(models).publish(folder.name)
 

@@ -8,7 +8,7 @@ import pytest
 
 from app.core.errors import BundleError
 from app.registry import bundle
-from app.registry.bundle import MANIFEST, SCHEMA_VERSION
+from app.registry.manifest import MANIFEST, SCHEMA_VERSION
 from tests.registry.bundles import make
 
 

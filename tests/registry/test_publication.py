@@ -24,8 +24,10 @@ from app.core.errors import BundleError
 from app.core.files import LEFTOVER_SECONDS
 from app.core.folders import Output
 from app.registry import bundle
+from app.registry.manifest import MANIFEST
 from app.registry.registry import LOCK, POINTER, STAGING, Registry
 from app.synthetic import generate
+from tests.registry.bundles import Entries
 
 KILLS = 48
 FILES, BYTES = 30, 100_000  # in a bundle: 3 MB
@@ -37,15 +39,14 @@ def write_forever(models: Path) -> None:
     """What the killed process does."""
     content = os.urandom(BYTES)
 
-    def fill(folder: Path) -> dict[str, Any]:
+    def fill(folder: Path) -> None:
         for number in range(FILES):
             path = folder / f"generators/{number % 4}/{number}.npy"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(number.to_bytes(4) + content)
-        return {"total_users": 1}
 
     while True:
-        folder = Registry(models).add(f"{time.time_ns():020}", fill)
+        folder = Registry(models).add(f"{time.time_ns():020}", Entries(), fill)
         Registry(models).publish(folder.name)
         Registry(models).prune(KEEP)
 
@@ -103,7 +104,7 @@ def moments(models: Path) -> tuple[object, ...]:
     """What changes while files are written, before the renaming, before the publication, after it."""
     bundles = [path for path in models.iterdir() if not path.name.startswith(".")]
     staging = list(models.glob(f"{STAGING}*"))
-    manifests = list(models.glob(f"{STAGING}*/{bundle.MANIFEST}"))
+    manifests = list(models.glob(f"{STAGING}*/{MANIFEST}"))
     return len(staging), manifests, len(bundles), Registry(models).history()
 
 
@@ -116,7 +117,7 @@ def age(models: Path) -> None:
 
 def test_a_killed_writer_never_shows_half_a_bundle(tmp_path: Path, record_property: Any) -> None:
     models, dice = tmp_path / "models", random.Random(4)
-    Registry(models).publish(Registry(models).add("0", lambda _: {}).name)
+    Registry(models).publish(Registry(models).add("0", Entries(), lambda _: None).name)
     left = published = 0
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["app.registry.registry"])  # so that a writer starts at once

@@ -11,37 +11,37 @@ import pytest
 from app.core.errors import BundleError
 from app.core.files import LEFTOVER_SECONDS
 from app.registry import bundle
-from app.registry.bundle import SCHEMA_VERSION
+from app.registry.manifest import SCHEMA_VERSION
 from app.registry.registry import POINTER, STAGING, Registry
-from tests.registry.bundles import filler, hidden, make
+from tests.registry.bundles import Entries, filler, hidden, make
 
 
 def test_a_bundle_is_written_whole_with_its_manifest(tmp_path: Path) -> None:
-    folder = Registry(tmp_path / "models").add("20191101_000000", filler())
+    folder = Registry(tmp_path / "models").add("20191101_000000", Entries(), filler())
     manifest = bundle.verify(folder)
-    assert manifest["schema_version"] == SCHEMA_VERSION
-    assert manifest["version"] == "20191101_000000"
-    assert manifest["total_users"] == 3
-    assert set(manifest["files"]) == {"users.npy", "generators/als/factors.npy"}
-    assert manifest["files"]["users.npy"]["bytes"] == 700
+    assert manifest.schema_version == SCHEMA_VERSION
+    assert manifest.version == "20191101_000000"
+    assert manifest.model_extra == {"total_users": 3}
+    assert set(manifest.files) == {"users.npy", "generators/als/factors.npy"}
+    assert manifest.files["users.npy"].bytes == 700
     assert Registry(tmp_path / "models").champion() is None  # written is not published
     assert hidden(tmp_path / "models") == set()
 
 
 def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
-    def fill(folder: Path) -> dict[str, Any]:
+    def fill(folder: Path) -> None:
         (folder / "half").write_text("x")
         raise OSError(28, "No space left on device")
 
     with pytest.raises(OSError, match="No space"):
-        Registry(tmp_path).add("a", fill)
+        Registry(tmp_path).add("a", Entries(), fill)
     assert [path.name for path in tmp_path.iterdir()] == []
 
 
 def test_a_taken_name_gets_a_number(tmp_path: Path) -> None:
-    names = [Registry(tmp_path).add("a", filler()).name for _ in range(3)]
+    names = [Registry(tmp_path).add("a", Entries(), filler()).name for _ in range(3)]
     assert names == ["a", "a_2", "a_3"]
-    assert [bundle.verify(tmp_path / name)["version"] for name in names] == names
+    assert [bundle.verify(tmp_path / name).version for name in names] == names
 
 
 def test_publish_keeps_the_history(tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_a_reader_sees_the_old_pointer_until_the_new_one_is_whole(
 
 def _publish_many(models: Path, prefix: str, count: int) -> None:
     for number in range(count):
-        folder = Registry(models).add(f"run{number:02}", filler(prefix))
+        folder = Registry(models).add(f"run{number:02}", Entries(), filler(prefix))
         Registry(models).publish(folder.name)
 
 
@@ -152,7 +152,7 @@ def test_two_writers_at_once_lose_nothing(tmp_path: Path) -> None:
     assert len(names) == len(set(names)) == 45  # every publication is in the history
     assert sorted(names) == sorted(path.name for path in tmp_path.iterdir() if path.is_dir())
     for name in names:
-        assert bundle.verify(tmp_path / name)["version"] == name
+        assert bundle.verify(tmp_path / name).version == name
     assert hidden(tmp_path) == set()
 
 

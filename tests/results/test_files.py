@@ -95,8 +95,8 @@ FIRST_EDITION = json.dumps(
         ("[]", "is damaged"),
         ("null", "is damaged"),
         ("\udcff", r"is damaged \(Invalid JSON"),
-        (FIRST_EDITION, "the first edition of Vitrine wrote it; type vitrine train"),
-        (written(schema_version=3), "schema version 3, this program reads 2; type vitrine train"),
+        (FIRST_EDITION, "the first edition of Vitrine wrote it; run vitrine train"),
+        (written(schema_version=3), "schema version 3, this program reads 2; run vitrine train"),
         (written(schema_version="two"), "is damaged"),
         (written(pairs="many"), r"is damaged \(pairs: Input should be a valid integer"),
         (written(cleaning={"read": 3}), r"is damaged \(cleaning\.kept: Field required\)"),
@@ -109,7 +109,7 @@ def test_what_cannot_be_read_is_refused_in_one_line(content: str, says: str, out
         read_run(output.run)
     message = str(raised.value)
     assert message.startswith(f"{output.run}: ")
-    assert message.endswith("type vitrine train to write a new one")
+    assert message.endswith("run vitrine train to write a new one")
     assert "\n" not in message
 
 

@@ -10,7 +10,7 @@ from app.serve.exclusions import Exclusions
 from app.serve.pool import Pool
 from app.serve.ragged import NONE
 from app.serve.rankers import RANKERS, Ranker, ReciprocalRank
-from tests.arrays import visits
+from tests.arrays import NOTHING, visits
 
 N, PRODUCTS = 30, 40
 NAMES = ("als", "covisitation", "popularity")
@@ -42,7 +42,7 @@ def proposed(pool: Pool) -> list[set[int]]:
 
 @pytest.mark.parametrize("k", [1, 7, 50])
 def test_lists_hold_what_is_in_the_pool_once_and_best_first(ranker: Ranker, k: int) -> None:
-    pool = wild_pool(Exclusions.none())
+    pool = wild_pool(NOTHING)
     found = ranker.rank(pool, visits([[]] * N), k)
     assert found.items.shape == found.scores.shape == found.sources.shape == (N, k)
     assert (found.items.dtype, found.scores.dtype, found.sources.dtype) == (np.int32, np.float32, np.int8)
@@ -57,7 +57,7 @@ def test_lists_hold_what_is_in_the_pool_once_and_best_first(ranker: Ranker, k: i
 
 
 def test_the_source_has_proposed_the_place(ranker: Ranker) -> None:
-    pool = wild_pool(Exclusions.none())
+    pool = wild_pool(NOTHING)
     found = ranker.rank(pool, visits([[]] * N), 10)
     ranks = {(row, item): of for row, item, of in zip(pool.rows, pool.items, pool.ranks, strict=True)}
     for row, place in zip(*np.nonzero(found.items != NONE), strict=True):
@@ -73,7 +73,7 @@ def test_what_is_excluded_is_in_no_list(ranker: Ranker) -> None:
 
 
 def test_a_list_does_not_depend_on_the_rest_of_the_batch(ranker: Ranker) -> None:
-    pool, asked = wild_pool(Exclusions.none()), visits([[]] * N)
+    pool, asked = wild_pool(NOTHING), visits([[]] * N)
     whole = ranker.rank(pool, asked, 10)
     for row in range(N):
         mine = pool.rows == row
@@ -84,13 +84,13 @@ def test_a_list_does_not_depend_on_the_rest_of_the_batch(ranker: Ranker) -> None
 
 
 def test_an_empty_pool_gives_empty_lists(ranker: Ranker) -> None:
-    pool = Pool.of({name: Candidates.empty(2, 4) for name in NAMES}, Exclusions.none())
+    pool = Pool.of({name: Candidates.empty(2, 4) for name in NAMES}, NOTHING)
     assert (ranker.rank(pool, visits([[], []]), 3).items == NONE).all()
 
 
 def test_saved_and_loaded_ranks_the_same(ranker: Ranker, tmp_path: Path) -> None:
     ranker.save(tmp_path)
-    pool, asked = wild_pool(Exclusions.none()), visits([[]] * N)
+    pool, asked = wild_pool(NOTHING), visits([[]] * N)
     before, after = (one.rank(pool, asked, 10) for one in (ranker, type(ranker).load(tmp_path)))
     assert before.items.tolist() == after.items.tolist()
     assert before.scores.tolist() == after.scores.tolist()

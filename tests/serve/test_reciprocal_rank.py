@@ -15,9 +15,7 @@ from app.serve.pool import Pool
 from app.serve.ragged import NONE
 from app.serve.rankers.contract import Ranked
 from app.serve.rankers.reciprocal_rank import RANK_OFFSET, ReciprocalRank
-from tests.arrays import visits
-
-NOTHING = Exclusions.none()
+from tests.arrays import NOTHING, visits
 
 
 def blend(parts: dict[str, Candidates], weights: dict[str, float], excluded: Exclusions, k: int) -> Ranked:

@@ -15,10 +15,10 @@ from app.core.settings import Settings
 from app.stream.archive import Archive
 from app.stream.epoch import current, marked, newest_number
 from app.stream.folders import StreamFolders
-from app.stream.list_files import latest_lists, read_lists
 from app.stream.source_log import consumed_files
 from app.stream.window_files import WINDOW_KEY, counted_up_to, read_windows
 from tests.influxd import InfluxServer
+from tests.stream.lists import latest_lists, read_lists
 from tests.stream.shop import folder_rows, until
 
 EVENT_KEY = ("event_time", "event_type", "product_id", "user_id", "user_session")

@@ -36,6 +36,7 @@ from app.stream.engine import SPARK_CONFIGURATION, Stream
 from app.stream.epoch import marked
 from app.stream.window_files import counted_up_to, read_windows
 from tests.arrays import touches, user_table
+from tests.registry.bundles import Entries
 
 PRODUCTS = np.arange(100, 130)
 HALF = len(PRODUCTS) // 2
@@ -82,14 +83,13 @@ def recommender(
 
 
 def write_bundle(models: Path, version: str, model: Recommender, *, publish: bool = True) -> Path:
-    def fill(folder: Path) -> dict[str, Any]:
+    def fill(folder: Path) -> None:
         model.save(folder)
         means = [0.0] * len(FEATURES)
         segments = SegmentModel(means, means, [1.0] * len(FEATURES), [means] * 2, ["Regulars", "Visitors"], 0.02)
         segments.save(folder)
-        return {"quality": []}
 
-    folder = Registry(models).add(version, fill)
+    folder = Registry(models).add(version, Entries(), fill)
     if publish:
         Registry(models).publish(folder.name)
     return folder

@@ -9,9 +9,9 @@ from pyspark.sql import SparkSession
 from app.core.settings import Settings
 from app.events.vocabulary import RAW_COLUMNS
 from app.stream.epoch import marked
-from app.stream.list_files import latest_lists
 from app.stream.source import takes_new_columns
 from app.stream.window_files import read_windows
+from tests.stream.lists import latest_lists
 from tests.stream.shop import (
     Event,
     Running,

@@ -11,7 +11,7 @@ from app.events.archive import ARCHIVE_SCHEMA
 from app.events.archive_manifest import MANIFEST
 from app.events.archive_names import BatchRange, Epochs
 from app.stream.archive import Archive, describe, read_points
-from app.stream.intake import HANDED_ON, PartCounts, take_in, tell_jobs
+from app.stream.intake import HANDED_ON, PartCounts, set_job_properties, take_in
 from tests.stream.shop import folder_rows
 
 MIDNIGHT = datetime(2019, 10, 1, tzinfo=UTC)
@@ -42,7 +42,7 @@ def parsed(spark: SparkSession, *rows: tuple[int, str | None, str | None]) -> Da
 def taken(events: DataFrame, archive: Archive, known: frozenset[str] = frozenset()) -> tuple[list[int], PartCounts]:
     """Users that are handed on, and what was counted."""
     staging = archive.stage(PART)
-    tell_jobs(events.sparkSession.sparkContext, staging, NOON)
+    set_job_properties(events.sparkSession.sparkContext, staging, NOON)
     frame = take_in(events, 5, known)
     assert frame.schema == HANDED_ON
     rows = frame.collect()
@@ -97,7 +97,7 @@ def test_rows_that_were_archived_before_are_handed_on_alone(spark: SparkSession,
 def test_a_folder_that_is_not_its_micro_batch_is_noticed(spark: SparkSession, archive: Archive) -> None:
     """A part vanishes between being written and being moved into its place."""
     staging = archive.stage(PART)
-    tell_jobs(spark.sparkContext, staging, NOON)
+    set_job_properties(spark.sparkContext, staging, NOON)
     take_in(parsed(spark, (1, None, None), (2, None, None)), 5).collect()
     next(staging.glob("part-*.parquet")).unlink()
     with pytest.raises(VitrineError, match=r"rows were written, \d are there"):

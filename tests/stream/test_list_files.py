@@ -8,7 +8,8 @@ import pyarrow.csv as pacsv
 
 from app.events.archive_names import Epochs
 from app.serve.lists import ARROW_SCHEMA
-from app.stream.list_files import drop_uncounted, latest_lists, prune, read_lists, write_part
+from app.stream.list_files import drop_uncounted, prune, write_part
+from tests.stream.lists import latest_lists, read_lists
 
 FIRST = Epochs(((1, 0),))
 AT = datetime(2024, 5, 6, tzinfo=UTC)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from app.core.folders import is_synthetic
-from app.stream.replay import replay
+from app.stream.replay import Pace, replay
 from app.synthetic import generate
 from tests.influxd import InfluxServer
 from tests.monitor.panels import unanswered
@@ -62,7 +62,7 @@ def test_train_stream_retrain_and_on(tmp_path: Path, server: InfluxServer) -> No
     stream = StreamProcess(output, server)
     stream.start()
     stream.until_ready()
-    replay(str(live), output / "landing", state=tmp_path / "1.json", rate=600)
+    replay(str(live), output / "landing", Pace(rate=600), state=tmp_path / "1.json")
     stream.until_done()
     distinct = len(set(live.read_text().splitlines())) - 1  # the shop sends a few events twice
     until(lambda: sum(n for n, _ in window_points(server).values()) == distinct, "all are counted in InfluxDB", 240)
@@ -76,7 +76,7 @@ def test_train_stream_retrain_and_on(tmp_path: Path, server: InfluxServer) -> No
     assert rows["read"] == rows["kept"] + rows["duplicates"] == EVENTS - LAST  # what came live is learnt from
     assert rows["rejected"] == 0
     assert second["synthetic"] is True
-    replay(str(last), output / "landing", state=tmp_path / "2.json", rate=600)
+    replay(str(last), output / "landing", Pace(rate=600), state=tmp_path / "2.json")
     stream.until_done()
     until(
         lambda: any(row["model_version"] == second["version"] for row in stream.lists()),

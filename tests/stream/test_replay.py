@@ -24,10 +24,11 @@ from hypothesis import strategies as st
 from app.core.errors import InputError
 from app.events.vocabulary import RAW_COLUMNS
 from app.stream import replay as replay_module
-from app.stream.replay import ReplaySummary, replay
+from app.stream.replay import Clock, Pace, ReplaySummary, replay
 
 START = datetime(2019, 10, 1, tzinfo=UTC)
 HEADER = ",".join(RAW_COLUMNS)
+PACE = {"speed", "rate", "tick_seconds", "max_gap_seconds"}
 
 
 class FakeTime:
@@ -69,8 +70,9 @@ def flat(files: list[list[str]]) -> list[str]:
 
 def play(folder: Path, source: Path | str, fake: FakeTime | None = None, **options: Any) -> ReplaySummary:
     fake = fake or FakeTime()
-    options = {"run": "test", "clock": fake.clock, "sleep": fake.sleep, "state": folder / "state.json"} | options
-    return replay(str(source), folder / "landing", **options)
+    pace = Pace(**{name: options.pop(name) for name in PACE & options.keys()})
+    clock = Clock(fake.clock, options.pop("sleep", fake.sleep), options.pop("stop", None))
+    return replay(str(source), folder / "landing", pace, **{"clock": clock, "state": folder / "state.json"} | options)
 
 
 def test_speed_keeps_order_and_gaps(tmp_path: Path) -> None:
@@ -85,11 +87,9 @@ def test_speed_keeps_order_and_gaps(tmp_path: Path) -> None:
         progress=lambda done: moments.append((round(fake.now - 100, 6), done.rows, done.event_time)),
     )
     assert landed(tmp_path / "landing") == [rows[:3], rows[3:5], rows[5:]]
-    assert [path.name for path in sorted((tmp_path / "landing").iterdir())] == [
-        "test-000000001.csv",
-        "test-000000002.csv",
-        "test-000000003.csv",
-    ]
+    names = [path.name for path in sorted((tmp_path / "landing").iterdir())]
+    assert len({name.rpartition("-")[0] for name in names}) == 1
+    assert [name.rpartition("-")[2] for name in names] == ["000000001.csv", "000000002.csv", "000000003.csv"]
     assert moments == [
         (1.0, 3, START + timedelta(seconds=9)),
         (4.0, 5, START + timedelta(seconds=39)),
@@ -131,12 +131,11 @@ def test_files_are_bounded_at_any_speed(tmp_path: Path, monkeypatch: pytest.Monk
     assert flat(files) == rows
 
 
-def test_limit_and_until_and_going_on(tmp_path: Path) -> None:
+def test_a_limit_and_going_on(tmp_path: Path) -> None:
     rows = write_log(tmp_path / "log.csv", list(range(10)))
     assert play(tmp_path, tmp_path / "log.csv", rate=4, limit=6).rows == 6
     assert play(tmp_path, tmp_path / "log.csv", rate=4, limit=6).run_rows == 0
-    until = START + timedelta(seconds=8)
-    assert play(tmp_path, tmp_path / "log.csv", rate=4, until=until).rows == 8
+    assert play(tmp_path, tmp_path / "log.csv", rate=4, limit=8).rows == 8
     summary = play(tmp_path, tmp_path / "log.csv", rate=4)
     assert (summary.rows, summary.run_rows, summary.event_time) == (10, 2, START + timedelta(seconds=9))
     assert flat(landed(tmp_path / "landing")) == rows
@@ -220,7 +219,7 @@ def test_landed_files_in_name_order_are_the_source(
     folder = tmp_path_factory.mktemp("replay")
     seconds = [sum(gaps[: at + 1]) for at in range(len(gaps))]
     rows = write_log(folder / "log.csv", seconds)
-    options = {"tick_seconds": tick, "max_gap_seconds": max_gap, "sleep": None, **pace}
+    options = {"tick_seconds": tick, "max_gap_seconds": max_gap, **pace}
     fake = FakeTime()
     options["sleep"] = lambda seconds: setattr(fake, "now", fake.now + max(seconds, 1e6))  # no need to wait
     for limit in [*sorted(stops), None]:
@@ -252,7 +251,7 @@ def test_a_kill_at_any_rename_loses_and_doubles_nothing(
         if number == step:
             raise Killed
 
-    monkeypatch.setattr(replay_module.os, "replace", dying)
+    monkeypatch.setattr(os, "replace", dying)
     with pytest.raises(Killed):
         play(tmp_path, tmp_path / "log.csv", speed=1)
     taken = flat(take_away(tmp_path))  # the stream may have read and removed what has landed
@@ -275,8 +274,8 @@ def test_kill_9_at_random_moments(tmp_path: Path) -> None:
     assert flat(undisturbed) == rows
     killed = tmp_path / "killed"
     code = (
-        "import sys; from pathlib import Path; from app.stream.replay import replay; "
-        "replay(sys.argv[1], Path(sys.argv[2]), state=Path(sys.argv[3]), rate=1000, tick_seconds=0.01, run='test')"
+        "import sys; from pathlib import Path; from app.stream.replay import Pace, replay; "
+        "replay(sys.argv[1], Path(sys.argv[2]), Pace(rate=1000, tick_seconds=0.01), state=Path(sys.argv[3]))"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "log.csv"), str(killed / "landing"), str(killed / "state")]
     chance, files, kills = random.Random(7), [], 0

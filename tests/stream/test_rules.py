@@ -8,9 +8,9 @@ from pyspark.sql import SparkSession
 
 from app.stream.epoch import begin, marked, newest_number
 from app.stream.folders import StreamFolders
-from app.stream.list_files import read_lists
 from app.stream.window_files import read_windows
 from tests.arrays import visitors
+from tests.stream.lists import read_lists
 from tests.stream.shop import (
     PRODUCTS,
     START,

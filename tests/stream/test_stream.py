@@ -9,10 +9,10 @@ import pytest
 
 from app.registry.bundle import Bundle
 from app.stream.epoch import marked
-from app.stream.list_files import latest_lists, read_lists
-from app.stream.replay import replay
+from app.stream.replay import Pace, replay
 from app.stream.window_files import WINDOW_KEY
 from tests.arrays import visitors
+from tests.stream.lists import latest_lists, read_lists
 from tests.stream.shop import (
     ANNA,
     PRODUCTS,
@@ -102,7 +102,9 @@ def test_both_formats_flow_into_one_session(live: Running, tmp_path: Path) -> No
     assert later.event_time.dt.unit == "ns"
     later.to_parquet(tmp_path / "log.parquet")
     live.delivered += 1
-    replay(str(tmp_path / "log.parquet"), live.folders.landing, state=tmp_path / "state", rate=100, tick_seconds=0.1)
+    replay(
+        str(tmp_path / "log.parquet"), live.folders.landing, Pace(rate=100, tick_seconds=0.1), state=tmp_path / "state"
+    )
     live.drained()
     assert listed(live, user)[0] == 119
     assert 118 not in listed(live, user)  # on screen

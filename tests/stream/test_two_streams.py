@@ -11,8 +11,8 @@ import pytest
 
 from app.core import lease
 from app.stream.epoch import current, marked
-from app.stream.list_files import read_lists
 from app.stream.replay import replay
+from tests.stream.lists import read_lists
 from tests.stream.process import StreamProcess
 from tests.stream.shop import csv_text, land, recommender, until, write_bundle
 from tests.stream.test_faults import crowd, everything_once

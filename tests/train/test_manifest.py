@@ -10,6 +10,7 @@ import pytest
 from app.core.errors import BundleError
 from app.core.settings import Settings
 from app.evaluate.results import Verdict
+from app.registry.manifest import Manifest
 from app.train.manifest import DataWindow, ManifestEntries
 from tests.finished_run import quality_row
 
@@ -17,7 +18,7 @@ ENTRIES = ManifestEntries(
     training_date=datetime(2019, 11, 1, 8, tzinfo=UTC),
     total_users=300,
     total_products=50,
-    total_interactions=1_000,
+    total_events=1_000,
     segments_count=5,
     data_window=DataWindow(start=datetime(2019, 10, 1), end=datetime(2019, 10, 31)),
     synthetic=False,
@@ -29,14 +30,19 @@ ENTRIES = ManifestEntries(
 )
 
 
-def manifest(**changes: Any) -> dict[str, Any]:
+def manifest(**changes: Any) -> Manifest:
     """As the registry writes it, with its own entries."""
-    whole = {"schema_version": 1, "version": "a", **ENTRIES.dumped(), "files": {}}
-    return dict(json.loads(json.dumps(whole))) | changes
+    return Manifest.model_validate(json.loads(Manifest.of("a", ENTRIES, {}).text()) | changes)
 
 
 def test_entries_are_read_as_they_were_written() -> None:
     assert ManifestEntries.read(Path("a"), manifest()) == ENTRIES
+
+
+def test_a_manifest_that_calls_events_interactions_is_read() -> None:
+    written = json.loads(Manifest.of("a", ENTRIES, {}).text())
+    written["total_interactions"] = written.pop("total_events")
+    assert ManifestEntries.read(Path("a"), Manifest.model_validate(written)) == ENTRIES
 
 
 @pytest.mark.parametrize(
@@ -47,6 +53,7 @@ def test_entries_are_read_as_they_were_written() -> None:
         ({"total_users": None}, "total_users"),
     ],
 )
-def test_a_manifest_of_another_edition_is_refused_by_name(changes: dict[str, Any], says: str) -> None:
-    with pytest.raises(BundleError, match=rf"bundle a: its manifest is of another edition \({says}: .*; train again"):
+def test_a_manifest_from_another_version_is_refused_by_name(changes: dict[str, Any], says: str) -> None:
+    refusal = rf"bundle a: its manifest is from another version of Vitrine \({says}: .*; train again"
+    with pytest.raises(BundleError, match=refusal):
         ManifestEntries.read(Path("a"), manifest(**changes))

@@ -18,12 +18,14 @@ from app.core.settings import Settings
 from app.evaluate.results import MetricInterval, Quality, find_row
 from app.insight.results import Exploration
 from app.registry import bundle
+from app.registry.manifest import MANIFEST, SCHEMA_VERSION
 from app.registry.registry import Registry
 from app.results.files import read_run
 from app.results.run import RunResult
 from app.synthetic import generate
 from app.train.context import Run
 from app.train.evaluation import decide, usable_champion
+from app.train.manifest import DataWindow, ManifestEntries
 from app.train.run import train
 from app.train.summary import summary_lines
 
@@ -172,20 +174,21 @@ def test_models_that_learned_nothing_do_not_reach_the_margin(refused: RunResult,
 
 
 def test_manifest_says_what_was_trained_and_how(first: RunResult) -> None:
-    manifest, events = bundle.verify(bundle_of(first)), explored(first).events
-    assert datetime.fromisoformat(manifest["training_date"]) == NOW + timedelta(hours=1)
-    assert (manifest["total_users"], manifest["total_products"]) == (events.users, events.products)
-    assert manifest["total_interactions"] == first.cleaning.kept
-    assert manifest["segments_count"] == 5
-    window = {name: datetime.fromisoformat(time) for name, time in manifest["data_window"].items()}
-    assert window == {"start": events.first, "end": events.last}
-    assert (manifest["parameters"]["als_factors"], manifest["parameters"]["seed"]) == (16, 42)
-    assert set(manifest["parameters"]) == set(Settings().recorded())
-    assert manifest["metrics"]["session/blend"]["ndcg_10"] == quality(first, "session", "blend").mean
-    assert manifest["schema_version"] == bundle.SCHEMA_VERSION
-    assert manifest["synthetic"] is True
-    files = {str(path.relative_to(bundle_of(first))) for path in bundle_of(first).rglob("*.*")}
-    assert set(manifest["files"]) == files - {"manifest.json"}
+    folder, events = bundle_of(first), explored(first).events
+    manifest = bundle.verify(folder)
+    entries = ManifestEntries.read(folder, manifest)
+    assert entries.training_date == NOW + timedelta(hours=1)
+    assert (entries.total_users, entries.total_products) == (events.users, events.products)
+    assert entries.total_events == first.cleaning.kept
+    assert entries.segments_count == 5
+    assert entries.data_window == DataWindow(start=events.first, end=events.last)
+    assert (entries.parameters["als_factors"], entries.parameters["seed"]) == (16, 42)
+    assert set(entries.parameters) == set(Settings().recorded())
+    assert entries.metrics["session/blend"]["ndcg_10"] == quality(first, "session", "blend").mean
+    assert manifest.schema_version == SCHEMA_VERSION
+    assert manifest.synthetic
+    files = {str(path.relative_to(folder)) for path in folder.rglob("*.*")}
+    assert set(manifest.files) == files - {"manifest.json"}
 
 
 def test_every_row_is_accounted_for(first: RunResult) -> None:
@@ -282,12 +285,12 @@ def test_a_champion_that_is_damaged_or_of_another_edition_is_reported_and_skippe
     shutil.copytree(bundle_of(first), copy)
     Registry(run.output.models).publish(copy.name)
     assert usable_champion(run) is not None
-    manifest = json.loads((copy / bundle.MANIFEST).read_text())
+    manifest = json.loads((copy / MANIFEST).read_text())
     manifest["quality"] = [row | {"metrics": None} for row in manifest["quality"]]
-    (copy / bundle.MANIFEST).write_text(json.dumps(manifest))
+    (copy / MANIFEST).write_text(json.dumps(manifest))
     assert usable_champion(run) is None
     assert "cannot be compared with: " in shop.said[-1]
-    assert "its manifest is of another edition (quality.0.metrics" in shop.said[-1]
+    assert "its manifest is from another version of Vitrine (quality.0.metrics" in shop.said[-1]
     (copy / "segments.json").unlink()
     assert usable_champion(run) is None
     assert "segments.json cannot be read" in shop.said[-1]

@@ -1,6 +1,6 @@
 """The Grafana dashboards, built in Python; the JSON under `grafana/dashboards/` is written from here.
 
-A new dashboard is one file and one line in `DASHBOARDS`.
+A new dashboard is a module with a function `dashboard`, its import here and its name in `DASHBOARDS`.
 """
 
 import json

@@ -3,7 +3,7 @@
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 from grafana_foundation_sdk.models.common import StackingMode
 
-from app.monitor.dashboards.common import COUNT, MOMENT, SHARE, chart, new, number, ranking
+from app.monitor.dashboards.common import COUNT, MOMENT, SHARE, Panel, chart, new, number, ranking
 from app.monitor.dashboards.flux import latest, per_window, points, ranked, total
 from app.monitor.schema import EVENTS, STREAM_PROGRESS
 
@@ -31,7 +31,13 @@ def dashboard() -> Dashboard:
         since="now-6h",
         refresh="10s",
     )
-    for panel in (
+    for panel in (*_figures(), *_charts()):
+        board.with_panel(panel)
+    return board
+
+
+def _figures() -> tuple[Panel, ...]:
+    return (
         number(
             "Events",
             "Distinct events of each type in the time range.",
@@ -42,7 +48,7 @@ def dashboard() -> Dashboard:
         ),
         number(
             "Revenue (shop currency)",
-            "Sum of the prices of all purchases in the time range.",
+            "Price × quantity, summed over all purchases in the time range.",
             total(_SALES),
             unit=COUNT,
             width=5,
@@ -67,6 +73,11 @@ def dashboard() -> Dashboard:
             name="Shop clock",
             link=("Six hours around the shop clock", "/d/vitrine-live-shop?time=${__value.raw}&time.window=21600000"),
         ),
+    )
+
+
+def _charts() -> tuple[Panel, ...]:
+    return (
         chart(
             "Events by type",
             "Distinct events per window. A gap is a stream that stood still, or a closed shop.",
@@ -100,6 +111,4 @@ def dashboard() -> Dashboard:
             name="Conversion",
             interval="5m",
         ),
-    ):
-        board.with_panel(panel)
-    return board
+    )

@@ -32,7 +32,7 @@ def dashboard() -> Dashboard:
     board = new(
         "Models",
         "models",
-        "One point per training, by the time it ended; metrics are on its test slice over the whole catalogue.",
+        "One point per training, by the time it started; metrics are on its test slice over the whole catalogue.",
         since="now-90d",
         refresh="1m",
         variables=[version_variable(MODEL)],

@@ -8,6 +8,7 @@ from app.monitor.dashboards.common import (
     DAYS,
     MOMENT,
     SHARE,
+    Panel,
     chart,
     grid,
     new,
@@ -38,7 +39,13 @@ def dashboard() -> Dashboard:
         refresh="1m",
         variables=[segment_variable(SEGMENTS), version_variable(SEGMENTS)],
     )
-    for panel in (
+    for panel in (*_charts(), *_rankings(), *_means()):
+        board.with_panel(panel)
+    return board
+
+
+def _charts() -> tuple[Panel, ...]:
+    return (
         chart(
             "Users per segment",
             "One point per training. A jump without a campaign means that the segmentation moved, not the customers.",
@@ -58,7 +65,7 @@ def dashboard() -> Dashboard:
         ),
         chart(
             "Conversion rate",
-            "Mean purchases per view of a segment's users, smoothed, one point per training.",
+            "Mean purchases per view of a segment's users, one point per training.",
             _by_training("conversion_rate"),
             unit=SHARE,
             name=_SEGMENT,
@@ -72,6 +79,11 @@ def dashboard() -> Dashboard:
             name=_SEGMENT,
             points=True,
         ),
+    )
+
+
+def _rankings() -> tuple[Panel, ...]:
+    return (
         ranking(
             "HR@10 by segment",
             "Of the lists as served, over the time range: is a segment left behind?",
@@ -86,6 +98,11 @@ def dashboard() -> Dashboard:
             ranked(total(points(LISTS, "lists"), "segment"), "segment"),
             unit=COUNT,
         ),
+    )
+
+
+def _means() -> tuple[Panel, ...]:
+    return (
         grid(
             "Means per segment",
             "What each segment's users are like on average, newest training first.",
@@ -113,6 +130,4 @@ def dashboard() -> Dashboard:
                 "avg_price": "Average price",
             },
         ),
-    ):
-        board.with_panel(panel)
-    return board
+    )

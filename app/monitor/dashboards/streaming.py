@@ -25,12 +25,12 @@ def dashboard() -> Dashboard:
         since="now-30m",
         refresh="5s",
     )
-    for panel in (*_figures(), *_charts()):
+    for panel in (*_freshness(), *_faults(), _bundle(), *_charts()):
         board.with_panel(panel)
     return board
 
 
-def _figures() -> tuple[Panel, ...]:
+def _freshness() -> tuple[Panel, ...]:
     return (
         number(
             "Last micro-batch",
@@ -55,6 +55,11 @@ def _figures() -> tuple[Panel, ...]:
             steps=_FRESH,
             decimals=2,
         ),
+    )
+
+
+def _faults() -> tuple[Panel, ...]:
+    return (
         number(
             "Rejected rows",
             "Share of the rows read that cannot be events. A sudden rise is a changed feed.",
@@ -76,7 +81,7 @@ def _figures() -> tuple[Panel, ...]:
         ),
         number(
             "InfluxDB retries",
-            "Writes that had to be tried again in the time range; nothing is skipped, but freshness suffers.",
+            "Writes that had to be retried in the time range; nothing is skipped, but freshness suffers.",
             total(_progress("influx_retries")),
             unit=COUNT,
             width=3,
@@ -85,7 +90,7 @@ def _figures() -> tuple[Panel, ...]:
         ),
         number(
             "Rows unaccounted for",
-            "Rows that came in and are not where they must be, or are there twice, as last looked at. "
+            "Rows that came in and are missing or doubled, at the last check. "
             "Anything but 0 is a loss; the stream's log names the micro-batches.",
             latest(_progress("unaccounted_rows")),
             unit=COUNT,
@@ -93,13 +98,16 @@ def _figures() -> tuple[Panel, ...]:
             name="Rows",
             steps=_NONE_IS_GOOD,
         ),
-        number(
-            "Bundle in use",
-            "Model version of the last micro-batch.",
-            f'{latest(_progress("model_version"))}\n  |> keep(columns: ["_value"])',
-            unit=TEXT,
-            width=4,
-        ),
+    )
+
+
+def _bundle() -> Panel:
+    return number(
+        "Bundle in use",
+        "Model version of the last micro-batch.",
+        f'{latest(_progress("model_version"))}\n  |> keep(columns: ["_value"])',
+        unit=TEXT,
+        width=4,
     )
 
 

@@ -73,7 +73,7 @@ class Popularity:
         return np.full(len(rows), NONE, np.int32)
 
     def everyone(self, rows: int, k: int) -> Candidates:
-        """The same bestsellers for all: the baseline that everything is held against."""
+        """The same bestsellers for all: the baseline that everything is compared with."""
         result = Candidates.empty(rows, k)
         items, scores = self.lists[-1, -1, :k], self.scores[-1, -1, :k]
         result.items[:, : len(items)], result.scores[:, : len(items)] = items, scores

@@ -14,7 +14,7 @@ from app.serve.visits import Visits
 @dataclass(frozen=True)
 class Ranked:
     """Lists for n visits: `items` (n, k) int32, `NONE` where there are no more; `scores` (n, k) float32;
-    `sources` (n, k) int8: which of the pool's generators speaks most for the place, `NONE` where it is empty."""
+    `sources` (n, k) int8: which of the pool's generators contributes most to the place, `NONE` where it is empty."""
 
     items: NDArray[np.int32]
     scores: NDArray[np.float32]
