@@ -29,7 +29,7 @@ from app.learn.tables import Tables
 from app.serve.catalogue import Catalogue
 from app.serve.contract import Baseline, Candidates, Generator
 from app.serve.exclusions import Exclusions
-from app.serve.ragged import Ragged
+from app.serve.ragged import NONE, Ragged
 from app.serve.visits import Touches, Visits
 
 DEPTH = 20
@@ -103,20 +103,22 @@ def tables_of(spark: SparkSession, folder: Path, vocabulary: Vocabulary, touches
     timed
         Whether their times are real ones; else generators get none.
     """
-    users, rows = np.arange(len(touches)), touches.shape.rows()
-    interactions, sessions = folder / "interactions", folder / "touches"
-    for path in (interactions, sessions):
+    users, rows, number = np.arange(len(touches)), touches.shape.rows(), len(vocabulary.items)
+    interactions, sessions, interest = folder / "interactions", folder / "touches", folder / "interest"
+    for path in (interactions, sessions, interest):
         path.mkdir(parents=True)
     pairs = pa.table({"user_id": users[rows], "product_id": touches.products, "rating": touches.weights})
-    pq.write_table(pairs.set_column(2, "rating", pairs["rating"].cast(pa.float64())), interactions / "part.parquet")
-    pq.write_table(_touch_table(touches, timed), sessions / "part.parquet")
-    number = len(vocabulary.items)
+    pq.write_table(pairs.set_column(2, "rating", pairs["rating"].cast(pa.float64())), interactions / "part-0.parquet")
+    _write_parts(_touch_table(touches, timed), sessions, spark.sparkContext.defaultParallelism)
+    weights = np.bincount(touches.products, touches.weights, number)
+    liked = {"segment": np.full(number, NONE), "product_id": np.arange(number), "interest": (weights * 1e6).astype(int)}
+    pq.write_table(pa.table(liked), interest / "part-0.parquet")
     unknown = [UNKNOWN] * number
     return Tables(
+        spark=spark,
         interactions=interactions,
-        touches=spark.read.parquet(str(sessions)),
-        popularity=spark.read.parquet(str(interactions)).withColumnRenamed("rating", "decayed"),
-        user_segments=spark.createDataFrame([], "user_id long, segment_id int"),
+        touches=sessions,
+        interest=interest,
         catalogue=Catalogue.of(
             pa.table(
                 {
@@ -125,13 +127,19 @@ def tables_of(spark: SparkSession, folder: Path, vocabulary: Vocabulary, touches
                     "category": unknown,
                     "brand": unknown,
                     "avg_price": np.zeros(number),
-                    "popularity": np.bincount(touches.products, touches.weights, number),
+                    "popularity": weights,
                 }
             )
         ),
         user_ids=users,
         folder=folder,
     )
+
+
+def _write_parts(table: pa.Table, folder: Path, parts: int) -> None:
+    size = -(-len(table) // parts)
+    for number in range(parts):
+        pq.write_table(table.slice(number * size, size), folder / f"part-{number:05d}.parquet")
 
 
 def _touch_table(touches: Touches, timed: bool) -> pa.Table:

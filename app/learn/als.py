@@ -62,7 +62,7 @@ def _fit_spark(tables: Tables, settings: Settings) -> Factors:
     """Spark ML's ALS over positions: its ids must be 32-bit, those of a shop need not be."""
     from pyspark.ml.recommendation import ALS  # only where it is used: the import takes a second
 
-    spark, folder = tables.touches.sparkSession, tables.folder
+    spark, folder = tables.spark, tables.folder
     pairs = spark.read.parquet(str(tables.interactions))
     for name, ids in (("user", tables.user_ids), ("product", tables.catalogue.product_ids)):
         pairs = pairs.join(_dictionary(spark, ids, name, folder / f"{name}_positions"), f"{name}_id", how="inner")

@@ -35,7 +35,7 @@ def fit_item_graph(tables: Tables, settings: Settings) -> ItemGraph:
     sharpness = settings.item_graph_sharpness
     roots = np.sqrt(np.maximum(degrees, 1.0))
     vectors = low_pass(graph, settings.item_graph_factors, settings.seed)
-    spark, folder = tables.touches.sparkSession, tables.folder / "item_graph"
+    spark, folder = tables.spark, tables.folder / "item_graph"
     near = sharpened_rows(spark, graph, sharpness, settings.item_graph_width, tables.catalogue.available, folder)
     inward = settings.item_graph_low_pass * vectors / roots[:, None]
     outward = sharpened(graph, vectors * roots[:, None], sharpness)
@@ -44,7 +44,7 @@ def fit_item_graph(tables: Tables, settings: Settings) -> ItemGraph:
 
 def item_graph(tables: Tables, neighbours: int) -> tuple[csr_matrix, NDArray[np.float64]]:
     """P (p, p) by position, cut to each product's strongest neighbours, and the users of each product (p,)."""
-    spark, folder, n = tables.touches.sparkSession, tables.folder / "item_graph", len(tables.catalogue)
+    spark, folder, n = tables.spark, tables.folder / "item_graph", len(tables.catalogue)
     users = stored(user_products(spark.read.parquet(str(tables.interactions)), USER_PRODUCTS), folder / "users")
     degrees = stored(product_degrees(users), folder / "products")
     edges(users, degrees, neighbours).write.parquet(str(folder / "edges"))

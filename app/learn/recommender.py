@@ -102,8 +102,9 @@ def _tables(known: Slice, segments: Path, settings: Settings, scratch: Path) -> 
     catalogue = Catalogue.of(products.select([name for name in SCHEMA.names if name in products.column_names]))
     users = read_users(scratch / "users", catalogue)
     tables = Tables(
+        spark=known.spark,
         interactions=scratch / "interactions",
-        touches=known.touches,
+        touches=known.folder / "touches",
         interest=scratch / "interest",
         catalogue=catalogue,
         user_ids=users.ids,

@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 from scipy.sparse import coo_matrix, csr_matrix, diags
 
 from app.core.settings import Settings
+from app.features.sessions import TOUCH_SCHEMA
 from app.learn.best import best_of_each
 from app.learn.local_ridge import local_ridge
 from app.learn.tables import Tables
@@ -43,7 +44,7 @@ class SessionSums:
 def fit_session_walk(tables: Tables, settings: Settings) -> SessionWalk:
     """Walks by position."""
     sums = session_sums(tables, settings)
-    spark, folder = tables.touches.sparkSession, tables.folder / "session_walk"
+    spark, folder = tables.spark, tables.folder / "session_walk"
     alike = local_ridge(
         spark, sums.gram, sums.shared, settings.session_walk_ridge, settings.session_walk_neighbours, folder
     )
@@ -62,7 +63,8 @@ def fit_session_walk(tables: Tables, settings: Settings) -> SessionWalk:
 
 def session_sums(tables: Tables, settings: Settings) -> SessionSums:
     """The sums by position, by way of the disk."""
-    weighted = weighted_sessions(tables.touches, settings.session_walk_days)
+    touches = tables.spark.read.schema(TOUCH_SCHEMA).parquet(str(tables.touches))
+    weighted = weighted_sessions(touches, settings.session_walk_days)
     folder, n = tables.folder / "session_walk", len(tables.catalogue)
     pair_sums(weighted, settings.session_walk_gap, PAIRS).write.mode("overwrite").parquet(str(folder / "pairs"))
     product_sums(weighted).write.mode("overwrite").parquet(str(folder / "products"))

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+import pyarrow.parquet as pq
 from pyspark.sql import DataFrame
 
 from app.core.errors import InputError
 from app.core.folders import CLEANED, PRODUCTS, USERS, is_synthetic, label_synthetic, latest_complete
+from app.core.parts import part_files
 from app.events.ingest import CleaningReport, check_collisions, fit_partitions, ingest, kept_rows, read_cleaned
 from app.events.read import list_event_files
 from app.features.slices import Slice, cut_time, make_slice, span
@@ -74,6 +76,8 @@ def _latest_cleaned(run: Run) -> Path:
 
 def _as_cleaned_before(table: Path) -> CleaningReport:
     """What is still known of a cleaning long past: the rejected rows are not."""
+    if "session_id" not in pq.read_schema(part_files(table)[0]).names:
+        raise InputError(f"{table}: was cleaned by an earlier version; give --events the log, to clean it again")
     kept, rows = kept_rows(table)
     return CleaningReport(rows, kept, rows - kept, 0, {}, {}, table, None)
 

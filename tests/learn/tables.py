@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -9,8 +10,10 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pyspark.sql import SparkSession
 
+from app.core.duck import connect, write
 from app.learn.tables import Tables
 from app.serve.catalogue import Catalogue
+from tests.handmade import relation
 
 FIRST = 5_000_000_000  #: product id of position 0, wider than 32 bits
 
@@ -46,17 +49,25 @@ def session_tables(
     catalogue = {"product_id": np.arange(products) + FIRST, "category_code": names, "category": names, "brand": names}
     numbers = {"avg_price": np.zeros(products), "popularity": np.zeros(products)}
     sellable = {} if available is None else {"available": available}
+    store_touches(folder / "touches", rows)
     return Tables(
+        spark=spark,
         interactions=interactions,
-        touches=spark.createDataFrame(
-            rows,
-            "user_id long, session_id string, product_ids array<long>, weights array<float>, times array<double>",
-        ),
+        touches=folder / "touches",
         interest=folder / "interest",
         catalogue=Catalogue.of(pa.table(catalogue | numbers | sellable)),
         user_ids=np.arange(len(sessions)),
         folder=folder,
     )
+
+
+def store_touches(folder: Path, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Rows of user_id, session_id, product_ids, weights and times, in two parts."""
+    folder.mkdir()
+    with connect(folder) as connection:
+        for part in range(2):
+            columns = "user_id bigint, session_id varchar, product_ids bigint[], weights float[], times double[]"
+            write(relation(connection, rows[part::2], columns), folder / f"part-{part:05d}.parquet")
 
 
 def random_sessions(rng: np.random.Generator, n: int, products: int, longest: int) -> list[list[int]]:

@@ -14,9 +14,13 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
+from app.core.duck import connect, write
 from app.core.settings import Settings
+from app.learn.popularity import segment_interest
 from app.learn.tables import Tables
 from app.serve.catalogue import Catalogue
+from tests.handmade import relation
+from tests.learn.tables import store_touches
 
 BLOCK = 6
 PRODUCTS = [1_000_000_000_000 + number for number in range(2 * BLOCK)]  # wider than 32 bits
@@ -57,18 +61,21 @@ def block_tables(spark: SparkSession) -> MakeTables:
         sessions = [
             (USERS[u], f"s{u}", [PRODUCTS[item] for item in seen(u)], [3.0] * (BLOCK - 1), times) for u in users
         ]
+        store_touches(folder / "touches", sessions)
+        (folder / "interest").mkdir()
+        with connect(folder) as connection:
+            rated = relation(
+                connection,
+                [(USERS[u], PRODUCTS[item], 3.0) for u, item in pairs],
+                "user_id bigint, product_id bigint, decayed double",
+            )
+            segments = relation(connection, [(USERS[u], u // BLOCK) for u in users], "user_id bigint, segment_id int")
+            write(segment_interest(rated, segments), folder / "interest" / "part-0.parquet")
         return Tables(
+            spark=spark,
             interactions=folder / "interactions",
-            touches=spark.createDataFrame(
-                sessions,
-                "user_id long, session_id string, product_ids array<long>, weights array<float>, times array<double>",
-            ),
-            popularity=spark.createDataFrame(
-                [(USERS[u], PRODUCTS[item], 3.0) for u, item in pairs], "user_id long, product_id long, decayed double"
-            ),
-            user_segments=spark.createDataFrame(
-                [(USERS[u], u // BLOCK) for u in users], "user_id long, segment_id int"
-            ),
+            touches=folder / "touches",
+            interest=folder / "interest",
             catalogue=block_catalogue(),
             user_ids=np.array(USERS, np.int64),
             folder=folder,

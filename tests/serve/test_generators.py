@@ -1,17 +1,17 @@
 """What each generator computes, by hand: popularity's levels, co-visitation's cosine, the choice of ALS engine."""
 
 from dataclasses import replace
+from functools import reduce
 from math import log1p, sqrt
 from typing import Any
 
 import numpy as np
 import pytest
-from pyspark.sql import SparkSession
 
-from app.core.duck import Connection
+from app.core.duck import Connection, Relation
 from app.core.settings import Settings
 from app.learn.als import choose_engine
-from app.learn.covisitation import SHRINKAGE, similar_products
+from app.learn.covisitation import SHRINKAGE, norms, shared_sessions, similar_products
 from app.learn.popularity import SEGMENT_PRIOR, popular_products, segment_interest
 from app.serve.generators.als import ImplicitALS
 from app.serve.generators.covisitation import RECENCY, CoVisitation
@@ -43,17 +43,23 @@ def test_nonnegative_als_is_off_by_default() -> None:
 
 
 @pytest.fixture(scope="module")
-def similar(spark: SparkSession) -> dict[Any, float]:
+def similar(duck: Connection) -> dict[Any, float]:
     sessions = [
         ([1, 2], [1.0, 4.0]),
         ([3, 2, 1], [9.0, 1.0, 1.0]),
         ([1], [2.0]),  # makes 1 more common, and so less telling
         ([4, 5], [0.0, 1.0]),
     ]
-    frame = spark.createDataFrame(sessions, "product_ids array<long>, weights array<float>")
     return {
-        key: row["similarity"] for key, row in by_key(similar_products(frame, 50), "product_id", "other_id").items()
+        key: row["similarity"] for key, row in by_key(learned(duck, sessions, 50), "product_id", "other_id").items()
     }
+
+
+def learned(duck: Connection, sessions: list[tuple[list[int], list[float]]], neighbours: int) -> Relation:
+    """Of sessions in two parts."""
+    parts = [relation(duck, sessions[part::2], "product_ids bigint[], weights float[]") for part in range(2)]
+    shared, norm = (reduce(Relation.union, map(sums, parts)) for sums in (shared_sessions, norms))
+    return similar_products(shared, norm.aggregate("product_id, sum(norm) as norm"), neighbours)
 
 
 def test_covisitation_is_the_shrunk_weighted_cosine(similar: dict[Any, float]) -> None:
@@ -73,10 +79,9 @@ def test_covisitation_is_symmetric_and_without_self(similar: dict[Any, float]) -
     assert {key for key in similar if similar[key] > 0} == {(a, b) for a in (1, 2, 3) for b in (1, 2, 3) if a != b}
 
 
-def test_covisitation_keeps_the_nearest(spark: SparkSession) -> None:
+def test_covisitation_keeps_the_nearest(duck: Connection) -> None:
     sessions = [([1, 2], [1.0, 4.0]), ([3, 2, 1], [9.0, 1.0, 1.0]), ([1], [2.0])]
-    frame = spark.createDataFrame(sessions, "product_ids array<long>, weights array<float>")
-    nearest = {(row["product_id"], row["other_id"]) for row in similar_products(frame, 1).collect()}
+    nearest = set(learned(duck, sessions, 1).select("product_id, other_id").fetchall())
     assert nearest == {(1, 2), (2, 1), (3, 1)}
 
 
