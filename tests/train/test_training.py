@@ -15,6 +15,7 @@ from pyspark.sql import SparkSession
 
 from app.core.folders import Output
 from app.core.settings import Settings
+from app.evaluate.names import USER
 from app.evaluate.results import MetricInterval, Quality, find_row
 from app.insight.results import Exploration
 from app.registry import bundle
@@ -110,7 +111,8 @@ def test_lists_are_those_of_the_first_edition(first: RunResult, shop: Shop) -> N
 
 
 def test_figures_are_those_of_the_first_edition(first: RunResult) -> None:
-    """But for popularity by segment, and the blend that it is part of: segments no longer know the test slice."""
+    """Exactly, but for two things, whose figures lie within the interval: segments no longer know the test slice, which
+    is seen in popularity and blend; and sessions are cut at a place that another hash chooses."""
     before = json.loads(gzip.decompress((GOLDEN / "figures.json.gz").read_bytes()))
     assert first.pairs == before["pairs"]
     assert first.segments is not None
@@ -125,7 +127,7 @@ def test_figures_are_those_of_the_first_edition(first: RunResult) -> None:
             now = find_row([one for one in measured(first).rows if one.task == row["task"]], row["model"], row["slice"])
             assert now is not None
             mean, then = now.metrics["ndcg_10"].mean, row["ndcg_10"]
-            if row["model"] in ("als", "covisitation", "most_popular"):
+            if row["task"] == USER and row["model"] in ("als", "covisitation", "most_popular"):
                 assert mean == pytest.approx(then["mean"], rel=1e-12), row
             else:
                 assert then["low"] <= mean <= then["high"], row
