@@ -16,7 +16,6 @@ MARK = re.compile(r"e(\d+)-from-(\d+)$")
 FOLDER = re.compile(r"batch(?:es)?-(\d+)(?:-(\d+))?-e(\d+)$")
 FIRST_EDITION = re.compile(r"batch-(\d+)$")
 FIRST_EDITION_OFFSET = 10**9  #: subtracted from the numbers of the first edition
-BEFORE = FIRST_EDITION_OFFSET  #: the name by which `stream.window_files` imports it
 
 
 @dataclass(frozen=True, order=True)

@@ -197,7 +197,7 @@ class Stream:
 
     def _first_epoch(self, folder: Path) -> None:
         if first_edition.is_of_first_edition(self.folders):
-            self.say("going on from a stream of the edition before")
+            self.say("resuming from the previous version's checkpoint")
             first_edition.take_over(self.spark, self.settings, self.folders, folder)
 
     def _start(self) -> None:

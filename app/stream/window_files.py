@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from app.core.files import replacing, write_text
-from app.events.archive_names import BEFORE, Epochs
+from app.events.archive_names import FIRST_EDITION_OFFSET, Epochs
 from app.monitor.schema import EVENTS
 
 WINDOW_KEY = ("start", "event_type", "main_category")
@@ -25,7 +25,7 @@ WINDOW_SCHEMA = pa.schema(
 )
 #: Files of the first edition, which knew no epochs, are of epoch 0.
 DAY = re.compile(r"(\d{4}-\d\d-\d\d)(?:\.e(\d+))?\.parquet$")
-NOTHING = -2 * BEFORE  #: before every micro-batch, those of the first edition as well
+NOTHING = -2 * FIRST_EDITION_OFFSET  #: before every micro-batch, those of the first edition as well
 COUNTED = "_counted.e"  #: begins the name of the file that says up to which micro-batch an epoch has counted
 
 

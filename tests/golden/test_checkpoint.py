@@ -64,7 +64,7 @@ def forget_last(checkpoint: Path) -> None:
 
 
 def archived_before(folders: StreamFolders, product: int) -> None:
-    """A folder of the edition before, made of one that this one writes."""
+    """A folder of the previous version, made of one that this one writes."""
     columns = {"event_type": ["view"], "product_id": [product], "category_code": ["a.x"], "user_id": [1]}
     table = pa.table({"event_time": pa.array([AT], pa.timestamp("us", tz="UTC")), **columns})
     folder = folders.archive / "batch-000000001"
@@ -73,7 +73,7 @@ def archived_before(folders: StreamFolders, product: int) -> None:
 
 
 def windows_before(folders: StreamFolders) -> None:
-    """A count of the edition before, of an event that the archive has not."""
+    """A count of the previous version, of an event that the archive has not."""
     folders.windows.mkdir(parents=True)
     rows = {"start": [AT], "event_type": ["cart"], "main_category": ["a"], "events": [7], "revenue": [0.0]}
     pq.write_table(pa.table(rows, WINDOW_SCHEMA), folders.windows / f"{AT:%Y-%m-%d}.parquet")
@@ -96,7 +96,7 @@ def test_the_query_goes_on_where_it_was(spark: SparkSession, settings: Settings)
     assert sorted(row["product_id"] for row in folder_rows(folders.archive)) == [101, 103]
     assert run.stream.telemetry.summary().state_rows > 1  # the sessions of before are still there
     assert [path.name for path in folders.checkpoints.iterdir()] == ["e000001"]
-    assert "going on from a stream of the edition before" in run.said
+    assert "resuming from the previous version's checkpoint" in run.said
     counts = {path.name[:10]: pq.read_table(path)["events"].to_pylist() for path in folders.windows.glob("*.parquet")}
     assert counts == {f"{AT:%Y-%m-%d}": [7], "2019-10-15": [2]}
 
