@@ -13,7 +13,7 @@ from duckdb import DuckDBPyConnection, DuckDBPyRelation
 Relation = DuckDBPyRelation
 Connection = DuckDBPyConnection
 
-MEMORY = "1GB"  #: of one task; what exceeds it is spilled to disk. A part of 64 MiB of text takes about 300 MB.
+MEMORY = "512MB"  #: of one task; what exceeds it is spilled to disk. A part of 64 MiB of text takes about 300 MB.
 _numbers = count()  #: so that no view has the name of another
 _IN_FILES, _INSIDE = "TIMESTAMP WITH TIME ZONE", "TIMESTAMP"
 
