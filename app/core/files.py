@@ -9,19 +9,21 @@
 - The hidden name is the writer's own: two writers of one file (a task that was given up and still
   runs) don't write into each other. What a killed writer leaves is deleted by `sweep` after a day.
 
-Outside of this are tables that Spark writes, which count from their `_SUCCESS` or their rename on; the
+Outside of this are tables, which count from their `_SUCCESS` or their rename on; the
 stream's accounts, which only grow at their end; a lease, which its holder rewrites in place; and the files
 of a replay, whose rename into the landing folder is their delivery.
 """
 
 import os
 import secrets
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 PART = ".part"  #: how hidden names end
+WORK, PARTS = ".work-", ".parts-"  #: how hidden folders begin: of a run's scratch tables, and of parts being written
 LEFTOVER_SECONDS = 24 * 3600.0  #: a hidden file this old was left by a writer that died
 
 
@@ -66,11 +68,14 @@ def sync(path: Path) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Delete the hidden files that killed writers left in a folder a day ago or earlier."""
+    """Delete the hidden files and folders that killed writers left in a folder a day ago or earlier."""
     now = time.time()
-    for part in folder.glob(f".*{PART}"):
+    for part in [*folder.glob(f".*{PART}"), *folder.glob(f"{WORK}*"), *folder.glob(f"{PARTS}*")]:
         try:
             if now - part.stat().st_mtime > LEFTOVER_SECONDS:
-                part.unlink()
+                if part.is_dir():
+                    shutil.rmtree(part)
+                else:
+                    part.unlink()
         except FileNotFoundError:  # its writer was alive after all
             continue

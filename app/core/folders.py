@@ -65,7 +65,8 @@ class Output:
             probe = self.root / f".write-test-{os.getpid()}"
             probe.write_bytes(b"vitrine")
             probe.unlink()
-            sweep(self.root)
+            for folder in (self.root, self.processed):
+                sweep(folder)
         except OSError as error:
             raise InputError(f"output folder {self.root}: cannot be written to ({error.strerror})") from None
 

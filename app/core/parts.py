@@ -16,6 +16,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from app.core import duck
 from app.core.duck import Connection, Relation
+from app.core.files import PARTS
 
 COMPLETE = "_SUCCESS"  #: what Spark leaves in a table when all of it is written
 _RECEIPT = pa.schema([("part", pa.int64()), ("attempt", pa.string())])
@@ -92,7 +93,7 @@ def write_parts(frame: DataFrame, work: Callable[[Part, Iterator[pa.RecordBatch]
     target
         As in `by_part`.
     """
-    aside = target / f".parts-{uuid4().hex}"
+    aside = target / f"{PARTS}{uuid4().hex}"
 
     def task(rows: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         context = TaskContext.get()

@@ -8,6 +8,7 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
+from app.core.files import WORK
 from app.core.folders import Output
 from app.core.progress import Progress
 from app.core.settings import Settings
@@ -47,4 +48,4 @@ class Run:
     @property
     def scratch(self) -> Path:
         """Tables that are gone when the run ends."""
-        return self.output.root / f".work-{self.stamp}"
+        return self.output.root / f"{WORK}{self.stamp}"

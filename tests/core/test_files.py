@@ -124,3 +124,13 @@ def test_what_is_swept_is_only_what_is_hidden_and_old(tmp_path: Path) -> None:
     sweep(tmp_path)
     assert names(tmp_path) == [".c.2e.part", ".lock", "b.part"]
     sweep(tmp_path / "missing")  # nothing there, nothing to do
+
+
+def test_scratch_folders_of_killed_trainings_go_as_well(tmp_path: Path) -> None:
+    for name in (".work-20200101_000000", ".parts-0123", ".work-now", "kept"):
+        (tmp_path / name / "table").mkdir(parents=True)
+        if name != ".work-now":
+            long_ago = time.time() - LEFTOVER_SECONDS - 60
+            os.utime(tmp_path / name, (long_ago, long_ago))
+    sweep(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".work-now", "kept"]
