@@ -11,7 +11,7 @@ import pytest
 
 from app.core import lease
 from app.stream.epoch import current, marked
-from app.stream.replay import replay
+from app.stream.replay import Pace, replay
 from tests.stream.lists import read_lists
 from tests.stream.process import StreamProcess
 from tests.stream.shop import csv_text, land, recommender, until, write_bundle
@@ -96,7 +96,9 @@ def test_a_paused_stream_that_wakes_up_adds_nothing(shop: Shop) -> None:
     log = shop.output.with_name("log.csv")
     log.write_text(csv_text(events))
     player = threading.Thread(
-        target=replay, args=(str(log), shop.output / "landing"), kwargs={"state": log.with_suffix(".state"), "rate": 60}
+        target=replay,
+        args=(str(log), shop.output / "landing", Pace(rate=60)),
+        kwargs={"state": log.with_suffix(".state")},
     )
     running = shop.stream()
     running.start()
