@@ -36,7 +36,6 @@ ALIKE = (
     ("evaluate", ("evaluate",), ("evaluate",)),
     ("train on everything", ("train on everything and publish",), ("train on everything",)),
     ("lists", ("lists for active users",), ("lists",)),
-    ("report", ("report",), ()),
 )
 UP_TO_SEGMENTS = 4  #: so many of these come before any recommender
 
