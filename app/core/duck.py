@@ -18,11 +18,11 @@ _numbers = count()  #: so that no view has the name of another
 _IN_FILES, _INSIDE = "TIMESTAMP WITH TIME ZONE", "TIMESTAMP"
 
 
-def connect(spill: Path, threads: int = 1) -> Connection:
+def connect(spill: Path) -> Connection:
     """A database in memory that spills into a folder."""
     return duckdb.connect(
         config={
-            "threads": threads,
+            "threads": 1,  # Spark runs as many tasks as there are cores
             "memory_limit": MEMORY,
             "temp_directory": str(spill),
             "TimeZone": "UTC",
@@ -31,8 +31,8 @@ def connect(spill: Path, threads: int = 1) -> Connection:
     )
 
 
-def read(connection: Connection, *files: Path | str) -> Relation:
-    """Parquet files of one table; a name may be a glob."""
+def read(connection: Connection, *files: Path) -> Relation:
+    """Parquet files of one table."""
     return _with_times(connection.read_parquet([str(file) for file in files]), _IN_FILES, _INSIDE)
 
 

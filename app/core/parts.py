@@ -11,6 +11,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 from pyspark import TaskContext
 from pyspark.sql import DataFrame, SparkSession
 
@@ -49,6 +50,16 @@ def part_files(table: Path) -> list[Path]:
     return sorted(table.glob("part-*.parquet"))
 
 
+def read_table(connection: Connection, table: Path) -> Relation:
+    """All parts of a table."""
+    return duck.read(connection, *part_files(table))
+
+
+def row_count(table: Path) -> int:
+    """Rows of a table, from the footers of its files."""
+    return sum(pq.read_metadata(file).num_rows for file in part_files(table))
+
+
 def write_table(connection: Connection, relation: Relation, table: Path) -> Relation:
     """Write a table of one part, small enough for the driver, and go on with what was written."""
     table.mkdir()
@@ -58,7 +69,7 @@ def write_table(connection: Connection, relation: Relation, table: Path) -> Rela
     return duck.read(connection, file)
 
 
-def by_part(spark: SparkSession, parts: int, work: Callable[[Part], None], target: Path) -> None:
+def by_part(spark: SparkSession, parts: int, work: Callable[[Part], object], target: Path) -> None:
     """Do some work on each of so many parts.
 
     Parameters

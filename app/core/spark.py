@@ -13,8 +13,6 @@ LOG_CONFIGURATION = Path(__file__).with_name("log4j2.properties")
 #: Spark ML would look for a native BLAS, complain on standard error that there is none, and take this one; with
 #: it on every machine the same log gives the same clusters.
 JAVA_BLAS = "dev.ludovic.netlib.blas.allowNative"
-#: For batch work: pauses don't matter, and parsing a log takes a fifth less. A spark-defaults.conf wins over it.
-THROUGHPUT = {"spark.driver.defaultJavaOptions": "-XX:+UseParallelGC"}
 JAVA_OPTIONS = f"-Dlog4j2.configurationFile=file:{LOG_CONFIGURATION} -D{JAVA_BLAS}=false"
 BYTES_PER_SHUFFLE_PARTITION = 64 * 1024 * 1024  # of input; small enough for two cores, few enough to schedule
 
@@ -63,8 +61,6 @@ def create_session(settings: Settings, name: str, extra: dict[str, str] | None =
     if settings.shuffle_partitions:
         builder = builder.config("spark.sql.shuffle.partitions", str(settings.shuffle_partitions))
     for key, value in (extra or {}).items():
-        if key == "spark.driver.defaultJavaOptions" and "SPARK_CONF_DIR" in os.environ:
-            continue
         builder = builder.config(key, value)
     session = builder.getOrCreate()
     if submitted:
@@ -82,6 +78,14 @@ def _catch_up(session: SparkSession) -> None:
     if system.getProperty("log4j2.configurationFile") is None:
         location = java.java.net.URI(LOG_CONFIGURATION.as_uri())
         java.org.apache.logging.log4j.core.config.Configurator.reconfigure(location)
+
+
+def for_throughput() -> dict[str, str]:
+    """Configuration of batch work: pauses don't matter, and parsing a log takes a fifth less.
+
+    A spark-defaults.conf of the user's, which may choose another collector, wins over it.
+    """
+    return {} if "SPARK_CONF_DIR" in os.environ else {"spark.driver.defaultJavaOptions": "-XX:+UseParallelGC"}
 
 
 def stored(frame: DataFrame, path: Path) -> DataFrame:

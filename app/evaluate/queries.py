@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from app.core.duck import Relation, query, texts
-from app.core.parts import Part, by_part, part_files
+from app.core.parts import Part, by_part, part_files, row_count
 from app.evaluate.names import SESSION, USER
 from app.events.identity import SESSION_EVENT
 from app.features.sessions import fold
@@ -163,7 +162,7 @@ def ask(
 def _sampled(spark: SparkSession, table: Path, limit: int) -> DataFrame:
     """About `limit` of the queries, the same ones in every run."""
     queries = spark.read.schema(QUERY_SCHEMA).parquet(str(table))
-    total = sum(pq.read_metadata(file).num_rows for file in part_files(table))
+    total = row_count(table)
     if total <= limit:
         return queries
     return queries.where(F.pmod("query", F.lit(HASH_BUCKETS)) < int(limit / total * HASH_BUCKETS))

@@ -17,7 +17,7 @@ from pyspark.sql.pandas.types import to_arrow_schema
 from app.core import duck
 from app.core.errors import InputError, VitrineError
 from app.core.folders import CLEANED, REJECTED
-from app.core.parts import Part, part_files, write_parts
+from app.core.parts import Part, read_table, write_parts
 from app.core.settings import Settings
 from app.core.spark import shuffle_partitions
 from app.events.archive_manifest import recent
@@ -113,7 +113,7 @@ def ingest(
 def kept_rows(table: Path) -> tuple[int, int]:
     """Events of a stored events table, and the rows of the log that they were."""
     with duck.connect(table.parent) as connection:
-        events = duck.read(connection, *part_files(table))
+        events = read_table(connection, table)
         ((kept, rows),) = events.aggregate("count(*), coalesce(sum(copies), 0)::bigint").fetchall()
     return kept, rows
 

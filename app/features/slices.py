@@ -12,11 +12,11 @@ from pyspark.sql import DataFrame, SparkSession
 
 from app.core import duck
 from app.core.duck import Relation
-from app.core.parts import Part, by_part, part_files, write_table
+from app.core.parts import Part, by_part, part_files, read_table, write_table
 from app.core.settings import Settings
 from app.features.pairs import PAIR_SCHEMA, cart_outcomes, user_product_pairs
-from app.features.products import PRODUCT_SCHEMA, product_attributes, product_features, product_sums, product_words
-from app.features.sessions import TOUCH_SCHEMA, session_table, session_touches
+from app.features.products import product_attributes, product_features, product_sums, product_words
+from app.features.sessions import session_table, session_touches
 from app.features.users import USER_SCHEMA, user_features
 
 
@@ -38,32 +38,18 @@ class Slice:
     folder: Path
 
     @property
-    def parts(self) -> int:
-        return len(part_files(self.events))
-
-    @property
     def pairs(self) -> DataFrame:
         return self.spark.read.schema(PAIR_SCHEMA).parquet(str(self.folder / "pairs"))
-
-    @property
-    def touches(self) -> DataFrame:
-        return self.spark.read.schema(TOUCH_SCHEMA).parquet(str(self.folder / "touches"))
 
     @property
     def users(self) -> DataFrame:
         return self.spark.read.schema(USER_SCHEMA).parquet(str(self.folder / "users"))
 
-    @property
-    def products(self) -> DataFrame:
-        return self.spark.read.schema(PRODUCT_SCHEMA).parquet(str(self.folder / "products"))
-
 
 def span(events: Path) -> tuple[datetime, datetime]:
     """Times of the first and the last event of a stored table."""
     with duck.connect(events.parent) as connection:
-        ((first, last),) = (
-            duck.read(connection, *part_files(events)).aggregate("min(event_time), max(event_time)").fetchall()
-        )
+        ((first, last),) = read_table(connection, events).aggregate("min(event_time), max(event_time)").fetchall()
     return first, last
 
 
@@ -112,13 +98,13 @@ def make_slice(
 
     def users(part: Part) -> None:
         pairs, sessions, carts = (part.read(folder / name) for name in ("pairs", "sessions", "carts"))
-        attributes = duck.read(part.connection, *part_files(folder / "attributes"))
+        attributes = read_table(part.connection, folder / "attributes")
         part.write("users", user_features(pairs, attributes, sessions, known(part), carts, until))
 
     by_part(spark, parts, tables, folder)
     with duck.connect(folder) as connection:
-        sums, words = (duck.read(connection, *part_files(folder / f"product_{name}")) for name in ("sums", "words"))
-        named = duck.read(connection, *part_files(catalogue)) if catalogue else None
+        sums, words = (read_table(connection, folder / f"product_{name}") for name in ("sums", "words"))
+        named = read_table(connection, catalogue) if catalogue else None
         attributes = write_table(connection, product_attributes(words, named), folder / "attributes")
         write_table(connection, product_features(sums, attributes), folder / "products")
     by_part(spark, parts, users, folder)

@@ -6,14 +6,16 @@ from pyspark.sql import SparkSession
 
 from app.core import duck
 from app.core.duck import Relation, query
-from app.core.parts import Part, by_part, part_files
+from app.core.parts import Part, by_part, part_files, read_table
 from app.features.sessions import SESSION_SCHEMA, session_table
 from app.insight.explore import event_cube, explore_events, explore_sessions
 from app.insight.funnel import cohort_counts, funnel, funnel_counts, weekly_cohorts
 from app.insight.results import Exploration
 
 
-def explored(spark: SparkSession, events: Path, timezone: str, folder: Path) -> Exploration:
+def explored(
+    spark: SparkSession, events: Path, timezone: str, folder: Path, sessions: Path | None = None
+) -> Exploration:
     """What is in the log.
 
     Parameters
@@ -26,29 +28,31 @@ def explored(spark: SparkSession, events: Path, timezone: str, folder: Path) -> 
         The shop's time zone, for the hours.
     folder
         For tables on the way, on a disk that driver and executors share.
+    sessions
+        Stored `session_table` of the events, in their parts; made here if there is none.
     """
 
     def count(part: Part) -> None:
         seen = part.read(events)
         part.write("cube", event_cube(seen, timezone))
         part.write("touched", query("select distinct product_id from seen", seen=seen))
-        sessions = part.write("sessions", session_table(seen))
-        part.write("seen", sessions.aggregate("count(distinct user_id) as users"))
-        part.write("funnel", funnel_counts(sessions))
-        part.write("cohorts", cohort_counts(sessions))
+        visits = part.read(sessions) if sessions else part.write("sessions", session_table(seen))
+        part.write("seen", visits.aggregate("count(distinct user_id) as users"))
+        part.write("funnel", funnel_counts(visits))
+        part.write("cohorts", cohort_counts(visits))
 
     folder.mkdir(parents=True)
     by_part(spark, len(part_files(events)), count, folder)
     with duck.connect(folder) as connection:
 
         def counted(name: str) -> Relation:
-            return duck.read(connection, *part_files(folder / name))
+            return read_table(connection, folder / name)
 
         ((users,),) = counted("seen").aggregate("sum(users)::bigint").fetchall()
         ((products,),) = counted("touched").aggregate("count(distinct product_id)").fetchall()
         return Exploration(
             events=explore_events(counted("cube"), users, products),
-            sessions=explore_sessions(spark.read.schema(SESSION_SCHEMA).parquet(str(folder / "sessions"))),
+            sessions=explore_sessions(spark.read.schema(SESSION_SCHEMA).parquet(str(sessions or folder / "sessions"))),
             funnel=funnel(counted("funnel")),
             cohorts=weekly_cohorts(counted("cohorts")),
         )

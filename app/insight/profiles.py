@@ -8,7 +8,7 @@ from pathlib import Path
 
 from app.core import duck
 from app.core.duck import Relation, query
-from app.core.parts import Part, by_part, part_files, write_table
+from app.core.parts import Part, by_part, part_files, read_table, write_table
 from app.features.slices import Slice
 from app.insight.results import ProfileRow
 
@@ -126,7 +126,7 @@ def count_profiles(known: Slice, folder: Path) -> dict[str, int]:
     tables = known.folder
 
     def count(part: Part) -> None:
-        ratios = duck.read(part.connection, *part_files(folder / "ratios"))
+        ratios = read_table(part.connection, folder / "ratios")
         users, sessions, carts, pairs = (part.read(tables / name) for name in ("users", "sessions", "carts", "pairs"))
         part.write(
             "counts", user_profiles(users, sessions, carts, pairs, ratios).aggregate("profile, count(*) as users")
@@ -134,11 +134,9 @@ def count_profiles(known: Slice, folder: Path) -> dict[str, int]:
 
     folder.mkdir(parents=True)
     with duck.connect(folder) as connection:
-        write_table(
-            connection, price_ratios(duck.read(connection, *part_files(tables / "products"))), folder / "ratios"
-        )
-        by_part(known.spark, known.parts, count, folder)
-        counts = duck.read(connection, *part_files(folder / "counts"))
+        write_table(connection, price_ratios(read_table(connection, tables / "products")), folder / "ratios")
+        by_part(known.spark, len(part_files(known.events)), count, folder)
+        counts = read_table(connection, folder / "counts")
         return dict(counts.aggregate("profile, sum(users)::bigint").fetchall())
 
 

@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from app.core import duck
 from app.core.duck import Relation, query, texts
-from app.core.parts import Part, by_part, part_files
+from app.core.parts import Part, by_part, part_files, read_table
 from app.insight.results import SegmentRow
 from app.serve.segments import FEATURES, Means, SegmentModel, segment_names
 
@@ -55,15 +55,13 @@ def fit_segments(
     folder.mkdir(parents=True)
     parts = len(part_files(users))
     with duck.connect(folder) as connection:
-        ((bought, viewed),) = _all(connection, users).aggregate("sum(purchases), sum(views)").fetchall()
+        ((bought, viewed),) = read_table(connection, users).aggregate("sum(purchases), sum(views)").fetchall()
         base = min(1.0, bought / viewed) if viewed else 0.0
-        by_part(spark, parts, lambda part: _write(part, "prepared", prepared(part.read(users), base)), folder)
-        caps, centre, scale = _moments(_all(connection, folder / "prepared"))
+        by_part(spark, parts, lambda part: part.write("prepared", prepared(part.read(users), base)), folder)
+        caps, centre, scale = _moments(read_table(connection, folder / "prepared"))
         draft = SegmentModel(caps, centre, scale, [], [], base, None)
-        by_part(
-            spark, parts, lambda part: _write(part, "scaled", scaled(part.read(folder / "prepared"), draft)), folder
-        )
-        distinct = _all(connection, folder / "scaled").select(", ".join(FEATURES)).distinct().limit(k)
+        by_part(spark, parts, lambda part: part.write("scaled", scaled(part.read(folder / "prepared"), draft)), folder)
+        distinct = read_table(connection, folder / "scaled").select(", ".join(FEATURES)).distinct().limit(k)
         # Spark's K-Means can run out of an array's bounds where there are fewer distinct users than clusters.
         clusters = len(distinct.fetchall())
         columns = ", ".join(f"{name} double" for name in FEATURES)
@@ -80,7 +78,7 @@ def fit_segments(
             part.write("sizes", _sizes(segments, part.read(users)))
 
         by_part(spark, parts, assign, folder)
-        sizes = _put_together(_all(connection, folder / "sizes"))
+        sizes = _put_together(read_table(connection, folder / "sizes"))
     means = {number: mean for number, (_, mean) in sizes.items()}
     names = segment_names([means.get(number) for number in range(len(centroids))], before)
     return Segmented(replace(model, names=names), tuple(_rows(sizes, names)), folder / "segments")
@@ -94,14 +92,6 @@ def store_named(spark: SparkSession, segments: Path, model: SegmentModel, target
         part.write(target.name, part.read(segments).select(f"*, {names}[segment_id + 1] as segment"))
 
     by_part(spark, len(part_files(segments)), name, target.parent)
-
-
-def _write(part: Part, name: str, relation: Relation) -> None:
-    part.write(name, relation)
-
-
-def _all(connection: duck.Connection, table: Path) -> Relation:
-    return duck.read(connection, *part_files(table))
 
 
 def prepared(users: Relation, base_conversion: float) -> Relation:
@@ -167,9 +157,10 @@ def _moments(features: Relation) -> tuple[list[float], list[float], list[float]]
     caps = [float(_single(features, f"quantile_disc({name}, {WINSOR_QUANTILE})")) for name in FEATURES]
     cut = [f"least({name}, {cap!r}::double)" for name, cap in zip(FEATURES, caps, strict=True)]
     # Rounded: the last bits of a floating sum depend on the order of the rows.
-    centre = [_single(features, f"round(favg({column}), 9)") for column in cut]
-    scale = [_single(features, f"round(stddev_samp({column}), 9)") or 1.0 for column in cut]
-    return caps, centre, scale
+    moments = [f"round({moment}({column}), 9)" for moment in ("favg", "stddev_samp") for column in cut]
+    (found,) = features.aggregate(", ".join(moments)).fetchall()
+    centre, scale = found[: len(FEATURES)], found[len(FEATURES) :]
+    return caps, list(centre), [deviation or 1.0 for deviation in scale]
 
 
 def _single(relation: Relation, aggregate: str) -> float:

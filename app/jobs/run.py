@@ -15,7 +15,7 @@ from app.core.failures import explain
 from app.core.folders import Output
 from app.core.lease import training_lease
 from app.core.settings import Settings
-from app.core.spark import THROUGHPUT, create_session
+from app.core.spark import create_session, for_throughput
 from app.registry.registry import checked_publication
 from app.results.run import RunResult
 from app.train.summary import summary_lines
@@ -49,7 +49,7 @@ def run_training(settings: Settings, *, as_json: bool = False) -> None:
 
 def run_batch(work: Work, settings: Settings, *, as_json: bool = False) -> None:
     """Run a batch job; progress on standard error, summary on standard output."""
-    spark = create_session(settings, f"vitrine-{work.__name__}", THROUGHPUT)
+    spark = create_session(settings, f"vitrine-{work.__name__}", for_throughput())
     try:
         result = work(spark, settings, datetime.now(UTC).replace(microsecond=0), say)
     finally:

@@ -8,7 +8,7 @@ from pyspark.sql.pandas.types import to_arrow_schema
 
 from app.core import duck
 from app.core.duck import Relation, query
-from app.core.parts import Part, by_part, part_files, write_parts, write_table
+from app.core.parts import Part, by_part, part_files, read_table, write_parts, write_table
 from app.core.settings import Settings
 from app.learn.tables import Tables
 from app.serve.contract import top_per_row
@@ -44,14 +44,14 @@ def _similar(tables: Tables, neighbours: int, folder: Path) -> Path:
 
     by_part(spark, len(part_files(touches)), count, folder)
     with duck.connect(folder) as connection:
-        parts = duck.read(connection, *part_files(folder / "norms"))
+        parts = read_table(connection, folder / "norms")
         write_table(connection, parts.aggregate("product_id, sum(norm) as norm"), folder / "norm")
     by_product = spark.read.schema(_PAIRS).parquet(str(folder / "shared")).repartition("product_id")
     schema = to_arrow_schema(by_product.schema)
 
     def choose(part: Part, rows: pa.RecordBatchReader) -> None:
         shared = part.connection.from_arrow(pa.RecordBatchReader.from_batches(schema, rows))
-        norm = duck.read(part.connection, *part_files(folder / "norm"))
+        norm = read_table(part.connection, folder / "norm")
         part.write("similar", similar_products(shared, norm, neighbours))
 
     write_parts(by_product, choose, folder)

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from app.core import duck
 from app.core.duck import Relation, query
-from app.core.parts import part_files
+from app.core.parts import read_table
 from app.core.settings import Settings
 from app.learn.tables import Tables
 from app.serve.contract import top_per_row
@@ -20,7 +20,7 @@ def fit_popularity(tables: Tables, settings: Settings) -> Popularity:
     """Lists by position."""
     catalogue = tables.catalogue
     with duck.connect(tables.folder) as connection:
-        interest = duck.read(connection, *part_files(tables.interest))
+        interest = read_table(connection, tables.interest)
         table = popular_products(
             interest, connection.from_arrow(_categories(tables)), settings.candidates
         ).to_arrow_table()

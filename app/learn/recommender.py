@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from app.core.errors import InputError
-from app.core.parts import Part, by_part
+from app.core.parts import Part, by_part, part_files
 from app.core.settings import Settings
 from app.features.slices import Slice
 from app.learn.als import fit_als
@@ -97,7 +97,7 @@ def _tables(known: Slice, segments: Path, settings: Settings, scratch: Path) -> 
         part.write("interactions", pairs.filter("rating > 0").select("user_id, product_id, rating"))
         part.write("interest", segment_interest(pairs, in_segment))
 
-    by_part(known.spark, known.parts, by_user, scratch)
+    by_part(known.spark, len(part_files(known.events)), by_user, scratch)
     products = pq.read_table(known.folder / "products")
     catalogue = Catalogue.of(products.select([name for name in SCHEMA.names if name in products.column_names]))
     users = read_users(scratch / "users", catalogue)

@@ -86,18 +86,18 @@ class Housekeeping:
     def _run(self) -> None:
         self.spark.sparkContext.setLocalProperty("spark.scheduler.pool", POOL)
         jobs = [
-            _Job(self.windows.show, self.settings.windows_seconds, self.lease.check),
-            _Job(self.windows.settle, self.settings.windows_seconds, self.lease.check),
-            _Job(self.audit, AUDIT_SECONDS, self.lease.check),
-            _Job(self.tidy, TIDY_SECONDS, self.lease.check),
-            _Job(self.clean_landing, TIDY_SECONDS, self.lease.check),
-            _Job(self._shrink_influx, INFLUX_SECONDS, self.lease.check),
+            _Job(self.windows.show, self.settings.windows_seconds),
+            _Job(self.windows.settle, self.settings.windows_seconds),
+            _Job(self.audit, AUDIT_SECONDS),
+            _Job(self.tidy, TIDY_SECONDS),
+            _Job(self.clean_landing, TIDY_SECONDS),
+            _Job(self._shrink_influx, INFLUX_SECONDS),
         ]
         try:
             while not self._stopping.wait(0.1):
                 for job in jobs:
                     try:
-                        job.run_if_due()
+                        job.run_if_due(self.lease.check)
                     except FileNotFoundError as error:  # a micro-batch that is done again replaces its folder
                         self.say(f"{error.filename}: has just been replaced or deleted; looked at again")
                         self.windows.refresh()
@@ -144,22 +144,19 @@ class Housekeeping:
 
 @dataclass
 class _Job:
-    """Something done every so many seconds, and left alone for as long as it is costly.
-
-    `check` raises if the stream was replaced: what it would do then is its successor's.
-    """
+    """Something done every so many seconds, and left alone for as long as it is costly."""
 
     do: Callable[[], None]
     seconds: float
-    check: Callable[[], None]
     _due: float = 0.0
 
-    def run_if_due(self) -> None:
+    def run_if_due(self, check: Callable[[], None]) -> None:
+        """Do it if it is due; `check` raises if the stream was replaced, since it is its successor's then."""
         begun = time.monotonic()
         if begun < self._due:
             return
         self._due = begun + self.seconds
-        self.check()
+        check()
         self.do()
         ended = time.monotonic()
         self._due = max(begun + self.seconds, ended + min(LONGEST_IDLE, IDLE_SHARE * (ended - begun)))

@@ -7,6 +7,7 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
+from app.core.parts import row_count
 from app.core.settings import Settings
 from app.events.catalogue import read_catalogue
 from app.insight.segments import store_named
@@ -46,7 +47,7 @@ def train(spark: SparkSession, settings: Settings, now: datetime, say: Say) -> R
         catalogue = read_catalogue(spark, settings)
         log = clean_log(run)
         whole = whole_slice(run, log, catalogue)
-        exploration = explore(run, log)
+        exploration = explore(run, log, whole.folder / "sessions")
         found = segment(run, whole, champion.segments if champion else None)
         tested = evaluate(run, slice_before_test(run, log, whole), whole, found.model, champion)
         made = make_bundle(run, log, exploration, whole, found, tested)
@@ -60,7 +61,7 @@ def train(spark: SparkSession, settings: Settings, now: datetime, say: Say) -> R
             events_source=log.source,
             cleaning=log.cleaning,
             exploration=exploration,
-            pairs=whole.pairs.count(),
+            pairs=row_count(whole.folder / "pairs"),
             segments=found.segments,
             profiles=found.profiles,
             quality=tested.quality,
@@ -125,7 +126,7 @@ def segments_only(spark: SparkSession, settings: Settings, now: datetime, say: S
             synthetic=log.synthetic,
             events_source=log.source,
             cleaning=log.cleaning,
-            pairs=whole.pairs.count(),
+            pairs=row_count(whole.folder / "pairs"),
             segments=found.segments,
             profiles=found.profiles,
             stages=_stages(run),

@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame
 
 from app.core.errors import InputError
 from app.core.folders import CLEANED, PRODUCTS, USERS, is_synthetic, label_synthetic, latest_complete
-from app.core.parts import part_files
+from app.core.parts import part_files, row_count
 from app.events.ingest import CleaningReport, check_collisions, fit_partitions, ingest, kept_rows, read_cleaned
 from app.events.read import list_event_files
 from app.features.slices import Slice, cut_time, make_slice, span
@@ -82,10 +82,10 @@ def _as_cleaned_before(table: Path) -> CleaningReport:
     return CleaningReport(rows, kept, rows - kept, 0, {}, {}, table, None)
 
 
-def explore(run: Run, log: Log) -> Exploration:
-    """What is in the log, before any model."""
+def explore(run: Run, log: Log, sessions: Path | None = None) -> Exploration:
+    """What is in the log, before any model; `sessions` is its `session_table`, where one is stored already."""
     with run.progress.stage("explore") as stage:
-        found = explored(run.spark, log.cleaned, run.settings.timezone, run.scratch / "explore")
+        found = explored(run.spark, log.cleaned, run.settings.timezone, run.scratch / "explore", sessions)
         stage.note = (
             f"{found.events.users:,} users, {found.events.products:,} products, {found.sessions.count:,} sessions"
         )
@@ -103,7 +103,7 @@ def whole_slice(run: Run, log: Log, catalogue: DataFrame | None) -> Slice:
         whole = make_slice(run.spark, log.cleaned, named, None, run.settings, run.scratch / "whole")
         for table, prefix in (("users", USERS), ("products", PRODUCTS)):
             shutil.copytree(whole.folder / table, processed / f"{prefix}{run.stamp}")
-        stage.rows = whole.users.count()
+        stage.rows = row_count(whole.folder / "users")
     return whole
 
 
@@ -112,7 +112,7 @@ def slice_before_test(run: Run, log: Log, whole: Slice) -> Slice:
     with run.progress.stage("features before the test slice") as stage:
         cut = cut_time(span(log.cleaned)[0], whole.until, run.settings.test_days)
         known = make_slice(run.spark, log.cleaned, whole.catalogue, cut, run.settings, run.scratch / "before")
-        stage.rows, stage.note = known.users.count(), f"events before {cut:%Y-%m-%d %H:%M:%S}"
+        stage.rows, stage.note = row_count(known.folder / "users"), f"events before {cut:%Y-%m-%d %H:%M:%S}"
     return known
 
 

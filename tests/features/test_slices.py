@@ -1,12 +1,15 @@
 """Slices: everything known before a moment, and nothing after it."""
 
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from app.core.settings import Settings
+from app.features.products import PRODUCT_SCHEMA
+from app.features.sessions import TOUCH_SCHEMA
 from app.features.slices import Slice, cut_time, make_slice, span
 from tests.handmade import Event, moment, stored_events
 
@@ -44,6 +47,10 @@ def known(spark: SparkSession, events: Path) -> Slice:
     return make_slice(spark, events, None, CUT, Settings(), events.parent / "known")
 
 
+def table(known: Slice, name: str, schema: Any) -> DataFrame:
+    return known.spark.read.schema(schema).parquet(str(known.folder / name))
+
+
 def rows(frame: DataFrame, *key: str) -> dict[object, dict[str, object]]:
     return {tuple(row[name] for name in key): row.asDict() for row in frame.collect()}
 
@@ -63,13 +70,13 @@ def test_nothing_after_the_moment_reaches_a_slice(spark: SparkSession, known: Sl
 
 
 def test_categories_brands_and_sessions_stop_at_the_moment(known: Slice) -> None:
-    products = rows(known.products, "product_id")
+    products = rows(table(known, "products", PRODUCT_SCHEMA), "product_id")
     assert (products[10,]["category"], products[10,]["brand"]) == ("a", "old")
     assert set(products) == {(10,), (11,)}
     assert {row["session_id"]: row["purchases"] for row in pq.read_table(known.folder / "sessions").to_pylist()}[
         "s"
     ] == 0
-    assert rows(known.touches, "session_id")["s",]["product_ids"] == [10, 11]
+    assert rows(table(known, "touches", TOUCH_SCHEMA), "session_id")["s",]["product_ids"] == [10, 11]
     assert set(rows(known.users, "user_id")) == {(1,), (2,)}
 
 
@@ -85,5 +92,6 @@ def test_any_number_of_moments(spark: SparkSession, events: Path, tmp_path: Path
 
 
 def test_a_slice_has_the_types_that_it_says(known: Slice) -> None:
-    for table in (known.pairs, known.touches, known.users, known.products):
-        assert table.sparkSession.read.parquet(*table.inputFiles()).schema.simpleString() == table.schema.simpleString()
+    touches, products = table(known, "touches", TOUCH_SCHEMA), table(known, "products", PRODUCT_SCHEMA)
+    for frame in (known.pairs, touches, known.users, products):
+        assert frame.sparkSession.read.parquet(*frame.inputFiles()).schema.simpleString() == frame.schema.simpleString()

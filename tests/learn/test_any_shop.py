@@ -68,7 +68,7 @@ def recommender(spark: SparkSession, known: Slice, tmp_path_factory: pytest.Temp
 
 
 def test_the_catalogue_speaks_before_the_events(known: Slice) -> None:
-    rows = {row["product_id"]: row for row in known.products.collect()}
+    rows = {row["product_id"]: row for row in pq.read_table(known.folder / "products").to_pylist()}
     assert (rows[1]["product_key"], rows[1]["title"], rows[1]["category"]) == ("P-1", "title 1", "of")
     assert rows[1]["category_code"] == "of.catalogue"
     assert rows[1]["avg_price"] == 2.0, "what was asked for it, rather than the catalogue's price"
