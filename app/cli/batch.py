@@ -69,7 +69,7 @@ def explore(as_json: bool, **flags: Any) -> None:
     from app.train.run import explore_only
 
     with guarded():
-        run_batch(explore_only, load_settings(**flags), as_json=as_json)
+        run_batch(explore_only, "explore", load_settings(**flags), as_json=as_json)
 
 
 @click.command()
@@ -85,7 +85,7 @@ def segments(as_json: bool, **flags: Any) -> None:
     from app.train.run import segments_only
 
     with guarded():
-        run_batch(segments_only, load_settings(**flags), as_json=as_json)
+        run_batch(segments_only, "segments", load_settings(**flags), as_json=as_json)
 
 
 @click.command()

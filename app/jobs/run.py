@@ -16,7 +16,6 @@ from app.core.folders import Output
 from app.core.lease import training_lease
 from app.core.settings import Settings
 from app.core.spark import create_session, for_throughput
-from app.registry.registry import checked_publication
 from app.results.run import RunResult
 from app.train.summary import summary_lines
 
@@ -37,19 +36,21 @@ def run_training(settings: Settings, *, as_json: bool = False) -> None:
     """
     from app.train.run import train  # imported here: --help must not wait for it
 
+    def checked(spark: SparkSession, settings: Settings, now: datetime, say: Callable[[str], Any]) -> RunResult:
+        return train(spark, settings, now, say, lease.check)
+
     Output(settings.output.absolute()).prepare()
     lease = training_lease(settings.output)
     lease.acquire(wait=False, say=say)
     try:
-        with checked_publication(lease.check):
-            run_batch(train, settings, as_json=as_json)
+        run_batch(checked, "train", settings, as_json=as_json)
     finally:
         lease.release()
 
 
-def run_batch(work: Work, settings: Settings, *, as_json: bool = False) -> None:
-    """Run a batch job; progress on standard error, summary on standard output."""
-    spark = create_session(settings, f"vitrine-{work.__name__}", for_throughput())
+def run_batch(work: Work, name: str, settings: Settings, *, as_json: bool = False) -> None:
+    """Run a batch job of that name; progress on standard error, summary on standard output."""
+    spark = create_session(settings, f"vitrine-{name}", for_throughput())
     try:
         result = work(spark, settings, datetime.now(UTC).replace(microsecond=0), say)
     finally:

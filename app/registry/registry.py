@@ -11,7 +11,6 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,23 +22,6 @@ from app.registry.bundle import file_entries, seal, verify
 from app.registry.manifest import Manifest
 
 POINTER, LOCK, STAGING = "CURRENT", ".lock", ".staging-"
-
-
-_before_publishing: ContextVar[Callable[[], object]] = ContextVar("_before_publishing", default=lambda: None)
-
-
-@contextmanager
-def checked_publication(check: Callable[[], object]) -> Iterator[None]:
-    """Within the block and its thread, call `check` just before a bundle is made the champion.
-
-    What it raises keeps the bundle from being published: so a training that was paused, and that another has
-    replaced meanwhile, does not put its older bundle over that one's.
-    """
-    token = _before_publishing.set(check)
-    try:
-        yield
-    finally:
-        _before_publishing.reset(token)
 
 
 @dataclass(frozen=True)
@@ -108,10 +90,14 @@ class Registry:
             raise
         return target
 
-    def publish(self, version: str) -> None:
-        """Make a bundle the champion, by one atomic replacement of CURRENT; see `checked_publication`."""
+    def publish(self, version: str, check: Callable[[], object] = lambda: None) -> None:
+        """Make a bundle the champion, by one atomic replacement of CURRENT.
+
+        `check` is called just before; what it raises keeps the bundle from being published. So a training that was
+        paused, and that another has replaced meanwhile, does not put its older bundle over that one's.
+        """
         with self._lock():
-            _before_publishing.get()()
+            check()
             self._point([version, *(name for name in self.history() if name != version)])
 
     def rollback(self) -> tuple[str, str]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, diags
 
+from app.serve.arrays import mapped
 from app.serve.contract import Candidates, best_per_row
 from app.serve.ragged import NONE, Ints, Ragged
 from app.serve.visits import Touches
@@ -30,9 +31,7 @@ def save_rows(folder: Path, name: str, matrix: csr_matrix) -> None:
 
 def load_rows(folder: Path, name: str, columns: int) -> csr_matrix:
     """Open what `save_rows` wrote, without reading it."""
-    offsets, items, values = (
-        np.load(folder / f"{name}_{part}.npy", mmap_mode="r") for part in ("offsets", "items", "values")
-    )
+    offsets, items, values = (mapped(folder / f"{name}_{part}.npy") for part in ("offsets", "items", "values"))
     matrix = csr_matrix((values, items, offsets), shape=(len(offsets) - 1, columns))
     matrix.has_canonical_format = True  # as it was saved; else the first look-up would read it all
     return matrix

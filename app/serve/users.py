@@ -8,6 +8,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import feather
 
+from app.serve.arrays import mapped
 from app.serve.catalogue import positions
 from app.serve.ragged import Ragged
 from app.serve.visits import Touches
@@ -56,7 +57,7 @@ class UserTable:
         """Open what `save` wrote."""
 
         def array(name: str) -> NDArray:
-            return np.load(folder / f"{name}.npy", mmap_mode="r")
+            return mapped(folder / f"{name}.npy")
 
         history = Touches(
             Ragged(array("history_offsets")),

@@ -1,6 +1,7 @@
 """The last stages of a training: the bundle written and published, and lists for active users."""
 
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, timedelta
 from pathlib import Path
@@ -35,9 +36,15 @@ class Publication:
 
 
 def make_bundle(
-    run: Run, log: Log, exploration: Exploration, whole: Slice, found: Segmentation, evaluation: Evaluation
+    run: Run,
+    log: Log,
+    exploration: Exploration,
+    whole: Slice,
+    found: Segmentation,
+    evaluation: Evaluation,
+    check: Callable[[], object],
 ) -> Publication:
-    """Train on everything, write the bundle, publish it if the gate lets it, and delete old ones."""
+    """Train on everything, write the bundle, publish it if the gate and `check` let it, and delete old ones."""
     settings, registry, verdict = run.settings, Registry(run.output.models), evaluation.verdict
     with run.progress.stage("train on everything and publish") as stage:
         recommender = fit_recommender(whole, found.users, settings, run.scratch / "fit")
@@ -49,7 +56,7 @@ def make_bundle(
 
         folder = registry.add(run.stamp, entries, fill)
         if verdict.published:
-            registry.publish(folder.name)
+            registry.publish(folder.name, check)
         pruned = registry.prune(settings.keep_bundles)
         for name in pruned:
             shutil.rmtree(run.output.recommendations / name, ignore_errors=True)

@@ -28,7 +28,9 @@ INFLUX_SECONDS = 120.0  #: how long a training waits for InfluxDB before it says
 Say = Callable[[str], Any]
 
 
-def train(spark: SparkSession, settings: Settings, now: datetime, say: Say) -> RunResult:
+def train(
+    spark: SparkSession, settings: Settings, now: datetime, say: Say, check: Callable[[], object] = lambda: None
+) -> RunResult:
     """Everything: clean, explore, features, segments, recommenders, evaluation, bundle, lists, report.
 
     Parameters
@@ -39,6 +41,8 @@ def train(spark: SparkSession, settings: Settings, now: datetime, say: Say) -> R
         The moment of the run, UTC.
     say
         Gets progress lines.
+    check
+        Called just before the bundle is published; what it raises keeps it from being so.
     """
     run = Run.start(spark, settings, now, TRAIN_STAGES, say)
     try:
@@ -50,7 +54,7 @@ def train(spark: SparkSession, settings: Settings, now: datetime, say: Say) -> R
         exploration = explore(run, log, whole.folder / "sessions")
         found = segment(run, whole, champion.segments if champion else None)
         tested = evaluate(run, slice_before_test(run, log, whole), whole, found.model, champion)
-        made = make_bundle(run, log, exploration, whole, found, tested)
+        made = make_bundle(run, log, exploration, whole, found, tested, check)
         in_use = made.folder if tested.verdict.published else Registry(run.output.models).champion() or made.folder
         lists = recommend_active(run, whole, in_use)
         result = RunResult(

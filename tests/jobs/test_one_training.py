@@ -1,5 +1,6 @@
 """Of two trainings on one output, one gives way."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -29,13 +30,14 @@ def test_a_training_that_was_replaced_while_paused_publishes_nothing(
 ) -> None:
     models = tmp_path / "models"
 
-    def trained(*_: object, **__: object) -> None:
+    def trained(*_: object, check: Callable[[], object]) -> None:
         old = write_bundle(models, "old", recommender(), publish=False)
         Registry(models).publish(write_bundle(models, "in-time", recommender(), publish=False).name)
         (tmp_path / ".training" / "e000002").write_text("{}")  # of another, while this one stood still
-        Registry(models).publish(old.name)
+        Registry(models).publish(old.name, check)
 
-    monkeypatch.setattr(run, "run_batch", trained)
+    monkeypatch.setattr("app.train.run.train", lambda *parts: trained(*parts[:-1], check=parts[-1]))
+    monkeypatch.setattr(run, "run_batch", lambda work, _, settings, **__: work(None, settings, None, print))
     with pytest.raises(VitrineError, match="has taken over"):
         run_training(Settings(output=tmp_path))
     assert Registry(models).history() == ["in-time"]

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from threadpoolctl import ThreadpoolController
 
+from app.serve.arrays import mapped
 from app.serve.catalogue import Catalogue
 from app.serve.contract import Candidates
 from app.serve.ragged import NONE
@@ -47,7 +48,7 @@ class ImplicitALS:
     def load(cls, folder: Path, catalogue: Catalogue) -> Self:
         regularization, alpha = np.load(folder / "parameters.npy")
         # Copy-on-write: mapped and shared like read-only, but the library asks for writable arrays.
-        users, items = (np.load(folder / f"{side}_factors.npy", mmap_mode="c") for side in ("user", "item"))
+        users, items = (mapped(folder / f"{side}_factors.npy", "c") for side in ("user", "item"))
         return cls(users, items, float(regularization), float(alpha))
 
     @cached_property

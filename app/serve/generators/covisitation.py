@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from app.serve.arrays import mapped
 from app.serve.catalogue import Catalogue
 from app.serve.contract import Candidates, top_per_row
 from app.serve.ragged import NONE
@@ -37,7 +38,7 @@ class CoVisitation:
 
     @classmethod
     def load(cls, folder: Path, catalogue: Catalogue) -> Self:
-        return cls(*(np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("neighbours", "similarities")))
+        return cls(*(mapped(folder / f"{name}.npy") for name in ("neighbours", "similarities")))
 
     def candidates(self, visits: Visits, k: int) -> Candidates:
         latest, weights = _latest(visits)

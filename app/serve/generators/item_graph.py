@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from app.serve.arrays import mapped
 from app.serve.catalogue import Catalogue
 from app.serve.contract import Candidates, best_per_row
 from app.serve.ragged import NONE
@@ -40,7 +41,7 @@ class ItemGraph:
 
     @classmethod
     def load(cls, folder: Path, catalogue: Catalogue) -> Self:
-        inward, outward = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("inward", "outward"))
+        inward, outward = (mapped(folder / f"{name}.npy") for name in ("inward", "outward"))
         return cls(load_rows(folder, "near", len(catalogue)), inward, outward)
 
     def candidates(self, visits: Visits, k: int) -> Candidates:

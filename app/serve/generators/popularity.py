@@ -11,6 +11,7 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from app.serve.arrays import mapped
 from app.serve.catalogue import Catalogue
 from app.serve.contract import Candidates, top_per_row
 from app.serve.ragged import NONE
@@ -39,7 +40,7 @@ class Popularity:
 
     @classmethod
     def load(cls, folder: Path, catalogue: Catalogue) -> Self:
-        lists, scores = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("lists", "scores"))
+        lists, scores = (mapped(folder / f"{name}.npy") for name in ("lists", "scores"))
         return cls(lists, scores, catalogue.category)
 
     def candidates(self, visits: Visits, k: int) -> Candidates:
