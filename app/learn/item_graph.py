@@ -2,168 +2,149 @@
 
 With R̃ = D_u^(-1/2) R D_i^(-1/2) of users' products R and P = R̃ᵀR̃, BSPM gives a user's row r the scores
 
-    (r P + β r D_i^(-1/2) V Vᵀ D_i^(1/2)) · sharpening,  sharpening = I - hP + (hP)²/2 - (hP)³/6 + (hP)⁴/24,
+    (r P + β r D_i^(-1/2) V Vᵀ D_i^(1/2)) · s(P),  s(λ) = 1 - hλ + (hλ)²/2 - (hλ)³/6 + (hλ)⁴/24,
 
-V being the first eigenvectors of P. Both terms are linear in r, so that their operators are learned once.
+V being the first f eigenvectors of P, λ its eigenvalues. Both terms are linear in r, so that their operators can be
+learned once. P · s(P) is as dense as the shop is large; here the sharpening s is worked out for the first f
+eigenvalues, and is taken for the others, all of which are smaller, to be what it is at the last of them, s_f:
+
+    P · s(P) ≈ s_f P + V (Λ s(Λ) - s_f Λ) Vᵀ,
+
+a sparse matrix and a dense one of low rank.
 """
-
-from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
-from scipy.sparse import coo_matrix, csr_matrix
-from scipy.sparse.linalg import eigsh
+from scipy.sparse import csr_matrix, diags
 
+from app.core.duck import Relation, query
+from app.core.parts import Part, by_part, part_files
 from app.core.settings import Settings
-from app.core.spark import stored
-from app.learn.best import best_of_each
 from app.learn.row_batches import by_workers
 from app.learn.tables import Tables
 from app.serve.generators.item_graph import ItemGraph
-from app.serve.sparse import canonical_rows, largest_per_row, load_rows, only_columns, save_rows
+from app.serve.ragged import Ragged
+from app.serve.sparse import load_rows, only_columns, save_rows, strongest_per_row
 
 USER_PRODUCTS = 1_000  #: of a user, those rated best: a crawler must not cost more than a thousand others
 ORDER = 4  #: of the sharpening
+OVERSAMPLING, ITERATIONS = 64, 6  #: columns more than the eigenvectors wanted, and times that they are refined
 
 
 def fit_item_graph(tables: Tables, settings: Settings) -> ItemGraph:
     """Operators by position."""
-    graph, degrees = item_graph(tables, settings.item_graph_neighbours)
-    sharpness = settings.item_graph_sharpness
-    roots = np.sqrt(np.maximum(degrees, 1.0))
-    vectors = low_pass(graph, settings.item_graph_factors, settings.seed)
-    spark, folder = tables.spark, tables.folder / "item_graph"
-    near = sharpened_rows(spark, graph, sharpness, settings.item_graph_width, tables.catalogue.available, folder)
-    inward = settings.item_graph_low_pass * vectors / roots[:, None]
-    outward = sharpened(graph, vectors * roots[:, None], sharpness)
-    return ItemGraph(near, inward.astype(np.float32), outward.astype(np.float32))
+    users = user_rows(tables, USER_PRODUCTS)
+    degrees = np.maximum(np.bincount(users.indices, minlength=users.shape[1]), 1)
+    roots = np.sqrt(degrees).astype(np.float32)[:, None]
+    scaled = scaled_rows(users, degrees)
+    values, vectors = first_eigenvectors(scaled, settings.item_graph_factors, settings.seed)
+    sharp = sharpening(values, settings.item_graph_sharpness)
+    low_pass = sharpened(scaled, vectors * roots, settings.item_graph_sharpness)
+    beyond = float(sharp[-1])
+    inward = np.hstack([vectors, settings.item_graph_low_pass * vectors / roots])
+    outward = np.hstack([vectors * (values * (sharp - beyond)).astype(np.float32), low_pass])
+    return ItemGraph(beyond * edges(tables, scaled, settings.item_graph_width), inward, outward)
 
 
-def item_graph(tables: Tables, neighbours: int) -> tuple[csr_matrix, NDArray[np.float64]]:
-    """P (p, p) by position, cut to each product's strongest neighbours, and the users of each product (p,)."""
-    spark, folder, n = tables.spark, tables.folder / "item_graph", len(tables.catalogue)
-    users = stored(user_products(spark.read.parquet(str(tables.interactions)), USER_PRODUCTS), folder / "users")
-    degrees = stored(product_degrees(users), folder / "products")
-    edges(users, degrees, neighbours).write.parquet(str(folder / "edges"))
-    products, pairs = pq.read_table(folder / "products"), pq.read_table(folder / "edges")
-    own = tables.catalogue.positions(products["product_id"].to_numpy())
-    counts = np.zeros(n)
-    counts[own] = products["users"].to_numpy()
-    rows = tables.catalogue.positions(pairs["product_id"].to_numpy())
-    columns = tables.catalogue.positions(pairs["other_id"].to_numpy())
-    half = csr_matrix(coo_matrix((pairs["weight"].to_numpy(), (rows, columns)), shape=(n, n)))
-    loops = coo_matrix((products["weight"].to_numpy(), (own, own)), shape=(n, n))
-    # A pair stays if it is among the strongest of either product, so that the matrix stays symmetric.
-    return canonical_rows(half.maximum(half.T) + loops), counts
+def user_rows(tables: Tables, most: int) -> csr_matrix:
+    """R (u, p): 1 where a user has a product, of each user at most so many."""
+    folder, interactions = tables.folder / "item_graph", tables.interactions
+    folder.mkdir()
+
+    def work(part: Part) -> None:
+        part.write("users", user_products(part.read(interactions), most))
+
+    by_part(tables.spark, len(part_files(interactions)), work, folder)
+    lists = pq.read_table(folder / "users")["product_ids"].combine_chunks()
+    items = tables.catalogue.positions(lists.flatten().to_numpy())
+    shape = (len(lists), len(tables.catalogue))
+    return csr_matrix((np.ones(len(items), np.float32), items, Ragged.of_lists(lists).offsets), shape)
 
 
-def user_products(rated: DataFrame, most: int) -> DataFrame:
+def user_products(interactions: Relation, most: int) -> Relation:
     """The products of each user.
 
     Parameters
     ----------
-    rated
-        user_id, product_id, rating.
+    interactions
+        user_id, product_id, rating; all rows of a user.
     most
         The best rated that are kept of a user.
 
     Returns
     -------
-    DataFrame
-        products (array of long, sorted), w: 1 / their number, what each pair of them adds to the graph.
+    Relation
+        user_id, product_ids (array of long), ordered by user.
     """
-    best = F.slice(F.sort_array(F.collect_list(F.struct("rating", "product_id")), asc=False), 1, most)
-    return (
-        rated.groupBy("user_id")
-        .agg(F.array_sort(best.getField("product_id")).alias("products"))
-        .select("products", (1.0 / F.size("products")).alias("w"))
-    )
+    return query(
+        f"""
+        select user_id, list(product_id order by product_id) as product_ids
+        from (
+            from interactions
+            qualify row_number() over (partition by user_id order by rating desc, product_id) <= {most}
+        )
+        group by user_id
+        """,
+        interactions=interactions,
+    ).order("user_id")
 
 
-def product_degrees(users: DataFrame) -> DataFrame:
-    """product_id, users (how many have it), weight (its diagonal entry of P); `users` from `user_products`."""
-    return (
-        users.select("w", F.explode("products").alias("product_id"))
-        .groupBy("product_id")
-        .agg(F.count("*").alias("users"), F.sum("w").alias("sum"))
-        .select("product_id", "users", F.round(F.col("sum") / F.col("users"), 9).alias("weight"))
-    )
+def scaled_rows(users: csr_matrix, degrees: NDArray[np.int64]) -> csr_matrix:
+    """R̃ (u, p) float32."""
+    return csr_matrix(diags(np.diff(users.indptr) ** -0.5) @ users @ diags(degrees**-0.5), dtype=np.float32)
 
 
-def edges(users: DataFrame, degrees: DataFrame, neighbours: int) -> DataFrame:
-    """The strongest edges of each product in the graph.
+def first_eigenvectors(scaled: csr_matrix, factors: int, seed: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The largest eigenvalues (f,) of P, descending, and their vectors (p, f).
 
-    Parameters
-    ----------
-    users
-        From `user_products`.
-    degrees
-        From `product_degrees`.
-    neighbours
-        Edges kept of each product.
-
-    Returns
-    -------
-    DataFrame
-        product_id, other_id, weight: Σ w over the users that have both / √(users of one · users of the other).
+    By subspace iteration from random columns (Halko, Martinsson, Tropp, "Finding Structure with Randomness", 2011),
+    which multiplies many columns at once; ARPACK, one at a time, took ten times as long.
     """
-    one = users.select("products", "w", F.explode("products").alias("low"))
-    later = F.filter("products", lambda product: product > F.col("low"))
-    sums = one.select("w", "low", F.explode(later).alias("high")).groupBy("low", "high").agg(F.sum("w").alias("sum"))
-    low, high = (
-        F.broadcast(degrees.select(F.col("product_id").alias(side), F.col("users").alias(f"{side}_users")))
-        for side in ("low", "high")
-    )
-    weight = F.round(F.col("sum") / F.sqrt(F.col("low_users") * F.col("high_users")), 9)
-    scaled = sums.join(low, "low", how="inner").join(high, "high", how="inner").withColumn("weight", weight)
-    sides = scaled.select(F.col("low").alias("product_id"), F.col("high").alias("other_id"), "weight").unionByName(
-        scaled.select(F.col("high").alias("product_id"), F.col("low").alias("other_id"), "weight")
-    )
-    return best_of_each(sides, ["product_id"], [F.desc("weight"), "other_id"], neighbours)
+    products = scaled.shape[1]
+    width = factors + OVERSAMPLING
+    if width >= products:
+        basis = np.eye(products, dtype=np.float32)
+    else:
+        basis = np.random.default_rng(seed).standard_normal((products, width)).astype(np.float32)
+        for _ in range(ITERATIONS):
+            basis = np.linalg.qr(scaled.T @ (scaled @ basis))[0]
+    image = scaled @ basis
+    values, vectors = np.linalg.eigh((image.T @ image).astype(np.float64))
+    first = np.argsort(-values, kind="stable")[:factors]
+    return np.maximum(values[first], 0).astype(np.float32), basis @ vectors[:, first].astype(np.float32)
 
 
-def low_pass(graph: csr_matrix, factors: int, seed: int) -> NDArray[np.float64]:
-    """The first eigenvectors (p, f) of the graph; all of them where there are fewer."""
-    n = graph.shape[0]
-    if factors >= n - 1:
-        return np.linalg.eigh(graph.toarray())[1]
-    start = np.random.default_rng(seed).random(n)
-    return np.asarray(eigsh(graph, k=factors, which="LA", v0=start, tol=1e-4)[1])
-
-
-def sharpened(graph: csr_matrix, columns: NDArray[np.float64], sharpness: float) -> NDArray[np.float64]:
-    """Columns (p, f) times the sharpening, the polynomial of the symmetric graph."""
-    total, term = columns.copy(), columns
+def sharpening(values: NDArray[np.float32], sharpness: float) -> NDArray[np.float32]:
+    """s(λ) of eigenvalues (f,)."""
+    total = term = np.ones_like(values)
     for power in range(1, ORDER + 1):
-        term = -(sharpness / power) * (graph @ term)
-        total += term
+        term = -(sharpness / power) * values * term
+        total = total + term
     return total
 
 
-def sharpened_rows(
-    spark: SparkSession,
-    graph: csr_matrix,
-    sharpness: float,
-    width: int,
-    available: NDArray[np.bool_] | None,
-    folder: Path,
-) -> csr_matrix:
-    """The graph times the sharpening, each row cut after each step to its `width` values farthest from 0.
+def sharpened(scaled: csr_matrix, columns: NDArray[np.float32], sharpness: float) -> NDArray[np.float32]:
+    """Columns (p, f) times s(P)."""
+    total = term = columns
+    for power in range(1, ORDER + 1):
+        term = np.float32(-sharpness / power) * (scaled.T @ (scaled @ term))
+        total = total + term
+    return total
 
-    Only products that are `available` (p,), all if None, are in the result; the others take nobody's place in it.
+
+def edges(tables: Tables, scaled: csr_matrix, width: int) -> csr_matrix:
+    """P (p, p), each row cut to its largest values.
+
+    Only products that are available are in the result; the others take nobody's place in it.
     """
-    save_rows(folder, "graph", graph)
-    n = graph.shape[0]
+    folder, products = tables.folder / "item_graph", scaled.shape[1]
+    save_rows(folder, "scaled", scaled)
+    save_rows(folder, "by_product", csr_matrix(scaled.T))
+    users, available = scaled.shape[0], tables.catalogue.available
 
-    def sharpen(rows: NDArray[np.int64]) -> csr_matrix:
-        edges = load_rows(folder, "graph", n)
-        total = term = largest_per_row(edges[rows], width)
-        for power in range(1, ORDER + 1):
-            term = largest_per_row(csr_matrix(-(sharpness / power) * (term @ edges)), width)
-            total = total + term
-        return largest_per_row(only_columns(total, available), width)
+    def work(rows: NDArray[np.int64]) -> csr_matrix:
+        of_users, of_products = load_rows(folder, "scaled", products), load_rows(folder, "by_product", users)
+        return strongest_per_row(only_columns(csr_matrix(of_products[rows] @ of_users), available), width)
 
-    return by_workers(spark, n, sharpen, folder / "near")
+    return by_workers(tables.spark, products, work, folder / "edges")

@@ -14,7 +14,7 @@ from app.serve.catalogue import Catalogue
 class Tables:
     """The tables of a slice, and the positions that arrays of a bundle go by.
 
-    `interactions`: folder of Parquet: user_id, product_id, rating (0 < r <= 10).
+    `interactions`: folder of Parquet: user_id, product_id, rating (0 < r <= 10), in parts.
     `touches`: folder of `app.features.sessions.TOUCH_SCHEMA`, in parts.
     `interest`: folder of Parquet: `app.learn.popularity.segment_interest`, by part.
     `catalogue`: product ids and attributes; `user_ids` (u,): known users, sorted.

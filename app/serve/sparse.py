@@ -15,12 +15,6 @@ from app.serve.ragged import NONE, Ints, Ragged
 from app.serve.visits import Touches
 
 
-def largest_per_row(matrix: csr_matrix, n: int) -> csr_matrix:
-    """The matrix with each row cut to its n values farthest from 0."""
-    strongest = strongest_per_row(abs(matrix), n)
-    return canonical_rows(matrix.multiply(strongest.sign()))
-
-
 def save_rows(folder: Path, name: str, matrix: csr_matrix) -> None:
     """Write a matrix, made canonical, as three arrays that `load_rows` opens."""
     matrix = canonical_rows(matrix)

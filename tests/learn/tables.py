@@ -44,7 +44,7 @@ def session_tables(
     interactions.mkdir(parents=True)
     flat = [(user, FIRST + item) for user, session in enumerate(sessions) for item in session]
     table = {"user_id": [user for user, _ in flat], "product_id": [item for _, item in flat]}
-    pq.write_table(pa.table(table | {"rating": [1.0] * len(flat)}), interactions / "part.parquet")
+    pq.write_table(pa.table(table | {"rating": [1.0] * len(flat)}), interactions / "part-00000.parquet")
     names = [f"c{item}" for item in range(products)]
     catalogue = {"product_id": np.arange(products) + FIRST, "category_code": names, "category": names, "brand": names}
     numbers = {"avg_price": np.zeros(products), "popularity": np.zeros(products)}

@@ -1,29 +1,48 @@
 """The item graph against the paper's formula, written densely: nothing is cut in these, so that all must agree."""
 
+import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from pyspark.sql import SparkSession
+from scipy.sparse import csr_matrix
 
+from app.core.duck import connect
 from app.core.settings import Settings
-from app.learn.item_graph import fit_item_graph, user_products
+from app.learn.item_graph import first_eigenvectors, fit_item_graph, user_products
 from tests.arrays import visits
+from tests.handmade import relation
 from tests.learn.tables import random_sessions, session_tables
 
 FACTORS, LOW_PASS, SHARPNESS = 3, 0.3, 1.5
 SETTINGS = Settings(item_graph_factors=FACTORS, item_graph_low_pass=LOW_PASS, item_graph_sharpness=SHARPNESS)
 
 
-def bspm(rows: NDArray, users: NDArray) -> NDArray:
-    """BSPM's scores (n, p) of users' rows (n, p), step by step, from the training's users (u, p)."""
+def bspm(rows: NDArray, users: NDArray, factors: int) -> NDArray:
+    """BSPM's scores (n, p) of users' rows (n, p), step by step as in the paper, from the training's users (u, p)."""
+    graph, low_pass = _graph_and_low_pass(rows, users, factors)
+    return _sharpened(rows @ graph + low_pass, graph)
+
+
+def held_beyond(rows: NDArray, users: NDArray) -> NDArray:
+    """The same, but the sharpening of r P is held beyond the first eigenvalues at what it is at the last of them."""
+    graph, low_pass = _graph_and_low_pass(rows, users, FACTORS)
+    values, vectors = np.linalg.eigh(graph)
+    held = np.maximum(values, values[-FACTORS])
+    sharp = sum((-SHARPNESS * held) ** power / math.factorial(power) for power in range(5))
+    return rows @ (vectors * (values * sharp)) @ vectors.T + _sharpened(low_pass, graph)
+
+
+def _graph_and_low_pass(rows: NDArray, users: NDArray, factors: int) -> tuple[NDArray, NDArray]:
     degrees = users.sum(axis=0)
     scaled = users / np.sqrt(users.sum(axis=1, keepdims=True)) / np.sqrt(degrees)
-    graph = scaled.T @ scaled
-    first = np.linalg.svd(scaled)[2][:FACTORS].T
-    low_pass = rows / np.sqrt(degrees) @ first @ first.T * np.sqrt(degrees)
-    blurred = rows @ graph + LOW_PASS * low_pass
+    first = np.linalg.svd(scaled)[2][:factors].T
+    return scaled.T @ scaled, LOW_PASS * (rows / np.sqrt(degrees) @ first @ first.T * np.sqrt(degrees))
+
+
+def _sharpened(blurred: NDArray, graph: NDArray) -> NDArray:
     term, sharp = blurred, blurred
     for power in (1, 2, 3, 4):
         term = -SHARPNESS / power * term @ graph
@@ -35,6 +54,27 @@ def as_rows(lists: list[list[int]], n: int) -> NDArray:
     return np.array([[float(item in row) for item in range(n)] for row in lists])
 
 
+def test_with_all_eigenvectors_it_is_the_formula_of_the_paper(spark: SparkSession, tmp_path: Path) -> None:
+    users = [*random_sessions(np.random.default_rng(5), 40, 12, 6), list(range(12))]
+    model = fit_item_graph(
+        session_tables(spark, tmp_path, users, 12), SETTINGS.model_copy(update={"item_graph_factors": 12})
+    )
+    answer = model.candidates(visits([[2, 9, 4]]), 12)
+    expected = bspm(as_rows([[2, 9, 4]], 12), as_rows(users, 12), 12)[0]
+    there = answer.items[0] >= 0
+    np.testing.assert_allclose(answer.scores[0][there], expected[answer.items[0][there]], rtol=1e-4, atol=1e-5)
+    assert there.sum() == (expected > 1e-5).sum()
+
+
+def test_subspaces_come_to_the_eigenvectors() -> None:
+    rng = np.random.default_rng(6)
+    scaled = csr_matrix(rng.random((300, 200)) * (rng.random((300, 200)) < 0.1) / 10, dtype=np.float32)
+    values, vectors = first_eigenvectors(scaled, 5, seed=1)
+    graph = (scaled.T @ scaled).toarray()
+    np.testing.assert_allclose(values, np.linalg.eigvalsh(graph)[::-1][:5], rtol=1e-3)
+    np.testing.assert_allclose(graph @ vectors, vectors * values, atol=0.02 * values[0])
+
+
 @pytest.mark.parametrize("seed", [1, 2])
 def test_spark_learns_the_dense_formula_and_folds_in(spark: SparkSession, tmp_path: Path, seed: int) -> None:
     """A user whom training knew and one whom it never saw are answered by one formula."""
@@ -42,12 +82,12 @@ def test_spark_learns_the_dense_formula_and_folds_in(spark: SparkSession, tmp_pa
     users, n = [*random_sessions(rng, 40, 12, 6), list(range(12))], 12  # so that every product has a user
     model = fit_item_graph(session_tables(spark, tmp_path, users, n), SETTINGS)
     asked = [users[0], users[1], [2, 9]]
-    expected = bspm(as_rows(asked, n), as_rows(users, n))
+    expected = held_beyond(as_rows(asked, n), as_rows(users, n))
     answer = model.candidates(visits(asked, users=[0, -1, -1], fresh=[False, True, True]), n)
     for row, items, scores in zip(expected, answer.items, answer.scores, strict=True):
         there = items >= 0
-        np.testing.assert_allclose(scores[there], row[items[there]], rtol=1e-4, atol=1e-6)
-        assert set(items[there].tolist()) == set(np.flatnonzero(row > 1e-6).tolist())
+        np.testing.assert_allclose(scores[there], row[items[there]], rtol=1e-4, atol=1e-5)
+        assert set(items[there].tolist()) == set(np.flatnonzero(row > 1e-5).tolist())
     known = model.candidates(visits([users[0]], users=[0], fresh=False), n)
     unknown = model.candidates(visits([users[0]]), n)
     assert known.items.tolist() == unknown.items.tolist()
@@ -57,7 +97,7 @@ def test_spark_learns_the_dense_formula_and_folds_in(spark: SparkSession, tmp_pa
 def test_a_reason_is_what_adds_most(spark: SparkSession, tmp_path: Path) -> None:
     users = [*random_sessions(np.random.default_rng(3), 40, 8, 5), list(range(8))]
     model = fit_item_graph(session_tables(spark, tmp_path, users, 8), SETTINGS)
-    each = bspm(np.eye(8)[[6, 2]], as_rows(users, 8))
+    each = held_beyond(np.eye(8)[[6, 2]], as_rows(users, 8))
     expected = np.where(each.max(axis=0) > 0, np.array([6, 2])[each.argmax(axis=0)], -1)
     found = model.because(visits([[6, 2]]), np.zeros(8, np.int64), np.arange(8, dtype=np.int32))
     assert found.tolist() == expected.tolist()
@@ -71,7 +111,8 @@ def test_what_may_not_be_recommended_is_not_proposed(spark: SparkSession, tmp_pa
     assert 3 not in model.candidates(visits([[3, 1], [0]]), 8).items
 
 
-def test_of_a_crawler_the_best_rated_products_count(spark: SparkSession) -> None:
+def test_of_a_crawler_the_best_rated_products_count(tmp_path: Path) -> None:
     rated = [(1, 10, 1.0), (1, 11, 5.0), (1, 12, 3.0), (2, 12, 1.0)]
-    rows = user_products(spark.createDataFrame(rated, "user_id long, product_id long, rating double"), 2).collect()
-    assert sorted((row["products"], row["w"]) for row in rows) == [([11, 12], 0.5), ([12], 1.0)]
+    with connect(tmp_path) as connection:
+        rows = relation(connection, rated, "user_id bigint, product_id bigint, rating double")
+        assert user_products(rows, 2).fetchall() == [(1, [11, 12]), (2, [12])]

@@ -8,7 +8,6 @@ from scipy.sparse import csr_matrix
 from app.serve.sparse import (
     best_columns,
     canonical_rows,
-    largest_per_row,
     load_rows,
     save_rows,
     strongest_per_row,
@@ -21,11 +20,6 @@ MATRIX = canonical_rows(csr_matrix(np.array([[3.0, 0, 1, 2], [0, 0, 0, 0], [1, -
 def test_the_strongest_of_a_row_are_its_largest_above_0() -> None:
     expected = [[3, 0, 0, 2], [0, 0, 0, 0], [1, 0, 0, 2], [0, 0, 0, 0]]  # of the equal ones the smaller column
     assert strongest_per_row(MATRIX, 2).toarray().tolist() == expected
-
-
-def test_the_largest_of_a_row_may_be_negative() -> None:
-    expected = [[3, 0, 0, 2], [0, 0, 0, 0], [0, -4, 0, 2], [-1, 0, 0, 0]]
-    assert largest_per_row(MATRIX, 2).toarray().tolist() == expected
 
 
 def test_the_best_columns_come_first() -> None:
