@@ -109,7 +109,7 @@ class Settings(BaseSettings):
     )
     session_walk_width: int = Field(200, ge=1, description="Session walk: products kept of each row of a walk.")
     item_graph_factors: int = Field(448, ge=1, description="Item graph: eigenvectors of the dense parts.")
-    item_graph_low_pass: float = Field(0.2, ge=0, description="Item graph: weight of the low pass.")
+    item_graph_low_pass: float = Field(0.3, ge=0, description="Item graph: weight of the low pass.")
     item_graph_sharpness: float = Field(2.5, ge=0, description="Item graph: how long it is sharpened.")
     item_graph_width: int = Field(300, ge=1, description="Item graph: strongest edges kept of each product.")
     session_max_products: int = Field(20, ge=2, description="Latest products of a session that models look at.")
