@@ -166,7 +166,7 @@ def synthetic(products: int, users: int, rng: np.random.Generator) -> Recommende
     popularity = Popularity(lists, np.tile(similarities[:1], (*lists.shape[:2], 1)), catalogue.category)
     inward, outward = (rng.normal(size=(products, LOW_PASS)).astype(np.float32) for _ in range(2))
     generators = (
-        ImplicitALS(*factors, 0.1, 1.0),
+        ImplicitALS.of(*factors, 0.1, 1.0),
         CoVisitation(neighbours, similarities),
         popularity,
         SessionWalk(rows(products, WALK, rng), decay=2.0),

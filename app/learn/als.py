@@ -27,7 +27,7 @@ def fit_als(tables: Tables, settings: Settings) -> ImplicitALS:
     """Factors by the engine that fits the number of pairs."""
     pairs = sum(piece.count_rows() for piece in pq.ParquetDataset(tables.interactions).fragments)
     fit = _fit_spark if choose_engine(settings, pairs) == "spark" else _fit_implicit
-    return ImplicitALS(*fit(tables, settings), settings.als_regularization, settings.als_alpha)
+    return ImplicitALS.of(*fit(tables, settings), settings.als_regularization, settings.als_alpha)
 
 
 def choose_engine(settings: Settings, pairs: int) -> str:

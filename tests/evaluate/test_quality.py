@@ -47,7 +47,7 @@ def save(folder: Path, step: int) -> Path:
     lists = np.tile(np.arange(N, dtype=np.int32), (1, 2, 1))
     scores = np.tile(np.linspace(1, 0.1, N, dtype=np.float32), (1, 2, 1))
     generators: dict[str, Any] = {
-        "als": ImplicitALS(np.eye(2, dtype=np.float32), np.full((N, 2), 2.0, np.float32), 0.1, 1.0),
+        "als": ImplicitALS.of(np.eye(2, dtype=np.float32), np.full((N, 2), 2.0, np.float32), 0.1, 1.0),
         "covisitation": CoVisitation(neighbours, np.ones((N, 1), np.float32)),
         "popularity": Popularity(lists, scores, catalogue.category),
     }

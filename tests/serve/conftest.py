@@ -49,14 +49,14 @@ def block_tables(spark: SparkSession) -> MakeTables:
             order.shuffle(pairs)
             order.shuffle(users)
         (folder / "interactions").mkdir(parents=True)
-        half = len(pairs) // 2
-        for name, part in (("a", pairs[:half]), ("b", pairs[half:])):
+        for number in range(2):
+            part = [pair for pair in pairs if pair[0] % 2 == number]
             table = {
                 "user_id": [USERS[user] for user, _ in part],
                 "product_id": [PRODUCTS[item] for _, item in part],
                 "rating": [3.0] * len(part),
             }
-            pq.write_table(pa.table(table), folder / "interactions" / f"{name}.parquet")
+            pq.write_table(pa.table(table), folder / "interactions" / f"part-{number:05d}.parquet")
         times = [float(place) for place in range(BLOCK - 1)]
         sessions = [
             (USERS[u], f"s{u}", [PRODUCTS[item] for item in seen(u)], [3.0] * (BLOCK - 1), times) for u in users

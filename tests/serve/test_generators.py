@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from implicit.cpu.topk import topk
 
 from app.core.duck import Connection, Relation
 from app.core.settings import Settings
 from app.learn.als import choose_engine
 from app.learn.covisitation import SHRINKAGE, norms, shared_sessions, similar_products
 from app.learn.popularity import SEGMENT_PRIOR, popular_products, segment_interest
+from app.serve.generators import als
 from app.serve.generators.als import ImplicitALS
 from app.serve.generators.covisitation import RECENCY, CoVisitation
 from app.serve.generators.popularity import Popularity
@@ -101,10 +103,28 @@ def test_covisitation_adds_up_over_the_session_with_recency() -> None:
 
 def test_als_reason_is_the_touched_product_with_the_most_like_factors() -> None:
     factors = np.array([[1, 0], [0, 1], [2, 0], [-1, 0]], np.float32)
-    model = ImplicitALS(np.ones((1, 2), np.float32), factors, 0.1, 1.0)
+    model = ImplicitALS.of(np.ones((1, 2), np.float32), factors, 0.1, 1.0)
     asked = visits([[0, 1, 2], [3]], weights=[[3.0, 1.0, 1.0], [1.0]])
     reasons = model.because(asked, np.array([0, 0, 1]), np.array([2, 1, 0], np.int32))
     assert reasons.tolist() == [0, 1, NONE]  # 3 x 1 x 2 beats 1 x 2 x 2; what points the other way speaks for nothing
+
+
+def test_als_looks_no_further_than_the_best_can_lie(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Block after block, the longest factors first, it finds what a look at all of them finds, in few of them."""
+    monkeypatch.setattr(als, "BLOCK", 16)
+    looked: list[int] = []
+    monkeypatch.setattr(
+        als, "topk", lambda factors, *rest, **kept: looked.append(len(factors)) or topk(factors, *rest, **kept)
+    )
+    rng = np.random.default_rng(1)
+    users, products = rng.normal(size=(40, 6)), rng.normal(size=(500, 6)) * rng.pareto(2, (500, 1))
+    model = ImplicitALS.of(users.astype(np.float32), products.astype(np.float32), 0.1, 1.0)
+    found = model.candidates(visits([[]] * 40, users=list(range(40)), fresh=False), 5)
+    scores = users @ products.T
+    assert found.items.tolist() == np.argsort(-scores, axis=1)[:, :5].tolist()
+    assert found.scores == pytest.approx(-np.sort(-scores, axis=1)[:, :5], rel=1e-5)
+    assert looked[:2] == [16, 32]
+    assert sum(looked) < 500
 
 
 def test_popular_products_by_segment_and_category(duck: Connection) -> None:
