@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -17,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 from scipy.sparse import csr_matrix
 
+from app.core.settings import Settings
 from app.serve.catalogue import Catalogue
 from app.serve.contract import Generator
 from app.serve.generators import CoVisitation, ImplicitALS, ItemGraph, Popularity, SessionWalk
@@ -28,7 +30,8 @@ from app.serve.users import UserTable
 from app.serve.visits import Touches, Visitors, Visits
 
 FACTORS, NEIGHBOURS, CATEGORIES, SEGMENTS, HISTORY, SESSION = 50, 50, 12, 5, 20, 6
-WALK, GRAPH, LOW_PASS = 200, 400, 448  #: products of a row of the session walk and the item graph, and its factors
+SPREAD = 1.3  #: of the logarithm of the lengths of products' factors, as in a bundle trained on a synthetic shop
+WALK, GRAPH, LOW_PASS = 200, 300, 896  #: products of a row of the session walk and the item graph, and its factors
 SINGLE_VISITS, BATCHES = 2_000, 20
 FRESH = """
 import sys, time
@@ -47,13 +50,16 @@ print(time.perf_counter() - start)
 @click.option("--bundle", type=click.Path(exists=True, file_okay=False, path_type=Path), help="models/<version>.")
 @click.option("--products", default=50_000, show_default=True, help="Products of the synthetic bundle.")
 @click.option("--users", default=200_000, show_default=True, help="Users of the synthetic bundle.")
-def main(bundle: Path | None, products: int, users: int) -> None:
+@click.option("--generators", default=Settings().generators, show_default=True, help="Those of the synthetic bundle.")
+def main(bundle: Path | None, products: int, users: int, generators: str) -> None:
     """Measure opening, single visits, and batches."""
     with tempfile.TemporaryDirectory() as scratch:
         if bundle is None:
             bundle = Path(scratch)
             print(f"making a synthetic bundle of {products:,} products and {users:,} users", file=sys.stderr)
-            synthetic(products, users, np.random.default_rng(1)).save(bundle)
+            made = synthetic(products, users, np.random.default_rng(1))
+            kept = {name: made.generators[name] for name in generators.split(",")}
+            replace(made, generators=kept).save(bundle)
         figures = measure(bundle)
     for name, value in figures.items():
         print(f"{name:<28}{value:>10,.2f}")
@@ -160,6 +166,7 @@ def synthetic(products: int, users: int, rng: np.random.Generator) -> Recommende
         np.empty(0, np.int64),
     )
     factors = [rng.normal(size=(n, FACTORS)).astype(np.float32) for n in (users, products)]
+    factors[1] *= rng.lognormal(sigma=SPREAD, size=(products, 1)).astype(np.float32)
     neighbours = rng.integers(NONE, products, (products, NEIGHBOURS)).astype(np.int32)
     similarities = -np.sort(-rng.random((products, NEIGHBOURS)).astype(np.float32), axis=1)
     lists = rng.integers(0, products, (SEGMENTS + 1, CATEGORIES + 1, NEIGHBOURS)).astype(np.int32)
