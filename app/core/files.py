@@ -5,7 +5,8 @@
   begin with a dot.
 - The content is fsynced before the rename, or a power cut could leave the new name without its
   content; the folder is fsynced after it, or the rename itself could be lost once the writer has gone
-  on. Both cost some milliseconds, so every file that is replaced whole is written like this.
+  on. Both cost some milliseconds, so every file that is replaced whole is written like this, but for
+  what its writer would make again after a power cut.
 - The hidden name is the writer's own: two writers of one file (a task that was given up and still
   runs) don't write into each other. What a killed writer leaves is deleted by `sweep` after a day.
 
@@ -28,13 +29,15 @@ LEFTOVER_SECONDS = 24 * 3600.0  #: a hidden file this old was left by a writer t
 
 
 @contextmanager
-def replacing(target: Path) -> Iterator[Path]:
+def replacing(target: Path, *, lasting: bool = True) -> Iterator[Path]:
     """A hidden path to write to, which takes the target's place when the block ends.
 
     Parameters
     ----------
     target
         File to write; its folder must exist.
+    lasting
+        False for what nobody asks for once the machine has been down: it is whole for every reader, but not fsynced.
 
     Yields
     ------
@@ -45,16 +48,18 @@ def replacing(target: Path) -> Iterator[Path]:
     part = target.with_name(f".{target.name}.{secrets.token_hex(4)}{PART}")
     try:
         yield part
-        sync(part)
+        if lasting:
+            sync(part)
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
-    sync(target.parent)
+    if lasting:
+        sync(target.parent)
 
 
-def write_text(target: Path, text: str) -> None:
+def write_text(target: Path, text: str, *, lasting: bool = True) -> None:
     """Replace a file by a text, in UTF-8 and with line ends as they are."""
-    with replacing(target) as part:
+    with replacing(target, lasting=lasting) as part:
         part.write_text(text, encoding="utf-8", newline="")
 
 

@@ -184,7 +184,7 @@ def _writing(staging: Path, partition: int, window: int) -> Iterator["_Part"]:
         yield part
         part.close()
     part.latest.write(staging, partition)
-    write_text(staging / f"{COUNTS}{partition:05d}.json", part.counts.to_json())
+    write_text(staging / f"{COUNTS}{partition:05d}.json", part.counts.to_json(), lasting=False)
 
 
 class _Part:

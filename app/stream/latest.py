@@ -45,7 +45,7 @@ class LatestEvents:
         """Write them, whole: a part that is done again may be read meanwhile."""
         if self._tables:
             latest = _latest(pa.concat_tables(self._tables))
-            with replacing(folder / f"{LATEST}{partition:05d}.arrow") as path:
+            with replacing(folder / f"{LATEST}{partition:05d}.arrow", lasting=False) as path:
                 feather.write_feather(latest, str(path), compression="uncompressed")
 
 
