@@ -5,18 +5,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
 from app.core import duck
 from app.core.duck import Relation, query, texts
 from app.core.parts import Part, by_part, part_files, read_table
+from app.insight.clusters import clusters
 from app.insight.results import SegmentRow
 from app.serve.segments import FEATURES, Means, SegmentModel, segment_names
 
 LOGGED = ("frequency", "monetary", "unique_products", "unique_categories", "avg_price")  # long-tailed
 WINSOR_QUANTILE = 0.99  #: larger values are cut: a few outliers would make clusters of their own
 SMOOTHING_VIEWS = 10  #: views of an average user mixed into a conversion rate: 1 of 1 is not 100 %
-MAX_ITERATIONS = 20
 
 
 @dataclass(frozen=True)
@@ -61,12 +61,7 @@ def fit_segments(
         caps, centre, scale = _moments(read_table(connection, folder / "prepared"))
         draft = SegmentModel(caps, centre, scale, [], [], base, None)
         by_part(spark, parts, lambda part: part.write("scaled", scaled(part.read(folder / "prepared"), draft)), folder)
-        distinct = read_table(connection, folder / "scaled").select(", ".join(FEATURES)).distinct().limit(k)
-        # Spark's K-Means can run out of an array's bounds where there are fewer distinct users than clusters.
-        clusters = len(distinct.fetchall())
-        columns = ", ".join(f"{name} double" for name in FEATURES)
-        standardised = spark.read.schema(f"user_id long, {columns}").parquet(str(folder / "scaled"))
-        centroids, silhouette = _clusters(standardised, clusters, seed)
+        centroids, silhouette = clusters(read_table(connection, folder / "scaled"), k, seed)
         before: list[str] = []
         if previous is not None and len(previous.centroids) == len(centroids):
             centroids = _in_old_order(centroids, centre, scale, previous)
@@ -168,28 +163,9 @@ def _single(relation: Relation, aggregate: str) -> float:
     return value
 
 
-def _clusters(scaled: DataFrame, k: int, seed: int) -> tuple[np.ndarray, float | None]:
-    """Centroids (k or fewer, features) in standardised units, and the silhouette; k is at most the distinct users."""
-    # Imported where it is fitted: the stream opens segments too, and these take half of its imports' time.
-    from pyspark.ml.clustering import KMeans
-    from pyspark.ml.evaluation import ClusteringEvaluator
-    from pyspark.ml.feature import VectorAssembler
-
-    if k < 2:  # all users are alike: in standardised units they lie at 0
-        return np.zeros((1, len(FEATURES))), None
-    vectors = VectorAssembler(inputCols=list(FEATURES), outputCol="features").transform(scaled).persist()
-    try:
-        model = KMeans(k=k, seed=seed, maxIter=MAX_ITERATIONS).fit(vectors)
-        centroids = np.array(model.clusterCenters())
-        silhouette = ClusteringEvaluator().evaluate(model.transform(vectors)) if len(centroids) > 1 else None
-    finally:
-        vectors.unpersist()
-    return centroids, silhouette
-
-
 def _in_old_order(centroids: np.ndarray, centre: list[float], scale: list[float], previous: SegmentModel) -> np.ndarray:
     """New centroids, each at the place of the old one it is nearest to (one to one)."""
-    from scipy.optimize import linear_sum_assignment  # see _clusters
+    from scipy.optimize import linear_sum_assignment  # see `clusters`
 
     raw = centroids * np.array(scale) + np.array(centre)
     in_old_units = (raw - np.array(previous.centre)) / np.array(previous.scale)

@@ -103,25 +103,29 @@ GOLDEN = Path(__file__).parents[1] / "golden" / "edition_1"
 
 
 def test_lists_are_those_of_the_first_edition(first: RunResult, shop: Shop) -> None:
-    """But for a few places: of two products whose scores by ALS are one number in float32, another may come first."""
+    """But for a few places. Of two products whose scores by ALS are one number in float32, another may come first;
+    and segments, by which popularity goes, are found by another K-Means.
+    """
     before = pd.read_parquet(GOLDEN / "lists.parquet")
     now = pd.read_csv(shop.output / "first.csv").sort_values(["user_id", "rank"], ignore_index=True)
     pd.testing.assert_frame_equal(now[["user_id", "rank"]], before[["user_id", "rank"]], check_dtype=False)
     same = (now["product_id"] == before["product_id"]).to_numpy()
-    assert (~same).sum() <= len(same) // 1_000
+    assert (~same).sum() <= len(same) // 200
     assert now["source"][same].tolist() == before["source"][same].tolist()
     assert now["rec_score"][same].to_numpy() == pytest.approx(before["rec_score"][same].to_numpy(), rel=1e-3)
 
 
 def test_figures_are_those_of_the_first_edition(first: RunResult) -> None:
-    """Exactly, but for two things, whose intervals meet: segments no longer know the test slice, which
-    is seen in popularity and blend; and sessions are cut at a place that another hash chooses."""
+    """Exactly, but for what follows segments, which no longer know the test slice and are found by another K-Means
+    (popularity, blend), and sessions, which are cut at a place that another hash chooses: there intervals meet.
+    """
     before = json.loads(gzip.decompress((GOLDEN / "figures.json.gz").read_bytes()))
     assert first.pairs == before["pairs"]
     assert first.segments is not None
-    for now, then in zip(first.segments.rows, before["segments"]["segments"], strict=True):
-        assert (now.segment, now.users) == (then["segment"], then["users"])
-        assert now.means.monetary == pytest.approx(then["monetary"])
+    now, then = first.segments.rows, before["segments"]["segments"]
+    assert sum(row.users for row in now) == sum(row["users"] for row in then)
+    spent = sum(row["users"] * row["monetary"] for row in then)
+    assert sum(row.users * row.means.monetary for row in now) == pytest.approx(spent)
     assert {row.profile: row.users for row in first.profiles or ()} == {
         row["profile"]: row["users"] for row in before["profiles"]
     }
