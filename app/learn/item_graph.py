@@ -13,53 +13,64 @@ eigenvalues, and is taken for the others, all of which are smaller, to be what i
 a sparse matrix and a dense one of low rank.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, diags
 
 from app.core.duck import Relation, query
-from app.core.parts import Part, by_part, part_files
+from app.core.parts import part_files
 from app.core.settings import Settings
-from app.learn.row_batches import by_workers
+from app.learn.part_rows import PartRows
+from app.learn.row_batches import Work, by_workers
 from app.learn.tables import Tables
 from app.serve.generators.item_graph import ItemGraph
-from app.serve.ragged import Ragged
-from app.serve.sparse import load_rows, only_columns, save_rows, strongest_per_row
+from app.serve.sparse import only_columns, strongest_per_row
 
 USER_PRODUCTS = 1_000  #: of a user, those rated best: a crawler must not cost more than a thousand others
 ORDER = 4  #: of the sharpening
 OVERSAMPLING, ITERATIONS = 64, 6  #: columns more than the eigenvectors wanted, and times that they are refined
 
 
+@dataclass(frozen=True)
+class Graph:
+    """P, never made whole: A = D_u^(-1/2) R of the users, and `scale` = D_i^(-1/2) (p, 1)."""
+
+    users: PartRows
+    scale: NDArray[np.float32]
+
+    def __matmul__(self, columns: NDArray[np.float32]) -> NDArray[np.float32]:
+        """P times columns (p, f)."""
+        scaled = self.scale * columns
+        total = np.zeros_like(scaled)
+        for rows in self.users.matrices():
+            total += rows.T @ (rows @ scaled)
+        return self.scale * total
+
+
 def fit_item_graph(tables: Tables, settings: Settings) -> ItemGraph:
     """Operators by position."""
-    users = user_rows(tables, USER_PRODUCTS)
-    degrees = np.maximum(np.bincount(users.indices, minlength=users.shape[1]), 1)
-    roots = np.sqrt(degrees).astype(np.float32)[:, None]
-    scaled = scaled_rows(users, degrees)
-    values, vectors = first_eigenvectors(scaled, settings.item_graph_factors, settings.seed)
-    sharp = sharpening(values, settings.item_graph_sharpness)
-    low_pass = sharpened(scaled, vectors * roots, settings.item_graph_sharpness)
-    beyond = float(sharp[-1])
-    inward = np.hstack([vectors, settings.item_graph_low_pass * vectors / roots])
-    outward = np.hstack([vectors * (values * (sharp - beyond)).astype(np.float32), low_pass])
-    return ItemGraph(beyond * edges(tables, scaled, settings.item_graph_width), inward, outward)
-
-
-def user_rows(tables: Tables, most: int) -> csr_matrix:
-    """R (u, p): 1 where a user has a product, of each user at most so many."""
-    folder, interactions = tables.folder / "item_graph", tables.interactions
+    interactions, folder = tables.interactions, tables.folder / "item_graph"
     folder.mkdir()
-
-    def work(part: Part) -> None:
-        part.write("users", user_products(part.read(interactions), most))
-
-    by_part(tables.spark, len(part_files(interactions)), work, folder)
-    lists = pq.read_table(folder / "users")["product_ids"].combine_chunks()
-    items = tables.catalogue.positions(lists.flatten().to_numpy())
-    shape = (len(lists), len(tables.catalogue))
-    return csr_matrix((np.ones(len(items), np.float32), items, Ragged.of_lists(lists).offsets), shape)
+    users = PartRows.write(
+        tables.spark,
+        len(part_files(interactions)),
+        lambda part: user_products(part.read(interactions), USER_PRODUCTS),
+        tables.catalogue.product_ids,
+        folder / "users",
+    )
+    roots = np.sqrt(np.maximum(users.counts(), 1))[:, None].astype(np.float32)
+    graph = Graph(users, np.reciprocal(roots))
+    values, vectors = first_eigenvectors(graph, settings.item_graph_factors, settings.seed)
+    sharp = sharpening(values, settings.item_graph_sharpness)
+    beyond = sharp[-1]
+    low_pass = sharpened(graph, vectors * roots, settings.item_graph_sharpness)
+    inward = np.hstack([vectors, settings.item_graph_low_pass * vectors / roots])
+    outward = np.hstack([vectors * values * (sharp - beyond), low_pass])
+    work = edges(graph, tables.catalogue.available, settings.item_graph_width)
+    near = by_workers(tables.spark, users.products, work, folder / "edges")
+    return ItemGraph(float(beyond) * near, inward.astype(np.float32), outward.astype(np.float32))
 
 
 def user_products(interactions: Relation, most: int) -> Relation:
@@ -75,12 +86,14 @@ def user_products(interactions: Relation, most: int) -> Relation:
     Returns
     -------
     Relation
-        user_id, product_ids (array of long), ordered by user.
+        product_ids (array of long), values (array of float: 1 / √(their number)), in the order of users.
     """
     return query(
         f"""
-        select user_id, list(product_id order by product_id) as product_ids
+        select user_id, list(product_id order by product_id) as product_ids,
+            list((1 / sqrt(products))::float) as values
         from (
+            select user_id, product_id, least(count(*) over (partition by user_id), {most}) as products
             from interactions
             qualify row_number() over (partition by user_id order by rating desc, product_id) <= {most}
         )
@@ -90,27 +103,21 @@ def user_products(interactions: Relation, most: int) -> Relation:
     ).order("user_id")
 
 
-def scaled_rows(users: csr_matrix, degrees: NDArray[np.int64]) -> csr_matrix:
-    """R̃ (u, p) float32."""
-    return csr_matrix(diags(np.diff(users.indptr) ** -0.5) @ users @ diags(degrees**-0.5), dtype=np.float32)
-
-
-def first_eigenvectors(scaled: csr_matrix, factors: int, seed: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def first_eigenvectors(graph: Graph, factors: int, seed: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """The largest eigenvalues (f,) of P, descending, and their vectors (p, f).
 
     By subspace iteration from random columns (Halko, Martinsson, Tropp, "Finding Structure with Randomness", 2011),
     which multiplies many columns at once; ARPACK, one at a time, took ten times as long.
     """
-    products = scaled.shape[1]
+    products = graph.users.products
     width = factors + OVERSAMPLING
     if width >= products:
         basis = np.eye(products, dtype=np.float32)
     else:
         basis = np.random.default_rng(seed).standard_normal((products, width)).astype(np.float32)
         for _ in range(ITERATIONS):
-            basis = np.linalg.qr(scaled.T @ (scaled @ basis))[0]
-    image = scaled @ basis
-    values, vectors = np.linalg.eigh((image.T @ image).astype(np.float64))
+            basis = np.linalg.qr(graph @ basis)[0]
+    values, vectors = np.linalg.eigh((basis.T @ (graph @ basis)).astype(np.float64))
     first = np.argsort(-values, kind="stable")[:factors]
     return np.maximum(values[first], 0).astype(np.float32), basis @ vectors[:, first].astype(np.float32)
 
@@ -124,27 +131,23 @@ def sharpening(values: NDArray[np.float32], sharpness: float) -> NDArray[np.floa
     return total
 
 
-def sharpened(scaled: csr_matrix, columns: NDArray[np.float32], sharpness: float) -> NDArray[np.float32]:
+def sharpened(graph: Graph, columns: NDArray[np.float32], sharpness: float) -> NDArray[np.float32]:
     """Columns (p, f) times s(P)."""
     total = term = columns
     for power in range(1, ORDER + 1):
-        term = np.float32(-sharpness / power) * (scaled.T @ (scaled @ term))
+        term = np.float32(-sharpness / power) * (graph @ term)
         total = total + term
     return total
 
 
-def edges(tables: Tables, scaled: csr_matrix, width: int) -> csr_matrix:
-    """P (p, p), each row cut to its largest values.
+def edges(graph: Graph, available: NDArray[np.bool_] | None, width: int) -> Work:
+    """What gives the rows of P (m, p) of some products, each cut to its largest values.
 
     Only products that are available are in the result; the others take nobody's place in it.
     """
-    folder, products = tables.folder / "item_graph", scaled.shape[1]
-    save_rows(folder, "scaled", scaled)
-    save_rows(folder, "by_product", csr_matrix(scaled.T))
-    users, available = scaled.shape[0], tables.catalogue.available
 
-    def work(rows: NDArray[np.int64]) -> csr_matrix:
-        of_users, of_products = load_rows(folder, "scaled", products), load_rows(folder, "by_product", users)
-        return strongest_per_row(only_columns(csr_matrix(of_products[rows] @ of_users), available), width)
+    def work(products: NDArray[np.int64]) -> csr_matrix:
+        scaled = diags(graph.scale[products, 0]) @ graph.users.common(products) @ diags(graph.scale[:, 0])
+        return strongest_per_row(only_columns(csr_matrix(scaled), available), width)
 
-    return by_workers(tables.spark, products, work, folder / "edges")
+    return work

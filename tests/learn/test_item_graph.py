@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from pyspark.sql import SparkSession
-from scipy.sparse import csr_matrix
 
 from app.core.duck import connect
 from app.core.settings import Settings
-from app.learn.item_graph import first_eigenvectors, fit_item_graph, user_products
+from app.learn.item_graph import Graph, first_eigenvectors, fit_item_graph, user_products
+from app.learn.part_rows import PartRows
 from tests.arrays import visits
 from tests.handmade import relation
 from tests.learn.tables import random_sessions, session_tables
@@ -66,13 +66,18 @@ def test_with_all_eigenvectors_it_is_the_formula_of_the_paper(spark: SparkSessio
     assert there.sum() == (expected > 1e-5).sum()
 
 
-def test_subspaces_come_to_the_eigenvectors() -> None:
-    rng = np.random.default_rng(6)
-    scaled = csr_matrix(rng.random((300, 200)) * (rng.random((300, 200)) < 0.1) / 10, dtype=np.float32)
-    values, vectors = first_eigenvectors(scaled, 5, seed=1)
-    graph = (scaled.T @ scaled).toarray()
-    np.testing.assert_allclose(values, np.linalg.eigvalsh(graph)[::-1][:5], rtol=1e-3)
-    np.testing.assert_allclose(graph @ vectors, vectors * values, atol=0.02 * values[0])
+def test_subspaces_come_to_the_eigenvectors(spark: SparkSession, tmp_path: Path) -> None:
+    users = random_sessions(np.random.default_rng(6), 300, 120, 9)
+    tables = session_tables(spark, tmp_path, users, 120)
+    rows = PartRows.write(
+        spark, 1, lambda part: user_products(part.read(tmp_path / "interactions"), 9), tables.catalogue.product_ids,
+        tmp_path / "rows",
+    )  # fmt: skip
+    graph = Graph(rows, np.ones((120, 1), np.float32))
+    values, vectors = first_eigenvectors(graph, 5, seed=1)
+    whole = rows.common(np.arange(120)).toarray()
+    np.testing.assert_allclose(values, np.linalg.eigvalsh(whole)[::-1][:5], rtol=1e-3)
+    np.testing.assert_allclose(whole @ vectors, vectors * values, atol=0.02 * values[0])
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -115,4 +120,5 @@ def test_of_a_crawler_the_best_rated_products_count(tmp_path: Path) -> None:
     rated = [(1, 10, 1.0), (1, 11, 5.0), (1, 12, 3.0), (2, 12, 1.0)]
     with connect(tmp_path) as connection:
         rows = relation(connection, rated, "user_id bigint, product_id bigint, rating double")
-        assert user_products(rows, 2).fetchall() == [(1, [11, 12]), (2, [12])]
+        found = user_products(rows, 2).select("product_ids, values").fetchall()
+    assert found == [([11, 12], pytest.approx([0.5**0.5] * 2)), ([12], [1.0])]

@@ -1,18 +1,20 @@
 """What each generator computes, by hand: popularity's levels, co-visitation's cosine, the choice of ALS engine."""
 
 from dataclasses import replace
-from functools import reduce
 from math import log1p, sqrt
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from implicit.cpu.topk import topk
+from pyspark.sql import SparkSession
 
-from app.core.duck import Connection, Relation
+from app.core.duck import Connection
 from app.core.settings import Settings
 from app.learn.als import choose_engine
-from app.learn.covisitation import SHRINKAGE, norms, shared_sessions, similar_products
+from app.learn.covisitation import SHRINKAGE, session_roots, similarities
+from app.learn.part_rows import PartRows
 from app.learn.popularity import SEGMENT_PRIOR, popular_products, segment_interest
 from app.serve.generators import als
 from app.serve.generators.als import ImplicitALS
@@ -22,6 +24,7 @@ from app.serve.ragged import NONE
 from app.serve.visits import Visits
 from tests.arrays import visits
 from tests.handmade import by_key, relation
+from tests.learn.tables import store_touches
 
 
 @pytest.mark.parametrize(
@@ -45,26 +48,32 @@ def test_nonnegative_als_is_off_by_default() -> None:
 
 
 @pytest.fixture(scope="module")
-def similar(duck: Connection) -> dict[Any, float]:
+def similar(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[int, int], float]:
     sessions = [
         ([1, 2], [1.0, 4.0]),
         ([3, 2, 1], [9.0, 1.0, 1.0]),
         ([1], [2.0]),  # makes 1 more common, and so less telling
         ([4, 5], [0.0, 1.0]),
     ]
+    return learned(spark, tmp_path_factory.mktemp("similar"), sessions, 50)
+
+
+def learned(
+    spark: SparkSession, folder: Path, sessions: list[tuple[list[int], list[float]]], neighbours: int
+) -> dict[tuple[int, int], float]:
+    """Similarities of products, from sessions in two parts."""
+    rows = [(user, str(user), *session, [0.0] * len(session[0])) for user, session in enumerate(sessions)]
+    touches, ids = folder / "touches", np.arange(1, 6)
+    store_touches(touches, rows)
+    stored = PartRows.write(spark, 2, lambda part: session_roots(part.read(touches)), ids, folder / "sessions")
+    found = similarities(stored, stored.squares(), None, neighbours)(np.arange(5)).tocoo()
     return {
-        key: row["similarity"] for key, row in by_key(learned(duck, sessions, 50), "product_id", "other_id").items()
+        (int(ids[one]), int(ids[other])): value
+        for one, other, value in zip(found.row, found.col, found.data, strict=True)
     }
 
 
-def learned(duck: Connection, sessions: list[tuple[list[int], list[float]]], neighbours: int) -> Relation:
-    """Of sessions in two parts."""
-    parts = [relation(duck, sessions[part::2], "product_ids bigint[], weights float[]") for part in range(2)]
-    shared, norm = (reduce(Relation.union, map(sums, parts)) for sums in (shared_sessions, norms))
-    return similar_products(shared, norm.aggregate("product_id, sum(norm) as norm"), neighbours)
-
-
-def test_covisitation_is_the_shrunk_weighted_cosine(similar: dict[Any, float]) -> None:
+def test_covisitation_is_the_shrunk_weighted_cosine(similar: dict[tuple[int, int], float]) -> None:
     """Sum of sqrt(rating * rating) over shared sessions / (sqrt(norm * norm) + shrinkage).
 
     Norms are sums of ratings: 1 + 1 + 2 of product 1, 4 + 1 of 2, 9 of 3.
@@ -75,16 +84,15 @@ def test_covisitation_is_the_shrunk_weighted_cosine(similar: dict[Any, float]) -
     assert similar[2, 3] == pytest.approx(sqrt(1 * 9) / (sqrt(5 * 9) + 5))
 
 
-def test_covisitation_is_symmetric_and_without_self(similar: dict[Any, float]) -> None:
+def test_covisitation_is_symmetric_and_without_self(similar: dict[tuple[int, int], float]) -> None:
     assert all(similar[other, product] == value for (product, other), value in similar.items())
     assert all(product != other for product, other in similar)
     assert {key for key in similar if similar[key] > 0} == {(a, b) for a in (1, 2, 3) for b in (1, 2, 3) if a != b}
 
 
-def test_covisitation_keeps_the_nearest(duck: Connection) -> None:
+def test_covisitation_keeps_the_nearest(spark: SparkSession, tmp_path: Path) -> None:
     sessions = [([1, 2], [1.0, 4.0]), ([3, 2, 1], [9.0, 1.0, 1.0]), ([1], [2.0])]
-    nearest = set(learned(duck, sessions, 1).select("product_id, other_id").fetchall())
-    assert nearest == {(1, 2), (2, 1), (3, 1)}
+    assert set(learned(spark, tmp_path, sessions, 1)) == {(1, 2), (2, 1), (3, 1)}
 
 
 def test_covisitation_adds_up_over_the_session_with_recency() -> None:

@@ -1,0 +1,119 @@
+"""Users or sessions by products, as sparse matrices on the disk, one for each part of a table.
+
+What is learned of pairs of products are sums over these rows: AᵀA, which workers take a block of products at a
+time. That is a tenth of the work of joining the rows with themselves, and nothing of it is shuffled.
+"""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyspark.sql import SparkSession
+from scipy.sparse import csr_matrix
+
+from app.core.duck import Relation
+from app.core.parts import Part, by_part
+from app.serve.arrays import mapped
+from app.serve.catalogue import positions
+from app.serve.ragged import Ragged
+
+_ARRAYS = ("data", "indices", "indptr")
+_ROWS, _COLUMNS = "rows", "columns"  #: a part is stored both ways
+_PRODUCTS = "products.npy"
+
+
+@dataclass(frozen=True)
+class PartRows:
+    """A (n, p), as `parts` matrices of some of its rows each, in a folder that driver and executors share."""
+
+    folder: Path
+    parts: int
+    products: int
+
+    @classmethod
+    def write(
+        cls,
+        spark: SparkSession,
+        parts: int,
+        rows: Callable[[Part], Relation],
+        product_ids: NDArray[np.int64],
+        folder: Path,
+    ) -> "PartRows":
+        """Write the matrices.
+
+        Parameters
+        ----------
+        spark
+            Whose tasks write a part each.
+        parts
+            How many there are.
+        rows
+            Of a part: product_ids (array of long) and values (array of float or double) for each row of A.
+        product_ids
+            (p,), sorted: a product's place in it is its column.
+        folder
+            Where; it is made.
+        """
+        folder.mkdir()
+        np.save(folder / _PRODUCTS, product_ids)
+
+        def work(part: Part) -> None:
+            _save(_matrix(rows(part), np.load(folder / _PRODUCTS)), folder / str(part.number))
+
+        by_part(spark, parts, work, folder)
+        return cls(folder, parts, len(product_ids))
+
+    def matrices(self) -> list[csr_matrix]:
+        """A's parts (n of the part, p), memory-mapped."""
+        return [_load(self.folder / str(part), _ROWS, self.products) for part in range(self.parts)]
+
+    def common(self, products: NDArray[np.int64]) -> csr_matrix:
+        """The rows of AᵀA (m, p) that belong to some products (m,), given by position."""
+        total = csr_matrix((len(products), self.products))
+        for part, rows in enumerate(self.matrices()):
+            columns = _load(self.folder / str(part), _COLUMNS, rows.shape[0])
+            total = total + columns[products] @ rows
+        return total
+
+    def squares(self) -> NDArray[np.float64]:
+        """The diagonal of AᵀA (p,)."""
+        sums = np.zeros(self.products)
+        for rows in self.matrices():
+            sums += np.bincount(rows.indices, rows.data.astype(np.float64) ** 2, self.products)
+        return sums
+
+    def counts(self) -> NDArray[np.int64]:
+        """How many rows have each product (p,)."""
+        sums = np.zeros(self.products, np.int64)
+        for rows in self.matrices():
+            sums += np.bincount(rows.indices, minlength=self.products)
+        return sums
+
+
+def _matrix(rows: Relation, product_ids: NDArray[np.int64]) -> csr_matrix:
+    table: pa.Table = rows.select("product_ids, values").to_arrow_table()
+    lists, values = (table[name].combine_chunks() for name in ("product_ids", "values"))
+    shape, items = Ragged.of_lists(lists), positions(product_ids, lists.flatten().to_numpy())
+    return csr_matrix((values.flatten().to_numpy(), items, shape.offsets), shape=(len(shape), len(product_ids)))
+
+
+def _save(matrix: csr_matrix, target: Path) -> None:
+    aside = target.with_name(f".{uuid4().hex}")
+    aside.mkdir()
+    for side, one in ((_ROWS, matrix), (_COLUMNS, csr_matrix(matrix.T))):
+        for name in _ARRAYS:
+            np.save(aside / f"{side}_{name}.npy", getattr(one, name))
+    try:
+        aside.rename(target)
+    except OSError:  # another attempt of the same task was first, and wrote the same
+        shutil.rmtree(aside)
+
+
+def _load(folder: Path, side: str, width: int) -> csr_matrix:
+    data, indices, offsets = (mapped(folder / f"{side}_{name}.npy") for name in _ARRAYS)
+    return csr_matrix((data, indices, offsets), shape=(len(offsets) - 1, width))
