@@ -22,8 +22,8 @@ from app.core.folders import local_path
 PREFIX = "VITRINE_"
 T = TypeVar("T")
 NOT_RECORDED = object()
-#: A setting that no model depends on: a secret, or where things are, or how the stream, the replay, InfluxDB or
-#: Spark's session run. All others are recorded in a bundle's manifest.
+#: A setting that no model depends on: a secret, or where things are, or how the stream, the API, the replay,
+#: InfluxDB or Spark's session run. All others are recorded in a bundle's manifest.
 Unrecorded = Annotated[T, NOT_RECORDED]
 #: What Kubernetes sets in every pod for a Service whose name begins with "vitrine-".
 OF_KUBERNETES = re.compile(r"_(SERVICE_HOST|SERVICE_PORT|PORT)(_[A-Z0-9_]+)?$")
@@ -172,6 +172,28 @@ class Settings(BaseSettings):
     )
     metrics_port: Unrecorded[int | None] = Field(
         None, description="Port of the driver's Prometheus metrics; none if not set."
+    )
+
+    # API
+    host: Unrecorded[str] = Field("127.0.0.1", description="Address that the API listens at; 0.0.0.0 for all.")
+    port: Unrecorded[int] = Field(8000, ge=0, le=65_535, description="Port of the API; 0 takes a free one.")
+    read_key: Unrecorded[SecretStr | None] = Field(
+        None, min_length=16, description="Key that requests for lists carry; none is asked for if not set."
+    )
+    write_key: Unrecorded[SecretStr | None] = Field(
+        None, min_length=16, description="Key that posted events carry; none is asked for if not set."
+    )
+    request_rate: Unrecorded[float] = Field(
+        1_000,
+        gt=0,
+        description="Requests a second of one key, or of one address without a key; bursts of twice as many.",
+    )
+    request_bytes: Unrecorded[int] = Field(1_000_000, ge=1_000, description="Largest body of a request.")
+    commit_seconds: Unrecorded[float] = Field(
+        0.1, ge=0, description="Least time between two files of posted events; events that wait together share one."
+    )
+    remember_hours: Unrecorded[float] = Field(
+        48, ge=24, description="Hours during which an event that is posted again is known by its id."
     )
 
     # Replay

@@ -146,11 +146,11 @@ class Recommender:
             }
         lists = self.ranker.rank(Pool.of(parts, excluded), visits, k)
         if wanted is not None:
-            lists = wanted.filled(lists, excluded, self._popular, self._baseline)
+            lists = wanted.filled(lists, excluded, self.popular, self._baseline)
         return Answer(visits, excluded, parts, lists, self.generators)
 
     @cached_property
-    def _popular(self) -> NDArray[np.intp]:
+    def popular(self) -> NDArray[np.intp]:
         """All products (p,), the most popular first."""
         return np.argsort(-self.catalogue.table["popularity"].to_numpy(), kind="stable")
 

@@ -55,7 +55,7 @@ class Wanted:
         if len(short) == 0:
             return lists
         items, sources = lists.items.copy(), lists.sources.copy()
-        for row in short:
+        for row in short.tolist():
             passing = self.passing[self.which[row]] & excluded.allowed(row, len(popular))
             length = int((items[row] != NONE).sum())
             passing[items[row, :length]] = False
