@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.metrics import ApiMetrics
-from app.api.problems import Refused
+from app.api.problems import RefusedError
 from app.core.settings import Settings
 
 GUARDED = "/v1/"  #: begins the paths that ask for a key
@@ -57,7 +57,7 @@ class Keys:
 
         Raises
         ------
-        Refused
+        RefusedError
             401 without the right key, 403 with the other one.
         """
         wanted, other = (self.write, self.read) if writing else (self.read, self.write)
@@ -65,8 +65,8 @@ class Keys:
             return
         kind = "writing" if writing else "reading"
         if other is not None and _same(given, other):
-            raise Refused(403, f"this key is not for {kind}")
-        raise Refused(401, f"send the key for {kind} as 'Authorization: Bearer KEY'", {"WWW-Authenticate": "Bearer"})
+            raise RefusedError(403, f"this key is not for {kind}")
+        raise RefusedError(401, f"send the key for {kind} as 'Authorization: Bearer KEY'", {"WWW-Authenticate": "Bearer"})
 
 
 class Gate:
@@ -104,7 +104,7 @@ class Gate:
             if scope["path"].startswith(GUARDED):
                 try:
                     receive = await self._admitted(scope, receive)
-                except Refused as refused:
+                except RefusedError as refused:
                     await refused.response()(scope, receive, counted)
                     return
             await self._app(scope, receive, counted)
@@ -123,13 +123,13 @@ class Gate:
         wait = self._rates.take(f"key {key}" if known else f"address {address}", time.monotonic())
         if wait > 0:
             seconds = str(int(wait) + 1)
-            raise Refused(429, f"too many requests; wait {seconds} s", {"Retry-After": seconds})
+            raise RefusedError(429, f"too many requests; wait {seconds} s", {"Retry-After": seconds})
         self._keys.check(key, writing)
-        if scope["method"] in ("GET", "HEAD", "OPTIONS"):
+        if scope["method"] != "POST":  # no other route has a body
             return receive
         kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
         if kind != b"application/json":
-            raise Refused(415, "send JSON, and say so: 'Content-Type: application/json'")
+            raise RefusedError(415, "send JSON, and say so: 'Content-Type: application/json'")
         return _at_hand(await self._body(headers, receive), receive)
 
     async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
@@ -142,7 +142,7 @@ class Gate:
                 while True:
                     message = await receive()
                     if message["type"] == "http.disconnect":
-                        raise Refused(400, "the request ended before its body was complete")
+                        raise RefusedError(400, "the request ended before its body was complete")
                     parts.append(message.get("body", b""))
                     size += len(parts[-1])
                     if size > self._largest:
@@ -150,11 +150,11 @@ class Gate:
                     if not message.get("more_body", False):
                         return b"".join(parts)
         except TimeoutError:
-            raise Refused(408, f"the body did not come within {BODY_SECONDS:.0f} s", {"Connection": "close"}) from None
+            raise RefusedError(408, f"the body did not come within {BODY_SECONDS:.0f} s", {"Connection": "close"}) from None
 
-    def _too_large(self) -> Refused:
+    def _too_large(self) -> RefusedError:
         detail = f"the body is larger than {self._largest:,} bytes; send less at once"
-        return Refused(413, detail, {"Connection": "close"})
+        return RefusedError(413, detail, {"Connection": "close"})
 
 
 def _at_hand(body: bytes, receive: Receive) -> Receive:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, TypeVar
 
-from app.api.problems import Refused
+from app.api.problems import RefusedError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -53,13 +53,13 @@ class Gathering(Generic[Item, Result]):
 
         Raises
         ------
-        Refused
+        RefusedError
             Too much waits already.
         Exception
             What the function raised.
         """
         if self._load and self._load + self._weight(item) > self._longest:
-            raise Refused(503, "too many requests wait already; try again in a second", {"Retry-After": "1"})
+            raise RefusedError(503, "too many requests wait already; try again in a second", {"Retry-After": "1"})
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
         self._load += self._weight(item)

@@ -14,7 +14,7 @@ from starlette.middleware import Middleware
 
 from app.api.gate import Gate
 from app.api.openapi import add_openapi
-from app.api.problems import Refused, add_handlers
+from app.api.problems import RefusedError, add_handlers
 from app.api.routes import router
 from app.api.service import Service
 
@@ -65,7 +65,7 @@ def _add_health(app: FastAPI, service: Service) -> None:
     async def ready() -> Response:
         """Lists can be asked for: a bundle is open, and the server isn't stopping."""
         if not service.ready:
-            raise Refused(503, "stopping")
+            raise RefusedError(503, "stopping")
         return JSONResponse({"status": "ready", "model_version": service.shop.bundle.version})
 
     @app.get("/metrics", include_in_schema=False)

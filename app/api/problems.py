@@ -36,7 +36,7 @@ class Problem(BaseModel):
     )
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """A request that is answered with a problem.
 
     Parameters
@@ -74,14 +74,14 @@ class Refused(Exception):
 
 def add_handlers(app: FastAPI) -> None:
     """Have every error of an application answered with a problem."""
-    app.add_exception_handler(Refused, _refused)
+    app.add_exception_handler(RefusedError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _of_the_framework)
     app.add_exception_handler(Exception, _unexpected)
 
 
 async def _refused(_: Request, error: Exception) -> Response:
-    assert isinstance(error, Refused)
+    assert isinstance(error, RefusedError)
     return error.response()
 
 
@@ -89,10 +89,10 @@ async def _invalid(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     found = error.errors()
     if any(fault["type"] == "json_invalid" for fault in found):
-        return Refused(400, "the body is not JSON").response()
+        return RefusedError(400, "the body is not JSON").response()
     faults = [_fault(fault) for fault in found[:MOST_ERRORS]]
     more = f" (and {len(found) - len(faults)} more)" if len(found) > len(faults) else ""
-    return Refused(422, f"{faults[0].where}: {faults[0].detail}{more}", errors=faults).response()
+    return RefusedError(422, f"{faults[0].where}: {faults[0].detail}{more}", errors=faults).response()
 
 
 def _fault(fault: dict[str, Any]) -> Fault:
@@ -114,9 +114,9 @@ async def _of_the_framework(_: Request, error: Exception) -> Response:
     }
     detail = details.get(error.status_code, str(error.detail))
     headers = dict(error.headers) if error.headers else None
-    return Refused(error.status_code, detail, headers).response()
+    return RefusedError(error.status_code, detail, headers).response()
 
 
 async def _unexpected(_: Request, error: Exception) -> Response:
     logging.getLogger("vitrine").error("unexpected %s", type(error).__name__, exc_info=error)
-    return Refused(500, "this is a bug or a failing machine; the server's log says which").response()
+    return RefusedError(500, "this is a bug or a failing machine; the server's log says which").response()

@@ -26,7 +26,7 @@ from app.api.models import (
     SimilarAsk,
     Text,
 )
-from app.api.problems import MANY, ONE, Refused
+from app.api.problems import MANY, ONE, RefusedError
 from app.api.service import Service
 from app.serve.ragged import NONE
 
@@ -116,7 +116,7 @@ async def post_events(posted: OneOrMany, behind: Behind) -> Response:
     Answered once they are durable. After an error or without an answer send the same again, with the same `event_id`:
     an event is taken once.
     """
-    return answer(await behind.post(posted.events if isinstance(posted, PostedEvents) else (posted,)))
+    return answer(await behind.post(posted))
 
 
 @router.get("/products", tags=["catalogue"])
@@ -139,7 +139,7 @@ async def product(product_id: ShopId, behind: Behind) -> Product:
     shop = behind.shop
     item = shop.product(product_id)
     if item == NONE:
-        raise Refused(404, "the model knows no product of this id")
+        raise RefusedError(404, "the model knows no product of this id")
     return shop.described(shop.products([product_id]))[0]
 
 

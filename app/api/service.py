@@ -10,13 +10,13 @@ from typing import Any
 from app.api.answers import recommendations
 from app.api.gathering import Gathering
 from app.api.metrics import ApiMetrics
-from app.api.models import Ask, Id, PostedEvent, Receipt, Recommendations
+from app.api.models import Ask, Id, PostedEvent, PostedEvents, Receipt, Recommendations
 from app.api.posted.batches import AcceptedEvent
 from app.api.posted.intake import Intake, Taken, log_folder
 from app.api.posted.landed import check_layout
 from app.api.posted.log import HOUR, EventLog, hours_ago
 from app.api.posted.sessions import PostedSessions
-from app.api.problems import Fault, Refused
+from app.api.problems import Fault, RefusedError
 from app.api.shop import Shop
 from app.core.errors import InputError, VitrineError
 from app.core.settings import Settings
@@ -80,23 +80,23 @@ class Service:
             _check_times(ask)
         return await self.lists.do(asks)
 
-    async def post(self, events: Sequence[PostedEvent]) -> Receipt:
+    async def post(self, posted: PostedEvent | PostedEvents) -> Receipt:
         """Take events in; answered once they are durable.
 
         Raises
         ------
-        Refused
+        RefusedError
             An event can't be one of this shop; or they could not be stored.
         """
         if self._intake is None:
-            raise Refused(501, self._no_events)
-        accepted = self._accepted(events)
+            raise RefusedError(501, self._no_events)
+        accepted = self._accepted(posted)
         try:
             taken = await self._commits.do(accepted)
         except (OSError, VitrineError) as error:
             LOG.error("posted events were not stored: %s", error)
             self.metrics.events.labels("failed").inc(len(accepted))
-            raise Refused(
+            raise RefusedError(
                 503, "the events could not be stored; send them again with the same event_id", {"Retry-After": "5"}
             ) from None
         self.metrics.events.labels("accepted").inc(taken.accepted)
@@ -173,18 +173,22 @@ class Service:
         with self.metrics.commit_seconds.time():
             return self._intake.take(requests)
 
-    def _accepted(self, events: Sequence[PostedEvent]) -> list[AcceptedEvent]:
+    def _accepted(self, posted: PostedEvent | PostedEvents) -> list[AcceptedEvent]:
+        if isinstance(posted, PostedEvents):
+            events = {f"body/events/{place}": event for place, event in enumerate(posted.events)}
+        else:
+            events = {"body": posted}
         now = datetime.fromtimestamp(self._now(), UTC)
         faults: list[Fault] = []
         accepted = []
-        for place, event in enumerate(events):
+        for place, event in events.items():
             wrong = self._wrong(event, now)
-            faults += [Fault(where=f"body/events/{place}/{where}", detail=detail) for where, detail in wrong.items()]
+            faults += [Fault(where=f"{place}/{where}", detail=detail) for where, detail in wrong.items()]
             if not wrong:
                 accepted.append(_accepted(event, now))
         if faults:
             self.metrics.events.labels("rejected").inc(len(events))
-            raise Refused(422, f"{faults[0].where}: {faults[0].detail}; no event was taken", errors=faults[:20])
+            raise RefusedError(422, f"{faults[0].where}: {faults[0].detail}; no event was taken", errors=faults[:20])
         return accepted
 
     def _wrong(self, event: PostedEvent, now: datetime) -> dict[str, str]:
@@ -221,7 +225,7 @@ def _accepted(event: PostedEvent, now: datetime) -> AcceptedEvent:
 def _check_times(ask: Ask) -> None:
     timed = [event.event_time is not None for event in ask.session or ()]
     if any(timed) and not all(timed):
-        raise Refused(422, "session: give event_time of all events or of none")
+        raise RefusedError(422, "session: give event_time of all events or of none")
     for event in ask.session or ():
         if event.event_time is not None and event.event_time < EARLIEST:
-            raise Refused(422, "session: event_time before 2000")
+            raise RefusedError(422, "session: event_time before 2000")

@@ -1,6 +1,8 @@
 """The API as a job: `python -m app.jobs.serve`, settings from `VITRINE_*`. Needs no Spark and no Java."""
 
 import logging
+import os
+import signal
 import socket
 from importlib.metadata import version
 from ipaddress import ip_address
@@ -45,6 +47,8 @@ def run_serve(settings: Settings) -> None:
             timeout_keep_alive=75,
             timeout_graceful_shutdown=STOP_SECONDS,
         )
+        for number in (signal.SIGTERM, signal.SIGINT):  # the server raises them once more when it has stopped
+            signal.signal(number, lambda *_: None)
         uvicorn.Server(config).run(sockets=[listener])
     say("stopped")
 
@@ -54,7 +58,8 @@ def _listening(settings: Settings) -> socket.socket:
     try:
         return socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
     except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or error
+        number = getattr(error, "errno", None) or 0
+        reason = os.strerror(number) if number > 0 else error
         raise InputError(
             f"--host {settings.host} --port {settings.port}: cannot be listened at ({reason}); give others"
         ) from None

@@ -102,11 +102,8 @@ def _value(ours: str, layout: Layout) -> Value:
 
 
 def _word(kind: str, layout: Layout) -> str:
-    """A word that the layout reads as an event type of ours."""
-    shop = {word.lower(): ours for word, ours in layout.event_types.items()}
-    if shop.get(kind, kind) == kind:
-        return kind
-    return next((word for word, ours in shop.items() if ours == kind), kind)
+    """The shop's word for an event type of ours; ours, where it has none."""
+    return next((word for word, ours in layout.event_types.items() if ours == kind), kind)
 
 
 def _time(time: TimeFormat) -> Value:
@@ -141,8 +138,12 @@ def check_layout(layout: Layout) -> None:
     elif "%f" in (strptime_format(layout.time.format) if layout.time.format not in (ISO, *EPOCHS) else ""):
         problem = f"times of the pattern {layout.time.format} have a fraction; use iso or an epoch"
     else:
+        read = {word.lower(): ours for word, ours in layout.event_types.items()}
+        misread = [kind for kind in EVENT_TYPES if read.get(word := _word(kind, layout).lower(), word) != kind]
         rules = [rule for rule in layout.leave_out if rule.missing and rule.column not in names]
-        if rules:
+        if misread:
+            problem = f"it has no word for {misread[0]}"
+        elif rules:
             problem = f"its rule {rules[0].reason!r} leaves out rows without {rules[0].column}, which events don't have"
     if problem:
         raise InputError(f"events cannot be posted under this --layout: {problem}")
