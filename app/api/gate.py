@@ -66,7 +66,9 @@ class Keys:
         kind = "writing" if writing else "reading"
         if other is not None and _same(given, other):
             raise RefusedError(403, f"this key is not for {kind}")
-        raise RefusedError(401, f"send the key for {kind} as 'Authorization: Bearer KEY'", {"WWW-Authenticate": "Bearer"})
+        raise RefusedError(
+            401, f"send the key for {kind} as 'Authorization: Bearer KEY'", {"WWW-Authenticate": "Bearer"}
+        )
 
 
 class Gate:
@@ -150,7 +152,9 @@ class Gate:
                     if not message.get("more_body", False):
                         return b"".join(parts)
         except TimeoutError:
-            raise RefusedError(408, f"the body did not come within {BODY_SECONDS:.0f} s", {"Connection": "close"}) from None
+            raise RefusedError(
+                408, f"the body did not come within {BODY_SECONDS:.0f} s", {"Connection": "close"}
+            ) from None
 
     def _too_large(self) -> RefusedError:
         detail = f"the body is larger than {self._largest:,} bytes; send less at once"

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, Discriminator, Field, Tag
+from starlette.convertors import Convertor, register_url_convertor
 
 from app.api.models import (
     MOST_EXCLUDED,
@@ -30,6 +31,20 @@ from app.api.problems import MANY, ONE, RefusedError
 from app.api.service import Service
 from app.serve.ragged import NONE
 
+
+class IdConvertor(Convertor[str]):
+    """An id in a path: any text, slashes and line breaks too."""
+
+    regex = "(?s:.+)"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("id", IdConvertor())
 PAGE = 24  #: products of a search, unless another number is asked for
 
 router = APIRouter(prefix="/v1")
@@ -89,13 +104,13 @@ async def recommend_many(asks: Asks, behind: Behind) -> Response:
     return answer(Lists(lists=await behind.recommend(*asks.requests)))
 
 
-@router.get("/users/{user_id:path}/recommendations", response_model=Recommendations, tags=["lists"])
+@router.get("/users/{user_id:id}/recommendations", response_model=Recommendations, tags=["lists"])
 async def recommend_to_user(user_id: ShopId, query: Listing, behind: Behind) -> Response:
     """A list for a user, by what the model knows and by the events posted since; a stranger's is of popular products."""
     return answer((await behind.recommend(query.ask(user_id=user_id)))[0])
 
 
-@router.get("/products/{product_id:path}/similar", response_model=Recommendations, tags=["lists"])
+@router.get("/products/{product_id:id}/similar", response_model=Recommendations, tags=["lists"])
 async def similar(product_id: ShopId, query: Listing, behind: Behind) -> Response:
     """What goes with a product, for anyone; for a product that the model doesn't know, popular products."""
     seen = SessionEvent(event_type="view", product_id=product_id)
@@ -133,7 +148,7 @@ async def products(
     return Products(total=len(found), products=shop.described(found[offset : offset + count]))
 
 
-@router.get("/products/{product_id:path}", tags=["catalogue"])
+@router.get("/products/{product_id:id}", tags=["catalogue"])
 async def product(product_id: ShopId, behind: Behind) -> Product:
     """One product."""
     shop = behind.shop

@@ -69,7 +69,9 @@ def test_every_list_has_an_id_of_its_own(api: Api) -> None:
     assert len({one["recommendation_id"] for one in asked}) == 50
 
 
-@pytest.mark.parametrize("user", ["nobody", "999", "5.5", "-1", "null", "a/b", "..%2Fmodels", "%00", "9" * 30, "é"])
+@pytest.mark.parametrize(
+    "user", ["nobody", "999", "5.5", "-1", "null", "a/b", "a%0Ab", "..%2Fmodels", "%00", "9" * 30, "é"]
+)
 def test_an_unknown_user_gets_popular_products(api: Api, user: str) -> None:
     answer = api.get(f"/v1/users/{user}/recommendations?count=3")
     assert ids(answer) == [100, 101, 102]
@@ -103,7 +105,9 @@ def test_what_is_popular(api: Api) -> None:
 )
 def test_a_filtered_list_is_full_and_holds_what_passes_alone(api: Api, filters: dict, passing: Any) -> None:
     for count in (3, 12, 100):
-        answer = api.post("/v1/recommendations", {"user_id": ANNA, "session": views(100), "filters": filters, "count": count})
+        answer = api.post(
+            "/v1/recommendations", {"user_id": ANNA, "session": views(100), "filters": filters, "count": count}
+        )
         may = set(passing) - {100}
         assert set(ids(answer)) <= may
         assert len(ids(answer)) == min(count, len(may))
@@ -111,7 +115,9 @@ def test_a_filtered_list_is_full_and_holds_what_passes_alone(api: Api, filters: 
 
 def test_a_filter_keeps_the_order_of_the_list(api: Api) -> None:
     whole = ids(api.post("/v1/recommendations", {"session": views(100, 120), "count": 29}))
-    filtered = ids(api.post("/v1/recommendations", {"session": views(100, 120), "filters": {"category": "b"}, "count": 5}))
+    filtered = ids(
+        api.post("/v1/recommendations", {"session": views(100, 120), "filters": {"category": "b"}, "count": 5})
+    )
     assert filtered == [product for product in whole if product >= 115][:5]
 
 

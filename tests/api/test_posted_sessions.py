@@ -80,7 +80,9 @@ def streamed(batches: list[EventBatch], given: bool) -> LiveSessions:
 
 @settings(deadline=None, max_examples=120)
 @given(st.lists(st.lists(EVENT, min_size=1, max_size=12), min_size=1, max_size=3), st.sampled_from(["s", None]))
-def test_a_posted_session_is_the_streams(posted: list[list[tuple[int, int, int, EventType]]], session: str | None) -> None:
+def test_a_posted_session_is_the_streams(
+    posted: list[list[tuple[int, int, int, EventType]]], session: str | None
+) -> None:
     batches = [batch(number + 1, events, session) for number, events in enumerate(posted)]
     sessions = PostedSessions(REES46, WINDOW_HOURS, MOST)
     for one in batches:
