@@ -106,7 +106,10 @@ async def recommend_many(asks: Asks, behind: Behind) -> Response:
 
 @router.get("/users/{user_id:id}/recommendations", response_model=Recommendations, tags=["lists"])
 async def recommend_to_user(user_id: ShopId, query: Listing, behind: Behind) -> Response:
-    """A list for a user, by what the model knows and by the events posted since; a stranger's is of popular products."""
+    """A list for a user, by what the model knows and by the events posted since.
+
+    A user that the model doesn't know, and of whom nothing was posted, gets popular products.
+    """
     return answer((await behind.recommend(query.ask(user_id=user_id)))[0])
 
 

@@ -107,7 +107,8 @@ def test_times_are_written_as_the_layout_has_them(make_api: MakeApi, output: Pat
         ),
         ("columns: {event_time: t, event_type: e, product_id: p, user_id: u, brand: p}", "column p stands for two"),
         (
-            "columns: {event_time: t, event_type: e, product_id: p, user_id: u}\ntime: {format: 'd/M/yyyy HH:mm:ss.SSS'}",
+            "columns: {event_time: t, event_type: e, product_id: p, user_id: u}\n"
+            "time: {format: 'd/M/yyyy HH:mm:ss.SSS'}",
             "have a fraction",
         ),
         (

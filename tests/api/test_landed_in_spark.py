@@ -23,7 +23,10 @@ MILLISECONDS = """
 columns: {event_time: t, event_type: e, product_id: p, user_id: u, event_id: i}
 time: {format: epoch_milliseconds}
 """
-PATTERN = "columns: {event_time: t, event_type: e, product_id: p, user_id: u}\ntime: {format: 'd/M/yyyy H:mm:ss', zone: Asia/Tokyo}\n"
+PATTERN = """
+columns: {event_time: t, event_type: e, product_id: p, user_id: u}
+time: {format: 'd/M/yyyy H:mm:ss', zone: Asia/Tokyo}
+"""
 IDS = ["7", "007", "7.0", " B2 ", "é/ü", "-5", "9223372036854775808", "-0", "12.0.0", "\t7", "x" * 200]
 MOMENT = datetime(2026, 1, 31, 12, 0, 5, tzinfo=UTC)
 

@@ -20,10 +20,11 @@ USER, WINDOW_HOURS, MOST = 7, 6, 8
 PARAMETERS = Parameters(
     candidates=50, bought_days=30, session_max_events=MOST, session_max_products=4, session_idle_minutes=30
 )
+Posted = tuple[int, int, int, EventType]  # hour, minute, product, type
 EVENT = st.tuples(st.integers(0, 5), st.integers(0, 110), st.integers(0, 3), st.sampled_from(EVENT_TYPES))
 
 
-def batch(number: int, events: list[tuple[int, int, int, EventType]], session: str | None) -> EventBatch:
+def batch(number: int, events: list[Posted], session: str | None) -> EventBatch:
     """Events of (hour, minute, product, type)."""
     return EventBatch(
         number=number,
@@ -80,9 +81,7 @@ def streamed(batches: list[EventBatch], given: bool) -> LiveSessions:
 
 @settings(deadline=None, max_examples=120)
 @given(st.lists(st.lists(EVENT, min_size=1, max_size=12), min_size=1, max_size=3), st.sampled_from(["s", None]))
-def test_a_posted_session_is_the_streams(
-    posted: list[list[tuple[int, int, int, EventType]]], session: str | None
-) -> None:
+def test_a_posted_session_is_the_streams(posted: list[list[Posted]], session: str | None) -> None:
     batches = [batch(number + 1, events, session) for number, events in enumerate(posted)]
     sessions = PostedSessions(REES46, WINDOW_HOURS, MOST)
     for one in batches:
