@@ -34,7 +34,7 @@ def test_the_page_and_its_files_are_served(api: Api) -> None:
 def test_nothing_comes_from_elsewhere_and_no_text_is_read_as_html() -> None:
     for path in FILES:
         content = path.read_text().replace("http://www.w3.org/2000/svg", "")
-        assert "//" not in re.sub(r"^\s*//.*$", "", content, flags=re.MULTILINE), path.name
+        assert not re.search(r"https?:|[\"'(]//", content), path.name
         assert not re.search(r"innerHTML|insertAdjacentHTML|document\.write|eval\(", content), path.name
     assert not re.search(r"style=|onclick=|<script>", text("index.html")), "the policy would refuse it"
 
