@@ -138,7 +138,7 @@ async def post_events(posted: OneOrMany, behind: Behind) -> Response:
 
 
 @router.get("/products", tags=["catalogue"])
-async def products(
+def products(
     behind: Behind,
     search: Annotated[str | None, Query(max_length=256, description="words of id, title, brand or category")] = None,
     category: Annotated[str | None, Query(max_length=256, description="it and all below it")] = None,
@@ -152,7 +152,7 @@ async def products(
 
 
 @router.get("/products/{product_id:id}", tags=["catalogue"])
-async def product(product_id: ShopId, behind: Behind) -> Product:
+def product(product_id: ShopId, behind: Behind) -> Product:
     """One product."""
     shop = behind.shop
     item = shop.product(product_id)
@@ -162,7 +162,7 @@ async def product(product_id: ShopId, behind: Behind) -> Product:
 
 
 @router.get("/categories", tags=["catalogue"])
-async def categories(behind: Behind) -> Categories:
+def categories(behind: Behind) -> Categories:
     """Main categories, the largest first."""
     shop = behind.shop
     return Categories(categories=shop.categories(), model_version=shop.bundle.version)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 from zoneinfo import available_timezones
 
 from pydantic import Field, JsonValue, SecretStr, ValidationError, field_validator
@@ -178,10 +178,10 @@ class Settings(BaseSettings):
     host: Unrecorded[str] = Field("127.0.0.1", description="Address that the API listens at; 0.0.0.0 for all.")
     port: Unrecorded[int] = Field(8000, ge=0, le=65_535, description="Port of the API; 0 takes a free one.")
     read_key: Unrecorded[SecretStr | None] = Field(
-        None, min_length=16, description="Key that requests for lists carry; none is asked for if not set."
+        None, description="Key that requests for lists carry; none is asked for if not set."
     )
     write_key: Unrecorded[SecretStr | None] = Field(
-        None, min_length=16, description="Key that posted events carry; none is asked for if not set."
+        None, description="Key that posted events carry; none is asked for if not set."
     )
     request_rate: Unrecorded[float] = Field(
         1_000,
@@ -239,6 +239,13 @@ class Settings(BaseSettings):
         """A flag gives JSON text."""
         return json.loads(value) if isinstance(value, str) else value
 
+    @field_validator("read_key", "write_key")
+    @classmethod
+    def _key(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not re.fullmatch(r"[!-~]{16,}", value.get_secret_value()):
+            raise ValueError("needs 16 characters or more, of ASCII and without blanks")
+        return value
+
     @field_validator("output", "landing", mode="before")
     @classmethod
     def _local(cls, value: Any) -> Any:
@@ -271,12 +278,19 @@ def load_settings(**flags: Any) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]) if first["loc"] else "settings"
+        given = "" if _is_secret(name) else f", got {first.get('input')!r}"
+        message = first["msg"].removeprefix("Value error, ")
         raise InputError(
-            f"setting {name} (--{name.replace('_', '-')} or VITRINE_{name.upper()}): {first['msg']}, "
-            f"got {first.get('input')!r}"
+            f"setting {name} (--{name.replace('_', '-')} or VITRINE_{name.upper()}): {message}{given}"
         ) from None
     except ValueError as error:  # a VITRINE_ variable that is not valid JSON
         raise InputError(f"settings: {error}") from None
+
+
+def _is_secret(name: str) -> bool:
+    """Whether a setting's value must not be shown."""
+    field = Settings.model_fields.get(name)
+    return field is not None and SecretStr in (field.annotation, *get_args(field.annotation))
 
 
 def _refuse_unknown(environment: Iterable[str]) -> None:
