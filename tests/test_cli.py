@@ -109,6 +109,7 @@ def test_every_command_that_writes_is_asked() -> None:
         "rollback",
         "generate",
         "stream",
+        "serve",
         "backfill",
         "replay",
         "live",

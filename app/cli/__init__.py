@@ -3,6 +3,7 @@
 import click
 
 from app.cli.batch import explore, report, rollback, segments, train
+from app.cli.serving import serve
 from app.cli.streaming import backfill, live, replay, stream
 from app.cli.tools import generate, layout, settings
 
@@ -19,5 +20,20 @@ def main() -> None:
     """
 
 
-for command in (train, explore, segments, report, rollback, layout, generate, settings, stream, backfill, replay, live):
+COMMANDS = (
+    train,
+    explore,
+    segments,
+    report,
+    rollback,
+    layout,
+    generate,
+    settings,
+    stream,
+    serve,
+    backfill,
+    replay,
+    live,
+)
+for command in COMMANDS:
     main.add_command(command)

@@ -6,7 +6,7 @@ import click
 
 from app.cli.options import SPARK_SETTINGS, json_option, setting_options
 from app.core.settings import load_settings
-from app.jobs.run import guarded, run_batch, run_training
+from app.jobs.guard import guarded
 
 # Commands import what they run where they run it: --help must not wait for Spark.
 READ_SETTINGS = (
@@ -52,6 +52,8 @@ def train(as_json: bool, **flags: Any) -> None:
     Example:
       vitrine train --events 2019-Oct.csv.gz --output shop/
     """
+    from app.jobs.run import run_training
+
     with guarded():
         run_training(load_settings(**flags), as_json=as_json)
 
@@ -66,6 +68,7 @@ def explore(as_json: bool, **flags: Any) -> None:
     Example:
       vitrine explore --events 'logs/2019-*.csv' --output shop/
     """
+    from app.jobs.run import run_batch
     from app.train.run import explore_only
 
     with guarded():
@@ -82,6 +85,7 @@ def segments(as_json: bool, **flags: Any) -> None:
     Example:
       vitrine segments --events 2019-Oct.csv --output shop/ --segments 5
     """
+    from app.jobs.run import run_batch
     from app.train.run import segments_only
 
     with guarded():

@@ -6,7 +6,7 @@ import click
 
 from app.cli.options import SPARK_SETTINGS, json_option, setting_options
 from app.core.settings import load_settings
-from app.jobs.run import guarded, say
+from app.jobs.guard import guarded, say
 
 STREAM_SETTINGS = (
     "output",

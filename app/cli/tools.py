@@ -7,7 +7,7 @@ import click
 from app.cli.options import setting_options
 from app.core.errors import InputError
 from app.core.settings import Settings, load_settings
-from app.jobs.run import guarded, say
+from app.jobs.guard import guarded, say
 
 
 @click.command()

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 from zoneinfo import available_timezones
 
 from pydantic import Field, JsonValue, SecretStr, ValidationError, field_validator
@@ -22,8 +22,8 @@ from app.core.folders import local_path
 PREFIX = "VITRINE_"
 T = TypeVar("T")
 NOT_RECORDED = object()
-#: A setting that no model depends on: a secret, or where things are, or how the stream, the replay, InfluxDB or
-#: Spark's session run. All others are recorded in a bundle's manifest.
+#: A setting that no model depends on: a secret, or where things are, or how the stream, the API, the replay,
+#: InfluxDB or Spark's session run. All others are recorded in a bundle's manifest.
 Unrecorded = Annotated[T, NOT_RECORDED]
 #: What Kubernetes sets in every pod for a Service whose name begins with "vitrine-".
 OF_KUBERNETES = re.compile(r"_(SERVICE_HOST|SERVICE_PORT|PORT)(_[A-Z0-9_]+)?$")
@@ -173,6 +173,28 @@ class Settings(BaseSettings):
         None, description="Port of the driver's Prometheus metrics; none if not set."
     )
 
+    # API
+    host: Unrecorded[str] = Field("127.0.0.1", description="Address that the API listens at; 0.0.0.0 for all.")
+    port: Unrecorded[int] = Field(8000, ge=0, le=65_535, description="Port of the API; 0 takes a free one.")
+    read_key: Unrecorded[SecretStr | None] = Field(
+        None, description="Key that requests for lists carry; none is asked for if not set."
+    )
+    write_key: Unrecorded[SecretStr | None] = Field(
+        None, description="Key that posted events carry; none is asked for if not set."
+    )
+    request_rate: Unrecorded[float] = Field(
+        1_000,
+        gt=0,
+        description="Requests a second of one key, or of one address without a key; bursts of twice as many.",
+    )
+    request_bytes: Unrecorded[int] = Field(1_000_000, ge=1_000, description="Largest body of a request.")
+    commit_seconds: Unrecorded[float] = Field(
+        0.1, ge=0, description="Least time between two files of posted events; events that wait together share one."
+    )
+    remember_hours: Unrecorded[float] = Field(
+        48, ge=24, description="Hours during which an event that is posted again is known by its id."
+    )
+
     # Replay
     replay_speed: Unrecorded[float | None] = Field(
         None, gt=0, description="How many times faster than in the log events arrive."
@@ -216,6 +238,13 @@ class Settings(BaseSettings):
         """A flag gives JSON text."""
         return json.loads(value) if isinstance(value, str) else value
 
+    @field_validator("read_key", "write_key")
+    @classmethod
+    def _key(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not re.fullmatch(r"[!-~]{16,}", value.get_secret_value()):
+            raise ValueError("needs 16 characters or more, of ASCII and without blanks")
+        return value
+
     @field_validator("output", "landing", mode="before")
     @classmethod
     def _local(cls, value: Any) -> Any:
@@ -248,12 +277,19 @@ def load_settings(**flags: Any) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]) if first["loc"] else "settings"
+        given = "" if _is_secret(name) else f", got {first.get('input')!r}"
+        message = first["msg"].removeprefix("Value error, ")
         raise InputError(
-            f"setting {name} (--{name.replace('_', '-')} or VITRINE_{name.upper()}): {first['msg']}, "
-            f"got {first.get('input')!r}"
+            f"setting {name} (--{name.replace('_', '-')} or VITRINE_{name.upper()}): {message}{given}"
         ) from None
     except ValueError as error:  # a VITRINE_ variable that is not valid JSON
         raise InputError(f"settings: {error}") from None
+
+
+def _is_secret(name: str) -> bool:
+    """Whether a setting's value must not be shown."""
+    field = Settings.model_fields.get(name)
+    return field is not None and SecretStr in (field.annotation, *get_args(field.annotation))
 
 
 def _refuse_unknown(environment: Iterable[str]) -> None:

@@ -14,8 +14,8 @@ from app.core.errors import InputError, VitrineError
 from app.core.lease import stream_lease
 from app.core.settings import Settings
 from app.core.spark import create_session
+from app.jobs.guard import say
 from app.jobs.replay import play
-from app.jobs.run import say
 from app.jobs.stream import summary_line
 from app.monitor.local import LocalInflux
 from app.stream.engine import SPARK_CONFIGURATION, Stream

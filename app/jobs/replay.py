@@ -6,7 +6,7 @@ import threading
 from app.core.errors import InputError
 from app.core.settings import Settings, load_settings
 from app.events.layout import layout_of
-from app.jobs.run import guarded, say
+from app.jobs.guard import guarded, say
 from app.stream.folders import StreamFolders
 from app.stream.replay import Clock, Pace, ReplaySummary, replay
 

@@ -15,8 +15,8 @@ from kubernetes import client, config
 
 from app.core.errors import InputError, VitrineError
 from app.core.settings import PREFIX
+from app.jobs.guard import guarded, say
 from app.jobs.launcher import Launcher, Owner
-from app.jobs.run import guarded, say
 
 NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 STOPPED = 143  #: exit code after SIGTERM

@@ -1,25 +1,18 @@
-"""What every job and command does around its work: session, summary, errors, exit code."""
+"""What every batch job and command does around its work: session, lease, summary."""
 
-import logging
-import sys
-import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 from pyspark.sql import SparkSession
 
-from app.core.errors import EXIT_FAILED, VitrineError
-from app.core.failures import explain
 from app.core.folders import Output
 from app.core.lease import training_lease
 from app.core.settings import Settings
 from app.core.spark import create_session, for_throughput
+from app.jobs.guard import say
 from app.results.run import RunResult
 from app.train.summary import summary_lines
-
-EXIT_INTERRUPTED = 130  #: the code of shells for Ctrl-C
 
 Work = Callable[[SparkSession, Settings, datetime, Callable[[str], Any]], RunResult]
 
@@ -56,41 +49,3 @@ def run_batch(work: Work, name: str, settings: Settings, *, as_json: bool = Fals
     finally:
         spark.stop()
     print(result.model_dump_json() if as_json else "\n" + "\n".join(summary_lines(result)))
-
-
-@contextmanager
-def guarded() -> Iterator[None]:
-    """The outermost block of a command or job: a failure in it becomes one line and an exit code.
-
-    Only what is neither one of our errors nor a known failure of Spark or the system shows its stack
-    trace, since that is a bug.
-
-    Raises
-    ------
-    SystemExit
-        With the exit code, after the failure was shown on standard error.
-    """
-    logging.getLogger("py4j").setLevel(logging.CRITICAL)
-    try:
-        yield
-    except KeyboardInterrupt:
-        say("stopped")
-        sys.exit(EXIT_INTERRUPTED)
-    except Exception as error:
-        sys.exit(_show(error))
-
-
-def _show(error: Exception) -> int:
-    """Show a failure; returns its exit code."""
-    known = error if isinstance(error, VitrineError) else explain(error)
-    if known is not None:
-        say(f"error: {known}")
-        return known.exit_code
-    traceback.print_exception(error)
-    say(f"error: unexpected {type(error).__name__}; this is a bug or a lost cluster, the trace above says where")
-    return EXIT_FAILED
-
-
-def say(line: str) -> None:
-    """Show a line to people, on standard error: standard output is for results."""
-    print(line, file=sys.stderr, flush=True)

@@ -5,7 +5,7 @@ import signal
 from app.core.lease import stream_lease
 from app.core.settings import Settings, load_settings
 from app.core.spark import create_session
-from app.jobs.run import guarded, say
+from app.jobs.guard import guarded, say
 from app.stream.engine import SPARK_CONFIGURATION, Stream
 from app.stream.telemetry import StreamSummary
 

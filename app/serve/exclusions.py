@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from app.serve.catalogue import Catalogue
 from app.serve.contract import Candidates
-from app.serve.ragged import NONE, pair_keys
+from app.serve.ragged import NONE, pair_keys, unpack_keys
 from app.serve.users import UserTable
 from app.serve.visits import PURCHASED, Visits
 
@@ -43,6 +43,13 @@ class Exclusions:
         keys = pair_keys(rows, items)
         places = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
         return held | (self.keys[places] == keys)
+
+    def allowed(self, row: int, products: int) -> NDArray[np.bool_]:
+        """Which of so many products may be in the list of one visit: (p,)."""
+        allowed = np.ones(products, np.bool_) if self.available is None else self.available.copy()
+        ends = np.searchsorted(self.keys, pair_keys(np.array([row, row + 1]), np.zeros(2, np.int64)))
+        allowed[unpack_keys(self.keys[ends[0] : ends[1]])[1]] = False
+        return allowed
 
     def first_allowed(self, part: Candidates, k: int) -> NDArray[np.int32]:
         """The first k products (n, k) of one generator that are not excluded, `NONE` where there are no more."""

@@ -23,6 +23,7 @@ from app.serve.rankers import RANKERS
 from app.serve.rankers.contract import Ranked, Ranker
 from app.serve.users import UserTable
 from app.serve.visits import Visitors, Visits
+from app.serve.wanted import DEPTH, Wanted
 
 CHUNK = 1_000  #: visits answered at a time: bounds memory, large enough for vectorised work
 FILE = "recommender.json"
@@ -126,19 +127,38 @@ class Recommender:
         segments[known] = self.users.segments[users[known]]
         return Visits(users, segments, self.users.history.take(users), session.placed(items), on_screen, visitors.now)
 
-    def recommend(self, visitors: Visitors, k: int) -> Answer:
+    def recommend(self, visitors: Visitors, k: int, wanted: Wanted | None = None) -> Answer:
         """Lists of k products for n visitors.
 
         Not in a list: the product on screen, what was bought in the session, what the user bought in the last
-        `bought_days`, and what is not available.
+        `bought_days`, and what is not available. Given what is `wanted`, lists hold that alone, and are full wherever
+        there are k such products.
         """
         visits = self.visits(visitors)
         excluded = exclusions(visits, self.catalogue, self.users, self.parameters.bought_days)
-        parts = {
-            name: generator.candidates(visits, self.parameters.candidates)
-            for name, generator in self.generators.items()
-        }
-        return Answer(visits, excluded, parts, self.ranker.rank(Pool.of(parts, excluded), visits, k), self.generators)
+        asked = self.parameters.candidates
+        if wanted is None:
+            parts = {name: generator.candidates(visits, asked) for name, generator in self.generators.items()}
+        else:
+            parts = {
+                name: wanted.narrowed(generator.candidates(visits, max(asked, DEPTH)), asked)
+                for name, generator in self.generators.items()
+            }
+        lists = self.ranker.rank(Pool.of(parts, excluded), visits, k)
+        if wanted is not None:
+            lists = wanted.filled(lists, excluded, self.popular, self._baseline)
+        return Answer(visits, excluded, parts, lists, self.generators)
+
+    @cached_property
+    def popular(self) -> NDArray[np.intp]:
+        """All products (p,), the most popular first."""
+        return np.argsort(-self.catalogue.table["popularity"].to_numpy(), kind="stable")
+
+    @cached_property
+    def _baseline(self) -> int:
+        """Number of the generator that has a list for everyone; `NONE` without one."""
+        numbers = (n for n, generator in enumerate(self.generators.values()) if isinstance(generator, Baseline))
+        return next(numbers, NONE)
 
     def most_popular(self, rows: int) -> Candidates:
         """The baseline: the same bestsellers for everyone, as many as each generator is asked for.

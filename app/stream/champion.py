@@ -1,132 +1,44 @@
 """The bundle that the stream uses: changed between micro-batches, never within one."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from app.core.errors import BundleError, InputError
 from app.core.files import write_text
-from app.core.settings import Settings
-from app.events.layout import layout_of
 from app.registry.bundle import Bundle
-from app.registry.registry import Registry
+from app.registry.in_use import BundleInUse
 
 KEPT_PINS = 100  #: only the last micro-batch can ever be tried again
 
 
 class Champion:
-    """Follows the registry's champion; a damaged bundle is refused in favour of the one in use.
-
-    Opening verifies every checksum, once per bundle.
+    """Gives each micro-batch its bundle, the same one at a second try.
 
     Parameters
     ----------
-    registry
-        Where bundles are published.
+    in_use
+        Follows the registry.
     pins
         Folder that remembers which bundle each micro-batch used.
-    settings
-        Of the stream: a bundle whose bounds or ids are others is refused like a damaged one.
-    say
-        Gets a line about a bundle taken up or refused.
-
-    Attributes
-    ----------
-    bundle
-        The one in use.
-    refused
-        How many bundles were refused.
-
-    Raises
-    ------
-    InputError
-        Nothing is published.
-    BundleError
-        No published bundle is whole.
     """
 
-    def __init__(self, registry: Registry, pins: Path, settings: Settings, say: Callable[[str], Any]):
-        self._registry, self._pins, self._settings, self._say = registry, pins, settings, say
-        self._bad: str | None = None
-        self.refused = 0
-        self.check_published(registry)
-        self.bundle = self._first(registry.history())
+    def __init__(self, in_use: BundleInUse, pins: Path):
+        self._in_use, self._pins = in_use, pins
 
-    @staticmethod
-    def check_published(registry: Registry) -> None:
-        """See that there is a bundle at all.
+    @property
+    def bundle(self) -> Bundle:
+        """The one in use."""
+        return self._in_use.bundle
 
-        Raises
-        ------
-        InputError
-            Nothing is published.
-        """
-        if not registry.history():
-            raise InputError(f"{registry.folder}: no bundle is published; run vitrine train first")
+    @property
+    def refused(self) -> int:
+        """How many bundles were refused."""
+        return self._in_use.refused
 
     def for_batch(self, batch: int) -> Bundle:
         """The bundle of a micro-batch; the same one when the micro-batch is tried again."""
         pin = self._pins / f"{batch:09d}"
         if pin.exists():
-            version = pin.read_text()
-            if version != self.bundle.version and (self._registry.folder / version).is_dir():
-                self.bundle = self._open(version)
-            return self.bundle
-        self._follow()
-        write_text(pin, self.bundle.version)
+            return self._in_use.use(pin.read_text())
+        bundle = self._in_use.follow()
+        write_text(pin, bundle.version)
         (self._pins / f"{batch - KEPT_PINS:09d}").unlink(missing_ok=True)
-        return self.bundle
-
-    def _open(self, version: str) -> Bundle:
-        opened = Bundle.open(self._registry.open(version), check=False)
-        _check_fit(opened, self._settings)
-        return opened
-
-    def _first(self, names: list[str]) -> Bundle:
-        """The champion; where it is damaged, the latest whole one before it."""
-        damage: list[BundleError] = []
-        for name in names:
-            try:
-                opened = self._open(name)
-            except BundleError as error:
-                damage.append(error)
-                continue
-            if damage:
-                self._bad, self.refused = names[0], 1
-                self._say(f"bundle refused, {name} before it is in use: {damage[0]}")
-            return opened
-        raise damage[0]
-
-    def _follow(self) -> None:
-        folder = self._registry.champion()
-        if folder is None or folder.name in (self.bundle.version, self._bad):
-            return
-        try:
-            self.bundle = self._open(folder.name)
-        except BundleError as error:
-            self._bad, self.refused = folder.name, self.refused + 1
-            self._say(f"bundle refused, {self.bundle.version} stays in use: {error}")
-        else:
-            self._bad = None
-            self._say(f"bundle {self.bundle.version} is in use")
-
-
-def _check_fit(bundle: Bundle, settings: Settings) -> None:
-    """See that training and stream mean the same by an id and by a session.
-
-    Raises
-    ------
-    BundleError
-        They don't.
-    """
-    trained, text = bundle.recommender.parameters, layout_of(settings).ids == "text"
-    if trained.text_ids != text:
-        raise BundleError(
-            f"bundle {bundle.folder}: its ids are {'text' if trained.text_ids else 'integers'}, those of the stream's "
-            f"layout {'text' if text else 'integers'}; give the stream the --layout of the training"
-        )
-    if trained.session_max_events != settings.session_max_events:
-        raise BundleError(
-            f"bundle {bundle.folder}: was trained with VITRINE_SESSION_MAX_EVENTS {trained.session_max_events}, the "
-            f"stream has {settings.session_max_events}; give both the same"
-        )
+        return bundle

@@ -15,6 +15,7 @@ from app.core.lease import Lease
 from app.core.settings import Settings
 from app.monitor.influx import check, influx_config
 from app.monitor.prometheus import StreamMetrics
+from app.registry.in_use import BundleInUse, check_published
 from app.registry.registry import Registry
 from app.stream import first_edition
 from app.stream.accounts import Accounts
@@ -95,9 +96,9 @@ class Stream:
         self.telemetry = Telemetry(StreamMetrics())
         self.points = PointSink(influx, self.stopping.is_set, self.telemetry.influx_retried, say)
         registry = Registry(folders.models)
-        Champion.check_published(registry)
+        check_published(registry)
         self.epoch = begin(folders, lease.epoch, lease.check, self._first_epoch)
-        self.champion = Champion(registry, self.epoch.pins, settings, say)
+        self.champion = Champion(BundleInUse(registry, settings, say), self.epoch.pins)
         archive = Archive.of(folders)
         accounts = Accounts(folders.accounts, archive, self.epoch.number, marked(folders))
         windows = WindowCounter(spark, settings, folders, self.epoch, self.points)

@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 
 from app.core.errors import EXIT_BAD_INPUT, EXIT_FAILED, BundleError, InputError, VitrineError
 from app.core.failures import conditions, explain, own_error
-from app.jobs.run import guarded
+from app.jobs.guard import guarded
 
 FILES = [
     ("java.io.EOFException: Unexpected end of input stream", "truncated"),

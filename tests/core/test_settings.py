@@ -125,7 +125,15 @@ def test_an_error_beside_a_secret_does_not_show_it(monkeypatch: pytest.MonkeyPat
     assert SECRET not in str(raised.value)
 
 
-#: Settings of the places of things, of the stream, the replay, InfluxDB and Spark's session.
+@pytest.mark.parametrize("key", ["sh0rt-secret", "a key with blanks in it", "ключ-из-шестнадцати-букв"])
+def test_an_error_of_a_secret_does_not_show_it(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VITRINE_READ_KEY", key)
+    with pytest.raises(InputError, match=r"VITRINE_READ_KEY.*needs 16 characters or more") as raised:
+        load_settings()
+    assert key not in str(raised.value)
+
+
+#: Settings of the places of things, of the stream, the API, the replay, InfluxDB and Spark's session.
 NOT_OF_THE_MODEL = {
     "events",
     "output",
@@ -145,6 +153,14 @@ NOT_OF_THE_MODEL = {
     "keep_list_batches",
     "clean_landing",
     "metrics_port",
+    "host",
+    "port",
+    "read_key",
+    "write_key",
+    "request_rate",
+    "request_bytes",
+    "commit_seconds",
+    "remember_hours",
     "replay_speed",
     "replay_rate",
     "replay_tick",

@@ -127,7 +127,7 @@ def test_a_full_disk_while_cleaning(small_disk: Path, tmp_path: Path) -> None:
 
 
 def test_a_full_disk_while_writing_the_bundle(small_disk: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from app.jobs.run import guarded
+    from app.jobs.guard import guarded
 
     def fill(folder: Path) -> None:
         (folder / "users.npy").write_bytes(bytes(600_000))

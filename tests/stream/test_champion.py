@@ -6,6 +6,7 @@ import pytest
 
 from app.core.errors import BundleError, InputError
 from app.core.settings import Settings
+from app.registry.in_use import BundleInUse
 from app.registry.registry import Registry
 from app.stream.champion import KEPT_PINS, Champion
 from tests.stream.shop import damage, recommender, write_bundle
@@ -25,17 +26,18 @@ def champion(tmp_path: Path, said: list[str]) -> Champion:
 def again(folder: Path, said: list[str], settings: Settings | None = None) -> Champion:
     """A stream started (once more) over the same folder."""
     (folder / "pins").mkdir(exist_ok=True)
-    return Champion(Registry(folder / "models"), folder / "pins", settings or Settings(), said.append)
+    in_use = BundleInUse(Registry(folder / "models"), settings or Settings(), said.append)
+    return Champion(in_use, folder / "pins")
 
 
 def test_a_bundle_that_means_another_session_or_id_is_refused(
     champion: Champion, tmp_path: Path, said: list[str]
 ) -> None:
-    with pytest.raises(BundleError, match="VITRINE_SESSION_MAX_EVENTS 100, the stream has 50"):
+    with pytest.raises(BundleError, match="VITRINE_SESSION_MAX_EVENTS 100, here it is 50"):
         again(tmp_path, said, Settings(session_max_events=50))
     layout = tmp_path / "layout.yaml"
     layout.write_text("columns: {event_time: t, product_id: p, user_id: u}\nevent_type: view\nids: text\n")
-    with pytest.raises(BundleError, match="its ids are integers, those of the stream's layout text"):
+    with pytest.raises(BundleError, match="its ids are integers, those of the given layout text"):
         again(tmp_path, said, Settings(layout=layout))
 
 

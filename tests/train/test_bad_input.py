@@ -270,7 +270,7 @@ def play(folder: Path) -> None:
     """Clean the log of every case in one Spark session; what `main` of the subprocess does."""
     from app.core.settings import Settings, load_settings
     from app.core.spark import create_session
-    from app.jobs.run import guarded, say
+    from app.jobs.guard import guarded, say
     from app.train.context import Run
     from app.train.stages import clean_log
 

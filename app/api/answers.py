@@ -1,0 +1,171 @@
+"""Lists for what is asked: from requests to visits, and from answers of the recommender to lists with reasons."""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.api.models import Ask, RankedProduct, Recommendations, SimilarAsk, Touched
+from app.api.posted.sessions import PostedSessions, SessionEvent
+from app.api.reasons import Cause, product_name, reason
+from app.api.shop import Shop, main_category
+from app.events.ids import number_of
+from app.events.vocabulary import KINDS
+from app.serve.ragged import NONE, Ragged, pair_keys
+from app.serve.recommender import Answer
+from app.serve.sessions import SessionEvents
+from app.serve.visits import Touches, Visitors
+
+CHAMPION = "champion"  #: the variant
+FALLBACK = "popularity"  #: source of a place that no generator speaks for
+MICROS = 1_000_000
+
+
+def recommendations(shop: Shop, sessions: PostedSessions, asks: Sequence[Ask], now: float) -> list[Recommendations]:
+    """Lists for n requests, all from one bundle.
+
+    Parameters
+    ----------
+    shop
+        The bundle in use.
+    sessions
+        Of users whose events were posted.
+    asks
+        Answered in this order. Those that filter, or want more than generators are asked for, are answered apart:
+        the others get the very lists that the stream would write.
+    now
+        Seconds since 1970: the moment of a visit without events. Another's is that of its last event.
+    """
+    ordinary = shop.recommender.parameters.candidates
+    special = [not ask.filters.free or ask.count > ordinary for ask in asks]
+    found: dict[int, Recommendations] = {}
+    for filtered in (False, True):
+        rows = [row for row, other in enumerate(special) if other == filtered]
+        if rows:
+            chosen = [asks[row] for row in rows]
+            visitors = _visitors(shop, sessions, chosen, now)
+            wanted = shop.wanted([ask.filters for ask in chosen]) if filtered else None
+            answer = shop.recommender.recommend(visitors, max(ask.count for ask in chosen), wanted)
+            found |= zip(rows, _Places(shop, answer, chosen).lists(), strict=True)
+    return [found[row] for row in range(len(asks))]
+
+
+def _visitors(shop: Shop, sessions: PostedSessions, asks: Sequence[Ask], now: float) -> Visitors:
+    parameters = shop.recommender.parameters
+    users = [shop.user(ask.user_id) for ask in asks]
+    visits = [
+        _given(shop, ask, now, parameters.session_max_events)
+        if ask.session is not None
+        else sessions.current(user, parameters.session_idle_minutes)
+        for ask, user in zip(asks, users, strict=True)
+    ]
+    moments = [visit[-1].at / MICROS if visit else now for visit in visits]
+    return Visitors.of(users, np.array(moments), _touches(visits, parameters.session_max_products))
+
+
+def _given(shop: Shop, ask: Ask, now: float, most: int) -> list[SessionEvent]:
+    """The events of a session in a request; those without a time were a second apart, and the last is now."""
+    given = (ask.session or ())[-most:]
+    events = []
+    for place, event in enumerate(given):
+        product = number_of(event.product_id, shop.text_ids)
+        if product is None:  # no id of this shop, so no product of it
+            continue
+        at = event.event_time.timestamp() if event.event_time is not None else now - (len(given) - 1 - place)
+        events.append(SessionEvent(round(at * MICROS), product, KINDS.index(event.event_type)))
+    return sorted(set(events))
+
+
+def _touches(visits: Sequence[Sequence[SessionEvent]], max_products: int) -> Touches:
+    shape = Ragged.of_lengths(np.array([len(visit) for visit in visits], np.int64))
+    flat = [event for visit in visits for event in visit]
+    events = SessionEvents(
+        shape,
+        np.array([event.product for event in flat], np.int64),
+        np.array([event.kind for event in flat], np.int8),
+        np.array([event.at for event in flat], np.int64) / MICROS,
+    )
+    return events.touches(shape.offsets[:-1], shape.offsets[1:], max_products)
+
+
+@dataclass(frozen=True)
+class _Places:
+    """The places of the lists of an answer, with what people are told of each."""
+
+    shop: Shop
+    answer: Answer
+    asks: Sequence[Ask]
+
+    def lists(self) -> list[Recommendations]:
+        counts = np.array([ask.count for ask in self.asks])
+        items = self.answer.lists.items
+        rows, places = np.nonzero((items != NONE) & (np.arange(items.shape[1]) < counts[:, None]))
+        products: list[list[RankedProduct]] = [[] for _ in self.asks]
+        for row, product in zip(rows.tolist(), self._products(rows, places), strict=True):
+            products[row].append(product)
+        return [
+            Recommendations(
+                recommendation_id=secrets.token_hex(12),
+                model_version=self.shop.bundle.version,
+                variant=CHAMPION,
+                user_id=ask.user_id,
+                products=of_list,
+            )
+            for ask, of_list in zip(self.asks, products, strict=True)
+        ]
+
+    def _products(self, rows: NDArray[np.int64], places: NDArray[np.int64]) -> list[RankedProduct]:
+        lists = self.answer.lists
+        items = lists.items[rows, places]
+        names = [*self.shop.recommender.generators, FALLBACK]  # that of `NONE` is the last
+        sources = [names[number] for number in lists.sources[rows, places].tolist()]
+        columns = (
+            self.shop.described(items),
+            (places + 1).tolist(),
+            lists.scores[rows, places].astype(np.float64).tolist(),
+            sources,
+            self._causes(rows, self.answer.because[rows, places]),
+            self._near(rows, items),
+        )
+        return [
+            RankedProduct(
+                rank=rank,
+                product_id=product.product_id,
+                title=product.title,
+                category=product.category,
+                brand=product.brand,
+                price=product.price,
+                score=score,
+                source=source,
+                reason=reason(source, cause, main_category(product.category) if near else None),
+            )
+            for product, rank, score, source, cause, near in zip(*columns, strict=True)
+        ]
+
+    def _causes(self, rows: NDArray[np.int64], because: NDArray[np.int32]) -> list[Cause | None]:
+        """The touched product that speaks for each place (m,)."""
+        session = self.answer.visits.session
+        in_session = np.isin(pair_keys(rows, because), pair_keys(session.shape.rows(), session.products))
+        items = np.unique(because[because != NONE])
+        products = dict(zip(items.tolist(), self.shop.described(items), strict=True))
+        found: list[Cause | None] = []
+        for row, item, here in zip(rows.tolist(), because.tolist(), in_session.tolist(), strict=True):
+            if item == NONE:
+                found.append(None)
+                continue
+            product = products[item]
+            where: Touched | None = "session" if here else "history"
+            if isinstance(self.asks[row], SimilarAsk):
+                where = None
+            found.append(Cause(product.product_id, product_name(product), where))
+        return found
+
+    def _near(self, rows: NDArray[np.int64], items: NDArray[np.int32]) -> list[bool]:
+        """Whether each place (m,) is in a main category that its visit asked for, or has touched."""
+        category, touched = self.shop.catalogue.category, self.answer.visits.touched
+        theirs = pair_keys(touched.shape.rows(), category[touched.products])
+        near = np.isin(pair_keys(rows, category[items]), theirs)
+        asked = np.array([ask.filters.category is not None for ask in self.asks])
+        return (near | asked[rows]).tolist()

@@ -1,0 +1,191 @@
+"""What stands before every route: keys, rates, sizes, time; and what is counted of every answer."""
+
+import asyncio
+import hmac
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pydantic import SecretStr
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.api.metrics import ApiMetrics
+from app.api.problems import RefusedError
+from app.core.settings import Settings
+
+GUARDED = "/v1/"  #: begins the paths that ask for a key
+WRITING = "/v1/events"
+BODY_SECONDS = 10.0  #: in which a body must have come
+BURST_SECONDS = 2.0  #: a client may use up so much of its rate at once
+MOST_CLIENTS = 10_000
+BEARER = b"bearer "
+
+
+class Rates:
+    """Token buckets, one a client.
+
+    Parameters
+    ----------
+    rate
+        Requests a second.
+    """
+
+    def __init__(self, rate: float):
+        self._rate, self._most = rate, max(1.0, rate * BURST_SECONDS)
+        self._buckets: dict[str, tuple[float, float]] = {}
+
+    def take(self, client: str, now: float) -> float:
+        """Seconds that a client must wait before its next request; 0 if it may have it now."""
+        tokens, at = self._buckets.pop(client, (self._most, now))
+        tokens = min(self._most, tokens + (now - at) * self._rate)
+        wait = max(0.0, (1 - tokens) / self._rate)
+        self._buckets[client] = (tokens - (wait == 0), now)
+        if len(self._buckets) > MOST_CLIENTS:  # the one that was away longest starts afresh
+            del self._buckets[next(iter(self._buckets))]
+        return wait
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The keys that are asked for; None asks for none."""
+
+    read: SecretStr | None
+    write: SecretStr | None
+
+    def check(self, given: str | None, writing: bool) -> None:
+        """See that a request may read, or write.
+
+        Raises
+        ------
+        RefusedError
+            401 without the right key, 403 with the other one.
+        """
+        wanted, other = (self.write, self.read) if writing else (self.read, self.write)
+        if wanted is None or _same(given, wanted):
+            return
+        kind = "writing" if writing else "reading"
+        if other is not None and _same(given, other):
+            raise RefusedError(403, f"this key is not for {kind}")
+        raise RefusedError(
+            401, f"send the key for {kind} as 'Authorization: Bearer KEY'", {"WWW-Authenticate": "Bearer"}
+        )
+
+
+class Gate:
+    """ASGI middleware around the whole application.
+
+    Parameters
+    ----------
+    app
+        What it stands before.
+    settings
+        Keys and limits.
+    metrics
+        Count every answer.
+    """
+
+    def __init__(self, app: ASGIApp, settings: Settings, metrics: ApiMetrics):
+        self._app, self._metrics, self._largest = app, metrics, settings.request_bytes
+        self._keys = Keys(settings.read_key, settings.write_key)
+        self._rates = Rates(settings.request_rate)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        begun, status = time.perf_counter(), 500
+
+        async def counted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", ()), (b"x-content-type-options", b"nosniff")]
+            await send(message)
+
+        try:
+            if scope["path"].startswith(GUARDED):
+                try:
+                    receive = await self._admitted(scope, receive)
+                except RefusedError as refused:
+                    await refused.response()(scope, receive, counted)
+                    return
+            await self._app(scope, receive, counted)
+        finally:
+            route = getattr(scope.get("route"), "path_format", "other")
+            self._metrics.requests.labels(route, _method(scope), status).inc()
+            self._metrics.seconds.labels(route).observe(time.perf_counter() - begun)
+
+    async def _admitted(self, scope: Scope, receive: Receive) -> Receive:
+        """What the application receives from, with the whole body at hand."""
+        headers = dict(scope["headers"])
+        key = _key(headers)
+        writing = scope["path"].rstrip("/") == WRITING
+        address = (scope.get("client") or ("unknown", 0))[0]
+        known = any(expected and _same(key, expected) for expected in (self._keys.read, self._keys.write))
+        wait = self._rates.take(f"key {key}" if known else f"address {address}", time.monotonic())
+        if wait > 0:
+            seconds = str(int(wait) + 1)
+            raise RefusedError(429, f"too many requests; wait {seconds} s", {"Retry-After": seconds})
+        self._keys.check(key, writing)
+        if scope["method"] != "POST":  # no other route has a body
+            return receive
+        kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+        if kind != b"application/json":
+            raise RefusedError(415, "send JSON, and say so: 'Content-Type: application/json'")
+        return _at_hand(await self._body(headers, receive), receive)
+
+    async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
+        length = headers.get(b"content-length", b"0")
+        if length.isdigit() and int(length) > self._largest:
+            raise self._too_large()
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                parts, size = [], 0
+                while True:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise RefusedError(400, "the request ended before its body was complete")
+                    parts.append(message.get("body", b""))
+                    size += len(parts[-1])
+                    if size > self._largest:
+                        raise self._too_large()
+                    if not message.get("more_body", False):
+                        return b"".join(parts)
+        except TimeoutError:
+            raise RefusedError(
+                408, f"the body did not come within {BODY_SECONDS:.0f} s", {"Connection": "close"}
+            ) from None
+
+    def _too_large(self) -> RefusedError:
+        detail = f"the body is larger than {self._largest:,} bytes; send less at once"
+        return RefusedError(413, detail, {"Connection": "close"})
+
+
+def _at_hand(body: bytes, receive: Receive) -> Receive:
+    given = False
+
+    async def replay() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replay
+
+
+def _key(headers: dict[bytes, bytes]) -> str | None:
+    given = headers.get(b"authorization", b"")
+    if given[: len(BEARER)].lower() == BEARER:
+        return given[len(BEARER) :].strip().decode("latin-1")
+    other = headers.get(b"x-api-key")
+    return None if other is None else other.decode("latin-1")
+
+
+def _same(given: str | None, expected: SecretStr) -> bool:
+    return given is not None and hmac.compare_digest(given.encode(), expected.get_secret_value().encode())
+
+
+def _method(scope: Scope, known: Iterable[str] = ("GET", "POST", "DELETE", "HEAD", "OPTIONS")) -> str:
+    """The method as a label: a client may send any word."""
+    return scope["method"] if scope["method"] in known else "other"

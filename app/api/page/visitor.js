@@ -1,0 +1,49 @@
+// Who clicks, and what was done in this session: kept for the tab, so that a reload changes nothing.
+
+const SAVED = "visitor";
+
+function fresh(user) {
+  return {
+    user: user ?? String(100_000_000 + Math.floor(Math.random() * 900_000_000)),
+    session: crypto.randomUUID?.() ?? `s-${Date.now()}-${Math.random()}`,
+    events: [],
+    cart: [],
+    clicks: 0,
+    hits: 0,
+  };
+}
+
+export let visitor = JSON.parse(sessionStorage.getItem(SAVED)) ?? fresh();
+
+export function save() {
+  sessionStorage.setItem(SAVED, JSON.stringify(visitor));
+}
+
+export function become(user) {
+  visitor = fresh(user);
+  save();
+}
+
+// An event as it is posted; the page keeps the product's name beside it.
+export function newEvent(type, product, recommendation) {
+  const event = {
+    event_id: `${visitor.session}-${visitor.events.length}-${Date.now()}`,
+    event_type: type,
+    product_id: product.product_id,
+    user_id: visitor.user,
+    user_session: visitor.session,
+    event_time: new Date().toISOString(),
+    ...(recommendation && { recommendation_id: recommendation }),
+    ...(product.category && { category_code: product.category }),
+    ...(product.brand && { brand: product.brand }),
+    ...(product.price != null && { price: product.price }),
+  };
+  visitor.events.push({ type, id: product.product_id, name: nameOf(product), time: event.event_time });
+  save();
+  return event;
+}
+
+export function nameOf(product) {
+  const kind = product.category?.split(".").at(-1);
+  return product.title ?? [product.brand, kind ?? "product", product.product_id].filter(Boolean).join(" ");
+}

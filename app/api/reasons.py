@@ -1,0 +1,49 @@
+"""Why a product is in a list, in words."""
+
+from dataclasses import dataclass
+
+from app.api.models import Product, Reason, Touched
+
+#: By source, with a touched product that speaks for the place.
+WITH_PRODUCT = {
+    "als": "liked by those who like {name}",
+    "covisitation": "often seen together with {name}",
+    "session_walk": "often looked at after {name}",
+    "item_graph": "close to {name} in what people look at",
+}
+OTHERWISE = "because of {name}"
+WHERE: dict[Touched, str] = {"session": ", seen in this session", "history": ", seen in an earlier visit"}
+
+
+@dataclass(frozen=True)
+class Cause:
+    """The touched product that speaks most for a place: its id and name, and where it was touched, if that matters."""
+
+    product_id: str
+    name: str
+    touched_in: Touched | None
+
+
+def reason(source: str, cause: Cause | None, category: str | None) -> Reason:
+    """The reason of one place.
+
+    Parameters
+    ----------
+    source
+        Generator that contributed most to it.
+    cause
+        None if no touched product speaks for it.
+    category
+        The place's main category, if the visit asked for it or has touched it.
+    """
+    if cause is None:
+        return Reason(text=f"popular in {category}" if category else "popular in the shop")
+    text = WITH_PRODUCT.get(source, OTHERWISE).format(name=cause.name)
+    where = "" if cause.touched_in is None else WHERE[cause.touched_in]
+    return Reason(text=text + where, product_id=cause.product_id, touched_in=cause.touched_in)
+
+
+def product_name(product: Product) -> str:
+    """What people call a product: its title, or brand and kind with the id."""
+    kind = product.category.rpartition(".")[2] if product.category else "product"
+    return product.title or " ".join(part for part in (product.brand, kind, product.product_id) if part)

@@ -1,0 +1,168 @@
+"""The routes under /v1."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi.responses import Response
+from pydantic import BaseModel, Discriminator, Field, Tag
+from starlette.convertors import Convertor, register_url_convertor
+
+from app.api.models import (
+    MOST_EXCLUDED,
+    MOST_PRODUCTS,
+    Ask,
+    Asked,
+    Asks,
+    Categories,
+    Filters,
+    Lists,
+    PostedEvent,
+    PostedEvents,
+    Price,
+    Product,
+    Products,
+    Receipt,
+    Recommendations,
+    SessionEvent,
+    SimilarAsk,
+    Text,
+)
+from app.api.problems import MANY, ONE, RefusedError
+from app.api.service import Service
+from app.serve.ragged import NONE
+
+
+class IdConvertor(Convertor[str]):
+    """An id in a path: any text, slashes and line breaks too."""
+
+    regex = "(?s:.+)"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("id", IdConvertor())
+PAGE = 24  #: products of a search, unless another number is asked for
+
+router = APIRouter(prefix="/v1")
+
+
+class ListQuery(Asked):
+    """What a list must be like, as the query of a URL."""
+
+    count: int = Field(default=10, ge=1, le=MOST_PRODUCTS, description="products wanted")
+    category: Text | None = Field(default=None, description="path of a category: it and all below it")
+    price_min: Price | None = Field(default=None, description="lowest price")
+    price_max: Price | None = Field(default=None, description="highest price")
+    exclude: tuple[Text, ...] = Field(
+        default=(), max_length=MOST_EXCLUDED, description="products that must not be in the list"
+    )
+
+    def ask(self, **whom: object) -> Ask:
+        """The same as the body of a request."""
+        filters = Filters.model_validate(self.model_dump(exclude={"count"}))
+        return Ask.model_validate({"count": self.count, "filters": filters, **whom})
+
+
+def service(request: Request) -> Service:
+    """What the application was made with."""
+    found: Service = request.app.state.service
+    return found
+
+
+Behind = Annotated[Service, Depends(service)]
+ShopId = Annotated[str, Path(min_length=1, max_length=256, description="the shop's own id")]
+Listing = Annotated[ListQuery, Query()]
+
+#: One event, or many; told apart by the one key that only many have, so that errors speak of what was meant.
+OneOrMany = Annotated[
+    Annotated[PostedEvent, Tag(ONE)] | Annotated[PostedEvents, Tag(MANY)],
+    Discriminator(lambda body: MANY if isinstance(body, dict) and "events" in body else ONE),
+]
+
+
+def answer(model: BaseModel) -> Response:
+    """An answer whose type was checked when it was made: the framework needn't do it again."""
+    return Response(model.model_dump_json(), media_type="application/json")
+
+
+@router.post("/recommendations", response_model=Recommendations, tags=["lists"])
+async def recommend(ask: Ask, behind: Behind) -> Response:
+    """A list for a user, for a session given in the request, or for both.
+
+    Without a user and a session: popular products.
+    """
+    return answer((await behind.recommend(ask))[0])
+
+
+@router.post("/recommendations/batch", response_model=Lists, tags=["lists"])
+async def recommend_many(asks: Asks, behind: Behind) -> Response:
+    """Many lists at once, all by the same model version."""
+    return answer(Lists(lists=await behind.recommend(*asks.requests)))
+
+
+@router.get("/users/{user_id:id}/recommendations", response_model=Recommendations, tags=["lists"])
+async def recommend_to_user(user_id: ShopId, query: Listing, behind: Behind) -> Response:
+    """A list for a user, by what the model knows and by the events posted since.
+
+    A user that the model doesn't know, and of whom nothing was posted, gets popular products.
+    """
+    return answer((await behind.recommend(query.ask(user_id=user_id)))[0])
+
+
+@router.get("/products/{product_id:id}/similar", response_model=Recommendations, tags=["lists"])
+async def similar(product_id: ShopId, query: Listing, behind: Behind) -> Response:
+    """What goes with a product, for anyone; for a product that the model doesn't know, popular products."""
+    seen = SessionEvent(event_type="view", product_id=product_id)
+    ask = SimilarAsk.model_validate(query.ask(session=(seen,)).model_dump())
+    return answer((await behind.recommend(ask))[0])
+
+
+@router.get("/popular", response_model=Recommendations, tags=["lists"])
+async def popular(query: Listing, behind: Behind) -> Response:
+    """What is popular in the shop, or in a category."""
+    return answer((await behind.recommend(query.ask(session=())))[0])
+
+
+@router.post("/events", response_model=Receipt, tags=["events"])
+async def post_events(posted: OneOrMany, behind: Behind) -> Response:
+    """Take events in, one or many: all of a request or none of it.
+
+    Answered once they are durable. After an error or without an answer send the same again, with the same `event_id`:
+    an event is taken once.
+    """
+    return answer(await behind.post(posted))
+
+
+@router.get("/products", tags=["catalogue"])
+def products(
+    behind: Behind,
+    search: Annotated[str | None, Query(max_length=256, description="words of id, title, brand or category")] = None,
+    category: Annotated[str | None, Query(max_length=256, description="it and all below it")] = None,
+    count: Annotated[int, Query(ge=1, le=MOST_PRODUCTS)] = PAGE,
+    offset: Annotated[int, Query(ge=0, le=10**9)] = 0,
+) -> Products:
+    """Products that are available, the most popular first."""
+    shop = behind.shop
+    found = shop.found(search, category)
+    return Products(total=len(found), products=shop.described(found[offset : offset + count]))
+
+
+@router.get("/products/{product_id:id}", tags=["catalogue"])
+def product(product_id: ShopId, behind: Behind) -> Product:
+    """One product."""
+    shop = behind.shop
+    item = shop.product(product_id)
+    if item == NONE:
+        raise RefusedError(404, "the model knows no product of this id")
+    return shop.described(shop.products([product_id]))[0]
+
+
+@router.get("/categories", tags=["catalogue"])
+def categories(behind: Behind) -> Categories:
+    """Main categories, the largest first."""
+    shop = behind.shop
+    return Categories(categories=shop.categories(), model_version=shop.bundle.version)

@@ -1,0 +1,231 @@
+"""What stands behind the routes: the bundle in use, sessions, the intake of events."""
+
+import logging
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from app.api.answers import recommendations
+from app.api.gathering import Gathering
+from app.api.metrics import ApiMetrics
+from app.api.models import Ask, Id, PostedEvent, PostedEvents, Receipt, Recommendations
+from app.api.posted.batches import AcceptedEvent
+from app.api.posted.intake import Intake, Taken, log_folder
+from app.api.posted.landed import check_layout
+from app.api.posted.log import HOUR, EventLog, hours_ago
+from app.api.posted.sessions import PostedSessions
+from app.api.problems import Fault, RefusedError
+from app.api.shop import Shop
+from app.core.errors import InputError, VitrineError
+from app.core.settings import Settings
+from app.events.ids import number_of, written
+from app.events.layout import layout_of
+from app.registry.in_use import BundleInUse
+from app.registry.registry import Registry
+from app.stream.folders import StreamFolders
+
+TOGETHER = 64  #: lists worked out in one call: these cost about three times one
+WAITING = 2_000  #: lists that may wait
+EVENTS_TOGETHER, EVENTS_WAITING = 5_000, 50_000
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)  #: as in the events table
+LOG = logging.getLogger("vitrine")
+
+
+class Service:
+    """The API of one output folder, without HTTP.
+
+    Parameters
+    ----------
+    settings
+        Output and landing folder, layout, limits.
+    say
+        Gets a line about what happens.
+    now
+        Seconds since 1970.
+
+    Raises
+    ------
+    InputError
+        Nothing is published; the layout can't be read; a folder can't be written to.
+    BundleError
+        No published bundle is whole.
+    """
+
+    def __init__(self, settings: Settings, say: Callable[[str], Any], now: Callable[[], float] = time.time):
+        self.settings, self.metrics, self._say, self._now = settings, ApiMetrics(), say, now
+        self._layout = layout_of(settings)
+        self._in_use = BundleInUse(Registry(StreamFolders.of(settings).models), settings, say)
+        self._sessions = PostedSessions(self._layout, settings.session_window_hours, settings.session_max_events)
+        self._log: EventLog | None = None
+        self._intake: Intake | None = None
+        self._no_events = ""  #: why no events are taken
+        self.lists: Gathering[tuple[Ask, ...], list[Recommendations]] = Gathering(self._answer, len, TOGETHER, WAITING)
+        self._commits: Gathering[Sequence[AcceptedEvent], Taken] = Gathering(
+            self._take, len, EVENTS_TOGETHER, EVENTS_WAITING, settings.commit_seconds
+        )
+        self._open_events()
+        self.ready = True
+        self._take_up()
+
+    @property
+    def shop(self) -> Shop:
+        """The bundle in use; ask once for what belongs together."""
+        return self._shop
+
+    async def recommend(self, *asks: Ask) -> list[Recommendations]:
+        """A list for each, all from one bundle."""
+        for ask in asks:
+            _check_times(ask)
+        return await self.lists.do(asks)
+
+    async def post(self, posted: PostedEvent | PostedEvents) -> Receipt:
+        """Take events in; answered once they are durable.
+
+        Raises
+        ------
+        RefusedError
+            An event can't be one of this shop; or they could not be stored.
+        """
+        if self._intake is None:
+            raise RefusedError(501, self._no_events)
+        accepted = self._accepted(posted)
+        try:
+            taken = await self._commits.do(accepted)
+        except (OSError, VitrineError) as error:
+            LOG.error("posted events were not stored: %s", error)
+            self.metrics.events.labels("failed").inc(len(accepted))
+            raise RefusedError(
+                503, "the events could not be stored; send them again with the same event_id", {"Retry-After": "5"}
+            ) from None
+        self.metrics.events.labels("accepted").inc(taken.accepted)
+        self.metrics.events.labels("duplicate").inc(taken.duplicates)
+        ids = [event.event_id for event in accepted]
+        return Receipt(accepted=taken.accepted, duplicates=taken.duplicates, event_ids=ids)
+
+    def follow_champion(self) -> None:
+        """Take up the registry's champion; lists that are being worked out keep the bundle that they have."""
+        before = self._in_use.refused
+        if self._in_use.follow() is not self._shop.bundle:
+            self._take_up()
+        self.metrics.refused.inc(self._in_use.refused - before)
+
+    async def tidy(self) -> None:
+        """Deliver what a killed replica left, and forget what is old."""
+        if self._intake is not None:
+            await self._commits.aside(self._intake.tidy)
+            self.metrics.remembered.set(self._intake.remembered)
+
+    def close(self) -> None:
+        """Finish what is being done."""
+        self.ready = False
+        self.lists.close()
+        self._commits.close()
+
+    def _take_up(self) -> None:
+        shop = Shop(self._in_use.bundle)
+        shop.warm()
+        self._shop = shop
+        self.metrics.bundle.info({"version": shop.bundle.version})
+
+    def _open_events(self) -> None:
+        try:
+            check_layout(self._layout)
+        except InputError as error:
+            self._no_events = str(error)
+            self._say(f"{error}; lists are served all the same")
+            return
+        if self._layout.columns.recommendation_id is None:
+            self._say("the layout names no recommendation_id: posted files have it, the stream passes over it")
+        self._intake = Intake(self.settings, self._now)
+        self._log = EventLog(log_folder(self.settings))
+        self._log.start_at(hours_ago(self.settings.session_window_hours))
+        self._follow_log()
+
+    def _follow_log(self) -> None:
+        """Take into the sessions what any replica has accepted."""
+        if self._log is None:
+            return
+        try:
+            for batch in self._log.follow():
+                self._sessions.add(batch)
+        except (OSError, VitrineError) as error:  # a list without the latest events is better than none
+            LOG.error("posted events are not followed: %s", error)
+            self.metrics.failures.inc()
+        self._sessions.forget(self._now() - self.settings.session_window_hours * HOUR)
+        self.metrics.sessions.set(len(self._sessions))
+
+    def _answer(self, requests: Sequence[tuple[Ask, ...]]) -> list[list[Recommendations]]:
+        shop = self._shop
+        self._follow_log()
+        asks = [ask for request in requests for ask in request]
+        self.metrics.batch.observe(len(asks))
+        found = iter(recommendations(shop, self._sessions, asks, self._now()))
+        lists = [[next(found) for _ in request] for request in requests]
+        for request in lists:
+            for one in request:
+                self.metrics.lists.labels(one.products[0].source if one.products else "none").inc()
+        return lists
+
+    def _take(self, requests: Sequence[Sequence[AcceptedEvent]]) -> Sequence[Taken]:
+        assert self._intake is not None
+        with self.metrics.commit_seconds.time():
+            return self._intake.take(requests)
+
+    def _accepted(self, posted: PostedEvent | PostedEvents) -> list[AcceptedEvent]:
+        if isinstance(posted, PostedEvents):
+            events = {f"body/events/{place}": event for place, event in enumerate(posted.events)}
+        else:
+            events = {"body": posted}
+        now = datetime.fromtimestamp(self._now(), UTC)
+        faults: list[Fault] = []
+        accepted = []
+        for place, event in events.items():
+            wrong = self._wrong(event, now)
+            faults += [Fault(where=f"{place}/{where}", detail=detail) for where, detail in wrong.items()]
+            if not wrong:
+                accepted.append(_accepted(event, now))
+        if faults:
+            self.metrics.events.labels("rejected").inc(len(events))
+            raise RefusedError(422, f"{faults[0].where}: {faults[0].detail}; no event was taken", errors=faults[:20])
+        return accepted
+
+    def _wrong(self, event: PostedEvent, now: datetime) -> dict[str, str]:
+        """What would make the stream reject an event, by field."""
+        wrong: dict[str, str] = {}
+        text_ids = self._layout.ids == "text"
+        for name in ("product_id", "user_id"):
+            if number_of(getattr(event, name), text_ids) is None:
+                wrong[name] = "is no id of this shop: " + ("it stands for nothing" if text_ids else "ids are integers")
+        if event.event_id is not None and written(event.event_id) is None:
+            wrong["event_id"] = "stands for nothing"
+        latest = now + timedelta(minutes=self.settings.clock_tolerance_minutes)
+        if event.event_time is not None and not EARLIEST <= event.event_time <= latest:
+            wrong["event_time"] = "is out of range: before 2000, or too far in the future"
+        if self._layout.event_type not in (None, event.event_type):
+            wrong["event_type"] = f"the layout of this shop has {self._layout.event_type} alone"
+        return wrong
+
+
+def _accepted(event: PostedEvent, now: datetime) -> AcceptedEvent:
+    ids: dict[str, Id | None] = {
+        "event_id": event.event_id or str(uuid.uuid4()),
+        "product_id": event.product_id,
+        "user_id": event.user_id,
+        "user_session": event.user_session,
+        "recommendation_id": event.recommendation_id,
+    }
+    kept = event.model_dump(exclude={*ids, "event_time"})
+    texts = {name: None if value is None else written(value) for name, value in ids.items()}
+    moment = (event.event_time or now).astimezone(UTC)
+    return AcceptedEvent.model_validate(kept | texts | {"event_time": moment})
+
+
+def _check_times(ask: Ask) -> None:
+    timed = [event.event_time is not None for event in ask.session or ()]
+    if any(timed) and not all(timed):
+        raise RefusedError(422, "session: give event_time of all events or of none")
+    for event in ask.session or ():
+        if event.event_time is not None and event.event_time < EARLIEST:
+            raise RefusedError(422, "session: event_time before 2000")

@@ -1,0 +1,91 @@
+"""The API as a job: `python -m app.jobs.serve`, settings from `VITRINE_*`. Needs no Spark and no Java."""
+
+import logging
+import os
+import signal
+import socket
+from importlib.metadata import version
+from ipaddress import ip_address
+
+import uvicorn
+
+from app.api.http import application
+from app.api.service import Service
+from app.core.errors import InputError
+from app.core.settings import Settings, load_settings
+from app.jobs.guard import guarded, say
+
+BACKLOG = 2_048
+STOP_SECONDS = 20  #: that running requests are given to end
+
+
+def run_serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT, and finish the requests that are being answered.
+
+    Raises
+    ------
+    InputError
+        The address is taken or not of this machine; it can be reached from elsewhere and keys are missing; or nothing
+        is published.
+    BundleError
+        No published bundle is whole.
+    """
+    _check_keys(settings)
+    logging.basicConfig(format="%(levelname)s: %(message)s")
+    with _listening(settings) as listener:
+        service = Service(settings, say)
+        host, port = listener.getsockname()[:2]
+        say(f"bundle {service.shop.bundle.version} is in use; listening at http://{_shown(host)}:{port}")
+        config = uvicorn.Config(
+            application(service, version("vitrine")),
+            loop="uvloop",
+            http="httptools",
+            ws="none",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=STOP_SECONDS,
+        )
+        for number in (signal.SIGTERM, signal.SIGINT):  # the server raises them once more when it has stopped
+            signal.signal(number, lambda *_: None)
+        uvicorn.Server(config).run(sockets=[listener])
+    say("stopped")
+
+
+def _listening(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
+    except (OSError, UnicodeError) as error:
+        number = getattr(error, "errno", None) or 0
+        reason = os.strerror(number) if number > 0 else error
+        raise InputError(
+            f"--host {settings.host} --port {settings.port}: cannot be listened at ({reason}); give others"
+        ) from None
+
+
+def _check_keys(settings: Settings) -> None:
+    """Refuse to be reachable from elsewhere without keys: anyone could write events."""
+    missing = [f"VITRINE_{name.upper()}" for name in ("read_key", "write_key") if getattr(settings, name) is None]
+    if missing and not _of_this_machine(settings.host):
+        raise InputError(
+            f"--host {settings.host} can be reached from elsewhere, and {' and '.join(missing)} not set: anyone could "
+            "use the API; set keys of 16 characters or more"
+        )
+
+
+def _of_this_machine(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _shown(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+if __name__ == "__main__":
+    with guarded():
+        run_serve(load_settings())

@@ -1,0 +1,115 @@
+"""A session of posted events is the session that the stream makes of the same events."""
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pyarrow as pa
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.api.answers import _touches
+from app.api.posted.batches import AcceptedEvent, EventBatch
+from app.api.posted.sessions import PostedSessions
+from app.events.layout import REES46
+from app.events.vocabulary import EVENT_TYPES, EventType
+from app.serve.recommender import Parameters
+from app.stream.live import LiveSessions
+
+START = datetime(2026, 1, 31, 12, tzinfo=UTC)
+USER, WINDOW_HOURS, MOST = 7, 6, 8
+PARAMETERS = Parameters(
+    candidates=50, bought_days=30, session_max_events=MOST, session_max_products=4, session_idle_minutes=30
+)
+Posted = tuple[int, int, int, EventType]  # hour, minute, product, type
+EVENT = st.tuples(st.integers(0, 5), st.integers(0, 110), st.integers(0, 3), st.sampled_from(EVENT_TYPES))
+
+
+def batch(number: int, events: list[Posted], session: str | None) -> EventBatch:
+    """Events of (hour, minute, product, type)."""
+    return EventBatch(
+        number=number,
+        at=float(number),
+        events=tuple(
+            AcceptedEvent(
+                event_id=f"{number}-{place}",
+                event_time=START + timedelta(hours=hour, minutes=minute),
+                event_type=kind,
+                product_id=str(product),
+                user_id=str(USER),
+                user_session=session,
+            )
+            for place, (hour, minute, product, kind) in enumerate(events)
+        ),
+    )
+
+
+def streamed(batches: list[EventBatch], given: bool) -> LiveSessions:
+    """The user's session as the stream's state hands it on: the latest events, of its last window."""
+    window = timedelta(hours=WINDOW_HOURS)
+    events = [
+        {
+            "event_time": event.event_time,
+            "product_id": int(event.product_id),
+            "event_type": event.event_type,
+            "seen_at": START + timedelta(days=one.number),
+            "arrived_at": START,
+        }
+        for one in batches
+        for event in one.events
+    ]
+    epoch = datetime(1970, 1, 1, tzinfo=UTC)
+    last = max((event["event_time"] - epoch) // window for event in events)
+    inside = [event for event in events if (event["event_time"] - epoch) // window == last]
+    # One event that came twice is kept twice by the state; here it would push out another.
+    distinct = {tuple(list(event.values())[:3]): event for event in reversed(inside)}
+    latest = [distinct[key] for key in sorted(distinct, reverse=True)[:MOST]]
+    moment = pa.timestamp("us", tz="UTC")
+    kind = pa.struct(
+        [
+            ("event_time", moment),
+            ("product_id", pa.int64()),
+            ("event_type", pa.string()),
+            ("seen_at", moment),
+            ("arrived_at", moment),
+        ]
+    )
+    table = pa.record_batch(
+        {"user_id": [USER], "given": [given], "events": pa.array([latest], pa.list_(kind))},
+    )
+    return LiveSessions.of(table, 0, PARAMETERS)
+
+
+@settings(deadline=None, max_examples=120)
+@given(st.lists(st.lists(EVENT, min_size=1, max_size=12), min_size=1, max_size=3), st.sampled_from(["s", None]))
+def test_a_posted_session_is_the_streams(posted: list[list[Posted]], session: str | None) -> None:
+    batches = [batch(number + 1, events, session) for number, events in enumerate(posted)]
+    sessions = PostedSessions(REES46, WINDOW_HOURS, MOST)
+    for one in batches:
+        sessions.add(one)
+    here = sessions.current(USER, PARAMETERS.session_idle_minutes)
+    stream = streamed(batches, session is not None)
+    theirs = stream.current(np.array([0]))
+    ours = _touches([here], PARAMETERS.session_max_products)
+    assert here[-1].at / 1e6 == theirs.now[0]
+    for name in ("products", "kinds", "weights", "times"):
+        assert getattr(ours, name).tolist() == getattr(theirs.session, name).tolist(), name
+
+
+def test_the_session_that_a_user_was_last_seen_in_counts() -> None:
+    sessions = PostedSessions(REES46, WINDOW_HOURS, MOST)
+    sessions.add(batch(1, [(0, 1, 1, "view"), (0, 9, 2, "view")], "late"))
+    sessions.add(batch(2, [(0, 5, 3, "view")], "early"))
+    assert [event.product for event in sessions.current(USER, 30)] == [1, 2]
+    sessions.add(batch(3, [(0, 10, 3, "view")], "early"))
+    assert [event.product for event in sessions.current(USER, 30)] == [3, 3]
+    assert sessions.current(8, 30) == []
+
+
+def test_users_of_whom_nothing_comes_are_forgotten() -> None:
+    sessions = PostedSessions(REES46, WINDOW_HOURS, MOST)
+    sessions.add(batch(1, [(0, 1, 1, "view")], None))
+    sessions.forget(1.0)
+    assert len(sessions) == 1
+    sessions.forget(1.5)
+    assert len(sessions) == 0
+    assert sessions.current(USER, 30) == []

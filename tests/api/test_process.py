@@ -1,0 +1,136 @@
+"""`vitrine serve` as a process: without Spark, one line for a mistake, killed amid events and started again."""
+
+import random
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import httpx
+import pytest
+from click.testing import CliRunner, Result
+
+from app.cli import main
+from tests.api.client import ROOT, Server, event, free_port, ids, landed
+
+WITHOUT_SPARK = """
+import sys
+from importlib.abc import MetaPathFinder
+
+class NoSpark(MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("pyspark", "py4j"):
+            raise ModuleNotFoundError(f"{name} is not there")
+
+sys.meta_path.insert(0, NoSpark())
+from app.cli import main
+main()
+"""
+
+
+def test_it_serves_without_spark_and_java_and_stops_when_asked(output: Path) -> None:
+    command = [sys.executable, "-c", WITHOUT_SPARK, "serve", "--output", str(output), "--port", "0"]
+    process = subprocess.Popen(command, env={"PATH": ""}, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    lines = iter(process.stderr)
+    url = next(line.rpartition("listening at ")[2].strip() for line in lines if "listening at" in line)
+    try:
+        answer = httpx.get(f"{url}/v1/popular?count=2", timeout=30)
+        assert ids(answer) == [100, 101]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+        assert list(lines)[-1] == "stopped\n"
+    finally:
+        process.kill()
+        process.wait()
+
+
+def run(*arguments: str | Path) -> Result:
+    """`vitrine serve`, where it should not come to serving."""
+    return CliRunner().invoke(main, ["serve", "--port", "0", *map(str, arguments)])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--host", "0.0.0.0"), "VITRINE_READ_KEY and VITRINE_WRITE_KEY not set: anyone could use the API"),
+        (("--host", "no.such.host.invalid"), "VITRINE_READ_KEY"),
+        (("--host", "192.0.2.1"), "VITRINE_READ_KEY"),
+        (("--port", "99999"), "setting port"),
+        (("--layout", "none.yaml"), "--layout none.yaml: can't be read"),
+        (("--landing", "/dev/null/x"), "/dev/null/x: can't be made a folder"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(arguments: tuple[str, ...], says: str, output: Path) -> None:
+    done = run("--output", output, *arguments)
+    assert done.exit_code == 2, done.stderr
+    assert says in done.stderr
+    assert len([line for line in done.stderr.splitlines() if line.startswith("error: ")]) == 1
+    assert "Traceback" not in done.stderr
+
+
+def test_a_start_without_a_bundle_says_what_to_do(tmp_path: Path) -> None:
+    done = run("--output", tmp_path / "empty")
+    assert done.exit_code == 2
+    assert "run vitrine train first" in done.stderr
+
+
+def test_a_taken_port_is_one_line(output: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        done = run("--output", output, "--port", str(taken.getsockname()[1]))
+    assert done.exit_code == 2
+    (line,) = done.stderr.splitlines()
+    assert "cannot be listened at (Address already in use); give others" in line
+
+
+@pytest.mark.slow(seconds=66)
+def test_every_accepted_event_is_delivered_once_though_servers_are_killed(output: Path) -> None:
+    """Two replicas, killed and started again while clients post; a client without an answer sends the same again, to
+    any of the two."""
+    ports = [free_port(), free_port()]
+    servers = [Server(output, port, VITRINE_COMMIT_SECONDS="0.02").wait() for port in ports]
+    answered: list[str] = []
+    unknown = Counter[str]()
+
+    def client(name: int) -> None:
+        rng = random.Random(name)
+        for number in range(40):
+            body = {"events": [event(0, user=name) | {"event_id": f"{name}-{number}-{part}"} for part in range(3)]}
+            for _ in range(500):
+                try:
+                    answer = httpx.post(f"http://127.0.0.1:{rng.choice(ports)}/v1/events", json=body, timeout=10)
+                except httpx.HTTPError:
+                    unknown["lost"] += 1
+                    time.sleep(0.05)
+                    continue
+                if answer.is_success:
+                    answered.extend(answer.json()["event_ids"])
+                    unknown["again"] += answer.json()["duplicates"]
+                    break
+                assert answer.status_code == 503, answer.text
+                time.sleep(0.05)
+
+    clients = [threading.Thread(target=client, args=(name,)) for name in range(4)]
+    for thread in clients:
+        thread.start()
+    kills, rng = 0, random.Random(1)
+    while any(thread.is_alive() for thread in clients):
+        time.sleep(rng.uniform(0.1, 0.6))
+        victim = rng.randrange(2)
+        servers[victim].kill()
+        kills += 1
+        servers[victim] = Server(output, ports[victim], VITRINE_COMMIT_SECONDS="0.02")
+    for thread in clients:
+        thread.join()
+    for server in servers:
+        server.stop()
+    rows = Counter(row["event_id"] for row in landed(output / "landing"))
+    assert kills >= 2
+    assert unknown["lost"] > 0, "no request met a kill: nothing was tested"
+    assert len(answered) == 4 * 40 * 3
+    assert set(rows) == set(answered)
+    assert set(rows.values()) == {1}, [name for name, count in rows.items() if count > 1]
