@@ -1,6 +1,5 @@
 """Rows in parts: sums over all of them, whoever asks, and a part that is written twice."""
 
-
 import numpy as np
 import pytest
 from pyspark.sql import SparkSession
