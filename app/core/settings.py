@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 from zoneinfo import available_timezones
 
-from pydantic import Field, JsonValue, SecretStr, ValidationError, field_validator
+from pydantic import Field, JsonValue, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.core.errors import InputError
@@ -244,6 +244,13 @@ class Settings(BaseSettings):
         if value is not None and not re.fullmatch(r"[!-~]{16,}", value.get_secret_value()):
             raise ValueError("needs 16 characters or more, of ASCII and without blanks")
         return value
+
+    @field_validator("port", "metrics_port", mode="before")
+    @classmethod
+    def _not_of_kubernetes(cls, value: Any, info: ValidationInfo) -> Any:
+        """In every pod beside a Service called vitrine, or vitrine-metrics, the variable holds that one's address."""
+        linked = isinstance(value, str) and value.startswith(("tcp://", "udp://"))
+        return cls.model_fields[str(info.field_name)].default if linked else value
 
     @field_validator("output", "landing", mode="before")
     @classmethod

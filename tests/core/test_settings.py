@@ -197,3 +197,11 @@ def test_every_setting_says_what_it_is() -> None:
     for name, field in Settings.model_fields.items():
         assert field.description, name
         assert field.description.endswith("."), name
+
+
+def test_a_service_of_the_same_name_does_not_set_the_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kubernetes puts the address of each Service of a namespace into variables of its pods."""
+    monkeypatch.setenv("VITRINE_PORT", "tcp://10.96.0.7:80")
+    monkeypatch.setenv("VITRINE_METRICS_PORT", "tcp://10.96.0.8:9090")
+    settings = load_settings()
+    assert (settings.port, settings.metrics_port) == (8000, None)
