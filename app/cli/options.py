@@ -1,5 +1,6 @@
 """What several commands share: flags made of settings, and the sets of them that go together."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -20,7 +21,8 @@ def setting_options(*names: str) -> Callable[[Command], Command]:
         for name in reversed(names):
             declared = Settings.model_fields[name]
             flag = f"--{name.replace('_', '-')}"
-            text = f"{declared.description} [default: {declared.default}; variable VITRINE_{name.upper()}]"
+            default = json.dumps(declared.default) if isinstance(declared.default, dict) else declared.default
+            text = f"{declared.description} [default: {default}; variable VITRINE_{name.upper()}]"
             if isinstance(declared.default, bool):
                 command = click.option(flag, name, is_flag=True, default=None, help=text)(command)
             else:

@@ -25,6 +25,7 @@ CATALOGUE_SCHEMA = T.StructType(
         T.StructField("available", T.BooleanType()),  # null where not known
     ]
 )
+CATEGORY = "category"  #: as many shops call `category_code`
 YES = ("true", "yes", "y", "t", "available", "in stock", "in_stock", "instock", "active")
 NO = ("false", "no", "n", "f", "unavailable", "out of stock", "out_of_stock", "outofstock", "sold out", "inactive")
 
@@ -76,17 +77,30 @@ def _read(spark: SparkSession, source: str, part: CatalogueLayout | None) -> tup
         frame = csv_frame(spark, names, columns, delimiter)
     there = [name.strip() for name in columns]
     if part is None:
-        ours = {name: name for name in CatalogueColumns.model_fields if name in there}
-        part = CatalogueLayout(columns=CatalogueColumns(**{"product_id": "product_id"} | ours))
+        part = CatalogueLayout(columns=_by_name(there))
     needed = part.columns.named()
     if missing := [name for name in needed if name not in there]:
         raise InputError(
             f"--catalogue {source}: column {', '.join(missing)} is missing; it has {', '.join(there)}; the layout's "
             "catalogue part names its columns and delimiter"
         )
+    if len(needed) == 1:
+        known = ", ".join(name for name in CatalogueColumns.model_fields if name != "product_id")
+        raise InputError(
+            f"--catalogue {source}: says nothing of its products: beside {needed[0]} it has none of {known}; it has "
+            f"{', '.join(there)}; the layout's catalogue part names its columns"
+        )
     as_named = {name.strip(): name for name in columns}
     order = F.struct("_metadata.file_path", "_metadata.file_block_start", F.monotonically_increasing_id())
     return frame.select(*(quoted(as_named[name]).alias(name) for name in needed), CORRUPT, order.alias("_row")), part
+
+
+def _by_name(there: list[str]) -> CatalogueColumns:
+    """Columns that bear our names; `category` is a category's as well."""
+    ours = {name: name for name in CatalogueColumns.model_fields if name in there}
+    if CATEGORY in there:
+        ours.setdefault("category_code", CATEGORY)
+    return CatalogueColumns(**{"product_id": "product_id"} | ours)
 
 
 def _typed(rows: DataFrame, part: CatalogueLayout, layout: Layout, max_price: float) -> DataFrame:

@@ -162,6 +162,8 @@ def read_layout(path: Path) -> Layout:
     """
     try:
         text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(f"--layout {path}: no such file; 'vitrine layout --events FILE' proposes a layout") from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"--layout {path}: can't be read ({error}); 'vitrine layout' proposes one") from None
     return parse_layout(text, str(path))

@@ -8,6 +8,7 @@ import csv
 import re
 from collections.abc import Sequence
 from functools import reduce
+from pathlib import Path
 from typing import Any
 
 from py4j.protocol import Py4JJavaError
@@ -16,11 +17,12 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from app.core.errors import InputError
+from app.core.settings import Settings
 from app.events.archive import ARCHIVE_SCHEMA, ARCHIVED, with_keys
 from app.events.archive_manifest import recent
 from app.events.archive_names import EPOCHS, without_uncounted
 from app.events.canonical import CORRUPT, SOURCE_FILE, canonical, quoted
-from app.events.layout import REES46, Layout
+from app.events.layout import REES46, Layout, layout_of
 
 PARQUET = ".parquet"
 SUFFIXES = (PARQUET, ".csv", ".csv.gz", ".gz")
@@ -86,6 +88,28 @@ def list_event_files(spark: SparkSession, source: str) -> list[tuple[str, int]]:
     """
     files = [_part_files(spark, part) for part in _parts(source)]
     return sorted(reduce(dict.__or__, files).items())
+
+
+def check_named_files(settings: Settings) -> None:
+    """See that the layout can be read, and that the log and catalogue are there, without Spark.
+
+    Globs and addresses are left to Spark.
+
+    Raises
+    ------
+    InputError
+        One isn't.
+    """
+    layout_of(settings)
+    for source in _parts(settings.events) if settings.events else []:
+        if _is_missing_file(source):
+            raise InputError(f"{source}: no such file or folder; give --events an existing file, folder or glob")
+    if settings.catalogue and _is_missing_file(settings.catalogue):
+        raise InputError(f"--catalogue {settings.catalogue}: no such file; give a CSV or Parquet file of products")
+
+
+def _is_missing_file(source: str) -> bool:
+    return not re.search(r"[*?\[{]|^\w+:", source) and not Path(source).exists()
 
 
 def _parts(source: str) -> list[str]:
@@ -269,6 +293,7 @@ def check_columns(
             "if it has others for them, 'vitrine layout --events FILE' proposes a --layout"
         )
     if missing:
-        raise InputError(f"{source}: column {', '.join(missing)} is missing; it has {', '.join(columns)}")
+        verb = "column {} is missing" if len(missing) == 1 else "columns {} are missing"
+        raise InputError(f"{source}: {verb.format(', '.join(missing))}; it has {', '.join(columns)}")
     if doubled:
         raise InputError(f"{source}: column {', '.join(map(repr, doubled))} is there twice; rename one")

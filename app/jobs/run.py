@@ -1,5 +1,6 @@
 """What every batch job and command does around its work: session, lease, summary."""
 
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -10,6 +11,7 @@ from app.core.folders import Output
 from app.core.lease import training_lease
 from app.core.settings import Settings
 from app.core.spark import create_session, for_throughput
+from app.events.read import check_named_files
 from app.jobs.guard import say
 from app.results.run import RunResult
 from app.train.summary import summary_lines
@@ -32,17 +34,29 @@ def run_training(settings: Settings, *, as_json: bool = False) -> None:
     def checked(spark: SparkSession, settings: Settings, now: datetime, say: Callable[[str], Any]) -> RunResult:
         return train(spark, settings, now, say, lease.check)
 
+    _check(settings)
     Output(settings.output.absolute()).prepare()
     lease = training_lease(settings.output)
     lease.acquire(wait=False, say=say)
     try:
-        run_batch(checked, "train", settings, as_json=as_json)
+        _run(checked, "train", settings, as_json=as_json)
     finally:
         lease.release()
 
 
 def run_batch(work: Work, name: str, settings: Settings, *, as_json: bool = False) -> None:
     """Run a batch job of that name; progress on standard error, summary on standard output."""
+    _check(settings)
+    _run(work, name, settings, as_json=as_json)
+
+
+def _check(settings: Settings) -> None:
+    """What needs no Spark to be found wrong is told before it starts, and before a folder is made."""
+    if "SPARK_ENV_LOADED" not in os.environ:  # spark-submit may have set another file system
+        check_named_files(settings)
+
+
+def _run(work: Work, name: str, settings: Settings, *, as_json: bool) -> None:
     spark = create_session(settings, f"vitrine-{name}", for_throughput())
     try:
         result = work(spark, settings, datetime.now(UTC).replace(microsecond=0), say)

@@ -38,7 +38,7 @@ def timings(rows: Sequence[StageRun]) -> Block:
     )
     return chart(
         "Duration by stage",
-        f"{duration(total)} in all; the longest stage is {words(longest.stage)}.",
+        f"{duration(total)} in these stages, without the start of Spark; the longest is {words(longest.stage)}.",
         charts.bars([words(row.stage) for row in rows], [panel]),
     )
 

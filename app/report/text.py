@@ -73,9 +73,10 @@ def duration(seconds: float | None) -> str:
         return DASH
     if seconds < 120:
         return f"{seconds:.1f} s"
-    if seconds < 7200:
-        return f"{seconds // 60:.0f} min {seconds % 60:02.0f} s"
-    return f"{seconds // 3600:.0f} h {seconds % 3600 // 60:02.0f} min"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 120:
+        return f"{minutes} min {rest:02} s"
+    return f"{minutes // 60} h {minutes % 60:02} min"
 
 
 def words(name: str) -> str:

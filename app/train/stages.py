@@ -104,6 +104,8 @@ def whole_slice(run: Run, log: Log, catalogue: DataFrame | None) -> Slice:
         for table, prefix in (("users", USERS), ("products", PRODUCTS)):
             shutil.copytree(whole.folder / table, processed / f"{prefix}{run.stamp}")
         stage.rows = row_count(whole.folder / "users")
+        if named is not None:
+            stage.note = f"with a catalogue of {row_count(named):,} products"
     return whole
 
 

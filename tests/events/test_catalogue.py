@@ -99,6 +99,7 @@ def test_the_last_row_of_a_product_counts(spark: SparkSession, tmp_path: Path) -
         ("sku,title\n1,a\n", "column product_id is missing; it has sku, title; the layout's catalogue part"),
         ("product_id,title\n1,a\nA1,b\n,c\n", "2 rows have no valid product_id; .*'ids: text'"),
         ("product_id,title\n1,a,b\n", "1 rows do not have the same number of columns as the header"),
+        ("product_id,kind\n1,a\n", "says nothing of its products: beside product_id it has none of title, .*it has pro"),
         ("product_id,available\n1,preorder\n", "available holds 'preorder'; write true or false"),
     ],
 )
@@ -108,6 +109,13 @@ def test_a_mistake_is_one_line(content: str, says: str, spark: SparkSession, tmp
         catalogue(spark, tmp_path / "products.csv")
     assert str(raised.value).startswith("--catalogue ")
     assert "\n" not in str(raised.value)
+
+
+def test_a_category_may_be_called_so(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "products.csv").write_text("product_id,category\n1,a.b\n")
+    assert catalogue(spark, tmp_path / "products.csv")[1]["category_code"] == "a.b"
+    (tmp_path / "both.csv").write_text("product_id,category,category_code\n1,a.b,c.d\n")
+    assert catalogue(spark, tmp_path / "both.csv")[1]["category_code"] == "c.d"
 
 
 def test_a_file_that_is_not_there(spark: SparkSession, tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def test_a_training_that_was_replaced_while_paused_publishes_nothing(
         Registry(models).publish(old.name, check)
 
     monkeypatch.setattr("app.train.run.train", lambda *parts: trained(*parts[:-1], check=parts[-1]))
-    monkeypatch.setattr(run, "run_batch", lambda work, _, settings, **__: work(None, settings, None, print))
+    monkeypatch.setattr(run, "_run", lambda work, _, settings, **__: work(None, settings, None, print))
     with pytest.raises(VitrineError, match="has taken over"):
         run_training(Settings(output=tmp_path))
     assert Registry(models).history() == ["in-time"]

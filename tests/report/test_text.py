@@ -29,6 +29,8 @@ from app.report import text
         (text.compact(0.0251), "0.0251"),
         (text.duration(12.34), "12.3 s"),
         (text.duration(125.4), "2 min 05 s"),
+        (text.duration(179.6), "3 min 00 s"),
+        (text.duration(7199.6), "2 h 00 min"),
         (text.duration(7384), "2 h 03 min"),
         (text.words("remove_from_cart"), "remove from cart"),
         (text.label("a" * 40), "a" * 27 + "…"),
