@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from scipy.special import betaln, digamma, gammaln, hyp2f1
+from scipy.special import betaln, digamma, expit, gammaln, hyp2f1
 
 from app.insight.likelihood import Estimate, Floats, NotIdentified, maximise
 
-NAMES = ("r", "alpha", "a", "b")
+_BUYING, _LEAVING = "how often customers buy", "how readily customers leave"
+NAMES = {"r": _BUYING, "alpha": _BUYING, "a": _LEAVING, "b": _LEAVING}
 STARTS = ((1.0, 1.0, 1.0, 1.0), (0.2, 0.1, 0.5, 3.0), (2.0, 0.5, 0.05, 1.0))  #: alpha in mean ages
 RUNAWAYS = {
     ("a", False): ": customers who only pause look like customers who never leave, so nothing tells who has left",
@@ -74,7 +75,7 @@ class BgNbd:
 
         1 without a repeat purchase: in this model nobody leaves before.
         """
-        return 1 / (1 + np.exp(self._log_odds_gone(histories)))
+        return expit(-self._log_odds_gone(histories))
 
     def expected_purchases(self, histories: Histories, duration: float) -> Floats:
         """Purchases (n,) that a customer is expected to make in the time after the end: equation (10)."""
@@ -122,7 +123,7 @@ def _likelihood(model: BgNbd, histories: Histories) -> tuple[float, Floats]:
     x, weights = histories.frequency, histories.customers
     exposure, bought_until = alpha + histories.age, alpha + histories.recency
     gone = model._log_odds_gone(histories)
-    p_gone = 1 / (1 + np.exp(-gone))
+    p_gone = expit(gone)
     value = gammaln(r + x) - gammaln(r) + r * np.log(alpha) + betaln(a, b + x) - betaln(a, b)
     value = value - (r + x) * np.log(exposure) + np.logaddexp(0, gone)
     exposed = (1 - p_gone) * np.log(exposure) + p_gone * np.log(bought_until)

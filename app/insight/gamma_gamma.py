@@ -13,8 +13,9 @@ from scipy.special import digamma, gammaln
 
 from app.insight.likelihood import Estimate, Floats, NotIdentified, maximise
 
-NAMES = ("p", "q", "v")
-MAX_CORRELATION = 0.2  #: of frequency and spend, either way; beyond it the model's values mislead
+_DIFFERENT = "how spend differs between customers"
+NAMES = {"p": "how a customer's purchases vary", "q": _DIFFERENT, "v": _DIFFERENT}
+MAX_CORRELATION = 0.15  #: of frequency and spend, either way; beyond it the model's values mislead
 STARTS = ((2.0, 3.0, 1.0), (10.0, 2.0, 0.2), (0.5, 10.0, 10.0))  #: v in mean spends
 RUNAWAYS = {
     ("p", True): ": a customer's purchases are all alike",

@@ -61,6 +61,18 @@ def history_counts(histories: Relation) -> Relation:
     return histories.aggregate("frequency, recency, age, count(*) as customers")
 
 
+def later_counts(histories: Relation, later: Relation) -> Relation:
+    """`history_counts` with what these customers bought afterwards: frequency, recency, age, customers, later."""
+    return query(
+        """
+        select frequency, recency, age, count(*) as customers, sum(later)::bigint as later
+        from histories join later using (user_id) group by all
+        """,
+        histories=histories,
+        later=later,
+    )
+
+
 def spending_counts(histories: Relation) -> Relation:
     """Repeat buyers who spent something, similar ones together: purchases, spend_bin, mean, log_mean, customers.
 

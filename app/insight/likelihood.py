@@ -52,7 +52,7 @@ def maximise(
     likelihood: Likelihood,
     starts: Sequence[Sequence[float]],
     customers: float,
-    names: Sequence[str],
+    names: Mapping[str, str],
     runaways: Mapping[tuple[str, bool], str],
 ) -> Estimate | NotIdentified:
     """The parameters under which the data are most likely.
@@ -66,7 +66,7 @@ def maximise(
     customers
         How many there are, by which the likelihood is scaled.
     names
-        Of the parameters.
+        Of the parameters, each with what it tells.
     runaways
         What it means that a parameter falls to 0 (False) or grows without bound (True), by name and side.
     """
@@ -106,7 +106,8 @@ def maximise(
     worst = int(np.argmax(errors))
     if errors[worst] > MAX_ERROR:
         low, high = np.exp(logs[worst] + np.array([-Z_95, Z_95]) * errors[worst])
-        return NotIdentified(f"too few data: {names[worst]} may be anything from {low:.2g} to {high:.2g}")
+        name, tells = list(names.items())[worst]
+        return NotIdentified(f"{tells} can't be told: {name} may be anything from {low:.2g} to {high:.2g}")
     return Estimate(np.exp(logs).astype(np.float64), covariance.astype(np.float64), -customers * float(scaled(logs)[0]))
 
 

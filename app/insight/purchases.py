@@ -1,10 +1,12 @@
 """Purchases: what of a customer's events is one purchase."""
 
+from datetime import date
+
 from app.core.duck import Relation, query
 from app.events.revenue import REVENUE_CENTS
 from app.events.vocabulary import PURCHASE
 
-EPOCH = "1970-01-05"  #: a Monday, from which days are numbered
+EPOCH = date(1970, 1, 5)  #: a Monday, from which days are numbered
 
 
 def orders(events: Relation) -> Relation:
@@ -33,6 +35,11 @@ def orders(events: Relation) -> Relation:
         """,
         events=events,
     )
+
+
+def day_number(day: date) -> int:
+    """The number of a day in `by_day`."""
+    return (day - EPOCH).days
 
 
 def by_day(purchases: Relation) -> Relation:

@@ -26,7 +26,7 @@ _NAME = "case r || f " + " ".join(
 
 
 def customer_totals(purchases: Relation, end: str) -> Relation:
-    """What RFM looks at, of customers who have spent money.
+    """What RFM looks at.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def customer_totals(purchases: Relation, end: str) -> Relation:
         f"""
         select user_id, max(user_key) as user_key, date_diff('day', max(ordered_on), date '{end}')::int as recency,
             count(*) as frequency, sum(cents)::bigint as monetary_cents
-        from purchases group by user_id having sum(cents) > 0
+        from purchases group by user_id
         """,
         purchases=purchases,
     )
@@ -53,8 +53,8 @@ def customer_totals(purchases: Relation, end: str) -> Relation:
 def fifths(totals: Relation) -> Relation:
     """Where quintiles end, exactly: measure, fifth (1 … 4), value and user_id of the last customer in it.
 
-    The k-th of n customers, in the order of the measure and then of the user id, ends fifth j where
-    k = 1 + (n - 1) j / 5, rounded down: as `pandas.qcut` of ranks cuts.
+    Of those who have spent money, n, in the order of the measure and then of the user id: the k-th ends fifth j
+    where k = 1 + (n - 1) j / 5, rounded down, as `pandas.qcut` of ranks cuts.
 
     Parameters
     ----------
@@ -65,7 +65,8 @@ def fifths(totals: Relation) -> Relation:
         f"""
         select '{measure}' as measure, fifth, value, user_id from (
             select {measure}::bigint as value, user_id,
-                row_number() over (order by {measure}, user_id) as place, count(*) over () as n from totals
+                row_number() over (order by {measure}, user_id) as place, count(*) over () as n
+            from totals where monetary_cents > 0
         ) join (select unnest({list(FIFTHS)}) as fifth) on place = 1 + (n - 1) * fifth // 5
         """
         for measure in MEASURES
@@ -77,7 +78,7 @@ def scored(totals: Relation, ends: Relation) -> Relation:
     """Customers with their digits and name: user_id, user_key, recency, frequency, monetary, r, f, m, rfm.
 
     Customers of equal recency have the same digit; ties of frequency and money are cut by user id. `monetary` is in
-    the shop's currency; digits are int, 5 the best.
+    the shop's currency; digits are int, 5 the best. Digits and name are null for those who have not spent money.
 
     Parameters
     ----------
@@ -97,13 +98,14 @@ def scored(totals: Relation, ends: Relation) -> Relation:
     )
     return query(
         f"""
-        select *, {_NAME} end as rfm from (
-            select user_id, user_key, recency, frequency, monetary_cents / 100 as monetary,
+        select user_id, user_key, recency, frequency, monetary_cents / 100 as monetary, r, f, m, {_NAME} end as rfm
+        from totals left join (
+            select user_id,
                 5 - len(list_filter(recencies, lambda cut: recency > cut))::int as r,
                 1 + len(list_filter(frequencies, lambda cut: (frequency, user_id) > cut))::int as f,
                 1 + len(list_filter(monies, lambda cut: (monetary_cents, user_id) > cut))::int as m
-            from totals, cuts
-        )
+            from totals, cuts where monetary_cents > 0
+        ) using (user_id)
         """,
         totals=totals,
         cuts=cuts,
@@ -112,7 +114,7 @@ def scored(totals: Relation, ends: Relation) -> Relation:
 
 def rfm_sums(customers: Relation) -> Relation:
     """Of `scored` of a part: rfm, customers, recency (sum of days), purchases, cents."""
-    return customers.aggregate(
+    return customers.filter("rfm is not null").aggregate(
         "rfm, count(*) as customers, sum(recency)::bigint as recency, sum(frequency)::bigint as purchases, "
         "sum(round(monetary * 100)::bigint)::bigint as cents"
     )

@@ -13,10 +13,10 @@ from pyspark.sql import SparkSession
 from app.core.duck import Connection
 from app.insight.cohorts import activity, cohort_counts, cohorts, lifecycle, lifecycle_counts
 from app.insight.customer_results import Cohort, LifecycleRow
-from app.insight.customers import find_customers, period_of
+from app.insight.customers import find_customers
 from app.insight.purchases import by_day, orders
 from app.insight.rfm import NAMES, ORDER, customer_totals, fifths, rfm_rows, rfm_sums, scored
-from tests.handmade import Event, events_relation, relation, stored_events
+from tests.handmade import Event, by_key, events_relation, relation, stored_events
 
 #: Of 2019, from Tuesday, 1 October, to Wednesday, 23 October: four calendar weeks, the last one cut off.
 EVENTS: list[Event] = [
@@ -58,9 +58,13 @@ def test_days_are_numbered_from_a_monday(duck: Connection) -> None:
     assert found == (1, 7, 5)
 
 
-def test_rfm_looks_at_those_who_spent(duck: Connection) -> None:
-    found = customer_totals(orders(events_relation(duck, EVENTS)), "2019-10-23").fetchall()
-    assert found == [(1, None, 14, 3, 2300)]
+def test_only_who_spent_has_digits(duck: Connection) -> None:
+    totals = customer_totals(orders(events_relation(duck, EVENTS)), "2019-10-23")
+    assert sorted(totals.fetchall()) == [(1, None, 14, 3, 2300), (2, None, 8, 1, 0)]
+    customers = by_key(scored(totals, fifths(totals)), "user_id")
+    assert [customers[1][name] for name in ("monetary", "r", "f", "m", "rfm")] == [23.0, 5, 1, 1, "New customers"]
+    assert [customers[2][name] for name in ("monetary", "r", "f", "m", "rfm")] == [0.0, None, None, None, None]
+    assert [row.customers for row in rfm_rows(rfm_sums(scored(totals, fifths(totals))))] == [1]
 
 
 def test_every_pair_of_digits_has_one_name() -> None:
@@ -143,14 +147,18 @@ def test_lifecycle_by_week(duck: Connection) -> None:
     assert not found.last_is_whole
 
 
-def test_long_logs_have_cohorts_of_months() -> None:
-    assert period_of(date(2019, 10, 1), date(2019, 10, 31)) == "week"
-    assert period_of(date(2019, 10, 1), date(2020, 10, 31)) == "month"
-
-
 def test_parts_are_put_together(spark: SparkSession, tmp_path: Path) -> None:
     found = find_customers(spark, stored_events(tmp_path / "events", EVENTS), tmp_path / "customers")
     assert [(row.name, row.customers) for row in found.figures.rfm] == [("New customers", 1)]
     assert found.figures.cohorts[0].rows[0].users == (3, 1, 1, 1)
     assert found.figures.lifecycle[1].weeks[0].new == 1
-    assert sum(pq.read_metadata(file).num_rows for file in found.table.glob("part-*.parquet")) == 1
+    table = pq.read_table(found.table).to_pylist()
+    assert [(row["user_id"], row["frequency"], row["rfm"], row["p_alive"]) for row in table] == [
+        (2, 1, None, None),
+        (1, 3, "New customers", None),
+    ]
+    value = found.figures.value
+    assert value is not None
+    assert (value.rows[0].name, value.rows[0].customers, value.rows[0].p_alive) == ("All customers", 2, None)
+    assert value.bg_nbd.not_identified is not None
+    assert (value.holdout.customers, value.holdout.made) == (2, 0)

@@ -66,3 +66,14 @@ def test_online_retails_weeks_add_up(retail: Found) -> None:
         for before, after in zip(found.weeks, found.weeks[1:], strict=False):
             there = before.new + before.returning + before.resurrected
             assert there == after.returning + after.dormant
+
+
+def test_online_retails_year_does_not_tell_who_has_left(retail: Found) -> None:
+    value = retail.figures.value
+    assert value is not None
+    assert value.bg_nbd.not_identified is not None
+    assert value.bg_nbd.not_identified.startswith(("how readily customers leave can't be told", "a falls to 0"))
+    assert value.bg_nbd.parameters == ()
+    assert all(row.p_alive is row.purchases_90 is row.value_90 is None for row in value.rows)
+    assert value.gamma_gamma.not_identified is None
+    assert value.correlated, "who buys more often spends more on a purchase"
