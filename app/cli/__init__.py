@@ -2,7 +2,7 @@
 
 import click
 
-from app.cli.batch import explore, report, rollback, segments, train
+from app.cli.batch import customers, explore, report, rollback, segments, train
 from app.cli.streaming import backfill, live, replay, stream
 from app.cli.tools import generate, layout, settings
 
@@ -19,5 +19,6 @@ def main() -> None:
     """
 
 
-for command in (train, explore, segments, report, rollback, layout, generate, settings, stream, backfill, replay, live):
+BATCH = (train, explore, segments, customers, report, rollback)
+for command in (*BATCH, layout, generate, settings, stream, backfill, replay, live):
     main.add_command(command)

@@ -107,7 +107,7 @@ def maximise(
     if errors[worst] > MAX_ERROR:
         low, high = np.exp(logs[worst] + np.array([-Z_95, Z_95]) * errors[worst])
         name, tells = list(names.items())[worst]
-        return NotIdentified(f"{tells} can't be told: {name} may be anything from {low:.2g} to {high:.2g}")
+        return NotIdentified(f"{tells} can't be told, since {name} may be anything from {low:.2g} to {high:.2g}")
     return Estimate(np.exp(logs).astype(np.float64), covariance.astype(np.float64), -customers * float(scaled(logs)[0]))
 
 

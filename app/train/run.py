@@ -21,9 +21,9 @@ from app.results.run import Paths, RunResult, StageRun
 from app.train.context import Run
 from app.train.evaluation import evaluate, usable_champion
 from app.train.publication import make_bundle, recommend_active
-from app.train.stages import clean_log, explore, segment, slice_before_test, whole_slice
+from app.train.stages import clean_log, customer_base, explore, segment, slice_before_test, whole_slice
 
-TRAIN_STAGES, EXPLORE_STAGES, SEGMENTS_STAGES = 10, 3, 4
+TRAIN_STAGES, EXPLORE_STAGES, SEGMENTS_STAGES, CUSTOMERS_STAGES = 10, 3, 4, 3
 INFLUX_SECONDS = 120.0  #: how long a training waits for InfluxDB before it says so and fails
 Say = Callable[[str], Any]
 
@@ -146,6 +146,35 @@ def segments_only(spark: SparkSession, settings: Settings, now: datetime, say: S
         return result
     finally:
         shutil.rmtree(run.scratch, ignore_errors=True)
+
+
+def customers_only(spark: SparkSession, settings: Settings, now: datetime, say: Say) -> RunResult:
+    """Clean, and all that is known of customers."""
+    run = Run.start(spark, settings, now, CUSTOMERS_STAGES, say)
+    try:
+        log = clean_log(run)
+        base = customer_base(run, log)
+    finally:
+        shutil.rmtree(run.scratch, ignore_errors=True)
+    result = RunResult(
+        version=run.stamp,
+        created=now,
+        timezone=settings.timezone,
+        synthetic=log.synthetic,
+        events_source=log.source,
+        cleaning=log.cleaning,
+        customers=base.figures,
+        stages=_stages(run),
+        paths=Paths(
+            report=run.output.report,
+            run=run.output.run,
+            cleaned=log.cleaned,
+            rejected=log.rejected,
+            customers=base.table,
+        ),
+    )
+    _finish(run, result)
+    return result
 
 
 def _stages(run: Run) -> tuple[StageRun, ...]:

@@ -21,6 +21,9 @@ SECTIONS = {
     "exploration": "Exploration",
     "segments": "Customer segments",
     "profiles": "Behaviour profiles",
+    "rfm": "Whom to keep, whom to win back?",
+    "coming-back": "Who comes back?",
+    "value": "What will customers bring?",
     "quality": "Recommendation quality",
     "recommendations": "Recommendations",
     "run": "The run",
@@ -81,7 +84,7 @@ def test_every_section_and_chart_is_there(html: str) -> None:
     headings = re.findall(r"<h3>(.*?)</h3>", html)
     assert set(EIGHT) <= set(headings)
     assert len(headings) == len(set(headings))
-    assert len(pictures(html)) == 25
+    assert len(pictures(html)) == 32
     assert "No data" not in html
 
 
@@ -175,7 +178,7 @@ def test_synthetic_data_are_labelled_everywhere() -> None:
     assert all(caption.startswith("Synthetic data.") for caption in captions)
 
 
-PARTS = ("exploration", "pairs", "segments", "profiles", "quality", "gate", "recommendations")
+PARTS = ("exploration", "pairs", "segments", "profiles", "customers", "quality", "gate", "recommendations")
 
 
 @pytest.mark.parametrize("kept", ["segments", "profiles", "quality", "recommendations"])

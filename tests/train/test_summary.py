@@ -37,7 +37,7 @@ def test_a_refusal_and_made_up_data_are_told() -> None:
 
 
 def test_a_run_that_only_cleaned() -> None:
-    parts = ("exploration", "pairs", "segments", "profiles", "quality", "gate", "recommendations")
+    parts = ("exploration", "pairs", "segments", "profiles", "customers", "quality", "gate", "recommendations")
     run = finished_run().model_copy(update=dict.fromkeys(parts))
     paths = run.paths.model_copy(update={"bundle": None, "rejected": Path("processed/rejected_x")})
     assert summary_lines(run.model_copy(update={"paths": paths})) == [

@@ -1,0 +1,297 @@
+"""The sections on customers: RFM, who comes back, and what they are expected to bring."""
+
+from collections.abc import Sequence
+
+from app.insight.customer_results import Customers, Forecast, Holdout, Lifecycle, PeriodCohorts, RfmRow, Value, ValueRow
+from app.report import charts, grids
+from app.report.blocks import Block, Chart, Section, Table, chart, table_of
+from app.report.text import compact, count, decimal, percent
+from app.report.theme import BLUE, GREEN, GREY, ORANGE
+
+MOST_PERIODS = 16  #: rows and columns of a table of cohorts that fit a picture
+WORDS = {"visits": "visit", "purchases": "buy"}
+
+
+def sections(found: Customers) -> list[Section]:
+    """A section for each question that the log can answer."""
+    made = [rfm(found.rfm)] if found.rfm else []
+    made.append(coming_back(found))
+    if found.value is not None:
+        made.append(value(found.value))
+    return made
+
+
+def rfm(rows: Sequence[RfmRow]) -> Section:
+    """Customers and money by RFM name."""
+    intro = (
+        "Customers who have spent money, by fifths of how recently and how often they bought. Fifths are relative to "
+        "this shop: there are champions in a dying shop too."
+    )
+    money = max(rows, key=lambda row: row.revenue_share)
+    panels = [
+        charts.Panel(
+            "customers",
+            [row.customers for row in rows],
+            [f"{count(row.customers)} ({percent(row.share)})" for row in rows],
+        ),
+        charts.Panel(
+            "spent in all (shop currency)",
+            [row.revenue for row in rows],
+            [f"{compact(row.revenue)} ({percent(row.revenue_share)})" for row in rows],
+            colours=ORANGE,
+        ),
+    ]
+    picture = chart(
+        "Customers and what they spent, by RFM name",
+        f"{money.name}, {percent(money.share)} of the customers, spent {percent(money.revenue_share)} of the money.",
+        charts.bars([row.name for row in rows], panels, room=0.5),
+        wide=True,
+    )
+    table = table_of(
+        rows,
+        [
+            ("Name", lambda row: row.name),
+            ("Customers", lambda row: count(row.customers)),
+            ("Share", lambda row: percent(row.share)),
+            ("Spent (shop currency)", lambda row: decimal(row.revenue)),
+            ("Share of spending", lambda row: percent(row.revenue_share)),
+            ("Purchases, mean", lambda row: decimal(row.mean_purchases)),
+            ("Days since the last, mean", lambda row: decimal(row.mean_recency_days, 1)),
+        ],
+        title="RFM in figures",
+        wide=True,
+    )
+    return Section("rfm", "Whom to keep, whom to win back?", intro, [picture, table])
+
+
+def coming_back(found: Customers) -> Section:
+    """Cohorts and lifecycle, of visits and of purchases; once where both are the same."""
+    kinds = [kind for kind in WORDS if kind == "purchases" or not _only_purchases(found)]
+    blocks: list[Block] = []
+    for kind in kinds:
+        blocks += [cohorts(row) for row in found.cohorts if row.kind == kind and any(_sizes(row))]
+        blocks += [lifecycle(row) for row in found.lifecycle if row.kind == kind and _any_users(row)]
+    intro = (
+        "Of those who were there for the first time in a period, how many came again; and what became of them since."
+    )
+    if kinds == ["purchases"]:
+        intro += " The log holds purchases alone."
+    return Section("coming-back", "Who comes back?", intro, blocks)
+
+
+def _only_purchases(found: Customers) -> bool:
+    rows = {cohorts.kind: cohorts.rows for cohorts in found.cohorts}
+    return "visits" in rows and rows["visits"] == rows.get("purchases")
+
+
+def _sizes(found: PeriodCohorts) -> list[int]:
+    return [row.users[0] for row in found.rows]
+
+
+def _any_users(found: Lifecycle) -> bool:
+    return any(row.new for row in found.weeks)
+
+
+def cohorts(found: PeriodCohorts) -> Block:
+    """The triangle of a kind: of each cohort, the share active later; periods to come stay blank."""
+    verb, period = WORDS[found.kind], found.period
+    title = f"Users who {verb} again, by first {period}"
+    shown = [row for row in found.rows if row.users[0]][-MOST_PERIODS:]
+    later = range(1, min(max(len(row.users) for row in shown), MOST_PERIODS + 1))
+    if not later:
+        return chart(title, f"The log ends in the {period} in which it begins.", wide=True)
+    cells = {
+        (place, after - 1): row.users[after] / row.users[0]
+        for place, row in enumerate(shown)
+        for after in later
+        if after < len(row.users)
+    }
+    caption = f"Share of those who {verb} for the first time in a {period} (their number in brackets) and {verb} later."
+    whole = "" if found.last_is_whole else f" The data end within a {period}, so the last share of each row will grow."
+    table = Table(
+        headers=[f"First {period} from", "Users", *map(str, later)],
+        rows=[
+            [
+                str(row.start),
+                count(row.users[0]),
+                *(count(row.users[after]) if after < len(row.users) else "" for after in later),
+            ]
+            for row in shown
+        ],
+    )
+    names = [f"{row.start} ({count(row.users[0])})" for row in shown]
+    if not any(cells.values()):
+        return Table(table.headers, table.rows, title, f"{caption} Nobody did.{whole}", wide=True)
+    figure = grids.heatmap(names, list(map(str, later)), cells, f"{period}s later", f"first {period}, from", percent)
+    return chart(title, caption + whole, figure, table, wide=True)
+
+
+def lifecycle(found: Lifecycle) -> Chart:
+    """New, returning, resurrected and dormant users, week by week."""
+    verb = WORDS[found.kind]
+    title = f"Users who {verb}, from week to week"
+    weeks = found.weeks
+    states = {"new": GREEN, "returning": BLUE, "resurrected": ORANGE, "dormant": GREY}
+    table = table_of(
+        weeks,
+        [
+            ("Week from", lambda row: str(row.week)),
+            *((state.capitalize(), lambda row, state=state: count(getattr(row, state))) for state in states),
+        ],
+    )
+    caption = (
+        f"New: {verb} for the first time. Returning: did in the week before too. Resurrected: did earlier, not in the "
+        "week before. Dormant: did in the week before, not in this one."
+    )
+    if not found.last_is_whole:
+        caption += " The last week is not over."
+    series = [charts.Line(state, [getattr(row, state) for row in weeks], colour) for state, colour in states.items()]
+    return chart(title, caption, charts.days([row.week for row in weeks], series, "users per week"), table, wide=True)
+
+
+def value(found: Value) -> Section:
+    """Forecasts by RFM name, how one would have done, and the models."""
+    blocks: list[Block] = []
+    every, *names = found.rows
+    if every.purchases_90 is not None:
+        blocks += [forecast_chart(names or found.rows), forecast_table(found.rows)]
+    blocks.append(holdout(found.holdout))
+    if found.bg_nbd.parameters or found.gamma_gamma.parameters:
+        blocks.append(parameters(found))
+    return Section("value", "What will customers bring?", _value_intro(found), blocks)
+
+
+def _value_intro(found: Value) -> str:
+    every = found.rows[0]
+    told = []
+    if found.bg_nbd.not_identified:
+        told.append(
+            f"Who is still a customer is not identified: {found.bg_nbd.not_identified}. So there is no forecast of "
+            "purchases."
+        )
+    elif every.purchases_90 is not None and every.p_alive is not None:
+        told.append(
+            f"{percent(every.p_alive.value)} of {count(every.customers)} customers are expected to be customers still, "
+            f"and to make {count(every.purchases_90.value)} purchases in 90 days."
+        )
+        if found.days < 90:
+            told.append(f"The log has {count(found.days)} days: 90 days ahead is far.")
+    if found.gamma_gamma.not_identified:
+        told.append(f"What a purchase is worth is not identified: {found.gamma_gamma.not_identified}.")
+    if found.correlated:
+        told.append(
+            f"Frequency and spend correlate ({decimal(found.correlation)}), which the model of spend rules out: money "
+            "here misleads."
+        )
+    return " ".join(told)
+
+
+def _range(forecast: Forecast | None) -> str:
+    if forecast is None:
+        return compact(None)
+    return f"{compact(forecast.value)} ({compact(forecast.low)}–{compact(forecast.high)})"
+
+
+def forecast_chart(rows: Sequence[ValueRow]) -> Chart:
+    """What each name is expected to do in 90 days."""
+    panels = [
+        charts.Panel(
+            "purchases expected in 90 days",
+            [row.purchases_90.value if row.purchases_90 else None for row in rows],
+            [_range(row.purchases_90) for row in rows],
+        )
+    ]
+    if any(row.value_90 for row in rows):
+        money = [row.value_90.value if row.value_90 else None for row in rows]
+        texts = [_range(row.value_90) for row in rows]
+        panels.append(charts.Panel("value in 90 days (shop currency)", money, texts, colours=ORANGE))
+    return chart(
+        "What is expected in 90 days, by RFM name",
+        "In brackets 95 % intervals, as far as the models' parameters are uncertain; chance comes on top.",
+        charts.bars([row.name for row in rows], panels, room=0.6),
+        wide=True,
+    )
+
+
+def forecast_table(rows: Sequence[ValueRow]) -> Table:
+    """All forecasts of each name."""
+
+    def probability(row: ValueRow) -> str:
+        found = row.p_alive
+        return f"{percent(found.value)} ({percent(found.low)}–{percent(found.high)})" if found else percent(None)
+
+    return table_of(
+        rows,
+        [
+            ("Name", lambda row: row.name),
+            ("Customers", lambda row: count(row.customers)),
+            ("Still customers", probability),
+            ("Purchases in 30 days", lambda row: _range(row.purchases_30)),
+            ("Purchases in 90 days", lambda row: _range(row.purchases_90)),
+            ("Expected of a purchase (shop currency)", lambda row: decimal(row.expected_spend)),
+            ("Value in 90 days (shop currency)", lambda row: _range(row.value_90)),
+        ],
+        title="Forecasts in figures",
+        caption="Probabilities and spend are means, purchases and value sums over the customers of a name.",
+        wide=True,
+    )
+
+
+def holdout(found: Holdout) -> Block:
+    """A forecast made earlier, beside what came."""
+    title = "How a forecast would have done"
+    known = f"Of {count(found.customers)} customers known on {found.calibration_end}, in the {found.days} days after"
+    if found.expected is None:
+        return table_of(
+            [("Expected", "not identified"), ("Made", count(found.made))],
+            [("Purchases", lambda row: row[0]), ("Number", lambda row: row[1])],
+            title=title,
+            caption=f"{known}. There would have been no forecast: {found.not_identified}.",
+        )
+    names = [f"{row.frequency}{'+' if row is found.rows[-1] else ''}" for row in found.rows]
+    panels = [
+        charts.Panel("expected", [row.expected for row in found.rows], [count(row.expected) for row in found.rows]),
+        charts.Panel("made", [row.made for row in found.rows], [count(row.made) for row in found.rows], colours=GREEN),
+    ]
+    caption = f"{known}: {count(found.expected)} purchases expected, {count(found.made)} made"
+    if found.made:
+        caption += (
+            f" ({percent(abs(found.expected / found.made - 1))} too {'many' if found.expected > found.made else 'few'})"
+        )
+    return chart(
+        title,
+        f"{caption}. By their repeat purchases until then.",
+        charts.bars(names, panels),
+        table_of(
+            list(zip(names, found.rows, strict=True)),
+            [
+                ("Repeat purchases", lambda row: row[0]),
+                ("Customers", lambda row: count(row[1].customers)),
+                ("Expected", lambda row: decimal(row[1].expected, 1)),
+                ("Made", lambda row: count(row[1].made)),
+            ],
+        ),
+    )
+
+
+def parameters(found: Value) -> Table:
+    """Both models' parameters."""
+    rows = [
+        (model, row)
+        for model, fit in (("BG/NBD", found.bg_nbd), ("Gamma-Gamma", found.gamma_gamma))
+        for row in fit.parameters
+    ]
+    return table_of(
+        rows,
+        [
+            ("Model", lambda row: row[0]),
+            ("Parameter", lambda row: row[1].name),
+            ("Estimate", lambda row: compact(row[1].value)),
+            ("Standard error", lambda row: compact(row[1].standard_error)),
+            ("95 % interval", lambda row: f"{compact(row[1].low)} to {compact(row[1].high)}"),
+        ],
+        left=(0, 1),
+        title="The models",
+        caption=f"Times in weeks. Gamma-Gamma is fitted on {count(found.repeat_buyers)} repeat buyers.",
+        folded=True,
+    )
