@@ -18,13 +18,13 @@ _BUYING, _LEAVING = "how often customers buy", "how readily customers leave"
 NAMES = {"r": _BUYING, "alpha": _BUYING, "a": _LEAVING, "b": _LEAVING}
 STARTS = ((1.0, 1.0, 1.0, 1.0), (0.2, 0.1, 0.5, 3.0), (2.0, 0.5, 0.05, 1.0))  #: alpha in mean ages
 RUNAWAYS = {
-    ("a", False): ": customers who only pause look like customers who never leave, so nothing tells who has left",
-    ("b", False): ": customers leave with their first repeat purchase or never, which no shop's data can tell",
-    ("a", True): ": all customers leave alike, so their differences can't be told",
-    ("b", True): ": all customers leave alike, so their differences can't be told",
-    ("r", True): ": all customers buy at the same rate, so their differences can't be told",
-    ("alpha", True): ": all customers buy at the same rate, so their differences can't be told",
-    ("r", False): ": nearly nobody buys again",
+    ("a", False): "; customers who only pause look like customers who never leave, so nothing tells who has left",
+    ("b", False): "; customers leave with their first repeat purchase or never, and the data can't tell which",
+    ("a", True): "; all customers leave alike, so their differences can't be told",
+    ("b", True): "; all customers leave alike, so their differences can't be told",
+    ("r", True): "; all customers buy at the same rate, so their differences can't be told",
+    ("alpha", True): "; all customers buy at the same rate, so their differences can't be told",
+    ("r", False): "; nearly nobody buys again",
 }
 NEAR = 1e-4  #: at a = 1 and a + b = 1 the formula of the expectation is 0 / 0; this near, the mean of both sides
 

@@ -18,9 +18,9 @@ NAMES = {"p": "how a customer's purchases vary", "q": _DIFFERENT, "v": _DIFFEREN
 MAX_CORRELATION = 0.15  #: of frequency and spend, either way; beyond it the model's values mislead
 STARTS = ((2.0, 3.0, 1.0), (10.0, 2.0, 0.2), (0.5, 10.0, 10.0))  #: v in mean spends
 RUNAWAYS = {
-    ("p", True): ": a customer's purchases are all alike",
-    ("q", True): ": customers spend all alike, so their differences can't be told",
-    ("v", True): ": customers spend all alike, so their differences can't be told",
+    ("p", True): "; a customer's purchases are all alike",
+    ("q", True): "; customers spend all alike, so their differences can't be told",
+    ("v", True): "; customers spend all alike, so their differences can't be told",
 }
 
 

@@ -106,7 +106,10 @@ def cohorts(found: PeriodCohorts) -> Block:
         for after in later
         if after < len(row.users)
     }
-    caption = f"Share of those who {verb} for the first time in a {period} (their number in brackets) and {verb} later."
+    caption = (
+        f"Of those who {verb} for the first time in a {period} (their number in brackets), the share that {verb} in a "
+        f"later one. The first {period} holds everybody known before the log began."
+    )
     whole = "" if found.last_is_whole else f" The data end within a {period}, so the last share of each row will grow."
     table = Table(
         headers=[f"First {period} from", "Users", *map(str, later)],

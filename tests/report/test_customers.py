@@ -69,7 +69,7 @@ def test_value_is_told_in_a_sentence_with_its_warnings() -> None:
         "The log has 30 days: 90 days ahead is far. "
         "Frequency and spend correlate (0.31), which the model of spend rules out: money here misleads."
     )
-    assert "18 purchases expected, 20 made (10.0% too few)" in block(section, "How a forecast would have done").caption
+    assert "18 purchases expected, 20 made (10.00% too few)" in block(section, "How a forecast would have done").caption
 
 
 def test_what_is_not_identified_has_no_number() -> None:
