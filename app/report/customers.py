@@ -16,9 +16,9 @@ def sections(found: Customers) -> list[Section]:
     """A section for each question that the log can answer."""
     made = [rfm(found.rfm)] if found.rfm else []
     made.append(coming_back(found))
-    if found.value is not None:
+    if found.value is not None and found.value.rows:
         made.append(value(found.value))
-    return made
+    return [section for section in made if section.blocks]
 
 
 def rfm(rows: Sequence[RfmRow]) -> Section:
@@ -27,26 +27,32 @@ def rfm(rows: Sequence[RfmRow]) -> Section:
         "Customers who have spent money, by fifths of how recently and how often they bought. Fifths are relative to "
         "this shop: there are champions in a dying shop too."
     )
-    money = max(rows, key=lambda row: row.revenue_share)
-    panels = [
-        charts.Panel(
-            "customers",
-            [row.customers for row in rows],
-            [f"{count(row.customers)} ({percent(row.share)})" for row in rows],
+    names, most, money = (
+        [row.name for row in rows],
+        max(rows, key=lambda row: row.customers),
+        max(rows, key=lambda row: row.revenue),
+    )
+    people = charts.Panel(
+        "customers", [row.customers for row in rows], [f"{count(row.customers)} ({percent(row.share)})" for row in rows]
+    )
+    spent = charts.Panel(
+        "spent in all (shop currency)",
+        [row.revenue for row in rows],
+        [f"{compact(row.revenue)} ({percent(row.revenue_share)})" for row in rows],
+        colours=ORANGE,
+    )
+    pictures = [
+        chart(
+            "Customers by RFM name",
+            f"Most are called {most.name}: {percent(most.share)} of the customers.",
+            charts.bars(names, [people]),
         ),
-        charts.Panel(
-            "spent in all (shop currency)",
-            [row.revenue for row in rows],
-            [f"{compact(row.revenue)} ({percent(row.revenue_share)})" for row in rows],
-            colours=ORANGE,
+        chart(
+            "What they spent, by RFM name",
+            f"{money.name}, {percent(money.share)} of the customers, spent {percent(money.revenue_share)} of it all.",
+            charts.bars(names, [spent]),
         ),
     ]
-    picture = chart(
-        "Customers and what they spent, by RFM name",
-        f"{money.name}, {percent(money.share)} of the customers, spent {percent(money.revenue_share)} of the money.",
-        charts.bars([row.name for row in rows], panels, room=0.5),
-        wide=True,
-    )
     table = table_of(
         rows,
         [
@@ -61,7 +67,7 @@ def rfm(rows: Sequence[RfmRow]) -> Section:
         title="RFM in figures",
         wide=True,
     )
-    return Section("rfm", "Whom to keep, whom to win back?", intro, [picture, table])
+    return Section("rfm", "Whom to keep, whom to win back?", intro, [*pictures, table])
 
 
 def coming_back(found: Customers) -> Section:
@@ -149,7 +155,13 @@ def lifecycle(found: Lifecycle) -> Chart:
     if not found.last_is_whole:
         caption += " The last week is not over."
     series = [charts.Line(state, [getattr(row, state) for row in weeks], colour) for state, colour in states.items()]
-    return chart(title, caption, charts.days([row.week for row in weeks], series, "users per week"), table, wide=True)
+    return chart(
+        title,
+        caption,
+        charts.days([row.week for row in weeks], series, "users per week", "week from"),
+        table,
+        wide=True,
+    )
 
 
 def value(found: Value) -> Section:
@@ -157,7 +169,7 @@ def value(found: Value) -> Section:
     blocks: list[Block] = []
     every, *names = found.rows
     if every.purchases_90 is not None:
-        blocks += [forecast_chart(names or found.rows), forecast_table(found.rows)]
+        blocks += [*forecast_charts(names or found.rows), forecast_table(found.rows)]
     blocks.append(holdout(found.holdout))
     if found.bg_nbd.parameters or found.gamma_gamma.parameters:
         blocks.append(parameters(found))
@@ -195,25 +207,22 @@ def _range(forecast: Forecast | None) -> str:
     return f"{compact(forecast.value)} ({compact(forecast.low)}–{compact(forecast.high)})"
 
 
-def forecast_chart(rows: Sequence[ValueRow]) -> Chart:
+def forecast_charts(rows: Sequence[ValueRow]) -> list[Block]:
     """What each name is expected to do in 90 days."""
-    panels = [
-        charts.Panel(
-            "purchases expected in 90 days",
-            [row.purchases_90.value if row.purchases_90 else None for row in rows],
-            [_range(row.purchases_90) for row in rows],
-        )
-    ]
+    names = [row.name for row in rows]
+    drawn = [("Purchases expected in 90 days", "purchases", BLUE, [row.purchases_90 for row in rows])]
     if any(row.value_90 for row in rows):
-        money = [row.value_90.value if row.value_90 else None for row in rows]
-        texts = [_range(row.value_90) for row in rows]
-        panels.append(charts.Panel("value in 90 days (shop currency)", money, texts, colours=ORANGE))
-    return chart(
-        "What is expected in 90 days, by RFM name",
-        "In brackets 95 % intervals, as far as the models' parameters are uncertain; chance comes on top.",
-        charts.bars([row.name for row in rows], panels, room=0.6),
-        wide=True,
-    )
+        drawn.append(("Value expected in 90 days", "value (shop currency)", ORANGE, [row.value_90 for row in rows]))
+    caption = "In brackets 95 % intervals, as far as the models' parameters are uncertain; chance comes on top."
+    return [
+        chart(title, caption, charts.bars(names, [_forecast_panel(axis, colour, found)], room=0.6))
+        for title, axis, colour, found in drawn
+    ]
+
+
+def _forecast_panel(axis: str, colour: str, found: Sequence[Forecast | None]) -> charts.Panel:
+    values = [forecast.value if forecast else None for forecast in found]
+    return charts.Panel(axis, values, [_range(forecast) for forecast in found], colours=colour)
 
 
 def forecast_table(rows: Sequence[ValueRow]) -> Table:
