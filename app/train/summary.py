@@ -60,8 +60,8 @@ def _customers(found: Customers) -> list[str]:
     every = value.rows[0]
     if every.p_alive and every.purchases_90:
         lines.append(
-            f"{every.p_alive.value:.1%} of {every.customers:,} customers are expected to be so still, and to make "
-            f"{every.purchases_90.value:,.0f} purchases in 90 days"
+            f"{every.p_alive.value:.1%} of {every.customers:,} customers are expected to be customers still, and "
+            f"to make {every.purchases_90.value:,.0f} purchases in 90 days"
         )
     if value.gamma_gamma.not_identified:
         lines.append(f"What a purchase is worth is not identified: {value.gamma_gamma.not_identified}")

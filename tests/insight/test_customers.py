@@ -162,3 +162,12 @@ def test_parts_are_put_together(spark: SparkSession, tmp_path: Path) -> None:
     assert (value.rows[0].name, value.rows[0].customers, value.rows[0].p_alive) == ("All customers", 2, None)
     assert value.bg_nbd.not_identified is not None
     assert (value.holdout.customers, value.holdout.made) == (2, 0)
+
+
+def test_where_nobody_buys_there_are_visits_alone(spark: SparkSession, tmp_path: Path) -> None:
+    looked: list[Event] = [(1, 7, "view", "10-01 08:00"), (2, 7, "view", "10-08 08:00"), (1, 7, "cart", "10-08 09:00")]
+    found = find_customers(spark, stored_events(tmp_path / "events", looked), tmp_path / "customers").figures
+    assert (found.rfm, found.value) == ((), None)
+    visits, purchases = found.cohorts
+    assert [row.users for row in visits.rows] == [(1, 1), (1,)]
+    assert [row.users for row in purchases.rows] == [(0, 0), (0,)]
