@@ -48,10 +48,6 @@ class Histories:
         if np.any(self.recency > self.age) or np.any((self.recency > 0) != repeated):
             raise ValueError("the last purchase lies between the first and the end, and after the first if repeated")
 
-    def of(self, chosen: Floats) -> Self:
-        """The same histories, had by other numbers of customers (n,)."""
-        return type(self)(self.frequency, self.recency, self.age, chosen)
-
 
 @dataclass(frozen=True)
 class BgNbd:

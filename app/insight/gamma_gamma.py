@@ -41,11 +41,6 @@ class Spending:
         if np.any(self.purchases <= 0) or np.any(self.mean <= 0):
             raise ValueError("only repeat buyers who spend something are told of")
 
-    @classmethod
-    def exact(cls, purchases: Floats, mean: Floats) -> Self:
-        """Each customer by itself."""
-        return cls(purchases, mean, np.log(mean), np.ones(len(mean)))
-
     @property
     def correlation(self) -> float | None:
         """Pearson's, of purchases and mean spend; None where one of them is the same for all.

@@ -80,7 +80,7 @@ def _of_customers(found: dict[str, np.ndarray], fitted: Fitted) -> dict[str, Flo
     by: dict[str, Floats] = {name: np.zeros((n, len(PARAMETERS))) for name in FORECASTS}
     spend: Floats | None = None
     if not isinstance(fitted.bought, NotIdentified):
-        for name, (value, change) in _bought(found, *fitted.bought).items():
+        for name, (value, change) in _bought(found, fitted.bought[1]).items():
             values[name], by[name][:, :4] = value, change
     if not isinstance(fitted.spent, NotIdentified):
         spend, change = _spent(found, *fitted.spent)
@@ -97,7 +97,7 @@ def _of_customers(found: dict[str, np.ndarray], fitted: Fitted) -> dict[str, Flo
     return columns
 
 
-def _bought(found: dict[str, np.ndarray], model: BgNbd, estimate: Estimate) -> dict[str, tuple[Floats, Floats]]:
+def _bought(found: dict[str, np.ndarray], estimate: Estimate) -> dict[str, tuple[Floats, Floats]]:
     """Forecasts of BG/NBD (n,) with their gradients (n, 4); equal histories are worked out once."""
     columns = [np.asarray(found[name], np.float64) for name in ("frequency", "recency", "age")]
     distinct, place = np.unique(np.stack(columns, axis=1), axis=0, return_inverse=True)
@@ -108,8 +108,7 @@ def _bought(found: dict[str, np.ndarray], model: BgNbd, estimate: Estimate) -> d
         "purchases_30": lambda at: BgNbd.of(at).expected_purchases(histories, SHORT / WEEK),
         "purchases_90": lambda at: BgNbd.of(at).expected_purchases(histories, LONG / WEEK),
     }
-    at = estimate.parameters
-    place = place.ravel()
+    at, place = estimate.parameters, place.ravel()
     return {name: (value(at)[place], gradients(value, at)[place]) for name, value in asked.items()}
 
 

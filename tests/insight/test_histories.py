@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from app.core.duck import Connection
-from app.insight.gamma_gamma import MAX_CORRELATION, Spending, fit_gamma_gamma
+from app.insight.gamma_gamma import MAX_CORRELATION, fit_gamma_gamma
 from app.insight.histories import (
     buying_histories,
     histories_of,
@@ -16,6 +16,7 @@ from app.insight.histories import (
 )
 from app.insight.likelihood import NotIdentified
 from tests.handmade import by_key, relation
+from tests.insight.spending import exact
 
 COLUMNS = "user_id bigint, period bigint, cents bigint"
 #: The data end with day 30. User 1 buys three times on three days, twice on one of them; 2 once; 3 as 1 but in money;
@@ -79,12 +80,12 @@ def test_bins_leave_the_fit_as_it_is(duck: Connection) -> None:
     columns = [pa.array(column, pa.int64()) for column in zip(*rows, strict=True)]
     table = duck.from_arrow(pa.table(columns, ["user_id", "period", "cents"]))
     binned = spending_of(spending_counts(buying_histories(table, 10)))
-    exact = Spending.exact(repeats.astype(float), cents / 100 / repeats)
-    assert len(binned.mean) < len(exact.mean)
-    assert binned.correlation == pytest.approx(exact.correlation, abs=1e-6)
-    assert exact.correlation is not None
-    assert abs(exact.correlation) < MAX_CORRELATION
-    both = [fit_gamma_gamma(spending) for spending in (binned, exact)]
+    each = exact(repeats.astype(float), cents / 100 / repeats)
+    assert len(binned.mean) < len(each.mean)
+    assert binned.correlation == pytest.approx(each.correlation, abs=1e-6)
+    assert each.correlation is not None
+    assert abs(each.correlation) < MAX_CORRELATION
+    both = [fit_gamma_gamma(spending) for spending in (binned, each)]
     estimates = [found[1] for found in both if not isinstance(found, NotIdentified)]
     assert len(estimates) == 2
     assert estimates[0].parameters == pytest.approx(estimates[1].parameters, rel=1e-4)
@@ -94,5 +95,5 @@ def test_bins_leave_the_fit_as_it_is(duck: Connection) -> None:
 def test_a_correlation_by_hand() -> None:
     """1, 2, 3 purchases of 1, 2, 3: all in line. Two customers alike have none."""
     line = np.array([1.0, 2.0, 3.0])
-    assert Spending.exact(line, line).correlation == pytest.approx(1)
-    assert Spending.exact(line[:1], line[:1]).correlation is None
+    assert exact(line, line).correlation == pytest.approx(1)
+    assert exact(line[:1], line[:1]).correlation is None

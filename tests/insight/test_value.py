@@ -13,11 +13,12 @@ from app.core.duck import Connection, connect, write
 from app.core.parts import part_files
 from app.insight.bg_nbd import BgNbd
 from app.insight.customers import Found, find_customers
-from app.insight.gamma_gamma import GammaGamma, Spending
+from app.insight.gamma_gamma import GammaGamma
 from app.insight.likelihood import Estimate, NotIdentified
 from app.insight.value import Fitted, forecast_sums, forecasts, limits
 from app.insight.value_figures import calibration_end, held_out, value_figures
 from tests.handmade import ARROW_EVENTS, by_key, relation
+from tests.insight.spending import exact
 
 BOUGHT = (BgNbd(0.243, 4.414, 0.793, 2.426), Estimate(np.array([0.243, 4.414, 0.793, 2.426]), 0.01 * np.eye(4), -1.0))
 SPENT = (GammaGamma(6, 4, 15), Estimate(np.array([6.0, 4.0, 15.0]), 0.0 * np.eye(3), -1.0))
@@ -25,7 +26,7 @@ UNKNOWN = NotIdentified("nothing is known")
 HISTORIES = "user_id bigint, frequency bigint, recency bigint, age bigint, repeat_cents bigint"
 #: As in the paper's example; never again; as the first, without prices.
 CUSTOMERS = [(1, 2, 213, 272, 12_000), (2, 0, 0, 272, 0), (3, 2, 213, 272, 0)]
-SPENDING = Spending.exact(np.array([1.0, 2.0, 3.0]), np.array([10.0, 30.0, 20.0]))
+SPENDING = exact(np.array([1.0, 2.0, 3.0]), np.array([10.0, 30.0, 20.0]))
 
 
 def test_forecasts_are_those_of_the_models(duck: Connection) -> None:

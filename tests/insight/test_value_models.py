@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from scipy.special import roots_jacobi
 
 from app.insight.bg_nbd import BgNbd, Histories, fit_bg_nbd
-from app.insight.gamma_gamma import GammaGamma, Spending, fit_gamma_gamma
+from app.insight.gamma_gamma import GammaGamma, fit_gamma_gamma
 from app.insight.likelihood import NotIdentified, errors_of, gradients
+from tests.insight.spending import exact
 
 PAPER = BgNbd(r=0.243, alpha=4.414, a=0.793, b=2.426)  # CDNOW, weeks
 POSITIVE = st.floats(0.05, 20)
@@ -136,7 +137,7 @@ def test_impossible_histories_are_refused() -> None:
 
 def test_the_likelihood_of_spending() -> None:
     """p = q = v = 1, two purchases of 1 in the mean: x^x z^(x - 1) Gamma(3) / Gamma(2) / (1 + 2)³ = 8 / 27."""
-    spending = Spending.exact(np.array([2.0]), np.array([1.0]))
+    spending = exact(np.array([2.0]), np.array([1.0]))
     assert GammaGamma(1, 1, 1).log_likelihood(spending) == pytest.approx(np.log(8 / 27))
 
 
@@ -152,7 +153,7 @@ def test_simulated_spending_is_found_within_its_errors_and_bins_change_nothing()
     rng = np.random.default_rng(5)
     purchases = rng.integers(1, 8, 4_000).astype(float)
     mean = rng.gamma(6 * purchases) / purchases * (1 / rng.gamma(4, 1 / 15.0, 4_000))
-    found = fit_gamma_gamma(Spending.exact(purchases, mean))
+    found = fit_gamma_gamma(exact(purchases, mean))
     assert not isinstance(found, NotIdentified)
     _, estimate = found
     within = np.abs(np.log(estimate.parameters / [6, 4, 15])) / np.sqrt(np.diag(estimate.covariance))
@@ -162,7 +163,7 @@ def test_simulated_spending_is_found_within_its_errors_and_bins_change_nothing()
 def test_spending_all_alike_is_not_identified() -> None:
     purchases = np.full(500, 3.0)
     mean = np.random.default_rng(7).gamma(30, 1, 500)
-    found = fit_gamma_gamma(Spending.exact(purchases, mean))
+    found = fit_gamma_gamma(exact(purchases, mean))
     assert isinstance(found, NotIdentified)
 
 

@@ -3,8 +3,9 @@
 from typing import Any
 
 from app.insight.customer_results import Customers, ModelFit, Value
+from app.report import value
 from app.report.blocks import Chart, Section, Table
-from app.report.customers import coming_back, rfm, sections, value
+from app.report.customers import coming_back, rfm, sections
 from app.report.theme import style
 from tests.finished_run import customers
 
@@ -17,7 +18,7 @@ def changed(**parts: Any) -> Value:
 
 def drawn(found: Value) -> Section:
     with style():
-        return value(found)
+        return value.section(found)
 
 
 def block(section: Section, title: str) -> Any:
