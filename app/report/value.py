@@ -32,7 +32,8 @@ def _value_intro(found: Value) -> str:
     elif every.purchases_90 is not None and every.p_alive is not None:
         told.append(
             f"{percent(every.p_alive.value)} of {count(every.customers)} customers are expected to be customers still, "
-            f"and to make {count(every.purchases_90.value)} purchases in 90 days."
+            f"and to make {count(every.purchases_90.value)} purchases in 90 days. Who never bought again counts as one: in "
+            "this model nobody leaves before a second purchase."
         )
         if found.days < 90:
             told.append(f"The log has {count(found.days)} days: 90 days ahead is far.")
@@ -89,7 +90,8 @@ def forecast_table(rows: Sequence[ValueRow]) -> Table:
             ("Value in 90 days (shop currency)", lambda row: _range(row.value_90)),
         ],
         title="Forecasts in figures",
-        caption="Probabilities and spend are means, purchases and value sums over the customers of a name.",
+        caption="Probabilities and spend are means, purchases and value sums over the customers of a name. Where most "
+        "bought once, nearly all count as customers still: look at the purchases instead.",
         wide=True,
     )
 

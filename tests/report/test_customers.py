@@ -67,6 +67,7 @@ def test_value_is_told_in_a_sentence_with_its_warnings() -> None:
     section = drawn(changed())
     assert section.intro == (
         "62.5% of 40 customers are expected to be customers still, and to make 80 purchases in 90 days. "
+        "Who never bought again counts as one: in this model nobody leaves before a second purchase. "
         "The log has 30 days: 90 days ahead is far. "
         "Frequency and spend correlate (0.31), which the model of spend rules out: money here misleads."
     )
