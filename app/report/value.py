@@ -32,8 +32,8 @@ def _value_intro(found: Value) -> str:
     elif every.purchases_90 is not None and every.p_alive is not None:
         told.append(
             f"{percent(every.p_alive.value)} of {count(every.customers)} customers are expected to be customers still, "
-            f"and to make {count(every.purchases_90.value)} purchases in 90 days. Who never bought again counts as one: in "
-            "this model nobody leaves before a second purchase."
+            f"and to make {count(every.purchases_90.value)} purchases in 90 days. Who never bought again counts as "
+            "one: in this model nobody leaves before a second purchase."
         )
         if found.days < 90:
             told.append(f"The log has {count(found.days)} days: 90 days ahead is far.")
