@@ -211,4 +211,8 @@ def main(
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main(standalone_mode=False)  # click would show the usage as well
+    except click.ClickException as error:
+        print(error.format_message(), file=sys.stderr)
+        sys.exit(error.exit_code)
