@@ -5,6 +5,21 @@ from pathlib import Path
 
 from app.evaluate.names import METRICS, SESSION
 from app.evaluate.results import MetricInterval, Quality, QualityRow, Verdict
+from app.insight.customer_results import (
+    Cohort,
+    Customers,
+    Forecast,
+    Holdout,
+    HoldoutRow,
+    Lifecycle,
+    LifecycleRow,
+    ModelFit,
+    Parameter,
+    PeriodCohorts,
+    RfmRow,
+    Value,
+    ValueRow,
+)
 from app.insight.results import (
     Bin,
     Cell,
@@ -54,6 +69,7 @@ def finished_run(brand: str = "acme") -> RunResult:
         pairs=700,
         segments=Segments(silhouette=0.412, rows=(segment(0, "VIP_Customers", 30), segment(1, "New_Customers", 270))),
         profiles=(ProfileRow(profile="cart_abandoner", users=12, share=0.04, rule=f"two carts {brand}"),),
+        customers=customers(),
         quality=Quality(
             test_from=datetime(2019, 10, 31),
             test_to=datetime(2019, 11, 1),
@@ -104,6 +120,88 @@ def segment(number: int, name: str, users: int) -> SegmentRow:
         avg_price=120.0,
     )
     return SegmentRow(segment_id=number, segment=name, users=users, share=users / 300, means=means)
+
+
+def customers() -> Customers:
+    """Two names; visits and purchases of three weeks; a forecast that was 10 % too low."""
+    return Customers(
+        rfm=(rfm_row("Champions", 10, 750.25), rfm_row("Hibernating", 30, 250.0)),
+        lifecycle=tuple(
+            Lifecycle(
+                kind=kind,
+                last_is_whole=False,
+                weeks=(
+                    LifecycleRow(week=date(2019, 10, 7), new=30, returning=0, resurrected=0, dormant=0),
+                    LifecycleRow(week=date(2019, 10, 14), new=8, returning=12, resurrected=0, dormant=18),
+                    LifecycleRow(week=date(2019, 10, 21), new=2, returning=5, resurrected=1, dormant=15),
+                ),
+            )
+            for kind in ("visits", "purchases")
+        ),
+        cohorts=tuple(
+            PeriodCohorts(
+                kind=kind,
+                period="week",
+                last_is_whole=False,
+                rows=(
+                    Cohort(start=date(2019, 10, 7), users=(30, back, 0)),
+                    Cohort(start=date(2019, 10, 14), users=(8, 2)),
+                    Cohort(start=date(2019, 10, 21), users=(2,)),
+                ),
+            )
+            for kind, back in (("visits", 12), ("purchases", 6))
+        ),
+        value=Value(
+            days=30,
+            bg_nbd=model("r", "alpha", "a", "b"),
+            gamma_gamma=model("p", "q", "v"),
+            repeat_buyers=17,
+            correlation=0.31,
+            correlated=True,
+            rows=(value_row("All customers", 40), value_row("Champions", 10), value_row("Hibernating", 30)),
+            holdout=Holdout(
+                calibration_end=date(2019, 10, 21),
+                days=10,
+                customers=38,
+                not_identified=None,
+                expected=18.0,
+                made=20,
+                rows=(
+                    HoldoutRow(frequency=0, customers=30, expected=8.0, made=7),
+                    HoldoutRow(frequency=1, customers=8, expected=10.0, made=13),
+                ),
+            ),
+        ),
+    )
+
+
+def rfm_row(name: str, number: int, revenue: float) -> RfmRow:
+    return RfmRow(
+        name=name,
+        customers=number,
+        share=number / 40,
+        revenue=revenue,
+        revenue_share=revenue / 1000.25,
+        mean_recency_days=2.5,
+        mean_purchases=3.25,
+    )
+
+
+def model(*names: str) -> ModelFit:
+    estimates = tuple(Parameter(name=name, value=2.0, standard_error=0.2, low=1.6, high=2.4) for name in names)
+    return ModelFit(not_identified=None, parameters=estimates, log_likelihood=-123.4)
+
+
+def value_row(name: str, number: int) -> ValueRow:
+    return ValueRow(
+        name=name,
+        customers=number,
+        p_alive=Forecast(value=0.625, low=0.5, high=0.75),
+        purchases_30=Forecast(value=number, low=0.9 * number, high=1.1 * number),
+        purchases_90=Forecast(value=2 * number, low=1.8 * number, high=2.2 * number),
+        expected_spend=17.5,
+        value_90=Forecast(value=35.0 * number, low=30.0 * number, high=40.0 * number),
+    )
 
 
 def exploration(brand: str) -> Exploration:

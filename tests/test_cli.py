@@ -105,6 +105,7 @@ def test_every_command_that_writes_is_asked() -> None:
         "train",
         "explore",
         "segments",
+        "customers",
         "report",
         "rollback",
         "generate",

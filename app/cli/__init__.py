@@ -2,7 +2,7 @@
 
 import click
 
-from app.cli.batch import explore, report, rollback, segments, train
+from app.cli.batch import customers, explore, report, rollback, segments, train
 from app.cli.serving import serve
 from app.cli.streaming import backfill, live, replay, stream
 from app.cli.tools import generate, layout, settings
@@ -24,6 +24,7 @@ COMMANDS = (
     train,
     explore,
     segments,
+    customers,
     report,
     rollback,
     layout,

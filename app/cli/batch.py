@@ -1,4 +1,4 @@
-"""Commands that end by themselves: training, exploration, segments, and what a training left."""
+"""Commands that end by themselves: training, exploration, segments, customers, and what a training left."""
 
 from typing import Any
 
@@ -27,6 +27,7 @@ READ_SETTINGS = (
     "catalogue",
     "segments",
     "seed",
+    "generators",
     "als_engine",
     "als_factors",
     "als_iterations",
@@ -90,6 +91,22 @@ def segments(as_json: bool, **flags: Any) -> None:
 
     with guarded():
         run_batch(segments_only, "segments", load_settings(**flags), as_json=as_json)
+
+
+@click.command()
+@setting_options(*READ_SETTINGS, *SPARK_SETTINGS)
+@json_option
+def customers(as_json: bool, **flags: Any) -> None:
+    """Customers of an event log: RFM, cohorts, lifecycle, and what they are expected to bring.
+
+    \b
+    Example:
+      vitrine customers --events orders.csv --layout shop.yaml --output shop/
+    """
+    from app.train.run import customers_only
+
+    with guarded():
+        run_batch(customers_only, "customers", load_settings(**flags), as_json=as_json)
 
 
 @click.command()

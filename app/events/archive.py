@@ -27,7 +27,9 @@ ARCHIVE_SCHEMA = T.StructType(
 )
 
 #: How an archive is read back: all its values are ours already.
-ARCHIVED = Layout(columns=Columns(**{name: name for name in (*RAW_COLUMNS, *EXTRA_COLUMNS)}))
+ARCHIVED = Layout(
+    columns=Columns(**{name: name for name in (*RAW_COLUMNS, *EXTRA_COLUMNS) if name in ARCHIVE_SCHEMA.names})
+)
 
 
 def with_keys(rows: DataFrame) -> DataFrame:

@@ -17,7 +17,7 @@ ROW_TEXT = "text"  #: the row as it was, for people
 CANONICAL = (*RAW_COLUMNS, *EXTRA_COLUMNS, LEFT_OUT, CORRUPT, SOURCE_FILE, ROW_TEXT)
 
 LARGEST_EXACT = 2**53  #: whole numbers up to here are exact in a double
-IDS = ("product_id", "user_id", "category_id", "user_session", "event_id")
+IDS = ("product_id", "user_id", "category_id", "user_session", "event_id", "order_id")
 
 
 def canonical(rows: DataFrame, layout: Layout, keep: Sequence[str] = ()) -> DataFrame:

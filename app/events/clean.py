@@ -40,6 +40,7 @@ CHOSEN_BY = (
     "user_key",
     "product_key",
     "event_id",
+    "order_id",
     "recommendation_id",
 )
 
@@ -86,6 +87,7 @@ def parse(
         id_key(user, layout).alias("user_key"),
         id_key(product, layout).alias("product_key"),
         _given("event_id").alias("event_id"),
+        _given("order_id").alias("order_id"),
         _given("recommendation_id").alias("recommendation_id"),
         LEFT_OUT,
         CORRUPT,

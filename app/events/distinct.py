@@ -9,7 +9,8 @@ STORED_ORDER = ("user_id", "event_time", "product_id", "event_type", "user_sessi
 _COLUMNS = """
     event_time, event_type, product_id, category_id, category_code,
     split_part(category_code, '.', 1) as main_category,
-    brand, price, listed_price, user_id, user_session, quantity, user_key, product_key, event_id, recommendation_id,
+    brand, price, listed_price, user_id, user_session, quantity, user_key, product_key, event_id, order_id,
+    recommendation_id,
     hour(event_time)::int as hour, minute(event_time)::int as minute, second(event_time)::int as second,
     day(event_time)::int as day, month(event_time)::int as month, (dayofweek(event_time) + 1)::int as dayofweek,
     event_time::date as date, date_trunc('hour', event_time) as hour_bucket, copies, session_id

@@ -37,6 +37,7 @@ class Columns(_Part):
     user_session: str | None = None
     quantity: str | None = None
     event_id: str | tuple[str, ...] | None = None  #: several columns together may be the id
+    order_id: str | None = None  #: lines of one purchase share it
     recommendation_id: str | None = None
 
     def named(self) -> list[str]:

@@ -98,6 +98,8 @@ def _columns(out: _Lines, sample: Sample, found: Guesses) -> list[str]:
             out.add(f"  {name}: null", f"FILL IN: which column is it? There are {others}")
         elif name == "event_id" and guess is None and lines:
             out.add(f"  event_id: {_yaml(lines)}", "lines of one order that differ in these are events of their own")
+        elif name == "order_id" and found.order is not None:
+            out.add(f"  order_id: {_yaml(found.order)}")
         elif guess is not None:
             out.add(f"  {name}: {_yaml(guess.column)}", *guess.doubts, *_doubts(name, guess.column, found))
     return unfilled

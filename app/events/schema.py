@@ -20,6 +20,7 @@ CLEANED_SCHEMA = T.StructType(
         T.StructField("user_key", T.StringType()),  # the shop's own id; null where ids are integers
         T.StructField("product_key", T.StringType()),  # likewise
         T.StructField("event_id", T.StringType()),  # null where the layout has none
+        T.StructField("order_id", T.StringType()),  # likewise; lines of one purchase share it
         T.StructField("recommendation_id", T.StringType()),  # of the list that led here; null where not known
         T.StructField("hour", T.IntegerType()),
         T.StructField("minute", T.IntegerType()),

@@ -30,4 +30,4 @@ RAW_COLUMNS = (
     "user_session",
 )
 #: Columns that another layout may add.
-EXTRA_COLUMNS = ("quantity", "event_id", "recommendation_id")
+EXTRA_COLUMNS = ("quantity", "event_id", "order_id", "recommendation_id")

@@ -156,8 +156,8 @@ def lines(ticks: Mapping[int, str], series: Sequence[Line], x: str, y: str, tick
     return figure
 
 
-def days(dates: Sequence[date], series: Sequence[Line], y: str) -> Figure:
-    """One small chart a line over the days, each on its own scale that starts at 0."""
+def days(dates: Sequence[date], series: Sequence[Line], y: str, x: str = "day") -> Figure:
+    """One small chart a line over days, or weeks by their first, each on its own scale that starts at 0."""
     figure = Figure(figsize=(WIDE, 0.6 + 1.05 * len(series)))
     axes = figure.subplots(len(series), 1, sharex=True, squeeze=False)[:, 0]
     for axis, line in zip(axes, series, strict=True):
@@ -170,7 +170,7 @@ def days(dates: Sequence[date], series: Sequence[Line], y: str) -> Figure:
         axis.margins(x=0.01)
     step = -(-len(dates) // 16)
     axes[-1].set_xticks(range(0, len(dates), step), [f"{day.day} {day:%b}" for day in dates[::step]])
-    axes[-1].set_xlabel(f"day, {dates[0]} to {dates[-1]}")
+    axes[-1].set_xlabel(f"{x}, {dates[0]} to {dates[-1]}")
     figure.supylabel(y, fontsize=9, color=MUTED)
     return figure
 

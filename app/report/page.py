@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from app.core.files import write_text
 from app.evaluate.results import Quality
-from app.report import exploration, lists, process, quality, segments
+from app.report import customers, exploration, lists, process, quality, segments
 from app.report.blocks import Chart, Section
 from app.report.text import count, percent
 from app.report.theme import style
@@ -73,6 +73,8 @@ def _sections(result: RunResult) -> list[Section]:
         found.append(segments.segments(result.segments))
     if result.profiles is not None:
         found.append(segments.profiles(result.profiles))
+    if result.customers is not None:
+        found += customers.sections(result.customers)
     if result.quality is not None:
         found.append(quality.section(result.quality))
     if result.recommendations is not None:

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from app.core.part import Part
 from app.evaluate.results import Quality, Verdict
+from app.insight.customer_results import Customers
 from app.insight.results import Exploration, ProfileRow, RecommendationFigures, Segments
 
 SCHEMA_VERSION: Final = 2  #: of `run.json`; the first edition wrote none
@@ -44,13 +45,14 @@ class Paths(Part):
     cleaned: Path = Field(description="table of cleaned events")
     rejected: Path | None = Field(default=None, description="table of rejected rows")
     segments: Path | None = Field(default=None, description="table of users and their segments")
+    customers: Path | None = Field(default=None, description="table of customers: RFM and forecasts")
     bundle: Path | None = Field(default=None, description="bundle, published or not")
     recommendations: Path | None = Field(default=None, description="table of lists for active users")
     merged_csv: Path | None = Field(default=None, description="the same lists as CSV")
 
 
 class RunResult(Part):
-    """A run of `vitrine train`, `explore` or `segments`; a part that the command does not make is null."""
+    """A run of `vitrine train`, `explore`, `segments` or `customers`; a part that the command does not make is null."""
 
     schema_version: Literal[2] = Field(default=SCHEMA_VERSION, description="of this file")
     version: str = Field(description="of the bundle; the start of the run where it makes none")
@@ -63,6 +65,7 @@ class RunResult(Part):
     pairs: int | None = Field(default=None, description="user-product pairs trained on")
     segments: Segments | None = Field(default=None, description="customer segments")
     profiles: tuple[ProfileRow, ...] | None = Field(default=None, description="behaviour profiles")
+    customers: Customers | None = Field(default=None, description="RFM, cohorts, lifecycle and value of customers")
     quality: Quality | None = Field(default=None, description="how good the recommendations are")
     gate: Verdict | None = Field(default=None, description="whether the bundle was published")
     recommendations: RecommendationFigures | None = Field(

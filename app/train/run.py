@@ -21,9 +21,9 @@ from app.results.run import Paths, RunResult, StageRun
 from app.train.context import Run
 from app.train.evaluation import evaluate, usable_champion
 from app.train.publication import make_bundle, recommend_active
-from app.train.stages import clean_log, explore, segment, slice_before_test, whole_slice
+from app.train.stages import clean_log, customer_base, explore, segment, slice_before_test, whole_slice
 
-TRAIN_STAGES, EXPLORE_STAGES, SEGMENTS_STAGES = 10, 3, 4
+TRAIN_STAGES, EXPLORE_STAGES, SEGMENTS_STAGES, CUSTOMERS_STAGES = 11, 3, 4, 3
 INFLUX_SECONDS = 120.0  #: how long a training waits for InfluxDB before it says so and fails
 Say = Callable[[str], Any]
 
@@ -31,7 +31,7 @@ Say = Callable[[str], Any]
 def train(
     spark: SparkSession, settings: Settings, now: datetime, say: Say, check: Callable[[], object] = lambda: None
 ) -> RunResult:
-    """Everything: clean, explore, features, segments, recommenders, evaluation, bundle, lists, report.
+    """Everything: clean, explore, features, customers, segments, recommenders, evaluation, bundle, lists, report.
 
     Parameters
     ----------
@@ -52,6 +52,7 @@ def train(
         log = clean_log(run)
         whole = whole_slice(run, log, catalogue)
         exploration = explore(run, log, whole.folder / "sessions")
+        base = customer_base(run, log)
         found = segment(run, whole, champion.segments if champion else None)
         tested = evaluate(run, slice_before_test(run, log, whole), whole, found.model, champion)
         made = make_bundle(run, log, exploration, whole, found, tested, check)
@@ -68,6 +69,7 @@ def train(
             pairs=row_count(whole.folder / "pairs"),
             segments=found.segments,
             profiles=found.profiles,
+            customers=base.figures,
             quality=tested.quality,
             gate=tested.verdict,
             recommendations=lists.figures,
@@ -77,6 +79,7 @@ def train(
                 run=run.output.run,
                 cleaned=log.cleaned,
                 rejected=log.rejected,
+                customers=base.table,
                 bundle=made.folder,
                 recommendations=lists.table,
                 merged_csv=run.output.merged_csv,
@@ -146,6 +149,35 @@ def segments_only(spark: SparkSession, settings: Settings, now: datetime, say: S
         return result
     finally:
         shutil.rmtree(run.scratch, ignore_errors=True)
+
+
+def customers_only(spark: SparkSession, settings: Settings, now: datetime, say: Say) -> RunResult:
+    """Clean, and all that is known of customers."""
+    run = Run.start(spark, settings, now, CUSTOMERS_STAGES, say)
+    try:
+        log = clean_log(run)
+        base = customer_base(run, log)
+    finally:
+        shutil.rmtree(run.scratch, ignore_errors=True)
+    result = RunResult(
+        version=run.stamp,
+        created=now,
+        timezone=settings.timezone,
+        synthetic=log.synthetic,
+        events_source=log.source,
+        cleaning=log.cleaning,
+        customers=base.figures,
+        stages=_stages(run),
+        paths=Paths(
+            report=run.output.report,
+            run=run.output.run,
+            cleaned=log.cleaned,
+            rejected=log.rejected,
+            customers=base.table,
+        ),
+    )
+    _finish(run, result)
+    return result
 
 
 def _stages(run: Run) -> tuple[StageRun, ...]:

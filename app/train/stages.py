@@ -9,11 +9,13 @@ import pyarrow.parquet as pq
 from pyspark.sql import DataFrame
 
 from app.core.errors import InputError
-from app.core.folders import CLEANED, PRODUCTS, USERS, is_synthetic, label_synthetic, latest_complete
+from app.core.folders import CLEANED, CUSTOMERS, PRODUCTS, USERS, is_synthetic, label_synthetic, latest_complete
 from app.core.parts import part_files, row_count
 from app.events.ingest import CleaningReport, check_collisions, fit_partitions, ingest, kept_rows, read_cleaned
 from app.events.read import list_event_files
 from app.features.slices import Slice, cut_time, make_slice, span
+from app.insight.customer_results import Customers
+from app.insight.customers import find_customers
 from app.insight.exploration import explored
 from app.insight.profiles import count_profiles, profile_table
 from app.insight.results import Exploration, ProfileRow, Segments
@@ -116,6 +118,29 @@ def slice_before_test(run: Run, log: Log, whole: Slice) -> Slice:
         known = make_slice(run.spark, log.cleaned, whole.catalogue, cut, run.settings, run.scratch / "before")
         stage.rows, stage.note = row_count(known.folder / "users"), f"events before {cut:%Y-%m-%d %H:%M:%S}"
     return known
+
+
+@dataclass(frozen=True)
+class CustomerBase:
+    """Figures of the customers, and where the table of them is kept."""
+
+    figures: Customers
+    table: Path
+
+
+def customer_base(run: Run, log: Log) -> CustomerBase:
+    """RFM, cohorts, lifecycle and value; the table of customers stays among the processed tables."""
+    with run.progress.stage("customers") as stage:
+        found = find_customers(run.spark, log.cleaned, run.scratch / "customers")
+        kept = run.output.processed / f"{CUSTOMERS}{run.stamp}"
+        shutil.copytree(found.table, kept)
+        stage.rows = row_count(kept)
+        value = found.figures.value
+        if value is None:
+            stage.note = "nobody bought"
+        elif value.bg_nbd.not_identified:
+            stage.note = "value is not identified"
+    return CustomerBase(found.figures, kept)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from app.evaluate.names import ALL, BLEND, HR_10, METRIC_LABELS, MOST_POPULAR, NDCG_10
 from app.evaluate.results import Quality
+from app.insight.customer_results import Customers
 from app.insight.results import Exploration
 from app.results.run import Cleaning, RunResult
 
@@ -16,6 +17,8 @@ def summary_lines(result: RunResult) -> list[str]:
             f"Segment {row.segment_id} {row.segment}: {row.users:,} users ({row.share:.1%})"
             for row in result.segments.rows
         ]
+    if result.customers:
+        lines += _customers(result.customers)
     if result.quality:
         lines += _quality(result.quality)
     if result.gate:
@@ -47,6 +50,26 @@ def _exploration(found: Exploration) -> list[str]:
     ]
 
 
+def _customers(found: Customers) -> list[str]:
+    lines = [f"{row.name}: {row.customers:,} customers, {row.revenue_share:.1%} of spending" for row in found.rfm]
+    value = found.value
+    if value is None:
+        return lines
+    if value.bg_nbd.not_identified:
+        lines.append(f"Who is still a customer is not identified: {value.bg_nbd.not_identified}")
+    every = value.rows[0]
+    if every.p_alive and every.purchases_90:
+        lines.append(
+            f"{every.p_alive.value:.1%} of {every.customers:,} customers are expected to be customers still, and "
+            f"to make {every.purchases_90.value:,.0f} purchases in 90 days"
+        )
+    if value.gamma_gamma.not_identified:
+        lines.append(f"What a purchase is worth is not identified: {value.gamma_gamma.not_identified}")
+    if value.correlated:
+        lines.append(f"Frequency and spend correlate ({value.correlation:.2f}): values mislead")
+    return lines
+
+
 def _quality(quality: Quality) -> list[str]:
     lines = []
     for row in quality.rows:
@@ -69,6 +92,7 @@ def _paths(result: RunResult) -> list[str]:
         "Cleaned events": paths.cleaned,
         "Rejected rows": paths.rejected,
         "Segments": paths.segments,
+        "Customers": paths.customers,
         "All figures (JSON)": paths.run,
     }
     width = max(len(name) for name in named)

@@ -99,7 +99,10 @@ def test_the_last_row_of_a_product_counts(spark: SparkSession, tmp_path: Path) -
         ("sku,title\n1,a\n", "column product_id is missing; it has sku, title; the layout's catalogue part"),
         ("product_id,title\n1,a\nA1,b\n,c\n", "2 rows have no valid product_id; .*'ids: text'"),
         ("product_id,title\n1,a,b\n", "1 rows do not have the same number of columns as the header"),
-        ("product_id,kind\n1,a\n", "says nothing of its products: beside product_id it has none of title, .*it has pro"),
+        (
+            "product_id,kind\n1,a\n",
+            "says nothing of its products: beside product_id it has none of title, .*it has pro",
+        ),
         ("product_id,available\n1,preorder\n", "available holds 'preorder'; write true or false"),
     ],
 )

@@ -48,7 +48,7 @@ def test_clicks_with_words_and_milliseconds(tmp_path: Path) -> None:
     ]
     proposal = propose(file(tmp_path / "events.csv", "timestamp,visitorid,event,itemid,transactionid", *lines))
     layout = accepted(proposal)
-    assert layout.columns.named() == ["timestamp", "event", "itemid", "visitorid"]
+    assert layout.columns.named() == ["timestamp", "event", "itemid", "visitorid", "transactionid"]
     assert layout.event_types == {"addtocart": "cart", "transaction": "purchase"}
     assert layout.time.format == "epoch_milliseconds"
     assert (layout.ids, layout.leave_out) == ("integer", ())

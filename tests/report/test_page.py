@@ -21,6 +21,9 @@ SECTIONS = {
     "exploration": "Exploration",
     "segments": "Customer segments",
     "profiles": "Behaviour profiles",
+    "rfm": "Whom to keep, whom to win back?",
+    "coming-back": "Who comes back?",
+    "value": "What will customers bring?",
     "quality": "Recommendation quality",
     "recommendations": "Recommendations",
     "run": "The run",
@@ -81,7 +84,7 @@ def test_every_section_and_chart_is_there(html: str) -> None:
     headings = re.findall(r"<h3>(.*?)</h3>", html)
     assert set(EIGHT) <= set(headings)
     assert len(headings) == len(set(headings))
-    assert len(pictures(html)) == 25
+    assert len(pictures(html)) == 34
     assert "No data" not in html
 
 
@@ -175,13 +178,14 @@ def test_synthetic_data_are_labelled_everywhere() -> None:
     assert all(caption.startswith("Synthetic data.") for caption in captions)
 
 
-PARTS = ("exploration", "pairs", "segments", "profiles", "quality", "gate", "recommendations")
+PARTS = ("exploration", "pairs", "segments", "profiles", "customers", "quality", "gate", "recommendations")
 
 
-@pytest.mark.parametrize("kept", ["segments", "profiles", "quality", "recommendations"])
+@pytest.mark.parametrize("kept", ["segments", "profiles", "customers", "quality", "recommendations"])
 def test_a_part_that_was_not_made_has_no_section(kept: str) -> None:
     html = render_report(changed(**dict.fromkeys(set(PARTS) - {kept})))
-    assert [section["id"] for section in Page(html).named("section")] == ["exploration", kept, "run"]
+    own = ["rfm", "coming-back", "value"] if kept == "customers" else [kept]
+    assert [section["id"] for section in Page(html).named("section")] == ["exploration", *own, "run"]
     assert "Where every row read went" in html
 
 
@@ -204,7 +208,10 @@ def emptied(part: P) -> P:
 def test_empty_parts_say_no_data() -> None:
     run = emptied(finished_run())
     html = render_report(run)
-    assert [section["id"] for section in Page(html).named("section")] == list(SECTIONS)
+    unanswered = ("rfm", "coming-back", "value")
+    assert [section["id"] for section in Page(html).named("section")] == [
+        key for key in SECTIONS if key not in unanswered
+    ]
     assert not pictures(html)
     for title in (*EIGHT, "Events by day", "Users by segment", "Users by profile", "Models compared: session task"):
         assert re.search(rf"<h3>{title}</h3>\s*<figcaption>[^<]*</figcaption>\s*<p class=\"empty\">No data", html), (

@@ -17,6 +17,10 @@ def test_a_training_in_lines() -> None:
         "300 users, 50 products, 400 sessions, 2019-10-01 00:00:00 to 2019-10-02 00:00:00",
         "Segment 0 VIP_Customers: 30 users (10.0%)",
         "Segment 1 New_Customers: 270 users (90.0%)",
+        "Champions: 10 customers, 75.0% of spending",
+        "Hibernating: 30 customers, 25.0% of spending",
+        "62.5% of 40 customers are expected to be customers still, and to make 80 purchases in 90 days",
+        "Frequency and spend correlate (0.31): values mislead",
         "Task session, blend: NDCG@10 0.3000 [0.2900, 0.3100], HR@10 0.3000, 1,500 queries",
         "Task session, most popular: NDCG@10 0.0500 [0.0400, 0.0600], HR@10 0.0500, 1,500 queries",
         "Bundle 20191101_081500 published: better overall",
@@ -37,7 +41,7 @@ def test_a_refusal_and_made_up_data_are_told() -> None:
 
 
 def test_a_run_that_only_cleaned() -> None:
-    parts = ("exploration", "pairs", "segments", "profiles", "quality", "gate", "recommendations")
+    parts = ("exploration", "pairs", "segments", "profiles", "customers", "quality", "gate", "recommendations")
     run = finished_run().model_copy(update=dict.fromkeys(parts))
     paths = run.paths.model_copy(update={"bundle": None, "rejected": Path("processed/rejected_x")})
     assert summary_lines(run.model_copy(update={"paths": paths})) == [

@@ -229,7 +229,7 @@ def test_lists_are_of_ten_products_for_each_active_user(first: RunResult, shop: 
 
 def test_run_report_and_summary(first: RunResult, shop: Shop) -> None:
     assert first.stages[0].stage == "clean"
-    assert len(first.stages) == 9  # the tenth is the report, which shows them
+    assert len(first.stages) == 10  # the eleventh is the report, which shows them
     assert all(stage.seconds >= 0 for stage in first.stages)
     lines = summary_lines(first)
     assert f"{EVENTS:,} rows read" in lines[0]
@@ -238,9 +238,9 @@ def test_run_report_and_summary(first: RunResult, shop: Shop) -> None:
     assert any(line.startswith("Synthetic data") for line in lines)
     assert first.paths.report.read_text().lstrip().startswith("<!")
     made = {name: path for name, path in first.paths if path is not None}
-    assert set(made) == {"cleaned", "bundle", "recommendations", "merged_csv", "report", "run"}
+    assert set(made) == {"cleaned", "customers", "bundle", "recommendations", "merged_csv", "report", "run"}
     assert all(path.exists() for path in made.values())
-    assert len([line for line in shop.said if "10/10]" in line]) >= 2  # its beginning and its end
+    assert len([line for line in shop.said if "11/11]" in line]) >= 2  # its beginning and its end
 
 
 def test_each_run_is_kept_and_read_back_as_it_was(first: RunResult, refused: RunResult, shop: Shop) -> None:

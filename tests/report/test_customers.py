@@ -1,0 +1,86 @@
+"""The sections on customers: what a log doesn't carry is said, and what hasn't happened yet stays blank."""
+
+from typing import Any
+
+from app.insight.customer_results import Customers, ModelFit, Value
+from app.report import value
+from app.report.blocks import Chart, Section, Table
+from app.report.customers import coming_back, rfm, sections
+from app.report.theme import style
+from tests.finished_run import customers
+
+
+def changed(**parts: Any) -> Value:
+    found = customers().value
+    assert found is not None
+    return found.model_copy(update=parts)
+
+
+def drawn(found: Value) -> Section:
+    with style():
+        return value.section(found)
+
+
+def block(section: Section, title: str) -> Any:
+    return next(block for block in section.blocks if block.title == title)
+
+
+def test_a_section_for_each_question() -> None:
+    with style():
+        assert [section.key for section in sections(customers())] == ["rfm", "coming-back", "value"]
+        nobody_bought = Customers(rfm=(), lifecycle=(), cohorts=(), value=None)
+        assert sections(nobody_bought) == []
+
+
+def test_rfm_says_who_brings_the_money() -> None:
+    with style():
+        _, picture, table = rfm(customers().rfm).blocks
+    assert picture.caption == "Champions, 25.0% of the customers, spent 75.0% of it all."
+    assert isinstance(table, Table)
+    assert table.rows[0] == ["Champions", "10", "25.0%", "750.25", "75.0%", "3.25", "2.5"]
+
+
+def test_cells_to_come_are_blank_and_those_without_anybody_0() -> None:
+    with style():
+        section = coming_back(customers())
+    picture = block(section, "Users who visit again, by first week")
+    assert isinstance(picture, Chart)
+    assert picture.table is not None
+    assert [row[1:] for row in picture.table.rows] == [["30", "12", "0"], ["8", "2", ""], ["2", "", ""]]
+    assert "The data end within a week" in picture.caption
+
+
+def test_a_log_of_purchases_alone_is_shown_once() -> None:
+    found = customers()
+    purchases = found.cohorts[1]
+    visits = purchases.model_copy(update={"kind": "visits"})
+    with style():
+        section = coming_back(found.model_copy(update={"cohorts": (visits, purchases)}))
+    assert [part.title for part in section.blocks] == [
+        "Users who buy again, by first week",
+        "Users who buy, from week to week",
+    ]
+    assert "The log holds purchases alone." in section.intro
+
+
+def test_value_is_told_in_a_sentence_with_its_warnings() -> None:
+    section = drawn(changed())
+    assert section.intro == (
+        "62.5% of 40 customers are expected to be customers still, and to make 80 purchases in 90 days. "
+        "Who never bought again counts as one: in this model nobody leaves before a second purchase. "
+        "The log has 30 days: 90 days ahead is far. "
+        "Frequency and spend correlate (0.31), which the model of spend rules out: money here misleads."
+    )
+    assert "18 purchases expected, 20 made (10.00% too few)" in block(section, "How a forecast would have done").caption
+
+
+def test_what_is_not_identified_has_no_number() -> None:
+    nothing = ModelFit(not_identified="a falls to 0", parameters=(), log_likelihood=None)
+    blank = dict.fromkeys(("p_alive", "purchases_30", "purchases_90", "value_90"))
+    found = changed()
+    holdout = found.holdout.model_copy(update={"not_identified": "a falls to 0", "expected": None, "rows": ()})
+    rows = tuple(row.model_copy(update=blank) for row in found.rows)
+    section = drawn(changed(bg_nbd=nothing, rows=rows, holdout=holdout))
+    assert section.intro.startswith("Who is still a customer is not identified: a falls to 0. So there is no forecast")
+    assert [part.title for part in section.blocks] == ["How a forecast would have done", "The models"]
+    assert "There would have been no forecast: a falls to 0." in section.blocks[0].caption
