@@ -103,6 +103,7 @@ def customers(as_json: bool, **flags: Any) -> None:
     Example:
       vitrine customers --events orders.csv --layout shop.yaml --output shop/
     """
+    from app.jobs.run import run_batch
     from app.train.run import customers_only
 
     with guarded():

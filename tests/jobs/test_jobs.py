@@ -151,6 +151,7 @@ def test_a_read_only_disk(tmp_path: Path, small_disk: Path) -> None:
 
 
 def test_no_java(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text(rows(1))
     done = vitrine("explore", "--events", tmp_path / "x.csv", "--output", tmp_path / "out", JAVA_HOME="/nonexistent")
     assert "Java 17 or later" in done.stderr.splitlines()[-1]
     assert done.returncode == 2
