@@ -10,8 +10,8 @@ from pyspark.sql import DataFrame, SparkSession
 from app.core.settings import Settings
 
 LOG_CONFIGURATION = Path(__file__).with_name("log4j2.properties")
-#: Spark ML would look for a native BLAS, complain on standard error that there is none, and take this one; with
-#: it on every machine the same log gives the same clusters.
+#: Spark's ALS would look for a native BLAS, complain on standard error that there is none, and take this one; with
+#: it on every machine the same log gives the same factors.
 JAVA_BLAS = "dev.ludovic.netlib.blas.allowNative"
 JAVA_OPTIONS = f"-Dlog4j2.configurationFile=file:{LOG_CONFIGURATION} -D{JAVA_BLAS}=false"
 BYTES_PER_SHUFFLE_PARTITION = 64 * 1024 * 1024  # of input; small enough for two cores, few enough to schedule

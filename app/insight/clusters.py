@@ -26,7 +26,7 @@ def clusters(scaled: Relation, k: int, seed: int) -> tuple[NDArray[np.float64], 
     k
         Number of clusters; fewer where there are fewer distinct users.
     seed
-        Of the starts, and of the users that the silhouette is taken over.
+        Of the starts.
 
     Returns
     -------
@@ -34,7 +34,7 @@ def clusters(scaled: Relation, k: int, seed: int) -> tuple[NDArray[np.float64], 
         Centroids (k or fewer, features), and the silhouette (Rousseeuw, 1987), -1 to 1; None where it says
         nothing: of one cluster, or where each user is one.
     """
-    # Imported where it is fitted: the stream opens segments too.
+    # Imported where it is fitted: it takes a second.
     from sklearn.cluster import KMeans
     from sklearn.metrics import silhouette_score
 

@@ -1,12 +1,13 @@
 """Users or sessions by products, as sparse matrices on the disk, one for each part of a table.
 
-What is learned of pairs of products are sums over these rows: AᵀA, which workers take a block of products at a
+What co-visitation and the item graph learn of pairs of products are sums over these rows: AᵀA, which workers take a block of products at a
 time. That is a tenth of the work of joining the rows with themselves, and nothing of it is shuffled.
 """
 
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from errno import EEXIST, ENOTEMPTY
 from pathlib import Path
 from uuid import uuid4
 
@@ -110,8 +111,10 @@ def _save(matrix: csr_matrix, target: Path) -> None:
             np.save(aside / f"{side}_{name}.npy", getattr(one, name))
     try:
         aside.rename(target)
-    except OSError:  # another attempt of the same task was first, and wrote the same
-        shutil.rmtree(aside)
+    except OSError as error:
+        if error.errno not in (EEXIST, ENOTEMPTY):
+            raise
+        shutil.rmtree(aside)  # another attempt of the same task was first, and wrote the same
 
 
 def _load(folder: Path, side: str, width: int) -> csr_matrix:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from app.core.errors import BundleError
 
-SCHEMA_VERSION: Final = 2  #: of the folder's content; raised when an older program could not read it
+SCHEMA_VERSION: Final = 3  #: of the folder's content; raised when an older program could not read it
 MANIFEST = "manifest.json"
 
 

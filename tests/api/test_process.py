@@ -61,7 +61,7 @@ def run(*arguments: str | Path) -> Result:
         (("--host", "no.such.host.invalid"), "VITRINE_READ_KEY"),
         (("--host", "192.0.2.1"), "VITRINE_READ_KEY"),
         (("--port", "99999"), "setting port"),
-        (("--layout", "none.yaml"), "--layout none.yaml: can't be read"),
+        (("--layout", "none.yaml"), "--layout none.yaml: no such file"),
         (("--landing", "/dev/null/x"), "/dev/null/x: can't be made a folder"),
     ],
 )

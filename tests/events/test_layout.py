@@ -106,7 +106,7 @@ def test_what_is_no_layout_at_all(text: str) -> None:
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"none\.yaml: can't be read .*'vitrine layout' proposes one"):
+    with pytest.raises(InputError, match=r"none\.yaml: no such file; 'vitrine layout --events FILE' proposes a layout"):
         read_layout(tmp_path / "none.yaml")
 
 

@@ -40,9 +40,9 @@ def test_a_truncated_or_missing_file_is_found(tmp_path: Path) -> None:
         "{",
         "[]",
         "null",
-        '{"schema_version": 2}',
-        '{"schema_version": 2, "files": [1]}',
-        '{"schema_version": 2, "files": {"users.npy": {}}}',
+        '{"schema_version": 3}',
+        '{"schema_version": 3, "files": [1]}',
+        '{"schema_version": 3, "files": {"users.npy": {}}}',
         "\udcff",
     ],
 )
