@@ -1,7 +1,7 @@
 """Users or sessions by products, as sparse matrices on the disk, one for each part of a table.
 
-What co-visitation and the item graph learn of pairs of products are sums over these rows: AᵀA, which workers take a block of products at a
-time. That is a tenth of the work of joining the rows with themselves, and nothing of it is shuffled.
+What co-visitation and the item graph learn of pairs of products are sums over these rows: AᵀA, which workers take a
+block of products at a time. That is a tenth of the work of joining the rows with themselves, and nothing is shuffled.
 """
 
 import shutil
