@@ -29,12 +29,14 @@ def run_training(settings: Settings, *, as_json: bool = False) -> None:
     VitrineError
         Another has taken over while this one was paused; nothing is published.
     """
-    from app.train.run import train  # imported here: --help must not wait for it
+    from app.learn.recommender import chosen_fits  # imported here: --help must not wait for them
+    from app.train.run import train
 
     def checked(spark: SparkSession, settings: Settings, now: datetime, say: Callable[[str], Any]) -> RunResult:
         return train(spark, settings, now, say, lease.check)
 
     _check(settings)
+    chosen_fits(settings)
     Output(settings.output.absolute()).prepare()
     lease = training_lease(settings.output)
     lease.acquire(wait=False, say=say)

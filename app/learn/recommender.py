@@ -19,16 +19,21 @@ from app.learn.tables import Tables
 from app.learn.users import read_users, user_histories
 from app.serve.catalogue import SCHEMA, Catalogue
 from app.serve.contract import Baseline, Generator
-from app.serve.generators import GENERATORS
+from app.serve.generators import GENERATORS, CoVisitation, ImplicitALS, ItemGraph, Popularity, SessionWalk
 from app.serve.rankers import ReciprocalRank
 from app.serve.recommender import Parameters, Recommender
 from app.serve.users import UserTable
 
 Fit = Callable[[Tables, Settings], Generator]
 
-#: How each of `GENERATORS` is learned, in the order in which sources are numbered.
-FITS: tuple[Fit, ...] = (fit_als, fit_covisitation, fit_popularity, fit_session_walk, fit_item_graph)
-FIT_OF: dict[type[Generator], Fit] = dict(zip(GENERATORS, FITS, strict=True))
+#: How each generator is learned.
+FIT_OF: dict[type[Generator], Fit] = {
+    ImplicitALS: fit_als,
+    CoVisitation: fit_covisitation,
+    Popularity: fit_popularity,
+    SessionWalk: fit_session_walk,
+    ItemGraph: fit_item_graph,
+}
 
 
 def chosen_fits(settings: Settings) -> tuple[Fit, ...]:
@@ -39,7 +44,7 @@ def chosen_fits(settings: Settings) -> tuple[Fit, ...]:
     InputError
         There is no such generator, or none of them has a list for everyone.
     """
-    known = {kind.name: kind for kind in FIT_OF}
+    known = {kind.name: kind for kind in GENERATORS}
     names = [name.strip() for name in settings.generators.split(",") if name.strip()]
     unknown = sorted(set(names) - set(known))
     if unknown:

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from pyspark.sql import SparkSession
@@ -11,7 +12,6 @@ from app.core.parts import row_count
 from app.core.settings import Settings
 from app.events.catalogue import read_catalogue
 from app.insight.segments import store_named
-from app.learn.recommender import chosen_fits
 from app.monitor.influx import influx_config, write_lines
 from app.monitor.training_points import training_lines
 from app.registry.registry import Registry
@@ -21,7 +21,7 @@ from app.results.run import Paths, RunResult, StageRun
 from app.train.context import Run
 from app.train.evaluation import evaluate, usable_champion
 from app.train.publication import make_bundle, recommend_active
-from app.train.stages import clean_log, customer_base, explore, segment, slice_before_test, whole_slice
+from app.train.stages import Log, clean_log, customer_base, explore, segment, slice_before_test, whole_slice
 
 TRAIN_STAGES, EXPLORE_STAGES, SEGMENTS_STAGES, CUSTOMERS_STAGES = 11, 3, 4, 3
 INFLUX_SECONDS = 120.0  #: how long a training waits for InfluxDB before it says so and fails
@@ -46,9 +46,8 @@ def train(
     """
     run = Run.start(spark, settings, now, TRAIN_STAGES, say)
     try:
-        chosen_fits(settings)  # an unknown generator is told at once, and so is a wrong catalogue
         champion = usable_champion(run)
-        catalogue = read_catalogue(spark, settings)
+        catalogue = read_catalogue(spark, settings)  # first: a wrong one is told at once
         log = clean_log(run)
         whole = whole_slice(run, log, catalogue)
         exploration = explore(run, log, whole.folder / "sessions")
@@ -58,13 +57,12 @@ def train(
         made = make_bundle(run, log, exploration, whole, found, tested, check)
         in_use = made.folder if tested.verdict.published else Registry(run.output.models).champion() or made.folder
         lists = recommend_active(run, whole, in_use)
-        result = RunResult(
+        merged = run.output.merged_csv
+        result = _result(
+            run,
+            log,
+            _paths(run, log, customers=base.table, bundle=made.folder, recommendations=lists.table, merged_csv=merged),
             version=made.folder.name,
-            created=now,
-            timezone=settings.timezone,
-            synthetic=log.synthetic,
-            events_source=log.source,
-            cleaning=log.cleaning,
             exploration=exploration,
             pairs=row_count(whole.folder / "pairs"),
             segments=found.segments,
@@ -73,17 +71,6 @@ def train(
             quality=tested.quality,
             gate=tested.verdict,
             recommendations=lists.figures,
-            stages=_stages(run),
-            paths=Paths(
-                report=run.output.report,
-                run=run.output.run,
-                cleaned=log.cleaned,
-                rejected=log.rejected,
-                customers=base.table,
-                bundle=made.folder,
-                recommendations=lists.table,
-                merged_csv=run.output.merged_csv,
-            ),
             pruned=made.pruned,
         )
         _finish(run, result)
@@ -101,17 +88,7 @@ def explore_only(spark: SparkSession, settings: Settings, now: datetime, say: Sa
         exploration = explore(run, log)
     finally:
         shutil.rmtree(run.scratch, ignore_errors=True)
-    result = RunResult(
-        version=run.stamp,
-        created=now,
-        timezone=settings.timezone,
-        synthetic=log.synthetic,
-        events_source=log.source,
-        cleaning=log.cleaning,
-        exploration=exploration,
-        stages=_stages(run),
-        paths=Paths(report=run.output.report, run=run.output.run, cleaned=log.cleaned, rejected=log.rejected),
-    )
+    result = _result(run, log, _paths(run, log), exploration=exploration)
     _finish(run, result)
     return result
 
@@ -126,24 +103,13 @@ def segments_only(spark: SparkSession, settings: Settings, now: datetime, say: S
         found = segment(run, whole, None)
         target = run.output.processed / f"segments_{run.stamp}"
         store_named(spark, found.users, found.model, target)
-        result = RunResult(
-            version=run.stamp,
-            created=now,
-            timezone=settings.timezone,
-            synthetic=log.synthetic,
-            events_source=log.source,
-            cleaning=log.cleaning,
+        result = _result(
+            run,
+            log,
+            _paths(run, log, segments=target),
             pairs=row_count(whole.folder / "pairs"),
             segments=found.segments,
             profiles=found.profiles,
-            stages=_stages(run),
-            paths=Paths(
-                report=run.output.report,
-                run=run.output.run,
-                cleaned=log.cleaned,
-                rejected=log.rejected,
-                segments=target,
-            ),
         )
         _finish(run, result)
         return result
@@ -159,25 +125,28 @@ def customers_only(spark: SparkSession, settings: Settings, now: datetime, say: 
         base = customer_base(run, log)
     finally:
         shutil.rmtree(run.scratch, ignore_errors=True)
-    result = RunResult(
-        version=run.stamp,
-        created=now,
-        timezone=settings.timezone,
+    result = _result(run, log, _paths(run, log, customers=base.table), customers=base.figures)
+    _finish(run, result)
+    return result
+
+
+def _paths(run: Run, log: Log, **made: Path) -> Paths:
+    """What every run leaves, and what this one made beside it."""
+    return Paths(report=run.output.report, run=run.output.run, cleaned=log.cleaned, rejected=log.rejected, **made)
+
+
+def _result(run: Run, log: Log, paths: Paths, **parts: Any) -> RunResult:
+    """What every run tells, and the parts of this one; its version is its start where it makes no bundle."""
+    return RunResult(
+        **{"version": run.stamp} | parts,
+        created=run.now,
+        timezone=run.settings.timezone,
         synthetic=log.synthetic,
         events_source=log.source,
         cleaning=log.cleaning,
-        customers=base.figures,
         stages=_stages(run),
-        paths=Paths(
-            report=run.output.report,
-            run=run.output.run,
-            cleaned=log.cleaned,
-            rejected=log.rejected,
-            customers=base.table,
-        ),
+        paths=paths,
     )
-    _finish(run, result)
-    return result
 
 
 def _stages(run: Run) -> tuple[StageRun, ...]:

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from app.core.settings import Settings
-from app.learn.recommender import FITS
+from app.learn.recommender import FIT_OF
 from app.learn.tables import Tables
 from app.serve.contract import Candidates, Generator
 from app.serve.generators import GENERATORS
@@ -21,8 +21,8 @@ BLOCK = 6
 ALL = 2 * BLOCK
 Fit = Callable[[Tables, Settings], Generator]
 KINDS: list[tuple[type[Generator], Fit, str]] = [
-    *((kind, fit, "auto") for kind, fit in zip(GENERATORS, FITS, strict=True)),
-    *((kind, fit, "spark") for kind, fit in zip(GENERATORS, FITS, strict=True) if kind.name == "als"),
+    *((kind, FIT_OF[kind], "auto") for kind in GENERATORS),
+    *((kind, FIT_OF[kind], "spark") for kind in GENERATORS if kind.name == "als"),
 ]
 
 
