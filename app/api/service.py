@@ -14,7 +14,7 @@ from app.api.models import Ask, Id, PostedEvent, PostedEvents, Receipt, Recommen
 from app.api.posted.batches import AcceptedEvent
 from app.api.posted.intake import Intake, Taken, log_folder
 from app.api.posted.landed import check_layout
-from app.api.posted.log import HOUR, EventLog, hours_ago
+from app.api.posted.log import HOUR, EventLog
 from app.api.posted.sessions import PostedSessions
 from app.api.problems import Fault, RefusedError
 from app.api.shop import Shop
@@ -22,6 +22,7 @@ from app.core.errors import InputError, VitrineError
 from app.core.settings import Settings
 from app.events.ids import number_of, written
 from app.events.layout import layout_of
+from app.events.vocabulary import EARLIEST
 from app.registry.in_use import BundleInUse
 from app.registry.registry import Registry
 from app.stream.folders import StreamFolders
@@ -29,7 +30,7 @@ from app.stream.folders import StreamFolders
 TOGETHER = 64  #: lists worked out in one call: these cost about three times one
 WAITING = 2_000  #: lists that may wait
 EVENTS_TOGETHER, EVENTS_WAITING = 5_000, 50_000
-EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)  #: as in the events table
+FIRST_MOMENT = datetime.fromisoformat(EARLIEST).replace(tzinfo=UTC)
 LOG = logging.getLogger("vitrine")
 
 
@@ -140,7 +141,7 @@ class Service:
             self._say("the layout names no recommendation_id: posted files have it, the stream passes over it")
         self._intake = Intake(self.settings, self._now)
         self._log = EventLog(log_folder(self.settings))
-        self._log.start_at(hours_ago(self.settings.session_window_hours))
+        self._log.start_at(self._window_began())
         self._follow_log()
 
     def _follow_log(self) -> None:
@@ -153,8 +154,12 @@ class Service:
         except (OSError, VitrineError) as error:  # a list without the latest events is better than none
             LOG.error("posted events are not followed: %s", error)
             self.metrics.failures.inc()
-        self._sessions.forget(self._now() - self.settings.session_window_hours * HOUR)
+        self._sessions.forget(self._window_began())
         self.metrics.sessions.set(len(self._sessions))
+
+    def _window_began(self) -> float:
+        """When the oldest session that may still go on began, seconds since 1970."""
+        return self._now() - self.settings.session_window_hours * HOUR
 
     def _answer(self, requests: Sequence[tuple[Ask, ...]]) -> list[list[Recommendations]]:
         shop = self._shop
@@ -201,7 +206,7 @@ class Service:
         if event.event_id is not None and written(event.event_id) is None:
             wrong["event_id"] = "stands for nothing"
         latest = now + timedelta(minutes=self.settings.clock_tolerance_minutes)
-        if event.event_time is not None and not EARLIEST <= event.event_time <= latest:
+        if event.event_time is not None and not FIRST_MOMENT <= event.event_time <= latest:
             wrong["event_time"] = "is out of range: before 2000, or too far in the future"
         if self._layout.event_type not in (None, event.event_type):
             wrong["event_type"] = f"the layout of this shop has {self._layout.event_type} alone"
@@ -227,5 +232,5 @@ def _check_times(ask: Ask) -> None:
     if any(timed) and not all(timed):
         raise RefusedError(422, "session: give event_time of all events or of none")
     for event in ask.session or ():
-        if event.event_time is not None and event.event_time < EARLIEST:
+        if event.event_time is not None and event.event_time < FIRST_MOMENT:
             raise RefusedError(422, "session: event_time before 2000")

@@ -11,7 +11,7 @@ from app.core.settings import Settings
 from app.events.canonical import CORRUPT, ShopColumns, is_missing, quoted
 from app.events.clean import id_key, id_number
 from app.events.layout import CatalogueColumns, CatalogueLayout, Layout, layout_of
-from app.events.read import PARQUET, csv_frame, csv_header, header_columns, literal, matching_files
+from app.events.read import PARQUET, csv_frame, csv_header, header_columns, literal, matching_files, no_such_catalogue
 from app.events.vocabulary import UNKNOWN
 
 CATALOGUE_SCHEMA = T.StructType(
@@ -66,7 +66,7 @@ def _read(spark: SparkSession, source: str, part: CatalogueLayout | None) -> tup
     """The rows as they stand there, with `_corrupt` and `_row` (their order), and how they are read."""
     files = matching_files(spark, source)
     if not files:
-        raise InputError(f"--catalogue {source}: no such file; give a CSV or Parquet file of products")
+        raise no_such_catalogue(source)
     names = sorted(files)
     delimiter = part.delimiter if part else ","
     if names[0].endswith(PARQUET):

@@ -11,9 +11,7 @@ from app.events.identity import BY_ID, IDENTITY, identity
 from app.events.layout import REES46, Layout
 from app.events.schema import REJECTED_SCHEMA
 from app.events.times import ISO_PATTERN
-from app.events.vocabulary import EVENT_TYPES, UNKNOWN
-
-EARLIEST = "2000-01-01 00:00:00"  #: an earlier time is a clock error, and would spoil every recency
+from app.events.vocabulary import EARLIEST, EVENT_TYPES, UNKNOWN
 
 #: Why a row can't be an event, in the order in which they are tested.
 REASONS = (

@@ -103,9 +103,19 @@ def check_named_files(settings: Settings) -> None:
     layout_of(settings)
     for source in _parts(settings.events) if settings.events else []:
         if _is_missing_file(source):
-            raise InputError(f"{source}: no such file or folder; give --events an existing file, folder or glob")
+            raise no_such_log(source)
     if settings.catalogue and _is_missing_file(settings.catalogue):
-        raise InputError(f"--catalogue {settings.catalogue}: no such file; give a CSV or Parquet file of products")
+        raise no_such_catalogue(settings.catalogue)
+
+
+def no_such_log(source: str) -> InputError:
+    """What is said of a log that is not there."""
+    return InputError(f"{source}: no such file or folder; give --events an existing file, folder or glob")
+
+
+def no_such_catalogue(source: str) -> InputError:
+    """What is said of a catalogue that is not there."""
+    return InputError(f"--catalogue {source}: no such file; give a CSV or Parquet file of products")
 
 
 def _is_missing_file(source: str) -> bool:
@@ -126,7 +136,7 @@ def _part_files(spark: SparkSession, source: str) -> dict[str, int]:
     except Py4JJavaError as error:
         raise InputError(f"{source}: cannot be read ({error.java_exception.getMessage()})") from None
     if files is None:
-        raise InputError(f"{source}: no such file or folder; give --events an existing file, folder or glob")
+        raise no_such_log(source)
     if not files and _hidden(source.rpartition("/")[2]):
         raise InputError(f"{source}: is hidden from Spark by its leading {source.rpartition('/')[2][0]!r}; rename it")
     if not files:

@@ -36,7 +36,7 @@ FORECAST_COLUMNS = (
 
 
 @dataclass(frozen=True)
-class Found:
+class CustomerBase:
     """What was found, and where the table of customers is.
 
     `table`: columns of `app.insight.rfm.scored` and `FORECAST_COLUMNS`, in the parts of the events; a row for
@@ -66,7 +66,7 @@ class _Days:
         return "week" if (self.last - self.first).days <= WEEKS_UP_TO else "month"
 
 
-def find_customers(spark: SparkSession, events: Path, folder: Path) -> Found:
+def find_customers(spark: SparkSession, events: Path, folder: Path) -> CustomerBase:
     """RFM, lifecycle, cohorts and value.
 
     Parameters
@@ -90,7 +90,7 @@ def find_customers(spark: SparkSession, events: Path, folder: Path) -> Found:
         spending, fitted = _fitted(connection, folder)
         by_part(spark, parts, lambda part: _score(part, folder, fitted), folder)
         figures = _figures(connection, folder, days, spending, fitted)
-    return Found(figures, folder / "customers")
+    return CustomerBase(figures, folder / "customers")
 
 
 def _count(part: Part, events: Relation, days: _Days) -> None:

@@ -16,6 +16,19 @@ NAMES = {
     "Potential loyalists": ("42", "43", "52", "53"),
     "Champions": ("54", "55"),
 }
+#: From those to keep to those who are gone.
+ORDER = (
+    "Champions",
+    "Loyal customers",
+    "Potential loyalists",
+    "New customers",
+    "Promising",
+    "Need attention",
+    "About to sleep",
+    "Can't lose",
+    "At risk",
+    "Hibernating",
+)
 FIFTHS = (1, 2, 3, 4)
 MEASURES = ("recency", "frequency", "monetary_cents")
 _NAME = "case r || f " + " ".join(
@@ -121,7 +134,7 @@ def rfm_sums(customers: Relation) -> Relation:
 
 
 def rfm_rows(sums: Relation) -> tuple[RfmRow, ...]:
-    """Customers by name, the most valuable names first as in `NAMES` read backwards; from `rfm_sums` of all parts."""
+    """Customers by name, in `ORDER`; from `rfm_sums` of all parts."""
     columns = ", ".join(f"sum({name})::bigint" for name in ("customers", "recency", "purchases", "cents"))
     found = {name: row for name, *row in sums.aggregate(f"rfm, {columns}").fetchall()}
     total = sum(row[0] for row in found.values())
@@ -138,18 +151,3 @@ def rfm_rows(sums: Relation) -> tuple[RfmRow, ...]:
         )
         for name, (customers, recency, purchases, cents) in ((name, found[name]) for name in ORDER if name in found)
     )
-
-
-#: From those to keep to those who are gone.
-ORDER = (
-    "Champions",
-    "Loyal customers",
-    "Potential loyalists",
-    "New customers",
-    "Promising",
-    "Need attention",
-    "About to sleep",
-    "Can't lose",
-    "At risk",
-    "Hibernating",
-)

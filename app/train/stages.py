@@ -1,7 +1,7 @@
 """The stages before any recommender: the log cleaned and explored, features, segments and profiles."""
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,8 +14,7 @@ from app.core.parts import part_files, row_count
 from app.events.ingest import CleaningReport, check_collisions, fit_partitions, ingest, kept_rows, read_cleaned
 from app.events.read import list_event_files
 from app.features.slices import Slice, cut_time, make_slice, span
-from app.insight.customer_results import Customers
-from app.insight.customers import find_customers
+from app.insight.customers import CustomerBase, find_customers
 from app.insight.exploration import explored
 from app.insight.profiles import count_profiles, profile_table
 from app.insight.results import Exploration, ProfileRow, Segments
@@ -120,14 +119,6 @@ def slice_before_test(run: Run, log: Log, whole: Slice) -> Slice:
     return known
 
 
-@dataclass(frozen=True)
-class CustomerBase:
-    """Figures of the customers, and where the table of them is kept."""
-
-    figures: Customers
-    table: Path
-
-
 def customer_base(run: Run, log: Log) -> CustomerBase:
     """RFM, cohorts, lifecycle and value; the table of customers stays among the processed tables."""
     with run.progress.stage("customers") as stage:
@@ -140,7 +131,7 @@ def customer_base(run: Run, log: Log) -> CustomerBase:
             stage.note = "nobody bought"
         elif value.bg_nbd.not_identified:
             stage.note = "value is not identified"
-    return CustomerBase(found.figures, kept)
+    return replace(found, table=kept)
 
 
 @dataclass(frozen=True)

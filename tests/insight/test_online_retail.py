@@ -8,7 +8,7 @@ from pyspark.sql import SparkSession
 
 from app.core.settings import Settings
 from app.events.ingest import ingest
-from app.insight.customers import Found, find_customers
+from app.insight.customers import CustomerBase, find_customers
 
 pytestmark = pytest.mark.slow(seconds=30)
 RETAIL = """
@@ -23,7 +23,7 @@ leave_out:
 
 
 @pytest.fixture(scope="module")
-def retail(spark: SparkSession, shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Found:
+def retail(spark: SparkSession, shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> CustomerBase:
     source = shared_data / "online_retail_2010" / "online_retail_2009_2010.parquet"
     if not source.is_file():
         pytest.skip(f"no real rows at {source}")
@@ -35,7 +35,7 @@ def retail(spark: SparkSession, shared_data: Path, tmp_path_factory: pytest.Temp
     return find_customers(spark, report.cleaned, folder / "customers")
 
 
-def test_online_retails_rfm_is_as_published(retail: Found) -> None:
+def test_online_retails_rfm_is_as_published(retail: CustomerBase) -> None:
     assert {row.name: row.customers for row in retail.figures.rfm} == {
         "Hibernating": 1015,
         "Loyal customers": 742,
@@ -51,7 +51,7 @@ def test_online_retails_rfm_is_as_published(retail: Found) -> None:
     assert sum(row.customers for row in retail.figures.rfm) == 4312
 
 
-def test_online_retails_cohorts_are_as_published(retail: Found) -> None:
+def test_online_retails_cohorts_are_as_published(retail: CustomerBase) -> None:
     _, purchases = retail.figures.cohorts
     rows = {row.start.isoformat(): row.users for row in purchases.rows}
     assert purchases.period == "month"
@@ -60,7 +60,7 @@ def test_online_retails_cohorts_are_as_published(retail: Found) -> None:
     assert not purchases.last_is_whole, "December 2010 ends with the 9th"
 
 
-def test_online_retails_weeks_add_up(retail: Found) -> None:
+def test_online_retails_weeks_add_up(retail: CustomerBase) -> None:
     """Who was there in one week is, in the next, returning or dormant."""
     for found in retail.figures.lifecycle:
         for before, after in zip(found.weeks, found.weeks[1:], strict=False):
@@ -68,7 +68,7 @@ def test_online_retails_weeks_add_up(retail: Found) -> None:
             assert there == after.returning + after.dormant
 
 
-def test_online_retails_year_does_not_tell_who_has_left(retail: Found) -> None:
+def test_online_retails_year_does_not_tell_who_has_left(retail: CustomerBase) -> None:
     value = retail.figures.value
     assert value is not None
     assert value.bg_nbd.not_identified is not None

@@ -8,7 +8,7 @@ from pathlib import Path
 from app.api.posted.batches import AcceptedEvent, EventBatch
 from app.api.posted.event_ids import EventIds
 from app.api.posted.landed import LandedFiles
-from app.api.posted.log import HOUR, EventLog, file_name, hours_ago
+from app.api.posted.log import HOUR, EventLog, file_name
 from app.core.settings import Settings
 from app.events.layout import layout_of
 from app.stream.folders import StreamFolders
@@ -49,7 +49,7 @@ class Intake:
         self._log = EventLog(log_folder(settings))
         self._files = LandedFiles(layout_of(settings), StreamFolders.of(settings).landing)
         self._ids = EventIds()
-        self._log.start_at(hours_ago(self._hours))
+        self._log.start_at(self._remembered_from())
         with self._log.alone():
             self._catch_up()
 
@@ -84,11 +84,14 @@ class Intake:
 
     def tidy(self) -> None:
         """Deliver what another replica left undelivered when it was killed, and forget what need not be remembered."""
-        before = self._now() - self._hours * HOUR
+        before = self._remembered_from()
         with self._log.alone():
             self._catch_up()
             self._log.prune(before)
         self._ids.forget(file_name(before))
+
+    def _remembered_from(self) -> float:
+        return self._now() - self._hours * HOUR
 
     def _commit(self, events: tuple[AcceptedEvent, ...]) -> None:
         newest = self._log.newest

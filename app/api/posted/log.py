@@ -9,7 +9,6 @@ import fcntl
 import os
 import re
 import secrets
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -133,8 +132,3 @@ class EventLog:
 def file_name(moment: float) -> str:
     """Name of the file of an hour, so that names sort as hours do."""
     return f"{datetime.fromtimestamp(moment, UTC):%Y%m%d%H}.jsonl"
-
-
-def hours_ago(hours: float) -> float:
-    """A moment so long before now, in seconds since 1970."""
-    return time.time() - hours * HOUR
