@@ -80,8 +80,10 @@ def main() -> int:
         subprocess.run([vitrine, "train", "--events", str(history), "--output", str(root)], check=True)
     floor = _measure_floor(settings, vitrine, live, asked) if asked.floor else {}
     summary = _measure(settings, vitrine, live, asked)
-    wanted = ("p50_s", "p95_s", "p99_s", "lists", "batches", "batch_ms", "state_rows", "state_bytes")
-    wanted += ("hr_10", "hr_10_most_popular", "unaccounted")
+    wanted = (
+        *("p50_s", "p95_s", "p99_s", "lists", "batches", "batch_ms", "state_rows", "state_bytes"),
+        *("hr_10", "hr_10_most_popular", "unaccounted"),
+    )
     result = {name: summary[name] for name in wanted} | floor
     if floor:
         result["ratio"] = round(summary["p95_s"] / floor["floor_p95_s"], 2)
@@ -96,6 +98,13 @@ def files_alone(root: Path) -> Settings:
     return load_settings(output=root)
 
 
+def _stop_after(player: subprocess.Popen, stream: Stream) -> None:
+    """Stop the stream once the replay is over and its last files had time to arrive."""
+    player.wait()
+    time.sleep(3)
+    stream.stopping.set()
+
+
 def _measure(settings: Settings, vitrine: str, live: Path, asked: argparse.Namespace) -> dict[str, Any]:
     """Stream here, replay in a process of its own; figures from the end of the warm-up on."""
     _empty(settings.output)
@@ -108,7 +117,7 @@ def _measure(settings: Settings, vitrine: str, live: Path, asked: argparse.Names
         with _replay(settings, vitrine, live, asked) as player:
             warm = threading.Timer(asked.warmup, stream.telemetry.forget)
             warm.start()
-            threading.Thread(target=lambda: (player.wait(), time.sleep(3), stream.stopping.set()), daemon=True).start()
+            threading.Thread(target=_stop_after, args=(player, stream), daemon=True).start()
             stream.wait(every=30 if asked.curve else 10, tell=_point if asked.curve else _line)
             summary = asdict(stream.telemetry.summary()) | {"batch_ms": _durations(spark)}
             stream.stop()

@@ -81,7 +81,7 @@ def read_transactions(path: Path) -> pd.DataFrame:
     for name, wrong in (("date", times.isna()), ("money", ~np.isfinite(money))):
         if wrong.any():
             line = wrong.idxmax()
-            raise InputError(f"--transactions {path}: line {line}: {table[name][line]!r} is no {name}")
+            raise InputError(f"--transactions {path}: line {line}: {table.at[line, name]!r} is no {name}")
     days = (times - pd.Timestamp(MONDAY)).dt.days
     cents = (money * 100).round().astype("int64")
     return pd.DataFrame({"customer": table["customer"], "day": days, "cents": cents})

@@ -67,15 +67,15 @@ def _visitors(shop: Shop, sessions: PostedSessions, asks: Sequence[Ask], now: fl
 
 def _given(shop: Shop, ask: Ask, now: float, most: int) -> list[SessionEvent]:
     """The events of a session in a request; those without a time were a second apart, and the last is now."""
-    given = (ask.session or ())[-most:]
+    given = ask.session or ()
     events = []
     for place, event in enumerate(given):
         product = number_of(event.product_id, shop.text_ids)
         if product is None:  # no id of this shop, so no product of it
             continue
         at = event.event_time.timestamp() if event.event_time is not None else now - (len(given) - 1 - place)
-        events.append(SessionEvent(round(at * MICROS), product, KINDS.index(event.event_type)))
-    return sorted(set(events))
+        events.append(SessionEvent(round(at * MICROS), product, event.event_type))
+    return sorted(set(events))[-most:]
 
 
 def _touches(visits: Sequence[Sequence[SessionEvent]], max_products: int) -> Touches:
@@ -84,7 +84,7 @@ def _touches(visits: Sequence[Sequence[SessionEvent]], max_products: int) -> Tou
     events = SessionEvents(
         shape,
         np.array([event.product for event in flat], np.int64),
-        np.array([event.kind for event in flat], np.int8),
+        np.array([KINDS.index(event.event_type) for event in flat], np.int8),
         np.array([event.at for event in flat], np.int64) / MICROS,
     )
     return events.touches(shape.offsets[:-1], shape.offsets[1:], max_products)

@@ -120,7 +120,7 @@ def id_number(text: Column, layout: Layout) -> Column:
 
 
 def _given(name: str) -> Column:
-    return F.when(~is_missing(F.col(name)), F.col(name))
+    return F.when(~is_missing(F.col(name)), F.trim(name))
 
 
 def _text_or_unknown(name: str) -> Column:

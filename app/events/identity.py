@@ -9,6 +9,8 @@ IDENTITY = ("event_time", "event_type", "product_id", "user_id", "user_session")
 BY_ID = ("event_id",)  #: the same, where the shop gives each event an id
 #: Those of `IDENTITY` that tell events of one session apart, in the order by which these are sorted.
 SESSION_EVENT = ("event_time", "product_id", "event_type")
+#: Begins the id of a session that was given none, which is then the user's own; given ids are trimmed, so none does.
+OWN_SESSION = " "
 
 
 def identity(layout: Layout) -> tuple[str, ...]:

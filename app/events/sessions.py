@@ -3,7 +3,7 @@
 from duckdb import ColumnExpression
 
 from app.core.duck import Relation, query
-from app.events.identity import SESSION_EVENT, ends_session
+from app.events.identity import OWN_SESSION, SESSION_EVENT, ends_session
 
 
 def with_session_id(events: Relation, idle_minutes: int) -> Relation:
@@ -34,7 +34,7 @@ def with_session_id(events: Relation, idle_minutes: int) -> Relation:
         )
         select *, user_session as session_id from once where user_session is not null
         union all by name
-        select * exclude (visit), concat_ws('-', 'idle', user_id, visit) as session_id from numbered
+        select * exclude (visit), '{OWN_SESSION}' || user_id || '-' || visit as session_id from numbered
         """,
         events=events,
     )

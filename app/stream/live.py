@@ -21,6 +21,8 @@ from app.serve.visits import Visitors
 from app.stream.sessions import EVENT_ID, SEEN
 from app.stream.source import ARRIVED
 
+TYPES = sorted(KINDS)  #: in the order in which SQL sorts them
+KIND_OF_TYPE = np.array([KINDS.index(name) for name in TYPES], np.int8)
 JUDGED_PER_SESSION = 3  #: new events of a session judged in one micro-batch: bounds the work of a burst
 
 
@@ -63,8 +65,8 @@ class LiveSessions:
         events, rows = lists.flatten(), Ragged.of_lists(lists).rows()
         time, seen, arrived = (_micros(events.field(name)) for name in ("event_time", SEEN, ARRIVED))
         products = events.field("product_id").to_numpy()
-        kinds = pc.index_in(events.field("event_type"), pa.array(KINDS)).to_numpy(zero_copy_only=False)
-        values = {"event_time": time, "product_id": products, "event_type": kinds}
+        types = pc.index_in(events.field("event_type"), pa.array(TYPES)).to_numpy(zero_copy_only=False)
+        values = {"event_time": time, "product_id": products, "event_type": types}
         in_order = [rows, *(values[name] for name in SESSION_EVENT)]
         # The same event twice (a file sent again): the first that came stays.
         same = [rows, *_ids(events)] if EVENT_ID in events.type.names else in_order
@@ -72,7 +74,7 @@ class LiveSessions:
         first = first[first_of_each(*(part[first] for part in same))]
         order = first[np.lexsort(tuple(part[first] for part in (seen, *in_order[::-1])))]
         flat = SessionEvents(
-            Ragged.of_rows(rows[order], len(lists)), products[order], kinds[order].astype(np.int8), time[order] / 1e6
+            Ragged.of_rows(rows[order], len(lists)), products[order], KIND_OF_TYPE[types[order]], time[order] / 1e6
         )
         given = table["given"].to_numpy(zero_copy_only=False)
         return cls(

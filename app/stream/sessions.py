@@ -4,7 +4,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from app.core.settings import Settings
-from app.events.identity import SESSION_EVENT, identity
+from app.events.identity import OWN_SESSION, SESSION_EVENT, identity
 from app.events.layout import layout_of
 from app.stream.source import ARRIVED
 
@@ -12,7 +12,6 @@ from app.stream.source import ARRIVED
 #: `current_timestamp`, which Spark writes as a constant into the code it generates: it would compile all of the reading
 #: again, and run it cold, in every micro-batch.
 SEEN = "seen_at"
-OWN = "user-"  #: begins the key of a session without an id, which is then the user's
 #: What is kept of an event, in the order in which events of a session are sorted.
 EVENT_FIELDS = (*SESSION_EVENT, SEEN, ARRIVED)
 EVENT_ID = "event_id"  #: kept as well where it is what makes an event the same
@@ -49,14 +48,10 @@ def live_sessions(events: DataFrame, settings: Settings) -> DataFrame:
         events.withWatermark("event_time", f"{settings.watermark_minutes} minutes")
         .groupBy(window.alias("window"), "user_id", "session")
         .agg(F.max_by(event, event, settings.session_max_events).alias("events"), *keys)
-        .withColumn("given", F.col("session") != _own_key())
+        .withColumn("given", ~F.col("session").startswith(OWN_SESSION))
     )
 
 
 def session_key() -> Column:
     """Column that distinguishes the sessions of a user: the id of an event's session, or a key of the user's own."""
-    return F.coalesce("user_session", _own_key())
-
-
-def _own_key() -> Column:
-    return F.concat(F.lit(OWN), F.col("user_id").cast("string"))
+    return F.coalesce("user_session", F.concat(F.lit(OWN_SESSION), F.col("user_id").cast("string")))

@@ -105,7 +105,7 @@ def test_a_body_that_comes_too_slowly_is_refused(api: Api, monkeypatch: pytest.M
         "client": ("127.0.0.1", 1),
         "server": ("shop", 80),
     }
-    asyncio.run(asyncio.wait_for(api.app(scope, receive, send), 5))  # type: ignore[arg-type]
+    asyncio.run(asyncio.wait_for(api.app(scope, receive, send), 5))
     assert sent[0]["status"] == 408
     assert json.loads(sent[1]["body"])["status"] == 408
 

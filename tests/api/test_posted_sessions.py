@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from app.api.answers import _touches
@@ -79,7 +79,12 @@ def streamed(batches: list[EventBatch], given: bool) -> LiveSessions:
     return LiveSessions.of(table, 0, PARAMETERS)
 
 
+#: Of three events of one moment the bound leaves one.
+TIED: list[Posted] = [(0, 0, 0, "view"), (0, 0, 0, "cart"), (0, 0, 0, "remove_from_cart")]
+
+
 @settings(deadline=None, max_examples=120)
+@example([TIED + [(0, minute, 1, "view") for minute in range(1, MOST)]], "s")
 @given(st.lists(st.lists(EVENT, min_size=1, max_size=12), min_size=1, max_size=3), st.sampled_from(["s", None]))
 def test_a_posted_session_is_the_streams(posted: list[list[Posted]], session: str | None) -> None:
     batches = [batch(number + 1, events, session) for number, events in enumerate(posted)]

@@ -102,7 +102,7 @@ def test_an_unknown_flag_is_refused() -> None:
 
 def test_settings_are_frozen() -> None:
     with pytest.raises(ValueError, match="frozen"):
-        load_settings().seed = 1  # type: ignore[misc]
+        load_settings().seed = 1
 
 
 def test_a_secret_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,6 +58,7 @@ KEPT: dict[str, dict[str, Any]] = {
     "infinite": {"price": "Infinity"},
     "no price": {"price": None},
     "no session": {"user_session": None},
+    "own session's id": {"user_session": " 7"},  # as a session without an id is known inside
     "NaN session": {"user_session": "NaN"},
     "wide ids": {"user_id": "9007199254740993", "category_id": "9223372036854775807"},
     "bad category id": {"category_id": "x"},
@@ -155,11 +156,14 @@ def test_price_is_null_unless_positive_and_plausible(
     assert (kept[case]["listed_price"], kept[case]["price"]) == (listed, price)
 
 
+SESSIONS = ("plain", "no session", "NaN session", "own session's id")
+
+
 def test_ids_and_sessions(kept: dict[str, dict[str, Any]]) -> None:
     assert kept["wide ids"]["user_id"] == 9007199254740993  # 2^53 + 1: lost by a double
     assert kept["wide ids"]["category_id"] == 9223372036854775807
     assert kept["bad category id"]["category_id"] is None
-    assert [kept[case]["user_session"] for case in ("plain", "no session", "NaN session")] == ["s1", None, None]
+    assert [kept[case]["user_session"] for case in SESSIONS] == ["s1", None, None, "7"]
     assert kept["loud type"]["event_type"] == "remove_from_cart"
 
 

@@ -41,7 +41,7 @@ def line(i: int, **changes: object) -> str:
 
 def run(spark: SparkSession, folder: Path, text: str, **flags: object) -> CleaningReport:
     (folder / "in.csv").write_text(text)
-    settings = Settings(**flags)  # type: ignore[arg-type]
+    settings = Settings(**flags)
     return ingest(spark, settings, str(folder / "in.csv"), folder / "processed", STAMP, NOW)
 
 
@@ -192,7 +192,7 @@ def test_counts_too_high_by_repeated_work_are_taken_afresh(
     whole = module._write_cleaned
 
     def twice(*arguments: object) -> object:
-        counts = whole(*arguments)  # type: ignore[arg-type]
+        counts = whole(*arguments)
         return replace(counts, read=counts.read + 5)
 
     monkeypatch.setattr(module, "_write_cleaned", twice)

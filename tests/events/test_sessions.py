@@ -31,8 +31,8 @@ def sessions(duck: Connection) -> dict[Any, dict[str, Any]]:
 
 
 def test_idle_time_ends_a_session_only_when_longer_than_the_limit(sessions: dict[Any, dict[str, Any]]) -> None:
-    assert set(sessions) == {(1, "idle-1-1"), (1, "idle-1-2"), (1, "given"), (2, "idle-2-1"), (2, "given")}
-    first, second = sessions[1, "idle-1-1"], sessions[1, "idle-1-2"]
+    assert set(sessions) == {(1, " 1-1"), (1, " 1-2"), (1, "given"), (2, " 2-1"), (2, "given")}
+    first, second = sessions[1, " 1-1"], sessions[1, " 1-2"]
     assert (first["start"], first["end"], first["events"]) == (moment("10-01 09:00"), moment("10-01 09:30"), 2)
     assert (second["start"], second["end"]) == (moment("10-01 10:00:01"), moment("10-01 10:10"))
 
@@ -44,8 +44,8 @@ def test_given_id_is_kept_whatever_the_gap(sessions: dict[Any, dict[str, Any]]) 
 
 def test_counts_by_type_and_rows_with_duplicates(sessions: dict[Any, dict[str, Any]]) -> None:
     counts = ("events", "rows", "views", "carts", "removals", "purchases")
-    assert [sessions[1, "idle-1-1"][name] for name in counts] == [2, 2, 1, 1, 0, 0]
-    assert [sessions[1, "idle-1-2"][name] for name in counts] == [2, 3, 1, 0, 0, 1]
+    assert [sessions[1, " 1-1"][name] for name in counts] == [2, 2, 1, 1, 0, 0]
+    assert [sessions[1, " 1-2"][name] for name in counts] == [2, 3, 1, 0, 0, 1]
     assert [sessions[1, "given"][name] for name in counts] == [2, 2, 1, 0, 1, 0]
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from app.core.errors import BundleError
 from app.registry.bundle import Bundle
+from app.registry.manifest import SCHEMA_VERSION
 
 GOLDEN = Path(__file__).parent / "edition_1" / "bundle.tar.xz"
 
@@ -15,7 +16,7 @@ def test_it_is_refused_by_its_schema_with_what_to_do(tmp_path: Path) -> None:
     with tarfile.open(GOLDEN) as archive:
         archive.extractall(tmp_path, filter="data")
     (folder,) = tmp_path.iterdir()
-    told = "has schema version 1, but this version of Vitrine reads 2; make a new one with vitrine train"
+    told = f"has schema version 1, but this version of Vitrine reads {SCHEMA_VERSION}; make a new one"
     with pytest.raises(BundleError, match=told) as refused:
         Bundle.open(folder)
     assert str(folder) in str(refused.value)

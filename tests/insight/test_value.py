@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 from app.core.duck import Connection, connect, write
 from app.core.parts import part_files
 from app.insight.bg_nbd import BgNbd
-from app.insight.customers import Found, find_customers
+from app.insight.customers import CustomerBase, find_customers
 from app.insight.gamma_gamma import GammaGamma
 from app.insight.likelihood import Estimate, NotIdentified
 from app.insight.value import Fitted, forecast_sums, forecasts, limits
@@ -98,7 +98,7 @@ def test_two_thirds_are_known() -> None:
 
 
 @pytest.fixture(scope="module")
-def cdnow(spark: SparkSession, shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Found:
+def cdnow(spark: SparkSession, shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> CustomerBase:
     """CDNOW's purchases as a log of two parts."""
     file = shared_data / "cdnow" / "cdnow_sample.txt"
     if not file.is_file():
@@ -122,7 +122,7 @@ def cdnow(spark: SparkSession, shared_data: Path, tmp_path_factory: pytest.TempP
     return find_customers(spark, folder / "events", folder / "customers")
 
 
-def test_cdnows_whole_year_and_a_half(cdnow: Found) -> None:
+def test_cdnows_whole_year_and_a_half(cdnow: CustomerBase) -> None:
     """As `benchmarks/value.py` fits it, which has no parts; 1,139 repeat buyers."""
     value = cdnow.figures.value
     assert value is not None
@@ -138,7 +138,7 @@ def test_cdnows_whole_year_and_a_half(cdnow: Found) -> None:
     assert value.correlation == pytest.approx(0.0697, abs=1e-4)
 
 
-def test_cdnows_forecast_held_against_what_came(cdnow: Found) -> None:
+def test_cdnows_forecast_held_against_what_came(cdnow: CustomerBase) -> None:
     value = cdnow.figures.value
     assert value is not None
     held = value.holdout
@@ -149,7 +149,7 @@ def test_cdnows_forecast_held_against_what_came(cdnow: Found) -> None:
     assert sum(row.customers for row in held.rows) == held.customers
 
 
-def test_cdnows_customers_add_up_to_its_segments(cdnow: Found) -> None:
+def test_cdnows_customers_add_up_to_its_segments(cdnow: CustomerBase) -> None:
     table = pa.concat_tables([pq.read_table(file) for file in part_files(cdnow.table)])
     assert len(table) == 2357
     value = cdnow.figures.value

@@ -58,7 +58,7 @@ class FakeApi:
         self.after_create(name)
         if self.lose_answer:
             self.lose_answer = False
-            raise MaxRetryError(None, "/", "connection reset")  # type: ignore[arg-type]
+            raise MaxRetryError(None, "/", "connection reset")
 
     def get_namespaced_custom_object(self, *words: Any, **_: Any) -> dict[str, Any]:
         self._ask()
@@ -183,7 +183,7 @@ def test_a_log_that_is_gone_does_not_hide_the_failure(api: FakeApi, launcher: La
     def refuse(*_: Any, **__: Any) -> str:
         raise api_error(404, 'pods "train-x-driver" not found')
 
-    api.read_namespaced_pod_log = refuse  # type: ignore[method-assign]
+    api.read_namespaced_pod_log = refuse
     with pytest.raises(VitrineError, match="train-x failed: no reason given"):
         launcher.follow("train-x")
     assert "not found" in said[-1]
@@ -210,7 +210,7 @@ def test_of_two_made_in_one_second_one_gives_way(
     """The second is made after the first, and by its name counts as the older."""
     tokens = iter(["ffff", "0000"])
     monkeypatch.setattr("app.jobs.launcher.secrets.token_hex", lambda _: next(tokens))
-    api.add = lambda app: api.apps.update(  # type: ignore[method-assign]
+    api.add = lambda app: api.apps.update(
         {app["metadata"]["name"]: app | {"metadata": app["metadata"] | {"creationTimestamp": "2026-11-23T03:30:00Z"}}}
     )
     second: list[str] = []
@@ -264,7 +264,7 @@ def test_old_trainings_are_deleted(api: FakeApi, launcher: Launcher) -> None:
     [
         ApiException(500, "Internal Server Error"),
         ApiException(429, "Too Many Requests"),
-        MaxRetryError(None, "/", "refused"),  # type: ignore[arg-type]
+        MaxRetryError(None, "/", "refused"),
     ],
 )
 def test_an_api_that_does_not_answer_is_asked_again(

@@ -11,7 +11,11 @@ from app.learn.part_rows import PartRows
 from tests.handmade import relation
 
 IDS = np.array([10, 20, 30], np.int64)
-PARTS = ([([10, 20], [1.0, 2.0]), ([30], [3.0])], [], [([30, 10], [0.5, 4.0])])
+PARTS: tuple[list[tuple[list[int], list[float]]], ...] = (
+    [([10, 20], [1.0, 2.0]), ([30], [3.0])],
+    [],
+    [([30, 10], [0.5, 4.0])],
+)
 WHOLE = np.array([[1, 2, 0], [0, 0, 3], [4, 0, 0.5]])
 
 

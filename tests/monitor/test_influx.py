@@ -192,7 +192,7 @@ def test_check_passes_and_writes_nothing(influx: InfluxServer) -> None:
 )
 def test_check_says_in_one_line_what_is_wrong(influx: InfluxServer, change: dict[str, str], message: str) -> None:
     with pytest.raises(InputError, match=message) as caught:
-        check(replace(influx.config, **change))  # type: ignore[arg-type]
+        check(replace(influx.config, **change))
     assert "\n" not in str(caught.value)
     assert influx.config.token not in str(caught.value)
 

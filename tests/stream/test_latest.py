@@ -25,7 +25,7 @@ def handed_on(*events: Event) -> pa.RecordBatch:
         {
             "event_time": pa.array([NOON + timedelta(hours=hour) for hour, _, _ in events], MICROS),
             "user_id": pa.array([user for _, user, _ in events], pa.int64()),
-            "session": pa.array([session or f"user-{user}" for _, user, session in events], pa.string()),
+            "session": pa.array([session or f" {user}" for _, user, session in events], pa.string()),
             "arrived_at": pa.array([ARRIVED] * len(events), MICROS),
         }
     )
@@ -74,7 +74,7 @@ def test_in_a_tie_the_greater_id_whatever_part_it_came_in(tmp_path: Path) -> Non
 
 def test_a_session_without_an_id_is_the_users(tmp_path: Path) -> None:
     known = told(tmp_path, [(1, 1, "a"), (2, 1, None), (2, -7, None)])
-    rows = sessions((1, "a", 0), (1, "user-1", 0), (-7, "user--7", 0))
+    rows = sessions((1, "a", 0), (1, " 1", 0), (-7, " -7", 0))
     assert known.are_current(rows).tolist() == [False, True, True]
 
 
@@ -105,10 +105,10 @@ def test_exactly_one_of_each_user(tmp_path_factory: pytest.TempPathFactory, even
             parts[part].add(handed_on((hour, user, session)))
     for number, written in parts.items():
         written.write(folder, number)
-    rows = sorted({(user, session or f"user-{user}", hour // HOURS) for hour, user, session, _, _ in events})
+    rows = sorted({(user, session or f" {user}", hour // HOURS) for hour, user, session, _, _ in events})
     last: dict[int, tuple[int, str]] = {}
     for hour, user, session, _, _ in events:
-        last[user] = max(last.get(user, (-1, "")), (hour, session or f"user-{user}"))
+        last[user] = max(last.get(user, (-1, "")), (hour, session or f" {user}"))
     expected = [last[user][1] == session and last[user][0] // HOURS == window for user, session, window in rows]
     assert LatestSessions.read(folder).are_current(sessions(*rows)).tolist() == expected
     assert sum(expected) == len(last)

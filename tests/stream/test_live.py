@@ -66,10 +66,10 @@ def test_events_are_sorted_and_each_stands_once() -> None:
     assert sessions.user_ids.tolist() == [100, 101]
     assert sessions.events.shape.offsets.tolist() == [0, 3, 3]
     assert sessions.events.products.tolist() == [8, 8, 7]
-    assert [KINDS[kind] for kind in sessions.events.kinds] == ["view", "cart", "view"]
+    assert [KINDS[kind] for kind in sessions.events.kinds] == ["cart", "view", "view"]
     assert sessions.events.times.tolist() == [1, 1, 3]
-    assert sessions.new.tolist() == [True, False, True]
-    assert sessions.arrived.tolist() == [1_999, 999, 1_999]
+    assert sessions.new.tolist() == [False, True, True]
+    assert sessions.arrived.tolist() == [999, 1_999, 1_999]
     assert sessions.oldest_arrival().tolist() == [1_999, np.inf]
 
 
@@ -168,9 +168,9 @@ def test_as_a_plain_rewriting(given_sessions: list[list[Event]]) -> None:
     visitors = sessions.current(np.arange(len(sessions)))
     expected = []
     for row, events in enumerate(given_sessions):
-        first: dict[tuple[int, int, int], int] = {}
+        first: dict[tuple[int, int, str], int] = {}
         for t, product, kind, seen in events:
-            key = (t, product, KINDS.index(kind))
+            key = (t, product, kind)
             first[key] = min(first.get(key, seen), seen)
         kept = sorted(first)
         place: dict[int, tuple[int, float, int]] = {}
@@ -181,7 +181,7 @@ def test_as_a_plain_rewriting(given_sessions: list[list[Event]]) -> None:
                 expected.append((row, number, product))
                 count += 1
             _, rating, strongest = place.get(product, (0, 0.0, 0))
-            place[product] = (number, rating + RATING.get(KINDS[kind], 0), max(strongest, kind))
+            place[product] = (number, rating + RATING.get(kind, 0), max(strongest, KINDS.index(kind)))
         by_touch = sorted(place.items(), key=lambda entry: entry[1][0])
         assert visit(visitors, row) == [(p, min(rating, MAX_RATING), KINDS[kind]) for p, (_, rating, kind) in by_touch]
     assert found == expected

@@ -49,16 +49,21 @@ def test_what_a_session_is(spark: SparkSession, settings: Settings) -> None:
     assert found(live_sessions(events(spark, *rows), settings)) == {
         (1, "s", 1): [1],
         (2, "s", 1): [2],
-        (1, "user-1", 2): [4, 3],
+        (1, " 1", 2): [4, 3],
         (3, "t", 1): [5],
         (3, "t", 2): [7, 6],
     }
 
 
 def test_which_sessions_have_an_id_and_which_window_they_lie_in(spark: SparkSession, settings: Settings) -> None:
-    rows: list[tuple[float, int, int, str | None]] = [(0, 1, 1, "s"), (6.2, 3, 1, None)]
+    rows: list[tuple[float, int, int, str | None]] = [
+        (0, 1, 1, "s"),
+        (0, 2, 1, "1"),
+        (0, 2, 1, "user-1"),
+        (6.2, 3, 1, None),
+    ]
     frame = live_sessions(events(spark, *rows), settings)
-    assert {(row.given, row.window.start, row.window.end) for row in frame.collect()} == {
-        (True, NOON, NOON + timedelta(hours=6)),
-        (False, NOON + timedelta(hours=6), NOON + timedelta(hours=12)),
+    assert {(row.session, row.given, row.window.start, row.window.end) for row in frame.collect()} == {
+        *((session, True, NOON, NOON + timedelta(hours=6)) for session in ("s", "1", "user-1")),
+        (" 1", False, NOON + timedelta(hours=6), NOON + timedelta(hours=12)),
     }

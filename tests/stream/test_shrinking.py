@@ -70,7 +70,7 @@ def interrupted(monkeypatch: pytest.MonkeyPatch, do: Callable[[], object]) -> No
     real = module.put_together
 
     def putting(*args: object) -> None:
-        real(*args)  # type: ignore[arg-type]
+        real(*args)
         do()
 
     monkeypatch.setattr(module, "put_together", putting)

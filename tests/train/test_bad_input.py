@@ -281,7 +281,7 @@ def play(folder: Path) -> None:
         events = ",".join(str(here / part.strip()) if part else "" for part in split(case.events)) or None
         found: dict[str, Any] = {}
 
-        def work(case=case, events=events, output=output, found=found) -> None:  # type: ignore[no-untyped-def]
+        def work(case=case, events=events, output=output, found=found) -> None:
             settings = load_settings(**case.flags | {"events": events, "output": output})
             log = clean_log(Run.start(spark, settings, datetime.now(UTC), 1, say))
             found["cleaning"] = log.cleaning.model_dump()

@@ -132,14 +132,15 @@ def test_figures_are_those_of_the_first_edition(first: RunResult) -> None:
     }
     for row in before["quality"]["rows"]:
         if row["slice"] in ("all", "warm", "cold"):
-            now = find_row([one for one in measured(first).rows if one.task == row["task"]], row["model"], row["slice"])
-            assert now is not None
-            mean, then = now.metrics["ndcg_10"].mean, row["ndcg_10"]
+            cell = find_row(
+                [one for one in measured(first).rows if one.task == row["task"]], row["model"], row["slice"]
+            )
+            assert cell is not None
+            found, golden = cell.metrics["ndcg_10"], row["ndcg_10"]
             if row["task"] == USER and row["model"] in ("als", "covisitation", "most_popular"):
-                assert mean == pytest.approx(then["mean"], rel=1e-12), row
+                assert found.mean == pytest.approx(golden["mean"], rel=1e-12), row
             else:
-                found = now.metrics["ndcg_10"]
-                assert max(then["low"], found.low) <= min(then["high"], found.high), row
+                assert max(golden["low"], found.low) <= min(golden["high"], found.high), row
 
 
 def measured(found: RunResult) -> Quality:

@@ -5,10 +5,9 @@ from datetime import UTC, datetime
 from math import floor
 
 from app.api.posted.batches import EventBatch
-from app.events.identity import BY_ID, ends_session, identity
+from app.events.identity import BY_ID, OWN_SESSION, ends_session, identity
 from app.events.ids import number_of
 from app.events.layout import Layout
-from app.events.vocabulary import KINDS
 
 HOUR_MICROS = 3_600_000_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -16,12 +15,12 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, order=True)
 class SessionEvent:
-    """An event of a session, in the order in which these are sorted: `at` in microseconds since 1970, the product's
-    internal number, and the type by its code in `KINDS`."""
+    """An event of a session, in the order of `app.events.identity.SESSION_EVENT`: `at` in microseconds since 1970,
+    `product` the internal number."""
 
     at: int
     product: int
-    kind: int
+    event_type: str
 
 
 @dataclass
@@ -62,10 +61,10 @@ class PostedSessions:
             if user is None or product is None:
                 continue
             at = round((event.event_time - EPOCH).total_seconds() * 1e6)
-            # Its own key begins with a character that no given id does, since these are trimmed.
-            key = (at // self._window, event.user_session if event.user_session is not None else f" {user}")
+            own = f"{OWN_SESSION}{user}"
+            key = (at // self._window, own if event.user_session is None else event.user_session)
             session = self._users.setdefault(user, {}).setdefault(key, _Session(event.user_session is not None))
-            same = SessionEvent(at, product, KINDS.index(event.event_type))
+            same = SessionEvent(at, product, event.event_type)
             session.events.add((same, event.event_id if self._by_id else ""))
             session.latest = max(session.latest, (at, batch.at, key[1]))
             if len(session.events) > 2 * self._max:
