@@ -21,8 +21,9 @@ from app.core.errors import InputError, VitrineError
 from app.core.progress import Progress
 from app.core.settings import Settings
 from app.core.spark import create_session
-from app.evaluate.metrics import hits, ranking_metrics
+from app.evaluate.metrics import ranking_metrics
 from app.evaluate.names import HR_20, METRICS, MRR_20, NDCG_20, RECALL_20
+from app.evaluate.targets import ANY, Wanted
 from app.events.vocabulary import TOUCHES, UNKNOWN
 from app.learn.recommender import FIT_OF
 from app.learn.tables import Tables
@@ -176,8 +177,8 @@ def figures(answer: Callable[[int, int], Candidates], queries: Queries) -> Figur
     for start in range(0, len(queries), CHUNK):
         stop = min(start + CHUNK, len(queries))
         lists = queries.exclusions(start, stop).first_allowed(answer(start, stop), DEPTH).astype(np.int64)
-        targets = queries.targets[start:stop]
-        values.append(ranking_metrics(hits(lists, targets), np.array([len(row) for row in targets])))
+        wanted = Wanted.of_lists(queries.targets[start:stop])
+        values.append(ranking_metrics(wanted.found(lists) > 0, wanted.counts(ANY)))
     means = dict(zip(METRICS, np.concatenate(values).mean(axis=0), strict=True))
     return Figures(*(round(float(means[name]), 5) for name in (HR_20, MRR_20, RECALL_20, NDCG_20)))
 

@@ -77,7 +77,7 @@ def finished_run(brand: str = "acme") -> RunResult:
             rows=tuple(
                 quality_row(model, part, mean)
                 for model, mean in (("blend", 0.3), ("als", 0.2), ("popularity", 0.1), ("most_popular", 0.05))
-                for part in ("all", "warm", "cold", "segment:VIP_Customers")
+                for part in ("all", "warm", "cold", "segment:VIP_Customers", "target:purchase", "target:new")
             ),
             rmse=2.134,
         ),
@@ -105,6 +105,8 @@ def quality_row(
         queries=queries,
         metrics=dict.fromkeys(METRICS, metric),
         coverage_10=0.25 if part == "all" else None,
+        novelty_10=9.5 if part == "all" else None,
+        diversity_10=0.75 if part == "all" else None,
     )
 
 

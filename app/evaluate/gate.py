@@ -13,9 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.evaluate.metrics import interval
-from app.evaluate.names import ALL, BLEND, CHAMPION, METRIC_LABELS, NDCG_10, SESSION, UNSEEN, USER
+from app.evaluate.names import ALL, BLEND, CHAMPION, METRIC_LABELS, NDCG_10, SESSION, TARGET, UNSEEN, USER
 from app.evaluate.quality import Scores
 from app.evaluate.results import QualityRow, Verdict
+from app.evaluate.targets import target_slice
+from app.events.vocabulary import PURCHASE
 
 METRIC = NDCG_10
 MIN_QUERIES = 200  #: with fewer, a slice is not judged
@@ -77,9 +79,14 @@ def _unseen(scores: Scores) -> list[Comparison]:
     return result
 
 
+def _judged(part: str) -> bool:
+    """Whether the gate looks at a slice: of targets at purchases alone, since views are nearly all."""
+    return not part.startswith(TARGET) or part == target_slice(PURCHASE)
+
+
 def _recorded(rows: Sequence[QualityRow], champion_rows: Sequence[QualityRow]) -> list[Comparison]:
     """By the tests that each had when it was trained, all queries first."""
-    before = {(row.task, row.slice): row for row in champion_rows if row.model == BLEND}
+    before = {(row.task, row.slice): row for row in champion_rows if row.model == BLEND and _judged(row.slice)}
     result = []
     for row in sorted(rows, key=lambda row: row.slice != ALL):
         old = before.get((row.task, row.slice))

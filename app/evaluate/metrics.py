@@ -12,13 +12,6 @@ from app.evaluate.names import CUTOFFS
 POISSON_LIMITS = np.cumsum(np.exp(-1.0) / np.array([1, 1, 2, 6, 24, 120, 720, 5040]))
 
 
-def hits(lists: NDArray[np.int64], relevant: list[NDArray[np.int64]]) -> NDArray[np.bool_]:
-    """Which places of the lists (n, k) hold a relevant product; -1 never does."""
-    return np.array([np.isin(row, wanted) & (row >= 0) for row, wanted in zip(lists, relevant, strict=True)]).reshape(
-        lists.shape
-    )
-
-
 def ranking_metrics(hit: NDArray[np.bool_], relevant: NDArray[np.int64]) -> NDArray[np.float64]:
     """Metrics of each query.
 

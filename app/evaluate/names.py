@@ -6,6 +6,7 @@ SESSION, USER = "session", "user"  #: tasks
 BLEND, MOST_POPULAR, CHAMPION = "blend", "most_popular", "champion"
 ALL, WARM, COLD = "all", "warm", "cold"  #: slices of queries; a user seen before the cut is warm
 SEGMENT = "segment:"  #: before a segment's name, the slice of its users
+TARGET = "target:"  #: before a target's name, the queries that have one, asked for it alone
 UNSEEN = "unseen"  #: before any of these, the queries that neither candidate nor champion has seen
 
 CUTOFFS = (10, 20)

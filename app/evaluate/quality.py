@@ -16,9 +16,13 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql.pandas.types import from_arrow_schema
 
-from app.evaluate.metrics import hits, interval, poisson_weights, ranking_metrics
+from app.evaluate.metrics import interval, poisson_weights, ranking_metrics
 from app.evaluate.names import ALL, BLEND, CHAMPION, COLD, CUTOFFS, METRICS, MOST_POPULAR, SEGMENT, UNSEEN, WARM
 from app.evaluate.results import MetricInterval, QualityRow
+from app.evaluate.targets import ANY, BITS, Wanted, target_slice
+from app.evaluate.variety import category_groups, diversity, novelty, self_information
+from app.events.vocabulary import PURCHASE
+from app.serve.catalogue import Catalogue
 from app.serve.ragged import NONE
 from app.serve.recommender import Recommender, opened
 from app.serve.visits import Touches, Visitors
@@ -31,7 +35,10 @@ PARTIAL_SCHEMA = pa.schema(
         ("model", pa.string()),
         ("slice", pa.string()),
         ("sums", pa.list_(pa.float64())),  # (replicates + 1) x (1 + metrics), row-major
-        ("products", pa.list_(pa.int64())),  # distinct top 10, slice "all" only
+        # of the top 10, slice "all" only: distinct products, sums of novelty and diversity
+        ("products", pa.list_(pa.int64())),
+        ("novelty", pa.float64()),
+        ("diversity", pa.float64()),
     ]
 )
 
@@ -40,11 +47,22 @@ PARTIAL_SCHEMA = pa.schema(
 class Score:
     """Metrics of one model on one slice of queries.
 
-    `replicates` (r + 1, 1 + metrics): summed weight and metric sums; row 0 is the sample itself.
+    `replicates` (r + 1, 1 + metrics): summed weight and metric sums; row 0 is the sample itself. `products`: distinct
+    ones of the top 10; `novelty`, `diversity`: sums over the queries.
     """
 
     replicates: NDArray[np.float64]
     products: set[int] = field(default_factory=set)
+    novelty: float = 0.0
+    diversity: float = 0.0
+
+    def __add__(self, other: "Score") -> "Score":
+        return Score(
+            self.replicates + other.replicates,
+            self.products | other.products,
+            self.novelty + other.novelty,
+            self.diversity + other.diversity,
+        )
 
     @property
     def queries(self) -> int:
@@ -85,8 +103,9 @@ def measure(
     Returns
     -------
     dict
-        `Score` by (task, model, slice). Slices: all, warm, cold, segment:<name>, and for the
-        comparison with the champion unseen, unseen:segment:<name>.
+        `Score` by (task, model, slice). Slices: all, warm, cold, segment:<name>, target:<name> (the queries that have
+        such a target, asked for it alone), and for the comparison with the champion unseen, unseen:segment:<name>,
+        unseen:target:purchase.
     """
     answer = _answerer(candidate, champion, champion_unseen_from, replicates)
     partials = queries.mapInArrow(answer, from_arrow_schema(PARTIAL_SCHEMA)).toArrow()
@@ -94,11 +113,8 @@ def measure(
     for row in partials.to_pylist():
         key = (row["task"], row["model"], row["slice"])
         sums = np.array(row["sums"]).reshape(replicates + 1, 1 + len(METRICS))
-        products = set(row["products"])
-        if key in scores:
-            scores[key] = Score(scores[key].replicates + sums, scores[key].products | products)
-        else:
-            scores[key] = Score(sums, products)
+        score = Score(sums, set(row["products"]), row["novelty"], row["diversity"])
+        scores[key] = scores[key] + score if key in scores else score
     return scores
 
 
@@ -118,36 +134,68 @@ def _answerer(
     return answer
 
 
+@dataclass(frozen=True)
+class _Slice:
+    """Which queries (n,) it holds, and the bit of the products that they are asked for."""
+
+    rows: NDArray[np.bool_]
+    target: int = ANY
+
+
 def _partials(
     task: str, table: pa.Table, candidate: Path, champion: Path | None, unseen_from: int, replicates: int
 ) -> list[dict[str, Any]]:
     asked_at = table["asked_at"].to_numpy()
     visitors = Visitors.of(table["user_id"].to_numpy(), asked_at.astype(np.float64), Touches.of_table(table))
-    relevant = [np.array(row, np.int64) for row in table["relevant"].to_pylist()]
+    wanted = Wanted.of(table)
     weights = poisson_weights(table["query"].to_numpy(), replicates)
-    slices = _slices(table["segment"].to_pylist())
-    later = asked_at >= unseen_from
-    unseen = {f"{UNSEEN}{'' if name == ALL else ':' + name}": rows & later for name, rows in slices.items()}
+    slices = _slices(table["segment"].to_pylist(), wanted)
+    unseen = _unseen(slices, asked_at >= unseen_from)
+    catalogue = opened(candidate).catalogue
     rows = []
     for model, lists in _all_lists(visitors, candidate, champion).items():
-        values = ranking_metrics(hits(lists, relevant), np.array([len(row) for row in relevant]))
-        wanted = slices if model != CHAMPION else {}
+        found = wanted.found(lists)
+        chosen = slices if model != CHAMPION else {}
         if champion is not None and model in (BLEND, CHAMPION):
-            wanted = wanted | unseen
-        for name, chosen in wanted.items():
-            if chosen.any():
-                sums = weights[chosen].T @ np.column_stack([np.ones(chosen.sum()), values[chosen]])
-                top = np.unique(lists[:, :10]) if name == ALL else np.empty(0, np.int64)
-                products = top[top != NONE].tolist()
-                rows.append({"task": task, "model": model, "slice": name, "sums": sums.ravel(), "products": products})
+            chosen = chosen | unseen
+        for name, one in chosen.items():
+            if one.rows.any():
+                hit, relevant = found[one.rows] & one.target > 0, wanted.counts(one.target)[one.rows]
+                values = np.column_stack([np.ones(one.rows.sum()), ranking_metrics(hit, relevant)])
+                top = _top_10(lists, catalogue) if name == ALL else _NO_TOP_10
+                sums = (weights[one.rows].T @ values).ravel()
+                rows.append({"task": task, "model": model, "slice": name, "sums": sums} | top)
     return rows
 
 
-def _slices(segments: list[str | None]) -> dict[str, NDArray[np.bool_]]:
+def _slices(segments: list[str | None], wanted: Wanted) -> dict[str, _Slice]:
     known = np.array([name is not None for name in segments])
     named = np.array([name or "" for name in segments])
-    by_segment = {f"{SEGMENT}{name}": named == name for name in sorted(set(named[known]))}
-    return {ALL: np.ones(len(segments), np.bool_), WARM: known, COLD: ~known} | by_segment
+    of_users = {ALL: np.ones(len(segments), np.bool_), WARM: known, COLD: ~known}
+    of_users |= {f"{SEGMENT}{name}": named == name for name in sorted(set(named[known]))}
+    by_target = {target_slice(name): _Slice(wanted.counts(bit) > 0, bit) for name, bit in BITS.items()}
+    return {name: _Slice(rows) for name, rows in of_users.items()} | by_target
+
+
+def _unseen(slices: dict[str, _Slice], later: NDArray[np.bool_]) -> dict[str, _Slice]:
+    """What the gate compares: everybody, warm and cold, each segment, and the purchases of all."""
+    compared = {name: one for name, one in slices.items() if one.target == ANY or name == target_slice(PURCHASE)}
+    return {
+        f"{UNSEEN}{'' if name == ALL else ':' + name}": _Slice(one.rows & later, one.target)
+        for name, one in compared.items()
+    }
+
+
+_NO_TOP_10: dict[str, Any] = {"products": [], "novelty": 0.0, "diversity": 0.0}
+
+
+def _top_10(lists: NDArray[np.int64], catalogue: Catalogue) -> dict[str, Any]:
+    items = catalogue.positions(lists[:, :10])
+    return {
+        "products": np.unique(lists[:, :10][items != NONE]).tolist(),
+        "novelty": float(novelty(items, self_information(catalogue)).sum()),
+        "diversity": float(diversity(items, category_groups(catalogue)).sum()),
+    }
 
 
 def _all_lists(visitors: Visitors, candidate: Path, champion: Path | None) -> dict[str, NDArray[np.int64]]:
@@ -186,6 +234,8 @@ def quality_rows(scores: Scores, catalogue: int) -> tuple[QualityRow, ...]:
             queries=score.queries,
             metrics={metric: score.summary(metric) for metric in METRICS},
             coverage_10=len(score.products) / catalogue if name == ALL else None,
+            novelty_10=score.novelty / score.queries if name == ALL else None,
+            diversity_10=score.diversity / score.queries if name == ALL else None,
         )
         for (task, model, name), score in sorted(scores.items())
         if not name.startswith(UNSEEN)

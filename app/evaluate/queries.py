@@ -13,10 +13,12 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from app.core.duck import Relation, query, texts
-from app.core.parts import Part, by_part, part_files, row_count
+from app.core.parts import Part, by_part, part_files, read_table, row_count
 from app.evaluate.names import SESSION, USER
+from app.evaluate.targets import BITS, EVENT_BITS, NEW
 from app.events.identity import SESSION_EVENT
 from app.features.sessions import fold
+from app.features.slices import Slice
 
 TASKS = {
     SESSION: "the rest of a session, from its first events: one query per session of the test slice with at least "
@@ -26,12 +28,19 @@ TASKS = {
 HASH_BUCKETS = 1_000_000
 QUERY_SCHEMA = (
     "task string, query long, user_id long, segment string, asked_at long, product_ids array<long>, kinds array<int>, "
-    "weights array<float>, times array<double>, relevant array<long>"
+    "weights array<float>, times array<double>, relevant array<long>, targets array<int>"
 )
-_COLUMNS = "query, user_id, segment, asked_at, product_ids, kinds, weights, times, relevant"
+_COLUMNS = "query, user_id, segment, asked_at, product_ids, kinds, weights, times, relevant, targets"
+#: The bits of what was done with a product after the cut.
+_TARGETS = (
+    f"(bit_or({EVENT_BITS}) | max(case when product_id in (select product_id from new_products) then {BITS[NEW]} "
+    "else 0 end))::int"
+)
 
 
-def session_queries(test: Relation, known_users: Relation, max_events: int, max_products: int) -> Relation:
+def session_queries(
+    test: Relation, known_users: Relation, new_products: Relation, max_events: int, max_products: int
+) -> Relation:
     """Queries of the task `session`.
 
     Parameters
@@ -40,6 +49,8 @@ def session_queries(test: Relation, known_users: Relation, max_events: int, max_
         Events after the cut, all of a user.
     known_users
         user_id, segment: users seen before the cut.
+    new_products
+        product_id: those first touched after the cut.
     max_events, max_products
         Bounds of what is known of a session, as in training and stream.
 
@@ -47,7 +58,7 @@ def session_queries(test: Relation, known_users: Relation, max_events: int, max_
     -------
     Relation
         `QUERY_SCHEMA`: query (a hash), segment (null if unknown), asked_at (seconds), `TOUCHES` (the session so far),
-        relevant (products).
+        relevant (products), targets (bits of `app.evaluate.targets` of each).
     """
     several = query(
         f"""
@@ -70,10 +81,14 @@ def session_queries(test: Relation, known_users: Relation, max_events: int, max_
         f"""
         with current as (select query, product_id as on_screen from placed where place = cut),
         later as (
-            select query, product_id, min(place) as place from placed join current using (query)
+            select query, product_id, min(place) as place, {_TARGETS} as target
+            from placed join current using (query)
             where place > cut and product_id <> on_screen group by query, product_id
         ),
-        wanted as (select query, list(product_id order by place) as relevant from later group by query)
+        wanted as (
+            select query, list(product_id order by place) as relevant, list(target order by place) as targets
+            from later group by query
+        )
         select '{SESSION}' as task, {_COLUMNS}
         from (select *, floor(times[-1])::bigint as asked_at from past)
             join wanted using (query) left join known_users using (user_id)
@@ -81,17 +96,22 @@ def session_queries(test: Relation, known_users: Relation, max_events: int, max_
         placed=placed,
         past=past,
         known_users=known_users,
+        new_products=new_products,
     )
 
 
-def user_queries(test: Relation, known_users: Relation) -> Relation:
+def user_queries(test: Relation, known_users: Relation, new_products: Relation) -> Relation:
     """Queries of the task `user`; columns as `session_queries`, with an empty session."""
     return query(
         f"""
-        with wanted as (
-            select user_id, list(distinct product_id order by product_id) as relevant,
-                floor(epoch(min(event_time)))::bigint as asked_at
-            from test group by user_id
+        with touched as (
+            select user_id, product_id, min(event_time) as first_at, {_TARGETS} as target
+            from test group by user_id, product_id
+        ),
+        wanted as (
+            select user_id, list(product_id order by product_id) as relevant,
+                list(target order by product_id) as targets, floor(epoch(min(first_at)))::bigint as asked_at
+            from touched group by user_id
         )
         select '{USER}' as task, {_COLUMNS} from (
             select *, {_hash("user_id::varchar")} as query, []::bigint[] as product_ids, []::int[] as kinds,
@@ -101,6 +121,7 @@ def user_queries(test: Relation, known_users: Relation) -> Relation:
         """,
         test=test,
         known_users=known_users,
+        new_products=new_products,
     )
 
 
@@ -118,17 +139,13 @@ class Bounds:
     products: int
 
 
-def ask(
-    spark: SparkSession, events: Path, cut: datetime, segments: Path, names: Sequence[str], bounds: Bounds, folder: Path
-) -> DataFrame:
+def ask(whole: Slice, cut: datetime, segments: Path, names: Sequence[str], bounds: Bounds, folder: Path) -> DataFrame:
     """Queries of both tasks, sampled by hash.
 
     Parameters
     ----------
-    spark
-        Session.
-    events
-        A stored events table, of which those from `cut` on are tested.
+    whole
+        All that is known, of which the events from `cut` on are tested.
     cut
         Where the test slice begins.
     segments
@@ -146,16 +163,17 @@ def ask(
         `QUERY_SCHEMA`.
     """
     folder.mkdir(parents=True)
-    named = texts(names)
+    named, events, products = texts(names), whole.events, whole.folder / "products"
 
     def write(part: Part) -> None:
         test = part.read(events).filter(f"event_time >= timestamp '{cut}'")
         known = part.read(segments).select(f"user_id, {named}[segment_id + 1] as segment")
-        part.write(SESSION, session_queries(test, known, bounds.events, bounds.products))
-        part.write(USER, user_queries(test, known))
+        new = read_table(part.connection, products).filter(f"first_seen >= timestamp '{cut}'").select("product_id")
+        part.write(SESSION, session_queries(test, known, new, bounds.events, bounds.products))
+        part.write(USER, user_queries(test, known, new))
 
-    by_part(spark, len(part_files(events)), write, folder)
-    session, user = (_sampled(spark, folder / task, bounds.queries) for task in (SESSION, USER))
+    by_part(whole.spark, len(part_files(events)), write, folder)
+    session, user = (_sampled(whole.spark, folder / task, bounds.queries) for task in (SESSION, USER))
     return session.unionByName(user)
 
 

@@ -22,10 +22,21 @@ class QualityRow(Part):
 
     task: str = Field(description="session or user")
     model: str = Field(description='"blend" is what serves, "most_popular" the baseline, else a generator alone')
-    slice: str = Field(description="all, warm, cold or segment:<name>")
+    slice: str = Field(
+        description="all, warm, cold, segment:<name>, or target:<name>: asked for what was viewed, put into the cart "
+        "(cart), bought (purchase), or touched by nobody before (new)"
+    )
     queries: int = Field(description="queries in the slice")
     metrics: dict[str, MetricInterval] = Field(description="by metric: hr, ndcg, mrr, recall at 10 and at 20")
     coverage_10: Measured = Field(description="share of the catalogue in some top 10; of the slice all only")
+    novelty_10: Measured = Field(
+        default=None,
+        description="mean of -log2 of a product's share of all popularity, in the top 10; of the slice all only",
+    )
+    diversity_10: Measured = Field(
+        default=None,
+        description="share of the pairs in the top 10 that are of different categories; of the slice all only",
+    )
 
 
 class Quality(Part):

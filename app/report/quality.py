@@ -17,9 +17,12 @@ from app.evaluate.names import (
     RECALL_10,
     RECALL_20,
     SEGMENT,
+    TARGET,
     WARM,
 )
 from app.evaluate.results import Quality, QualityRow, find_row
+from app.evaluate.targets import NEW, TARGETS, target_slice
+from app.events.vocabulary import CART, PURCHASE, VIEW
 from app.report import charts
 from app.report.blocks import Block, Section, chart, table_of
 from app.report.text import compact, count, decimal, interval, known, percent, score, stacked, words
@@ -29,6 +32,7 @@ from app.serve.generators.popularity import Popularity
 BASELINES = (Popularity.name, MOST_POPULAR)  #: what the blend must beat, first one found
 AT_10 = (NDCG_10, HR_10, MRR_10, RECALL_10)
 SHOWN = (*AT_10, NDCG_20, HR_20, MRR_20, RECALL_20)
+TARGET_WORDS = {VIEW: "Views", CART: "Carts", PURCHASE: "Purchases", NEW: "New products"}
 FIRST_SLICES = (WARM, COLD)  #: come before the segments
 
 
@@ -39,6 +43,7 @@ def section(quality: Quality) -> Section:
         blocks += [
             by_model(task, quality.tasks.get(task, ""), rows),
             by_slice(task, rows),
+            by_target(task, rows),
             overall_table(task, rows),
             slice_table(task, rows),
         ]
@@ -103,12 +108,38 @@ def by_model(task: str, what: str, rows: Sequence[QualityRow]) -> Block:
 
 def by_slice(task: str, rows: Sequence[QualityRow]) -> Block:
     """The blend beside the baseline for warm and cold users and each segment."""
-    title = f"Who is served well: {words(task)} task"
-    parts = [row for row in rows if row.model == BLEND and row.slice != ALL]
+    last = len(FIRST_SLICES)
+    parts = [row for row in _blend_of_parts(rows) if not row.slice.startswith(TARGET)]
+    parts.sort(key=lambda row: (FIRST_SLICES.index(row.slice) if row.slice in FIRST_SLICES else last, row.slice))
+    return _blend_and_baseline(
+        f"Who is served well: {words(task)} task",
+        "The blend by warm or cold user and by segment; the number of queries is in brackets.",
+        parts,
+        rows,
+    )
+
+
+def by_target(task: str, rows: Sequence[QualityRow]) -> Block:
+    """The blend beside the baseline, asked for what was viewed, put into the cart or bought, and for new products."""
+    order = [target_slice(name) for name in TARGETS]
+    parts = [row for row in _blend_of_parts(rows) if row.slice in order]
+    parts.sort(key=lambda row: order.index(row.slice))
+    return _blend_and_baseline(
+        f"What is found: {words(task)} task",
+        "The blend, asked for one kind of product alone: what was viewed, put into the cart or bought afterwards, and "
+        "what nobody had touched before; the number of queries that have such a product is in brackets.",
+        parts,
+        rows,
+    )
+
+
+def _blend_of_parts(rows: Sequence[QualityRow]) -> list[QualityRow]:
+    return [row for row in rows if row.model == BLEND and row.slice != ALL]
+
+
+def _blend_and_baseline(title: str, what: str, parts: Sequence[QualityRow], rows: Sequence[QualityRow]) -> Block:
     if not parts:
         return chart(title)
-    last = len(FIRST_SLICES)
-    parts.sort(key=lambda row: (FIRST_SLICES.index(row.slice) if row.slice in FIRST_SLICES else last, row.slice))
     names = [f"{part_name(row.slice)} ({count(row.queries)})" for row in parts]
     series = {BLEND: [_dot(row, NDCG_10, BLUE) for row in parts]}
     other = baseline(rows)
@@ -116,13 +147,15 @@ def by_slice(task: str, rows: Sequence[QualityRow]) -> Block:
         series[words(other)] = [_dot(find_row(rows, other, row.slice), NDCG_10, ORANGE) for row in parts]
     return chart(
         title,
-        "The blend by warm or cold user and by segment; the number of queries is in brackets.",
+        what,
         charts.intervals(names, {f"{METRIC_LABELS[NDCG_10]} (0 to 1)": series}),
     )
 
 
 def part_name(part: str) -> str:
-    """A slice in words: `segment:VIP_Customers` as `VIP Customers`."""
+    """A slice in words: `segment:VIP_Customers` as `VIP Customers`, `target:purchase` as `Purchases`."""
+    if part.startswith(TARGET):
+        return TARGET_WORDS[part.removeprefix(TARGET)]
     return words(part.removeprefix(SEGMENT))
 
 
@@ -139,9 +172,13 @@ def overall_table(task: str, rows: Sequence[QualityRow]) -> Block:
             ("Queries", lambda row: count(row.queries)),
             *(_metric_column(metric) for metric in SHOWN),
             ("Coverage @10", lambda row: percent(row.coverage_10)),
+            ("Novelty @10", lambda row: decimal(row.novelty_10, 1)),
+            ("Diversity @10", lambda row: percent(row.diversity_10)),
         ],
         title=f"All metrics: {words(task)} task",
-        caption="Estimate, and its interval below it; coverage is the share of the catalogue recommended.",
+        caption="Estimate, and its interval below it; coverage is the share of the catalogue recommended, "
+        "novelty the bits that a product tells (10: one of a thousand equally popular ones), diversity the share of "
+        "pairs of different categories.",
         wide=True,
     )
 

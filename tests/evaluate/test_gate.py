@@ -121,3 +121,12 @@ def test_recorded_tests_by_segment() -> None:
 def test_too_few_queries_of_any_kind_are_said(mine: list[QualityRow], before: list[QualityRow]) -> None:
     verdict = judge({}, mine, "v1", before)
     assert (verdict.published, verdict.reason) == (True, "too few queries to compare with champion v1")
+
+
+def test_purchases_are_judged_and_other_targets_are_not() -> None:
+    """By recorded tests; the unseen slices have purchases alone."""
+    before = [row("all", 0.3), row("target:purchase", 0.4), row("target:new", 0.4)]
+    assert judge({}, [row("all", 0.3), row("target:purchase", 0.4), row("target:new", 0.1)], "v1", before).published
+    verdict = judge({}, [row("all", 0.3), row("target:purchase", 0.1), row("target:new", 0.4)], "v1", before)
+    assert not verdict.published
+    assert "session target:purchase: NDCG@10 0.1000 after 0.4000" in verdict.reason

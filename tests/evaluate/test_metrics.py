@@ -8,13 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.evaluate.metrics import hits, interval, poisson_weights, ranking_metrics
+from app.evaluate.metrics import interval, poisson_weights, ranking_metrics
 from app.evaluate.names import METRICS
+from app.evaluate.targets import ANY, Wanted
+
+
+def measure(lists: np.ndarray, relevant: list[np.ndarray]) -> np.ndarray:
+    wanted = Wanted.of_lists(relevant)
+    return ranking_metrics(wanted.found(lists) > 0, wanted.counts(ANY))
 
 
 def measured(row: list[int], relevant: list[int]) -> dict[str, float]:
     lists = np.array([row + [-1] * (20 - len(row))], np.int64)
-    values = ranking_metrics(hits(lists, [np.array(relevant, np.int64)]), np.array([len(relevant)]))
+    values = measure(lists, [np.array(relevant, np.int64)])
     return dict(zip(METRICS, values[0].tolist(), strict=True))
 
 
@@ -48,6 +54,10 @@ def test_more_relevant_products_than_places() -> None:
     assert (found["ndcg_10"], found["recall_10"]) == pytest.approx((1, 0.25))
 
 
+def test_ids_of_text_are_hashes_and_may_be_negative() -> None:
+    assert measured([-7, 8], [-7])["mrr_10"] == 1
+
+
 def test_padding_is_never_relevant() -> None:
     assert set(measured([], [-1]).values()) == {0}
 
@@ -64,7 +74,7 @@ def test_padding_is_never_relevant() -> None:
 def test_as_written_naively(queries: list[Any]) -> None:
     lists = np.array([row + [-1] * (20 - len(row)) for row, _ in queries], np.int64)
     relevant = [np.array(sorted(wanted), np.int64) for _, wanted in queries]
-    values = ranking_metrics(hits(lists, relevant), np.array([len(wanted) for wanted in relevant]))
+    values = measure(lists, relevant)
     for (row, wanted), found in zip(queries, values, strict=True):
         expected = []
         for k in (10, 20):
@@ -76,7 +86,7 @@ def test_as_written_naively(queries: list[Any]) -> None:
 
 
 def test_no_queries() -> None:
-    assert ranking_metrics(hits(np.empty((0, 20), np.int64), []), np.empty(0, np.int64)).shape == (0, len(METRICS))
+    assert measure(np.empty((0, 20), np.int64), []).shape == (0, len(METRICS))
 
 
 QUERIES = np.random.default_rng(1).integers(-(2**63), 2**63 - 1, 4000)

@@ -1,5 +1,6 @@
 """Measuring recommenders whose quality is known: one that is always right, one that never is."""
 
+from math import log2
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from app.core.duck import Connection, write
 from app.evaluate.gate import judge
 from app.evaluate.quality import Scores, measure, quality_rows
 from app.evaluate.rmse import rating_rmse
+from app.evaluate.targets import ANY, BITS
 from app.features.pairs import PAIR_SCHEMA, user_product_pairs
 from app.serve.catalogue import Catalogue
 from app.serve.generators.als import ImplicitALS
@@ -78,12 +80,13 @@ def scores(spark: SparkSession, folders: dict[str, Path]) -> dict[str, Scores]:
             [1.0],
             [0.0],
             [100 + (number + 1) % N],
+            [ANY | BITS["purchase" if number % 4 == 0 else "view"]],
         )
         for number in range(QUERIES)
     ]
     schema = (
         "task string, query long, user_id long, segment string, asked_at long, product_ids array<long>, "
-        "kinds array<int>, weights array<float>, times array<double>, relevant array<long>"
+        "kinds array<int>, weights array<float>, times array<double>, relevant array<long>, targets array<int>"
     )
     queries = spark.createDataFrame(rows, schema).repartition(3)
     return {
@@ -122,16 +125,19 @@ def test_slices(scores: dict[str, Scores]) -> None:
         "warm": 400,
         "cold": 200,
         "segment:VIP": 400,
+        "target:view": 450,
+        "target:purchase": 150,
         "unseen": 300,
         "unseen:warm": 200,
         "unseen:cold": 100,
         "unseen:segment:VIP": 200,
+        "unseen:target:purchase": 70,
     }
 
 
 def test_the_champion_answers_only_what_neither_has_seen(scores: dict[str, Scores]) -> None:
     found = {part for _, model, part in scores["perfect"] if model == "champion"}
-    assert found == {"unseen", "unseen:warm", "unseen:cold", "unseen:segment:VIP"}
+    assert found == {"unseen", "unseen:warm", "unseen:cold", "unseen:segment:VIP", "unseen:target:purchase"}
     assert mean(scores["useless"], "champion", "ndcg_10", "unseen") == pytest.approx(1)
     assert mean(scores["perfect"], "champion", "ndcg_10", "unseen") == 0
 
@@ -144,6 +150,8 @@ def test_table_with_intervals_and_coverage(scores: dict[str, Scores]) -> None:
     assert hit_rate.high - hit_rate.low == pytest.approx(4 * (11 / N * 19 / N / QUERIES) ** 0.5, rel=0.4)
     assert popular.coverage_10 == pytest.approx(11 / N)  # ten, and one more where one is on screen
     assert rows["covisitation", "all"].coverage_10 == 1
+    assert popular.novelty_10 == pytest.approx(log2(N)), "all are equally popular"
+    assert popular.diversity_10 == 0, "all are of one category"
     assert not any(part.startswith("unseen") for _, part in rows)
 
 

@@ -9,9 +9,13 @@ from pyspark.sql import SparkSession
 from app.core.duck import Connection, connect, read, write
 from app.core.parts import part_files
 from app.evaluate.queries import Bounds, ask, session_queries, user_queries
+from app.evaluate.targets import ANY, BITS
 from app.events.vocabulary import KINDS, TOUCHES
+from app.features.slices import Slice
 from tests.handmade import Event, by_key, events_relation, moment, relation, stored_events
 
+VIEWED, CARTED, BOUGHT = (ANY | BITS[name] for name in ("view", "cart", "purchase"))
+NEW_VIEWED = VIEWED | BITS["new"]
 SESSIONS = 60
 MAX_EVENTS = 50
 
@@ -40,7 +44,8 @@ STEPS = [(1, 1), (2, 1), (2, 5), (3, 1), (4, 1), (5, 1), (1, 3), (6, 1)]
 @pytest.fixture(scope="module")
 def queries(duck: Connection) -> dict[Any, dict[str, Any]]:
     known = relation(duck, [(user, "VIP") for user in range(30)], "user_id bigint, segment varchar")
-    found = session_queries(events_relation(duck, log()), known, max_events=MAX_EVENTS, max_products=40)
+    new = relation(duck, [(6,), (7,)], "product_id bigint")
+    found = session_queries(events_relation(duck, log()), known, new, max_events=MAX_EVENTS, max_products=40)
     return by_key(found, "user_id")
 
 
@@ -75,6 +80,16 @@ def test_relevant_is_the_rest_without_the_product_on_screen(queries: dict[Any, d
         assert row["product_ids"][-1] not in row["relevant"]
 
 
+def test_targets_say_what_was_done_after_the_cut(queries: dict[Any, dict[str, Any]]) -> None:
+    """2 is viewed and then bought, 1 viewed and later put into the cart; 6 is new."""
+    for cut, row in regular(queries):
+        targets = dict(zip(row["relevant"], row["targets"], strict=True))
+        assert targets.get(2, BOUGHT) == (BOUGHT | VIEWED if cut < 2 else BOUGHT)
+        assert targets.get(1, CARTED) == CARTED
+        assert targets.get(6, NEW_VIEWED) == NEW_VIEWED
+        assert all(targets.get(product, VIEWED) == VIEWED for product in (3, 4, 5))
+
+
 def test_cuts_are_spread_over_the_session(queries: dict[Any, dict[str, Any]]) -> None:
     assert len({cut for cut, _ in regular(queries)}) >= 5
 
@@ -97,9 +112,11 @@ def test_segment_is_that_before_the_cut_or_none(queries: dict[Any, dict[str, Any
 
 def test_user_queries_ask_for_all_of_a_user_with_nothing_given(duck: Connection) -> None:
     known = relation(duck, [(900, "VIP")], "user_id bigint, segment varchar")
-    rows = by_key(user_queries(events_relation(duck, log()), known), "user_id")
+    new = relation(duck, [(6,)], "product_id bigint")
+    rows = by_key(user_queries(events_relation(duck, log()), known, new), "user_id")
     assert len(rows) == SESSIONS + 3
     assert rows[0]["relevant"] == [1, 2, 3, 4, 5, 6]
+    assert rows[0]["targets"] == [CARTED | VIEWED, BOUGHT | VIEWED, VIEWED, VIEWED, VIEWED, NEW_VIEWED]
     assert [rows[0][name] for name in TOUCHES] == [[], [], [], []]
     assert rows[0]["asked_at"] == int(moment("10-02 10:01").timestamp())
     assert (rows[900]["segment"], rows[901]["segment"]) == ("VIP", None)
@@ -117,7 +134,12 @@ def test_sampling_keeps_about_the_limit_and_always_the_same(spark: SparkSession,
                 users = read(connection, file).select("user_id, 0 as segment_id").distinct()
                 write(users, tmp_path / f"{name} segments" / f"part-{number:05d}.parquet")
         segments = tmp_path / f"{name} segments"
-        queries = ask(spark, table, cut, segments, ["it's VIP"], bounds, tmp_path / f"{name} queries").collect()
+        with connect(tmp_path / "spill") as connection:
+            (tmp_path / name / "products").mkdir(parents=True)
+            products = relation(connection, [(1, moment("10-01 10:00"))], "product_id bigint, first_seen timestamp")
+            write(products, tmp_path / name / "products" / "part-00000.parquet")
+        whole = Slice(spark, moment("10-03 00:00"), table, None, tmp_path / name)
+        queries = ask(whole, cut, segments, ["it's VIP"], bounds, tmp_path / f"{name} queries").collect()
         assert {row["segment"] for row in queries} == {"it's VIP"}
         found.append({(row["task"], row["user_id"]) for row in queries})
     assert found[0] == found[1]

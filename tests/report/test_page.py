@@ -84,7 +84,7 @@ def test_every_section_and_chart_is_there(html: str) -> None:
     headings = re.findall(r"<h3>(.*?)</h3>", html)
     assert set(EIGHT) <= set(headings)
     assert len(headings) == len(set(headings))
-    assert len(pictures(html)) == 34
+    assert len(pictures(html)) == 35
     assert "No data" not in html
 
 

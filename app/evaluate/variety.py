@@ -1,0 +1,49 @@
+"""How new and how various the products of lists are, whatever is right about them."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from app.serve.catalogue import Catalogue
+from app.serve.ragged import NONE
+
+
+def self_information(catalogue: Catalogue) -> NDArray[np.float64]:
+    """Bits (p,) that each product tells: -log2 of its share of all popularity.
+
+    What nobody has touched counts as the least popular that somebody has.
+    """
+    popularity = catalogue.table["popularity"].to_numpy()
+    touched = popularity[popularity > 0]
+    return -np.log2(np.maximum(popularity, touched.min()) / popularity.sum()) if len(touched) else 0 * popularity
+
+
+def novelty(items: NDArray[np.int32], information: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean self-information (n,) of lists (n, k) of positions; `NONE` counts neither way, an empty list is 0.
+
+    Vargas & Castells, "Rank and relevance in novelty and diversity metrics for recommender systems" (2011).
+    """
+    there = items != NONE
+    told = np.where(there, information[items], 0.0)
+    return told.sum(axis=1) / np.maximum(there.sum(axis=1), 1)
+
+
+def diversity(items: NDArray[np.int32], groups: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Share (n,) of the pairs in lists (n, k) of positions whose products are of different groups (p,).
+
+    Ziegler et al., "Improving recommendation lists through topic diversification" (2005). A list with fewer than two
+    products is 0.
+    """
+    there = items != NONE
+    group = groups[items]
+    both = there[:, :, None] & there[:, None, :]
+    both &= ~np.eye(items.shape[1], dtype=np.bool_)
+    other = both & (group[:, :, None] != group[:, None, :])
+    return other.sum(axis=(1, 2)) / np.maximum(both.sum(axis=(1, 2)), 1)
+
+
+def category_groups(catalogue: Catalogue) -> NDArray[np.int64]:
+    """The category (p,) of each product, whole path, as a number."""
+    codes = pc.dictionary_encode(catalogue.table["category_code"].cast(pa.string()), null_encoding="encode")
+    return np.asarray(codes.combine_chunks().indices.to_numpy(zero_copy_only=False), np.int64)

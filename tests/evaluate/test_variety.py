@@ -1,0 +1,32 @@
+"""Novelty and diversity of lists, by hand."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from app.evaluate.variety import category_groups, diversity, novelty, self_information
+from app.serve.catalogue import Catalogue
+
+#: Half of all popularity, twice a quarter, none.
+POPULARITY = [8.0, 4.0, 4.0, 0.0]
+
+
+def catalogue(popularity: list[float]) -> Catalogue:
+    n = len(popularity)
+    columns = {"product_id": range(n), "category_code": ["a.b", "a.b", "a.c", "d"], "category": ["a", "a", "a", "d"]}
+    return Catalogue.of(pa.table(columns | {"brand": ["x"] * n, "avg_price": [1.0] * n, "popularity": popularity}))
+
+
+def test_a_product_tells_as_many_bits_as_its_share_of_all_popularity() -> None:
+    assert self_information(catalogue(POPULARITY)).tolist() == [1, 2, 2, 2], "untouched: as the least popular"
+    assert self_information(catalogue([0.0] * 4)).tolist() == [0] * 4
+
+
+def test_novelty_is_the_mean_of_a_list() -> None:
+    lists = np.array([[0, 1, -1], [3, -1, -1], [-1, -1, -1]], np.int32)
+    assert novelty(lists, self_information(catalogue(POPULARITY))).tolist() == [1.5, 2, 0]
+
+
+def test_diversity_is_the_share_of_pairs_of_different_categories() -> None:
+    lists = np.array([[0, 1, 2], [0, 1, -1], [2, 3, -1], [3, -1, -1]], np.int32)
+    assert diversity(lists, category_groups(catalogue(POPULARITY))).tolist() == pytest.approx([2 / 3, 0, 1, 0])
