@@ -21,7 +21,7 @@ from scipy.sparse import csr_matrix
 from app.core.settings import Settings
 from app.serve.catalogue import Catalogue
 from app.serve.contract import Generator
-from app.serve.generators import CoVisitation, ImplicitALS, ItemGraph, Popularity, SessionWalk
+from app.serve.generators import Content, CoVisitation, ImplicitALS, ItemGraph, Popularity, SessionWalk
 from app.serve.ragged import NONE, Ragged
 from app.serve.rankers import ReciprocalRank
 from app.serve.recommender import Parameters, Recommender
@@ -178,12 +178,13 @@ def synthetic(products: int, users: int, rng: np.random.Generator) -> Recommende
         popularity,
         SessionWalk(rows(products, WALK, rng), decay=2.0),
         ItemGraph(rows(products, GRAPH, rng), inward, outward),
+        Content(rows(products, 2 * NEIGHBOURS, rng), decay=2.0),
     )
     return Recommender(
         catalogue,
         table,
         {generator.name: generator for generator in generators},
-        ReciprocalRank({"als": 1.0, "covisitation": 3.0, "popularity": 0.5, "session_walk": 3.0, "item_graph": 1.0}),
+        ReciprocalRank(Settings().blend_weights, Settings().blend_offset),
         Parameters(
             candidates=50, bought_days=30, session_max_events=100, session_max_products=20, session_idle_minutes=30
         ),

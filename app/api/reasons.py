@@ -10,6 +10,7 @@ WITH_PRODUCT = {
     "covisitation": "often seen together with {name}",
     "session_walk": "often looked at after {name}",
     "item_graph": "close to {name} in what people look at",
+    "content": "much like {name}",
 }
 OTHERWISE = "because of {name}"
 WHERE: dict[Touched, str] = {"session": ", seen in this session", "history": ", seen in an earlier visit"}

@@ -71,9 +71,8 @@ class Settings(BaseSettings):
     # Recommenders
     top_k: int = Field(10, ge=1, le=100, description="Products in a recommendation list.")
     generators: str = Field(
-        "als,covisitation,popularity",
-        description="Candidate generators that are learned, separated by commas: als, covisitation, popularity, "
-        "session_walk, item_graph.",
+        "als,covisitation,popularity,session_walk,item_graph,content",
+        description="Candidate generators that are learned, separated by commas.",
     )
     candidates: int = Field(50, ge=10, description="Candidates asked of each generator.")
     als_engine: Literal["auto", "implicit", "spark"] = Field(
@@ -111,14 +110,23 @@ class Settings(BaseSettings):
     item_graph_factors: int = Field(448, ge=1, description="Item graph: eigenvectors of the dense parts.")
     item_graph_low_pass: float = Field(0.3, ge=0, description="Item graph: weight of the low pass.")
     item_graph_sharpness: float = Field(2.5, ge=0, description="Item graph: how long it is sharpened.")
+    content_neighbours: int = Field(
+        50, ge=1, description="Content: products kept of each product's like, of known and of new ones each."
+    )
+    content_decay: float = Field(
+        2.0, gt=0, description="Content: number of later touches after which a product's weight falls to 1/e."
+    )
     item_graph_width: int = Field(300, ge=1, description="Item graph: strongest edges kept of each product.")
     session_max_products: int = Field(20, ge=2, description="Latest products of a session that models look at.")
     history_products: int = Field(20, ge=1, description="Latest products of a user that a bundle remembers.")
     bought_days: int = Field(30, ge=0, description="Days during which a bought product is not recommended again.")
     active_days: int = Field(7, ge=1, description="Users seen in the last so many days get precomputed lists.")
     blend_weights: dict[str, float] = Field(
-        {"als": 1.0, "covisitation": 3.0, "popularity": 0.5, "session_walk": 3.0, "item_graph": 1.0},
+        {"als": 0.2, "covisitation": 0.5, "popularity": 0.1, "session_walk": 3.0, "item_graph": 1.0, "content": 0.2},
         description="Weight of each generator in the reciprocal-rank blend (JSON).",
+    )
+    blend_offset: float = Field(
+        5.0, ge=0, description="Offset of the reciprocal-rank blend: the smaller, the more do first places count."
     )
 
     # Evaluation and publication

@@ -139,15 +139,23 @@ class Bounds:
     products: int
 
 
-def ask(whole: Slice, cut: datetime, segments: Path, names: Sequence[str], bounds: Bounds, folder: Path) -> DataFrame:
+def ask(
+    whole: Slice,
+    cut: datetime,
+    end: datetime | None,
+    segments: Path,
+    names: Sequence[str],
+    bounds: Bounds,
+    folder: Path,
+) -> DataFrame:
     """Queries of both tasks, sampled by hash.
 
     Parameters
     ----------
     whole
-        All that is known, of which the events from `cut` on are tested.
-    cut
-        Where the test slice begins.
+        All that is known, of which the test slice is tested.
+    cut, end
+        Where the test slice begins, and before what it ends; None at the end of the data.
     segments
         user_id and segment_id of the users seen before, in the parts of the events.
     names
@@ -164,9 +172,10 @@ def ask(whole: Slice, cut: datetime, segments: Path, names: Sequence[str], bound
     """
     folder.mkdir(parents=True)
     named, events, products = texts(names), whole.events, whole.folder / "products"
+    before_end = "true" if end is None else f"event_time < timestamp '{end}'"
 
     def write(part: Part) -> None:
-        test = part.read(events).filter(f"event_time >= timestamp '{cut}'")
+        test = part.read(events).filter(f"event_time >= timestamp '{cut}' and {before_end}")
         known = part.read(segments).select(f"user_id, {named}[segment_id + 1] as segment")
         new = read_table(part.connection, products).filter(f"first_seen >= timestamp '{cut}'").select("product_id")
         part.write(SESSION, session_queries(test, known, new, bounds.events, bounds.products))

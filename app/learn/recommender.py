@@ -11,6 +11,7 @@ from app.core.parts import Part, by_part, part_files
 from app.core.settings import Settings
 from app.features.slices import Slice
 from app.learn.als import fit_als
+from app.learn.content import fit_content
 from app.learn.covisitation import fit_covisitation
 from app.learn.item_graph import fit_item_graph
 from app.learn.popularity import fit_popularity, segment_interest
@@ -19,7 +20,7 @@ from app.learn.tables import Tables
 from app.learn.users import read_users, user_histories
 from app.serve.catalogue import SCHEMA, Catalogue
 from app.serve.contract import Baseline, Generator
-from app.serve.generators import GENERATORS, CoVisitation, ImplicitALS, ItemGraph, Popularity, SessionWalk
+from app.serve.generators import GENERATORS, Content, CoVisitation, ImplicitALS, ItemGraph, Popularity, SessionWalk
 from app.serve.rankers import ReciprocalRank
 from app.serve.recommender import Parameters, Recommender
 from app.serve.users import UserTable
@@ -33,6 +34,7 @@ FIT_OF: dict[type[Generator], Fit] = {
     Popularity: fit_popularity,
     SessionWalk: fit_session_walk,
     ItemGraph: fit_item_graph,
+    Content: fit_content,
 }
 
 
@@ -81,7 +83,7 @@ def fit_recommender(known: Slice, segments: Path, settings: Settings, scratch: P
         tables.catalogue,
         users,
         {generator.name: generator for generator in generators},
-        ReciprocalRank(dict(settings.blend_weights)),
+        ReciprocalRank(dict(settings.blend_weights), settings.blend_offset),
         Parameters(
             settings.candidates,
             settings.bought_days,

@@ -49,7 +49,12 @@ def strongest_per_row(matrix: csr_matrix, n: int) -> csr_matrix:
 
 def only_columns(matrix: csr_matrix, kept: NDArray[np.bool_] | None) -> csr_matrix:
     """The matrix without the columns that are not kept (p,); None keeps all."""
-    return matrix if kept is None else csr_matrix(matrix @ diags(kept.astype(np.float32)))
+    return matrix if kept is None else scaled_columns(matrix, kept.astype(np.float32))
+
+
+def scaled_columns(matrix: csr_matrix, factors: NDArray[np.float32]) -> csr_matrix:
+    """The matrix with each column times its factor (p,)."""
+    return csr_matrix(matrix @ diags(factors))
 
 
 def visit_rows(touched: Touches, weights: NDArray[np.float32], products: int) -> csr_matrix:

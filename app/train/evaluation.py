@@ -73,7 +73,7 @@ def evaluate(run: Run, known: Slice, whole: Slice, published: SegmentModel, cham
     with run.progress.stage("evaluate") as stage:
         bounds = Bounds(settings.evaluation_queries, settings.session_max_events, settings.session_max_products)
         asked = run.scratch / "queries"
-        queries = ask(whole, cut, found.users, found.model.names, bounds, asked)
+        queries = ask(whole, cut, None, found.users, found.model.names, bounds, asked)
         in_use = champion.folder if champion else None
         scores = measure(queries, folder, in_use, _unseen_from(champion, cut), settings.bootstrap)
         rows = quality_rows(scores, len(recommender.catalogue))

@@ -139,7 +139,7 @@ def test_sampling_keeps_about_the_limit_and_always_the_same(spark: SparkSession,
             products = relation(connection, [(1, moment("10-01 10:00"))], "product_id bigint, first_seen timestamp")
             write(products, tmp_path / name / "products" / "part-00000.parquet")
         whole = Slice(spark, moment("10-03 00:00"), table, None, tmp_path / name)
-        queries = ask(whole, cut, segments, ["it's VIP"], bounds, tmp_path / f"{name} queries").collect()
+        queries = ask(whole, cut, None, segments, ["it's VIP"], bounds, tmp_path / f"{name} queries").collect()
         assert {row["segment"] for row in queries} == {"it's VIP"}
         found.append({(row["task"], row["user_id"]) for row in queries})
     assert found[0] == found[1]

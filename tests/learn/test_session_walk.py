@@ -76,7 +76,7 @@ def test_a_toy_by_hand(spark: SparkSession, tmp_path: Path) -> None:
     follows = np.array([[0, 1, 1], [0, 0, 1], [0, 0, 0]]) / np.array([[2 + RIDGE], [1 + RIDGE], [1]])
     np.testing.assert_allclose(transition_model(sessions, np.ones(3), 3), follows)
     found = fit_session_walk(session_tables(spark, tmp_path, sessions, 3), SETTINGS)
-    np.testing.assert_allclose(found.walks.toarray(), dense_walks(sessions, np.ones(3), 3), rtol=1e-5, atol=1e-8)
+    np.testing.assert_allclose(found.rows.toarray(), dense_walks(sessions, np.ones(3), 3), rtol=1e-5, atol=1e-8)
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -86,7 +86,7 @@ def test_spark_learns_the_dense_formula(spark: SparkSession, tmp_path: Path, see
     ended = 1.5e9 + rng.random(40) * 10 * SECONDS_PER_DAY
     weights = np.exp((ended - ended.max()) / (DAYS * SECONDS_PER_DAY))
     found = fit_session_walk(session_tables(spark, tmp_path, sessions, n, ended.tolist()), SETTINGS)
-    np.testing.assert_allclose(found.walks.toarray(), dense_walks(sessions, weights, n), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(found.rows.toarray(), dense_walks(sessions, weights, n), rtol=1e-4, atol=1e-6)
 
 
 def test_what_may_not_be_recommended_takes_nobodys_place(spark: SparkSession, tmp_path: Path) -> None:
@@ -95,9 +95,9 @@ def test_what_may_not_be_recommended_takes_nobodys_place(spark: SparkSession, tm
     narrow = SETTINGS.model_copy(update={"session_walk_width": 6})
     every = fit_session_walk(session_tables(spark, tmp_path / "a", sessions, 12), narrow)
     some = fit_session_walk(session_tables(spark, tmp_path / "b", sessions, 12, available=available), narrow)
-    assert np.diff(every.walks.indptr).tolist() == np.diff(some.walks.indptr).tolist() == [6] * 12
-    assert 4 in every.walks.indices
-    assert 4 not in some.walks.indices
+    assert np.diff(every.rows.indptr).tolist() == np.diff(some.rows.indptr).tolist() == [6] * 12
+    assert 4 in every.rows.indices
+    assert 4 not in some.rows.indices
 
 
 def test_a_narrow_walk_keeps_the_largest_values(spark: SparkSession, tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_later_products_count_more(spark: SparkSession, tmp_path: Path) -> None:
     """Scores are rows added up, each by exp(-products after it / decay)."""
     sessions = random_sessions(np.random.default_rng(6), 40, 8, 5)
     found = fit_session_walk(session_tables(spark, tmp_path, sessions, 8), SETTINGS)
-    rows = found.walks.toarray()
+    rows = found.rows.toarray()
     expected = rows[5] + np.exp(-1 / 2) * rows[1] + np.exp(-2 / 2) * rows[3]
     answer = found.candidates(visits([[3, 1, 5]]), 8)
     np.testing.assert_allclose(answer.scores[0], expected[answer.items[0]], rtol=1e-5)

@@ -14,7 +14,7 @@ from app.serve.exclusions import Exclusions
 from app.serve.pool import Pool
 from app.serve.ragged import NONE
 from app.serve.rankers.contract import Ranked
-from app.serve.rankers.reciprocal_rank import RANK_OFFSET, ReciprocalRank
+from app.serve.rankers.reciprocal_rank import ReciprocalRank
 from tests.arrays import NOTHING, visits
 
 
@@ -35,7 +35,6 @@ PARTS = {"a": ranked([1, 2, 3]), "b": ranked([3, 4])}
 
 def test_scores_by_hand() -> None:
     lists = blend(PARTS, {"a": 1.0, "b": 2.0}, NOTHING, 5)
-    assert RANK_OFFSET == 60
     assert lists.items.tolist() == [[3, 4, 1, 2, NONE]]
     assert lists.scores[0] == pytest.approx([1 / 63 + 2 / 61, 2 / 62, 1 / 61, 1 / 62, 0])
 
@@ -44,6 +43,14 @@ def test_source_is_the_generator_that_contributed_most() -> None:
     assert blend(PARTS, {"a": 1.0, "b": 2.0}, NOTHING, 5).sources.tolist() == [[1, 1, 0, 0, NONE]]
     # now a gives 3 more (3 / 63) than b (1 / 61)
     assert blend(PARTS, {"a": 3.0, "b": 1.0}, NOTHING, 5).sources.tolist() == [[0, 0, 0, 1, NONE]]
+
+
+def test_a_smaller_offset_lets_the_first_place_win() -> None:
+    """3 is third and first, 1 first alone: 1 / 3 + 1 against 2."""
+    parts = {"a": ranked([1, 2, 3]), "b": ranked([3])}
+    lists = ReciprocalRank({"a": 2.0, "b": 1.0}, offset=0).rank(Pool.of(parts, NOTHING), visits([[]]), 3)
+    assert lists.items.tolist() == [[1, 3, 2]]
+    assert lists.scores[0] == pytest.approx([2, 2 / 3 + 1, 1])
 
 
 def test_weights_turn_the_order() -> None:
@@ -109,5 +116,5 @@ def test_a_product_that_is_not_available_is_in_no_list() -> None:
 
 
 def test_saved_and_loaded_ranks_the_same(tmp_path: Path) -> None:
-    ReciprocalRank({"a": 1.0, "b": 2.5}).save(tmp_path)
-    assert ReciprocalRank.load(tmp_path) == ReciprocalRank({"a": 1.0, "b": 2.5})
+    ReciprocalRank({"a": 1.0, "b": 2.5}, 7).save(tmp_path)
+    assert ReciprocalRank.load(tmp_path) == ReciprocalRank({"a": 1.0, "b": 2.5}, 7)

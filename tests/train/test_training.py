@@ -33,6 +33,12 @@ from app.train.summary import summary_lines
 
 EVENTS = 24_000
 NOW = datetime(2019, 11, 1, 8, tzinfo=UTC)
+#: What the golden lists were made with.
+FIRST_EDITION: dict[str, Any] = {
+    "generators": "als,covisitation,popularity",
+    "blend_weights": {"als": 1.0, "covisitation": 3.0, "popularity": 0.5},
+    "blend_offset": 60.0,
+}
 #: Settings with which the models cannot have learned anything.
 BROKEN: dict[str, Any] = {"als_factors": 1, "als_iterations": 1, "blend_weights": {"popularity": 1.0}}
 
@@ -56,6 +62,7 @@ class Shop:
             bootstrap=100,
             evaluation_queries=3000,
             test_days=2,  # a small shop: two days make enough queries
+            **FIRST_EDITION,
         ).model_copy(update=changes)
         return train(self.spark, settings, NOW + timedelta(hours=self.runs), self.said.append)
 

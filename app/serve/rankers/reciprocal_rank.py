@@ -5,7 +5,7 @@ Learning Methods" (2009), with a weight for each generator.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -17,31 +17,32 @@ from app.serve.ragged import NONE, pair_keys
 from app.serve.rankers.contract import Ranked
 from app.serve.visits import Visits
 
-RANK_OFFSET = 60  #: k of the paper
-FILE = "weights.json"
+FILE = "reciprocal_rank.json"
 
 
 @dataclass(frozen=True)
 class ReciprocalRank:
-    """Ranks by Σ weight / (60 + rank) over generators; one without a weight counts nothing.
+    """Ranks by Σ weight / (offset + rank) over generators; one without a weight counts nothing.
 
-    A place's source is the generator with the largest term.
+    The smaller the offset, the more do the first places count; that of the paper is 60. A place's source is the
+    generator with the largest term.
     """
 
     name: ClassVar[str] = "reciprocal_rank"
 
     weights: dict[str, float]
+    offset: float = 60.0
 
     def save(self, folder: Path) -> None:
-        (folder / FILE).write_text(json.dumps(self.weights))
+        (folder / FILE).write_text(json.dumps(asdict(self)))
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        return cls(json.loads((folder / FILE).read_text()))
+        return cls(**json.loads((folder / FILE).read_text()))
 
     def rank(self, pool: Pool, visits: Visits, k: int) -> Ranked:
         weights = np.array([self.weights.get(name, 0.0) for name in pool.generators])
-        terms = np.where(pool.ranks > 0, weights / (RANK_OFFSET + pool.ranks), 0.0)
+        terms = np.where(pool.ranks > 0, weights / (self.offset + pool.ranks), 0.0)
         total = terms.sum(axis=1)
         speaks = total > 0
         best = best_per_row(pool.rows[speaks], pool.items[speaks], total[speaks].astype(np.float32), pool.visits, k)

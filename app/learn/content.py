@@ -1,0 +1,82 @@
+"""Learning what products are alike, from the words that describe them.
+
+A product's words are its category and those above it, its brand, its price band, the words of its title, and its
+category together with brand and with price band. Their weights are TF-IDF (Salton, Buckley, "Term-weighting approaches
+in automatic text retrieval", 1988), the likeness of two products is the cosine. Nothing is learned from touches but how
+popular a product is, so that one that nobody has touched has neighbours, and is one.
+"""
+
+import re
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix, vstack
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from app.core.settings import Settings
+from app.events.vocabulary import UNKNOWN
+from app.learn.tables import Tables
+from app.serve.catalogue import Catalogue
+from app.serve.generators.content import Content
+from app.serve.sparse import canonical_rows, only_columns, scaled_columns, strongest_per_row
+
+MOST_PRODUCTS = 1_000  #: a word that more products have tells too little for what it costs
+BLOCK = 2_000  #: products compared with all others at a time
+WORD = re.compile(r"[^\W_]{2,}")
+
+
+def fit_content(tables: Tables, settings: Settings) -> Content:
+    """Neighbours by position: of each product so many that are known, and as many new ones."""
+    vectors, pull = word_vectors(tables.catalogue), attraction(tables.catalogue)
+    new, n = tables.catalogue.table["popularity"].to_numpy() == 0, settings.content_neighbours
+    blocks = []
+    for start in range(0, len(tables.catalogue), BLOCK):
+        alike = _without_itself(csr_matrix(vectors[start : start + BLOCK] @ vectors.T), start)
+        alike = scaled_columns(only_columns(alike, tables.catalogue.available), pull)
+        known, unknown = only_columns(alike, ~new), only_columns(alike, new)
+        blocks.append(strongest_per_row(known, n) + strongest_per_row(unknown, n))
+    rows = vstack(blocks, format="csr") if blocks else csr_matrix((0, 0), dtype=np.float32)
+    return Content(canonical_rows(rows), settings.content_decay)
+
+
+def word_vectors(catalogue: Catalogue) -> csr_matrix:
+    """The words of each product (p, words), each row of length 1, or 0 where nothing is known."""
+    vectorizer = TfidfVectorizer(
+        analyzer=lambda words: words, min_df=2, max_df=MOST_PRODUCTS, sublinear_tf=True, dtype=np.float32
+    )
+    documents = list(words(catalogue))
+    try:
+        return csr_matrix(vectorizer.fit_transform(documents))
+    except ValueError:  # no word that two products share
+        return csr_matrix((len(catalogue), 1), dtype=np.float32)
+
+
+def words(catalogue: Catalogue) -> Iterator[list[str]]:
+    """The words of each product."""
+    columns = [catalogue.table[name].to_pylist() for name in ("category_code", "brand", "avg_price", "title")]
+    for category, brand, price, title in zip(*columns, strict=True):
+        found = []
+        levels = [] if category == UNKNOWN else category.split(".")
+        found += ["category " + ".".join(levels[: depth + 1]) for depth in range(len(levels))]
+        band = f"price {round(2 * np.log2(price))}" if price else None
+        found += [f"brand {brand}"] if brand != UNKNOWN else []
+        if levels:
+            found += [f"{found[len(levels) - 1]} brand {brand}"] if brand != UNKNOWN else []
+            found += [f"{found[len(levels) - 1]} {band}"] if band else []
+        elif band:
+            found.append(band)
+        yield found + WORD.findall((title or "").lower())
+
+
+def attraction(catalogue: Catalogue) -> NDArray[np.float32]:
+    """How much more a product (p,) is proposed for being popular: 1 for a new one."""
+    popularity = catalogue.table["popularity"].to_numpy()
+    return (1 + np.log1p(popularity)).astype(np.float32)
+
+
+def _without_itself(alike: csr_matrix, start: int) -> csr_matrix:
+    """The rows of products from a position on, without the likeness of each to itself."""
+    rows = np.repeat(np.arange(alike.shape[0]), np.diff(alike.indptr))
+    alike.data[alike.indices == rows + start] = 0
+    return alike

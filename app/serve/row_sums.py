@@ -1,0 +1,48 @@
+"""What generators share that know, of each product, those that go with it, as a sparse row."""
+
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from app.serve.catalogue import Catalogue
+from app.serve.contract import Candidates
+from app.serve.sparse import best_columns, load_rows, save_rows, values_at, visit_rows
+from app.serve.visits import Touches, Visits
+
+
+class RowSums:
+    """A visit's scores are the rows of its touched products, added up, each less for those touched after it.
+
+    `rows` (p, p) sparse: what goes with each product. `decay`: a product with n touched after it counts
+    exp(-n / decay).
+    """
+
+    def __init__(self, rows: csr_matrix, decay: float):
+        self.rows, self.decay = rows, decay
+
+    def save(self, folder: Path) -> None:
+        save_rows(folder, "rows", self.rows)
+        np.save(folder / "decay.npy", np.array(self.decay))
+
+    @classmethod
+    def load(cls, folder: Path, catalogue: Catalogue) -> Self:
+        return cls(load_rows(folder, "rows", len(catalogue)), float(np.load(folder / "decay.npy")))
+
+    def candidates(self, visits: Visits, k: int) -> Candidates:
+        counted, weights = self._counted(visits)
+        return best_columns(visit_rows(counted, weights, self.rows.shape[0]) @ self.rows, k)
+
+    def because(self, visits: Visits, rows: NDArray[np.int64], items: NDArray[np.int32]) -> NDArray[np.int32]:
+        """The touched product whose row adds most to the item's score."""
+        counted, weights = self._counted(visits)
+        shape, entries = counted.shape.take(rows)
+        seen = counted.products[entries]
+        return shape.strongest(seen, values_at(self.rows, seen, items[shape.rows()]) * weights[entries])
+
+    def _counted(self, visits: Visits) -> tuple[Touches, NDArray[np.float32]]:
+        """The touches of each visit without those that were only removed from the cart, and what each counts."""
+        counted = visits.touched.keep(visits.touched.weights > 0)
+        return counted, np.exp(-counted.shape.ages() / self.decay).astype(np.float32)

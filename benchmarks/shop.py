@@ -1,0 +1,197 @@
+"""Recommendation on a shop's own log, split in time:
+
+    python benchmarks/shop.py --events F [--catalogue F] [--layout F] [--days N] [--generators NAMES] [--ablate]
+
+Each of the last N days in turn is the test: a recommender is learned from what came before it, with the classes and
+settings of a training, and asked what a training asks. Queries of all days are pooled. Figures are of each generator
+alone, of the order that is served, under its ranker's name, and of the same bestsellers for everyone; by task and
+target ("any", and what was viewed, put into the cart, bought, or new). With --ablate also of the served order without
+each generator.
+
+Progress is on standard error; closes with one JSON line, whose `results` hold hr_10, ndcg_10 with its interval (low,
+high), and for each model but the served one `served_minus`: by how much the served order is better, with the paired
+interval. Parameters are chosen on days before those that are reported: `--skip N` leaves the last N days out.
+"""
+
+import json
+import shutil
+import sys
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import click
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from memory import PeakMemory
+from numpy.typing import NDArray
+from pyspark.sql import SparkSession
+
+from app.core.errors import VitrineError
+from app.core.progress import Progress
+from app.core.settings import Settings, load_settings
+from app.core.spark import create_session
+from app.evaluate.metrics import interval, poisson_weights, ranking_metrics
+from app.evaluate.names import CUTOFFS, HR_10, METRICS, MOST_POPULAR, NDCG_10
+from app.evaluate.queries import Bounds, ask
+from app.evaluate.targets import ANY, BITS, Wanted
+from app.events.catalogue import read_catalogue
+from app.events.ingest import ingest
+from app.features.slices import Slice, make_slice
+from app.insight.segments import fit_segments
+from app.learn.recommender import fit_recommender
+from app.serve.pool import Pool
+from app.serve.ragged import NONE
+from app.serve.rankers import ReciprocalRank
+from app.serve.recommender import CHUNK, Recommender
+from app.serve.visits import Touches, Visitors
+
+DEPTH = max(CUTOFFS)
+TARGETS = {"any": ANY} | BITS
+Values = NDArray[np.float64]
+
+
+@dataclass
+class Pooled:
+    """Of one task and target: the hash of each query (n,), and by model its metrics (n, len(METRICS)); in parts."""
+
+    queries: list[NDArray[np.int64]] = field(default_factory=list)
+    models: dict[str, list[Values]] = field(default_factory=lambda: defaultdict(list))
+
+
+Found = dict[tuple[str, str], Pooled]  # by task and target
+
+
+def all_lists(recommender: Recommender, visitors: Visitors, ablate: bool) -> dict[str, NDArray[np.int64]]:
+    """Product ids (n, DEPTH) of the served order, each generator alone and the bestsellers."""
+    answer = recommender.recommend(visitors, DEPTH)
+    alone = answer.parts | {MOST_POPULAR: recommender.most_popular(len(visitors))}
+    items = {recommender.ranker.name: answer.lists.items}
+    items |= {name: answer.exclusions.first_allowed(part, DEPTH) for name, part in alone.items()}
+    for left_out in answer.parts if ablate else ():
+        parts = {name: part for name, part in answer.parts.items() if name != left_out}
+        pool = Pool.of(parts, answer.exclusions)
+        items[f"without {left_out}"] = recommender.ranker.rank(pool, answer.visits, DEPTH).items
+    ids = recommender.catalogue.product_ids
+    return {name: np.where(one == NONE, NONE, ids[one]) for name, one in items.items()}
+
+
+def add(found: Found, recommender: Recommender, queries: pa.Table, ablate: bool) -> None:
+    """Ask the queries of a day."""
+    for task in sorted(set(queries["task"].to_pylist())):
+        of_task = queries.filter(pc.equal(queries["task"], task))
+        for start in range(0, len(of_task), CHUNK):
+            table = of_task.slice(start, CHUNK).combine_chunks()
+            visitors = Visitors.of(
+                table["user_id"].to_numpy(), table["asked_at"].to_numpy().astype(np.float64), Touches.of_table(table)
+            )
+            wanted, hashes = Wanted.of(table), table["query"].to_numpy()
+            for model, lists in all_lists(recommender, visitors, ablate).items():
+                bits = wanted.found(lists)
+                for target, bit in TARGETS.items():
+                    counts = wanted.counts(bit)
+                    rows = counts > 0
+                    pooled = found[task, target]
+                    pooled.models[model].append(ranking_metrics(bits[rows] & bit > 0, counts[rows]))
+                    if model == recommender.ranker.name:
+                        pooled.queries.append(hashes[rows])
+
+
+def test_day(
+    spark: SparkSession, settings: Settings, whole: Slice, end: datetime, ablate: bool, found: Found, folder: Path
+) -> int:
+    """Learn from what came before the last 24 hours up to a moment, and ask what these hold."""
+    cut = end - timedelta(days=1)
+    known = make_slice(spark, whole.events, whole.catalogue, cut, settings, folder / "known")
+    segments = fit_segments(spark, known.folder / "users", settings.segments, settings.seed, folder / "segments")
+    recommender = fit_recommender(known, segments.users, settings, folder / "fit")
+    bounds = Bounds(settings.evaluation_queries, settings.session_max_events, settings.session_max_products)
+    asked = ask(whole, cut, end, segments.users, segments.model.names, bounds, folder / "queries").toArrow()
+    add(found, recommender, asked, ablate)
+    return len(asked)
+
+
+def rows(found: Found, served: str, replicates: int) -> list[dict[str, Any]]:
+    """What the closing line tells."""
+    told = []
+    for (task, target), pooled in sorted(found.items()):
+        hashes = np.concatenate(pooled.queries)
+        if len(hashes) == 0:
+            continue
+        weights = poisson_weights(hashes, replicates)
+        means = {
+            model: weights.T @ np.concatenate(parts) / weights.sum(axis=0)[:, None]
+            for model, parts in pooled.models.items()
+        }
+        for model, replicated in means.items():
+            hit, gain = (replicated[:, METRICS.index(name)] for name in (HR_10, NDCG_10))
+            low, high = interval(gain[1:])
+            row = {"task": task, "target": target, "model": model, "queries": len(hashes)}
+            figures = {"hr_10": hit[0], "ndcg_10": gain[0], "low": low, "high": high}
+            row |= {name: round(float(value), 5) for name, value in figures.items()}
+            if model != served:
+                row["served_minus"] = {
+                    name: _difference((means[served] - replicated)[:, METRICS.index(name)]) for name in (HR_10, NDCG_10)
+                }
+            told.append(row)
+    return told
+
+
+def _difference(replicated: Values) -> list[float]:
+    return [round(float(value), 5) for value in (replicated[0], *interval(replicated[1:]))]
+
+
+@click.command(help=__doc__)
+@click.option("--events", required=True)
+@click.option("--catalogue")
+@click.option("--layout")
+@click.option("--days", default=1, show_default=True, type=click.IntRange(1), help="Days tested, each in turn.")
+@click.option("--skip", default=0, show_default=True, type=click.IntRange(0), help="Days left out at the end.")
+@click.option("--generators", help="Those to learn; as the setting says if not given.")
+@click.option("--ablate", is_flag=True, help="Leave each generator out in turn.")
+def main(days: int, skip: int, ablate: bool, **flags: str | None) -> None:
+    """Clean, learn, ask, print."""
+    begun = time.monotonic()
+    with PeakMemory() as memory, TemporaryDirectory() as scratch:
+        try:
+            settings = load_settings(**flags)
+            spark = create_session(settings, "shop")
+            found = measure(spark, settings, Path(scratch), days, skip, ablate)
+        except VitrineError as error:
+            print(error, file=sys.stderr)
+            sys.exit(error.exit_code)
+    line = {"days": days, "results": found, "seconds": round(time.monotonic() - begun, 1)}
+    print(json.dumps(line | {"peak_mb": round(memory.peak / 2**20)}))
+
+
+def measure(
+    spark: SparkSession, settings: Settings, scratch: Path, days: int, skip: int, ablate: bool
+) -> list[dict[str, Any]]:
+    """Each day in turn, with one cleaned table."""
+    progress = Progress(1 + days, lambda line: print(line, file=sys.stderr, flush=True))
+    assert settings.events is not None
+    with progress.stage("clean") as stage:
+        catalogue = read_catalogue(spark, settings)
+        named = None if catalogue is None else scratch / "catalogue"
+        if catalogue is not None:
+            catalogue.write.parquet(str(named))
+        moment = datetime.now(UTC)
+        report = ingest(spark, settings, settings.events, scratch, "20000101_000000", moment + timedelta(days=1))
+        whole = make_slice(spark, report.cleaned, named, None, settings, scratch / "whole")
+        stage.rows = report.kept
+    found: Found = defaultdict(Pooled)
+    for number in reversed(range(skip, skip + days)):
+        end = whole.until.replace(microsecond=0) + timedelta(seconds=1) - timedelta(days=number)
+        with progress.stage(f"day up to {end:%Y-%m-%d %H:%M:%S}") as stage:
+            stage.rows = test_day(spark, settings, whole, end, ablate, found, scratch / "day")
+        shutil.rmtree(scratch / "day")
+    return rows(found, ReciprocalRank.name, settings.bootstrap)
+
+
+if __name__ == "__main__":
+    main()
