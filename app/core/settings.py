@@ -122,7 +122,7 @@ class Settings(BaseSettings):
     bought_days: int = Field(30, ge=0, description="Days during which a bought product is not recommended again.")
     active_days: int = Field(7, ge=1, description="Users seen in the last so many days get precomputed lists.")
     blend_weights: dict[str, float] = Field(
-        {"als": 0.2, "covisitation": 0.5, "popularity": 0.1, "session_walk": 3.0, "item_graph": 1.0, "content": 0.2},
+        {"als": 0.2, "covisitation": 0.5, "popularity": 0.1, "session_walk": 3.0, "item_graph": 1.0, "content": 0.5},
         description="Weight of each generator in the reciprocal-rank blend (JSON).",
     )
     blend_offset: float = Field(

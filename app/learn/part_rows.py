@@ -64,7 +64,8 @@ class PartRows:
         np.save(folder / _PRODUCTS, product_ids)
 
         def work(part: Part) -> None:
-            _save(_matrix(rows(part), np.load(folder / _PRODUCTS)), folder / str(part.number))
+            matrix = _matrix(rows(part), np.load(folder / _PRODUCTS))
+            publish_part(folder / str(part.number), lambda aside: _save(matrix, aside))
 
         by_part(spark, parts, work, folder)
         return cls(folder, parts, len(product_ids))
@@ -103,12 +104,17 @@ def _matrix(rows: Relation, product_ids: NDArray[np.int64]) -> csr_matrix:
     return csr_matrix((values.flatten().to_numpy(), items, shape.offsets), shape=(len(shape), len(product_ids)))
 
 
-def _save(matrix: csr_matrix, target: Path) -> None:
-    aside = target.with_name(f".{uuid4().hex}")
-    aside.mkdir()
+def _save(matrix: csr_matrix, folder: Path) -> None:
     for side, one in ((_ROWS, matrix), (_COLUMNS, csr_matrix(matrix.T))):
         for name in _ARRAYS:
-            np.save(aside / f"{side}_{name}.npy", getattr(one, name))
+            np.save(folder / f"{side}_{name}.npy", getattr(one, name))
+
+
+def publish_part(target: Path, write: Callable[[Path], None]) -> None:
+    """Make the folder of a part, whole or not at all, though its task may run twice."""
+    aside = target.with_name(f".{uuid4().hex}")
+    aside.mkdir()
+    write(aside)
     try:
         aside.rename(target)
     except OSError as error:

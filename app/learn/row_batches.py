@@ -22,8 +22,8 @@ CHUNK = 500  #: rows worked out at a time, which bounds a worker's memory
 Work = Callable[[NDArray[np.int64]], csr_matrix]
 
 
-def by_workers(spark: SparkSession, n: int, work: Work, target: Path) -> csr_matrix:
-    """The matrix (n, n) of the rows that `work` gives.
+def by_workers(spark: SparkSession, n: int, work: Work, target: Path, columns: int | None = None) -> csr_matrix:
+    """The matrix (n, columns) of the rows that `work` gives.
 
     Parameters
     ----------
@@ -35,13 +35,15 @@ def by_workers(spark: SparkSession, n: int, work: Work, target: Path) -> csr_mat
         What gives some of them.
     target
         Folder for the rows, on a disk that driver and executors share.
+    columns
+        Of the matrix; as many as rows if not given.
     """
     spark.range(n).mapInArrow(_batches(work), from_arrow_schema(ROWS)).write.mode("overwrite").parquet(str(target))
     table = pq.read_table(target).sort_by("row").combine_chunks()
-    columns, values = (table[name].combine_chunks() for name in ("columns", "values"))
-    offsets = Ragged.of_lists(columns).offsets
+    places, values = (table[name].combine_chunks() for name in ("columns", "values"))
+    offsets = Ragged.of_lists(places).offsets
     return canonical_rows(
-        csr_matrix((values.flatten().to_numpy(), columns.flatten().to_numpy(), offsets), shape=(n, n))
+        csr_matrix((values.flatten().to_numpy(), places.flatten().to_numpy(), offsets), shape=(n, columns or n))
     )
 
 

@@ -4,8 +4,6 @@ import pytest
 
 from app.core.errors import InputError
 from app.core.settings import Settings
-from app.learn.als import fit_als
-from app.learn.covisitation import fit_covisitation
 from app.learn.popularity import fit_popularity
 from app.learn.recommender import FIT_OF, chosen_fits
 from app.learn.session_walk import fit_session_walk
@@ -13,7 +11,7 @@ from app.serve.generators import GENERATORS
 
 
 def test_those_of_the_setting_in_the_order_of_sources() -> None:
-    assert chosen_fits(Settings()) == (fit_als, fit_covisitation, fit_popularity)
+    assert chosen_fits(Settings()) == tuple(FIT_OF[kind] for kind in GENERATORS)
     assert chosen_fits(Settings(generators="session_walk, popularity,")) == (fit_popularity, fit_session_walk)
     every = ",".join(kind.name for kind in GENERATORS)
     assert chosen_fits(Settings(generators=every)) == tuple(FIT_OF[kind] for kind in GENERATORS)

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from pyspark.sql import SparkSession
 
 from app.core.settings import Settings
-from app.learn.session_walk import SECONDS_PER_DAY, fit_session_walk
+from app.learn.session_sums import SECONDS_PER_DAY
+from app.learn.session_walk import fit_session_walk
 from app.learn.walks import STEPS, walks
 from app.serve.sparse import canonical_rows
 from tests.arrays import visits

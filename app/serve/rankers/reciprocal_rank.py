@@ -42,7 +42,7 @@ class ReciprocalRank:
 
     def rank(self, pool: Pool, visits: Visits, k: int) -> Ranked:
         weights = np.array([self.weights.get(name, 0.0) for name in pool.generators])
-        terms = np.where(pool.ranks > 0, weights / (self.offset + pool.ranks), 0.0)
+        terms = np.where(pool.ranks > 0, weights / (self.offset + np.maximum(pool.ranks, 1)), 0.0)
         total = terms.sum(axis=1)
         speaks = total > 0
         best = best_per_row(pool.rows[speaks], pool.items[speaks], total[speaks].astype(np.float32), pool.visits, k)
