@@ -18,7 +18,7 @@ from app.serve.ragged import NONE
 from app.serve.sparse import best_columns, load_rows, save_rows, values_at, visit_rows
 from app.serve.visits import Touches, Visits
 
-NEAREST = 1_000  #: products of a visit that the low-pass part is worked out for: those that are best without it
+NEAREST = 300  #: products of a visit that the low-pass part is worked out for: those that are best without it
 CHUNK = 64  #: visits taken at a time: their nearest products' rows of `outward` are gathered
 
 

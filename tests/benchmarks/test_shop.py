@@ -1,0 +1,55 @@
+"""The benchmark on a shop's log: what it tests, and what it tells."""
+
+import numpy as np
+import pytest
+import shop
+from pyspark.sql import SparkSession
+
+from app.core.settings import Settings
+from app.evaluate.names import METRICS
+from app.synthetic import generate
+
+DAYS = 5
+
+
+@pytest.fixture(scope="module")
+def told(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str, str], dict]:
+    """Two days of a small synthetic shop, the last left out; by task, target and model."""
+    folder = tmp_path_factory.mktemp("shop")
+    generate(folder / "shop.synthetic.csv", 6_000, 3, days=DAYS)
+    settings = Settings(
+        events=str(folder / "shop.synthetic.csv"),
+        generators="covisitation,popularity",
+        blend_weights={"covisitation": 1.0, "popularity": 0.1},
+        shuffle_partitions=2,
+        bootstrap=50,
+    )
+    rows = shop.measure(spark, settings, folder, days=2, skip=1, ablate=True)
+    return {(row["task"], row["target"], row["model"]): row for row in rows}
+
+
+def test_every_model_is_asked_the_same_queries(told: dict[tuple[str, str, str], dict]) -> None:
+    models = {model for task, target, model in told if (task, target) == ("session", "any")}
+    alone = {"covisitation", "popularity", "most_popular", "reciprocal_rank"}
+    assert models == alone | {"without covisitation", "without popularity"}
+    assert len({told["session", "any", model]["queries"] for model in models}) == 1
+    assert told["session", "view", "reciprocal_rank"]["queries"] <= told["session", "any", "reciprocal_rank"]["queries"]
+
+
+def test_figures_have_intervals_and_a_paired_difference(told: dict[tuple[str, str, str], dict]) -> None:
+    served, popular = (told["session", "any", model] for model in ("reciprocal_rank", "most_popular"))
+    assert served["low"] <= served["ndcg_10"] <= served["high"]
+    difference, low, high = popular["served_minus"]["ndcg_10"]
+    assert difference == pytest.approx(served["ndcg_10"] - popular["ndcg_10"], abs=2e-5)
+    assert 0 < low <= difference <= high, "what is sold together beats bestsellers even here"
+    assert "served_minus" not in served
+    assert told["session", "any", "without popularity"]["hr_10"] <= served["hr_10"]
+
+
+def test_days_are_pooled_query_by_query() -> None:
+    found = {("user", "any"): shop.Pooled([np.array([1, 2]), np.array([3])])}
+    for model, parts in (("reciprocal_rank", ([1.0, 0.0], [0.5])), ("other", ([0.0, 0.0], [0.0]))):
+        found["user", "any"].models[model] = [np.tile(np.array(part)[:, None], len(METRICS)) for part in parts]
+    served, other = shop.rows(found, "reciprocal_rank", 20)
+    assert (served["queries"], served["hr_10"], served["ndcg_10"]) == (3, 0.5, 0.5)
+    assert other["served_minus"]["hr_10"][0] == 0.5
