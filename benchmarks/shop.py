@@ -125,7 +125,7 @@ def rows(found: Found, served: str, replicates: int) -> list[dict[str, Any]]:
             continue
         weights = poisson_weights(hashes, replicates)
         means = {
-            model: weights.T @ np.concatenate(parts) / weights.sum(axis=0)[:, None]
+            model: weights.T @ np.concatenate(parts) / np.maximum(weights.sum(axis=0), 1e-9)[:, None]
             for model, parts in pooled.models.items()
         }
         for model, replicated in means.items():
