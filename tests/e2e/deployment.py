@@ -17,6 +17,9 @@ QUICK = {
     "VITRINE_BOOTSTRAP": "20",
     "VITRINE_ALS_ITERATIONS": "3",
     "VITRINE_EVALUATION_QUERIES": "1000",
+    "VITRINE_ITEM_GRAPH_FACTORS": "32",
+    "VITRINE_SESSION_WALK_NEIGHBOURS": "20",
+    "VITRINE_SESSION_WALK_WIDTH": "50",
     "VITRINE_LISTS_SECONDS": "2",
 }
 #: Trainings run with Spark as in the other tests (tests/spark); the stream, whose healing is timed, as in production.
