@@ -110,13 +110,13 @@ class Settings(BaseSettings):
     item_graph_factors: int = Field(448, ge=1, description="Item graph: eigenvectors of the dense parts.")
     item_graph_low_pass: float = Field(0.3, ge=0, description="Item graph: weight of the low pass.")
     item_graph_sharpness: float = Field(2.5, ge=0, description="Item graph: how long it is sharpened.")
+    item_graph_width: int = Field(300, ge=1, description="Item graph: strongest edges kept of each product.")
     content_neighbours: int = Field(
         50, ge=1, description="Content: products kept of each product's like, of known and of new ones each."
     )
     content_decay: float = Field(
         2.0, gt=0, description="Content: number of later touches after which a product's weight falls to 1/e."
     )
-    item_graph_width: int = Field(300, ge=1, description="Item graph: strongest edges kept of each product.")
     session_max_products: int = Field(20, ge=2, description="Latest products of a session that models look at.")
     history_products: int = Field(20, ge=1, description="Latest products of a user that a bundle remembers.")
     bought_days: int = Field(30, ge=0, description="Days during which a bought product is not recommended again.")

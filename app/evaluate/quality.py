@@ -151,7 +151,7 @@ def _partials(
     weights = poisson_weights(table["query"].to_numpy(), replicates)
     slices = _slices(table["segment"].to_pylist(), wanted)
     unseen = _unseen(slices, asked_at >= unseen_from)
-    catalogue = opened(candidate).catalogue
+    variety = _Variety.of(opened(candidate).catalogue)
     rows = []
     for model, lists in _all_lists(visitors, candidate, champion).items():
         found = wanted.found(lists)
@@ -162,7 +162,7 @@ def _partials(
             if one.rows.any():
                 hit, relevant = found[one.rows] & one.target > 0, wanted.counts(one.target)[one.rows]
                 values = np.column_stack([np.ones(one.rows.sum()), ranking_metrics(hit, relevant)])
-                top = _top_10(lists, catalogue) if name == ALL else _NO_TOP_10
+                top = variety.top_10(lists) if name == ALL else _NO_TOP_10
                 sums = (weights[one.rows].T @ values).ravel()
                 rows.append({"task": task, "model": model, "slice": name, "sums": sums} | top)
     return rows
@@ -189,13 +189,25 @@ def _unseen(slices: dict[str, _Slice], later: NDArray[np.bool_]) -> dict[str, _S
 _NO_TOP_10: dict[str, Any] = {"products": [], "novelty": 0.0, "diversity": 0.0}
 
 
-def _top_10(lists: NDArray[np.int64], catalogue: Catalogue) -> dict[str, Any]:
-    items = catalogue.positions(lists[:, :10])
-    return {
-        "products": np.unique(lists[:, :10][items != NONE]).tolist(),
-        "novelty": float(novelty(items, self_information(catalogue)).sum()),
-        "diversity": float(diversity(items, category_groups(catalogue)).sum()),
-    }
+@dataclass(frozen=True)
+class _Variety:
+    """What a catalogue says of the novelty and diversity of lists, worked out once for all models."""
+
+    catalogue: Catalogue
+    information: NDArray[np.float64]
+    groups: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, catalogue: Catalogue) -> "_Variety":
+        return cls(catalogue, self_information(catalogue), category_groups(catalogue))
+
+    def top_10(self, lists: NDArray[np.int64]) -> dict[str, Any]:
+        items = self.catalogue.positions(lists[:, :10])
+        return {
+            "products": np.unique(lists[:, :10][items != NONE]).tolist(),
+            "novelty": float(novelty(items, self.information).sum()),
+            "diversity": float(diversity(items, self.groups).sum()),
+        }
 
 
 def _all_lists(visitors: Visitors, candidate: Path, champion: Path | None) -> dict[str, NDArray[np.int64]]:

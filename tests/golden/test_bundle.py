@@ -16,7 +16,8 @@ def test_it_is_refused_by_its_schema_with_what_to_do(tmp_path: Path) -> None:
     with tarfile.open(GOLDEN) as archive:
         archive.extractall(tmp_path, filter="data")
     (folder,) = tmp_path.iterdir()
-    told = f"has schema version 1, but this version of Vitrine reads {SCHEMA_VERSION}; make a new one"
+    reads = f"but this version of Vitrine reads {SCHEMA_VERSION}"
+    told = f"has schema version 1, {reads}; make a new one with vitrine train"
     with pytest.raises(BundleError, match=told) as refused:
         Bundle.open(folder)
     assert str(folder) in str(refused.value)
