@@ -17,8 +17,6 @@ import json
 import shutil
 import sys
 import time
-from collections import defaultdict
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -37,7 +35,8 @@ from app.core.progress import Progress
 from app.core.settings import Settings, load_settings
 from app.core.spark import create_session
 from app.evaluate.metrics import interval, poisson_weights, ranking_metrics
-from app.evaluate.names import CUTOFFS, HR_10, METRICS, MOST_POPULAR, NDCG_10
+from app.evaluate.names import CUTOFFS, HR_10, MOST_POPULAR, NDCG_10
+from app.evaluate.quality import Score, Scores
 from app.evaluate.queries import Bounds, ask
 from app.evaluate.targets import ANY, BITS, Wanted
 from app.events.catalogue import read_catalogue
@@ -53,18 +52,6 @@ from app.serve.visits import Touches, Visitors
 
 DEPTH = max(CUTOFFS)
 TARGETS = {"any": ANY} | BITS
-Values = NDArray[np.float64]
-
-
-@dataclass
-class Pooled:
-    """Of one task and target: the hash of each query (n,), and by model its metrics (n, len(METRICS)); in parts."""
-
-    queries: list[NDArray[np.int64]] = field(default_factory=list)
-    models: dict[str, list[Values]] = field(default_factory=lambda: defaultdict(list))
-
-
-Found = dict[tuple[str, str], Pooled]  # by task and target
 
 
 def all_lists(recommender: Recommender, visitors: Visitors, ablate: bool) -> dict[str, NDArray[np.int64]]:
@@ -81,7 +68,7 @@ def all_lists(recommender: Recommender, visitors: Visitors, ablate: bool) -> dic
     return {name: np.where(one == NONE, NONE, ids[one]) for name, one in items.items()}
 
 
-def add(found: Found, recommender: Recommender, queries: pa.Table, ablate: bool) -> None:
+def add(found: Scores, recommender: Recommender, queries: pa.Table, ablate: bool, replicates: int) -> None:
     """Ask the queries of a day."""
     for task in sorted(set(queries["task"].to_pylist())):
         of_task = queries.filter(pc.equal(queries["task"], task))
@@ -90,20 +77,20 @@ def add(found: Found, recommender: Recommender, queries: pa.Table, ablate: bool)
             visitors = Visitors.of(
                 table["user_id"].to_numpy(), table["asked_at"].to_numpy().astype(np.float64), Touches.of_table(table)
             )
-            wanted, hashes = Wanted.of(table), table["query"].to_numpy()
+            wanted, weights = Wanted.of(table), poisson_weights(table["query"].to_numpy(), replicates)
             for model, lists in all_lists(recommender, visitors, ablate).items():
                 bits = wanted.found(lists)
                 for target, bit in TARGETS.items():
                     counts = wanted.counts(bit)
-                    rows = counts > 0
-                    pooled = found[task, target]
-                    pooled.models[model].append(ranking_metrics(bits[rows] & bit > 0, counts[rows]))
-                    if model == recommender.ranker.name:
-                        pooled.queries.append(hashes[rows])
+                    asked = counts > 0
+                    if asked.any():
+                        score = Score.of(weights[asked], ranking_metrics(bits[asked] & bit > 0, counts[asked]))
+                        key = (task, model, target)
+                        found[key] = found[key] + score if key in found else score
 
 
 def test_day(
-    spark: SparkSession, settings: Settings, whole: Slice, end: datetime, ablate: bool, found: Found, folder: Path
+    spark: SparkSession, settings: Settings, whole: Slice, end: datetime, ablate: bool, found: Scores, folder: Path
 ) -> int:
     """Learn from what came before the last 24 hours up to a moment, and ask what these hold."""
     cut = end - timedelta(days=1)
@@ -112,37 +99,26 @@ def test_day(
     recommender = fit_recommender(known, segments.users, settings, folder / "fit")
     bounds = Bounds(settings.evaluation_queries, settings.session_max_events, settings.session_max_products)
     asked = ask(whole, cut, end, segments.users, segments.model.names, bounds, folder / "queries").toArrow()
-    add(found, recommender, asked, ablate)
+    add(found, recommender, asked, ablate, settings.bootstrap)
     return len(asked)
 
 
-def rows(found: Found, served: str, replicates: int) -> list[dict[str, Any]]:
+def rows(found: Scores, served: str) -> list[dict[str, Any]]:
     """What the closing line tells."""
     told = []
-    for (task, target), pooled in sorted(found.items()):
-        hashes = np.concatenate(pooled.queries)
-        if len(hashes) == 0:
-            continue
-        weights = poisson_weights(hashes, replicates)
-        means = {
-            model: weights.T @ np.concatenate(parts) / np.maximum(weights.sum(axis=0), 1e-9)[:, None]
-            for model, parts in pooled.models.items()
-        }
-        for model, replicated in means.items():
-            hit, gain = (replicated[:, METRICS.index(name)] for name in (HR_10, NDCG_10))
-            low, high = interval(gain[1:])
-            row = {"task": task, "target": target, "model": model, "queries": len(hashes)}
-            figures = {"hr_10": hit[0], "ndcg_10": gain[0], "low": low, "high": high}
-            row |= {name: round(float(value), 5) for name, value in figures.items()}
-            if model != served:
-                row["served_minus"] = {
-                    name: _difference((means[served] - replicated)[:, METRICS.index(name)]) for name in (HR_10, NDCG_10)
-                }
-            told.append(row)
+    for (task, model, target), score in sorted(found.items(), key=lambda one: (one[0][0], one[0][2], one[0][1])):
+        gain = score.summary(NDCG_10)
+        figures = {"hr_10": score.means(HR_10)[0], "ndcg_10": gain.mean, "low": gain.low, "high": gain.high}
+        row: dict[str, Any] = {"task": task, "target": target, "model": model, "queries": score.queries}
+        row |= {name: round(float(value), 5) for name, value in figures.items()}
+        if model != served:
+            ours = found[task, served, target]
+            row["served_minus"] = {name: _difference(ours.means(name) - score.means(name)) for name in (HR_10, NDCG_10)}
+        told.append(row)
     return told
 
 
-def _difference(replicated: Values) -> list[float]:
+def _difference(replicated: NDArray[np.float64]) -> list[float]:
     return [round(float(value), 5) for value in (replicated[0], *interval(replicated[1:]))]
 
 
@@ -184,13 +160,13 @@ def measure(
         report = ingest(spark, settings, settings.events, scratch, "20000101_000000", moment + timedelta(days=1))
         whole = make_slice(spark, report.cleaned, named, None, settings, scratch / "whole")
         stage.rows = report.kept
-    found: Found = defaultdict(Pooled)
+    found: Scores = {}
     for number in reversed(range(skip, skip + days)):
         end = whole.until.replace(microsecond=0) + timedelta(seconds=1) - timedelta(days=number)
         with progress.stage(f"day up to {end:%Y-%m-%d %H:%M:%S}") as stage:
             stage.rows = test_day(spark, settings, whole, end, ablate, found, scratch / "day")
         shutil.rmtree(scratch / "day")
-    return rows(found, ReciprocalRank.name, settings.bootstrap)
+    return rows(found, ReciprocalRank.name)
 
 
 if __name__ == "__main__":

@@ -56,6 +56,11 @@ class Score:
     novelty: float = 0.0
     diversity: float = 0.0
 
+    @classmethod
+    def of(cls, weights: NDArray[np.float64], values: NDArray[np.float64]) -> "Score":
+        """From bootstrap weights (n, r + 1) and metrics (n, metrics) of n queries."""
+        return cls(weights.T @ np.column_stack([np.ones(len(values)), values]))
+
     def __add__(self, other: "Score") -> "Score":
         return Score(
             self.replicates + other.replicates,
@@ -161,9 +166,8 @@ def _partials(
         for name, one in chosen.items():
             if one.rows.any():
                 hit, relevant = found[one.rows] & one.target > 0, wanted.counts(one.target)[one.rows]
-                values = np.column_stack([np.ones(one.rows.sum()), ranking_metrics(hit, relevant)])
                 top = variety.top_10(lists) if name == ALL else _NO_TOP_10
-                sums = (weights[one.rows].T @ values).ravel()
+                sums = Score.of(weights[one.rows], ranking_metrics(hit, relevant)).replicates.ravel()
                 rows.append({"task": task, "model": model, "slice": name, "sums": sums} | top)
     return rows
 

@@ -6,7 +6,9 @@ import shop
 from pyspark.sql import SparkSession
 
 from app.core.settings import Settings
+from app.evaluate.metrics import poisson_weights
 from app.evaluate.names import METRICS
+from app.evaluate.quality import Score
 from app.synthetic import generate
 
 DAYS = 5
@@ -47,9 +49,12 @@ def test_figures_have_intervals_and_a_paired_difference(told: dict[tuple[str, st
 
 
 def test_days_are_pooled_query_by_query() -> None:
-    found = {("user", "any"): shop.Pooled([np.array([1, 2]), np.array([3])])}
+    days = [poisson_weights(np.array(queries), 20) for queries in ([1, 2], [3])]
+    found = {}
     for model, parts in (("reciprocal_rank", ([1.0, 0.0], [0.5])), ("other", ([0.0, 0.0], [0.0]))):
-        found["user", "any"].models[model] = [np.tile(np.array(part)[:, None], len(METRICS)) for part in parts]
-    served, other = shop.rows(found, "reciprocal_rank", 20)
+        values = [np.tile(np.array(part)[:, None], len(METRICS)) for part in parts]
+        first, second = (Score.of(weights, one) for weights, one in zip(days, values, strict=True))
+        found["user", model, "any"] = first + second
+    other, served = shop.rows(found, "reciprocal_rank")
     assert (served["queries"], served["hr_10"], served["ndcg_10"]) == (3, 0.5, 0.5)
     assert other["served_minus"]["hr_10"][0] == 0.5
