@@ -3,6 +3,7 @@
 VENV  := .venv
 BIN   := $(VENV)/bin
 READY := $(VENV)/.ready
+CLASSES := $(VENV)/share/vitrine/spark.jsa
 # Two workers. Quick tests go to them a whole file at a time, since they share a training or a stream; long ones singly.
 PYTEST := $(BIN)/python -m pytest -n 2
 DEMO_EVENTS := 250000
@@ -13,7 +14,7 @@ DEMO_EVENTS := 250000
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: $(READY) java ## Make .venv from the lock, and see to Java 17 or later
+setup: $(READY) java $(CLASSES) ## Make .venv from the lock, and see to Java 17 or later
 
 $(READY): requirements.lock pyproject.toml scripts/make-venv
 	@scripts/make-venv $(VENV)
@@ -21,6 +22,9 @@ $(READY): requirements.lock pyproject.toml scripts/make-venv
 
 java:
 	@scripts/find-java
+
+$(CLASSES): $(READY) app/core/class_archive.py | java
+	@scripts/make-class-archive $(BIN)/python
 
 demo: setup demo/shop.synthetic.csv ## Make a synthetic shop and train on it, into demo/
 	$(BIN)/vitrine train --events demo/shop.synthetic.csv --output demo

@@ -31,6 +31,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pyarrow as pa
@@ -188,11 +189,11 @@ def _empty(output: Path) -> None:
 
 
 def _durations(spark: SparkSession) -> dict[str, int]:
-    """Where the time of the latest micro-batches of lists went: means in milliseconds, as Spark names the parts."""
+    """Where the time of the latest micro-batches of lists went: medians in milliseconds, as Spark names the parts."""
     (lists,) = (query for query in spark.streams.active if query.name == QUERY)
     recent = [progress.durationMs for progress in lists.recentProgress if progress.numInputRows]
     names = sorted({name for durations in recent for name in durations})
-    return {name: round(sum(durations.get(name, 0) for durations in recent) / len(recent)) for name in names}
+    return {name: round(median(durations.get(name, 0) for durations in recent)) for name in names}
 
 
 def _line(summary: StreamSummary) -> None:

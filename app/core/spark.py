@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pyspark.sql import DataFrame, SparkSession
 
+from app.core.class_archive import class_path, java_options
 from app.core.settings import Settings
 
 LOG_CONFIGURATION = Path(__file__).with_name("log4j2.properties")
@@ -56,7 +57,8 @@ def create_session(settings: Settings, name: str, extra: dict[str, str] | None =
             .config("spark.driver.bindAddress", "127.0.0.1")
             .config("spark.ui.showConsoleProgress", "false")
             .config("spark.ui.enabled", "false")
-            .config("spark.driver.extraJavaOptions", JAVA_OPTIONS)
+            .config("spark.driver.extraJavaOptions", f"{JAVA_OPTIONS} {java_options()}")
+            .config("spark.driver.extraClassPath", class_path())
         )
     if settings.shuffle_partitions:
         builder = builder.config("spark.sql.shuffle.partitions", str(settings.shuffle_partitions))

@@ -54,7 +54,8 @@ SPARK_CONFIGURATION = {
     # The driver lists the archive's files itself: a job for it would be of more tasks than there are cores for.
     "spark.sql.sources.parallelPartitionDiscovery.threshold": "100000",
     "spark.scheduler.mode": "FAIR",
-    "spark.sql.execution.arrow.maxRecordsPerBatch": "1000",
+    # Rows are handed to Python when so many are there: the first are scored while Spark evicts and commits the state.
+    "spark.sql.execution.arrow.maxRecordsPerBatch": "100",
 }
 
 

@@ -80,6 +80,12 @@ def test_stream_writes_lists_and_points(shop: Cluster) -> None:
         until(f"points of {measurement}", 120, partial(points_of, shop, measurement))
 
 
+@stage(2)
+def test_java_starts_from_the_archive_of_classes(shop: Cluster) -> None:
+    for pod in ("stream-driver", shop.executors("stream")[0]):
+        shop.kubectl("exec", pod, "--", "sh", "-c", "grep -qs spark.jsa /proc/[0-9]*/maps")
+
+
 @stage(45, core=True)
 def test_driver_deleted(shop: Cluster) -> None:
     old = shop.get("pod", "stream-driver")["metadata"]["uid"]

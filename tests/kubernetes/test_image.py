@@ -72,7 +72,7 @@ def test_executor(entrypoint: list[str], tmp_path: Path) -> None:
     code, said = call(entrypoint, tmp_path, "executor", **options, **variables)
     assert code == 7
     assert said[:15] == ["java", *(f"-Doption={number} x" for number in range(12)), "-Xms512m", "-Xmx512m"]
-    assert said[15:17] == ["-cp", f"/conf:{tmp_path}/jars/*"]
+    assert said[15:17] == ["-cp", f"{tmp_path}/jars/*:/conf"]
     flags = dict(zip(said[18::2], said[19::2], strict=True))
     assert flags["--executor-id"] == "3"
     assert flags["--hostname"] == "10.0.0.2"

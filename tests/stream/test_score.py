@@ -114,7 +114,7 @@ def test_of_very_many_events_a_sample_is_judged_the_same_at_every_try(tmp_path: 
     result = run(job, *batches)
     queries, hits, _ = result.quality[("unknown", SERVED)]
     assert queries == MOST_JUDGED
-    assert 0.3 < hits / queries < 0.7
+    assert 0.2 < hits / queries < 0.8
     assert result.quality == run(job, *batches).quality
     assert sum(first for first, _ in result.lists.values()) == 1000  # all are answered
 

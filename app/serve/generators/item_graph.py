@@ -18,7 +18,7 @@ from app.serve.ragged import NONE
 from app.serve.sparse import best_columns, load_rows, save_rows, values_at, visit_rows
 from app.serve.visits import Touches, Visits
 
-NEAREST = 300  #: products of a visit that the low-pass part is worked out for: those that are best without it
+NEAREST = 150  #: products of a visit that the low-pass part is worked out for: those that are best without it
 CHUNK = 64  #: visits taken at a time: their nearest products' rows of `outward` are gathered
 
 
@@ -57,7 +57,9 @@ class ItemGraph:
     def _answer(self, counted: Touches, k: int) -> Candidates:
         asked = visit_rows(counted, np.ones(len(counted.products), np.float32), self.near.shape[0])
         nearest = best_columns(csr_matrix(asked @ self.near), max(k, NEAREST))
-        low_pass = np.einsum("nf,nmf->nm", asked @ self.inward, self.outward[nearest.items])
+        low_pass = np.empty(nearest.items.shape, np.float32)
+        for visit, inward in enumerate(asked @ self.inward):  # one's rows of `outward` fit a core's cache, not all
+            low_pass[visit] = self.outward[nearest.items[visit]] @ inward
         scores = nearest.scores + low_pass
         row, place = np.nonzero((nearest.items != NONE) & (scores > 0))
         return best_per_row(row, nearest.items[row, place].astype(np.int64), scores[row, place], len(counted), k)
