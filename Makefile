@@ -39,7 +39,7 @@ test: setup ## Run the tests (six minutes on two cores)
 	$(PYTEST) --dist loadfile -m "not slow"
 
 test-slow: setup ## Run the long tests: kills, outages, full disks (eight to nine minutes)
-	$(PYTEST) --dist load --maxschedchunk 1 -m slow
+	$(PYTEST) --dist loadgroup --no-loadscope-reorder -m slow
 
 test-programs: setup ## Run the tests, long ones too, that were skipped for want of influxd, helm or kubectl
 	$(PYTEST) --dist loadfile -m programs

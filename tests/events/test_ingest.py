@@ -4,7 +4,6 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
@@ -14,8 +13,6 @@ from app.core.errors import InputError, VitrineError
 from app.core.settings import Settings
 from app.events import ingest as module
 from app.events.ingest import CleaningReport, fit_partitions, ingest, read_cleaned
-from app.events.propose import propose
-from app.events.revenue import revenue_cents
 from app.events.schema import CLEANED_SCHEMA
 from app.events.vocabulary import RAW_COLUMNS
 
@@ -118,31 +115,6 @@ def test_two_ids_of_one_number_are_refused(
     with pytest.raises(InputError, match=r"the product ids 'sku \d+' and 'sku \d+' get the same internal number"):
         run_layout(spark, tmp_path / "again", lines)
     assert not list((tmp_path / "again" / "processed").glob("*"))
-
-
-@pytest.mark.slow(seconds=40)
-def test_the_invoices_of_a_real_shop(spark: SparkSession, shared_data: Path, tmp_path: Path) -> None:
-    """Online Retail II, first year: text ids, no event type, lines without a customer and cancelled ones."""
-    source = shared_data / "online_retail_2010" / "online_retail_2009_2010.parquet"
-    (tmp_path / "shop.yaml").write_text(propose(str(source)).text)
-    settings = Settings(layout=tmp_path / "shop.yaml")
-    report = ingest(spark, settings, str(source), tmp_path, STAMP, NOW)
-    assert (report.read, report.kept, report.duplicates, report.rejected) == (525_461, 400_947, 6_748, 0)
-    assert report.left_out == {"cancelled": 10_206, "no customer": 107_560}
-    events = read_cleaned(spark, report.cleaned)
-    row = events.agg(
-        F.countDistinct("user_key").alias("customers"),
-        F.countDistinct("user_id").alias("numbers"),
-        F.countDistinct("product_key").alias("products"),
-        F.sum(F.when(F.col("price").isNotNull(), F.col("copies"))).alias("priced"),
-        F.sum(revenue_cents() * F.col("copies")).alias("cents"),
-    ).first()
-    assert row is not None
-    assert (row["customers"], row["numbers"], row["products"]) == (4_314, 4_314, 4_017)
-    assert row["priced"] == 407_695 - 31
-    frame = pd.read_parquet(source)
-    sold = frame[frame["Customer ID"].notna() & ~frame["Invoice"].str.startswith("C")]
-    assert row["cents"] / 100 == pytest.approx((sold["Quantity"] * sold["Price"]).sum(), abs=1)
 
 
 def test_the_share_of_bad_rows_is_a_setting(spark: SparkSession, tmp_path: Path) -> None:

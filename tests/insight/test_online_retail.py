@@ -1,41 +1,69 @@
-"""Customers of Online Retail II, its first year, read through a layout: as published for these invoices."""
+"""Online Retail II, its first year, read through the layout that is proposed for it: as published for these invoices.
 
-from datetime import UTC, datetime
+Text ids, no event type, lines without a customer and cancelled ones.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
 from app.core.settings import Settings
-from app.events.ingest import ingest
-from app.insight.customers import CustomerBase, find_customers
+from app.events.ingest import CleaningReport, ingest, read_cleaned
+from app.events.propose import propose
+from app.events.revenue import revenue_cents
+from app.insight.customer_results import Customers
+from app.insight.customers import find_customers
 
-pytestmark = pytest.mark.slow(seconds=30)
-RETAIL = """
-columns: {event_time: InvoiceDate, product_id: StockCode, price: Price, user_id: Customer ID, user_session: Invoice,
-  quantity: Quantity, event_id: [InvoiceDate, Invoice, StockCode, Quantity, Price], order_id: Invoice}
-event_type: purchase
-ids: text
-leave_out:
-  - {reason: no customer, column: Customer ID, missing: true}
-  - {reason: cancelled, column: Invoice, starts_with: C}
-"""
+pytestmark = [pytest.mark.slow(seconds=60), pytest.mark.xdist_group("retail")]
+
+
+@dataclass(frozen=True)
+class Retail:
+    """The shop's file, how it was cleaned, and its customers."""
+
+    source: Path
+    cleaning: CleaningReport
+    figures: Customers
 
 
 @pytest.fixture(scope="module")
-def retail(spark: SparkSession, shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> CustomerBase:
+def retail(spark: SparkSession, shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Retail:
     source = shared_data / "online_retail_2010" / "online_retail_2009_2010.parquet"
     if not source.is_file():
         pytest.skip(f"no real rows at {source}")
     folder = tmp_path_factory.mktemp("retail")
-    (folder / "retail.yaml").write_text(RETAIL)
-    settings = Settings(events=str(source), layout=folder / "retail.yaml", output=folder)
-    now = datetime(2026, 1, 1, tzinfo=UTC)
-    report = ingest(spark, settings, str(source), folder, "20260101_000000", now)
-    return find_customers(spark, report.cleaned, folder / "customers")
+    (folder / "shop.yaml").write_text(propose(str(source)).text)
+    settings = Settings(events=str(source), layout=folder / "shop.yaml", output=folder)
+    cleaning = ingest(spark, settings, str(source), folder, "20260101_000000", datetime(2026, 1, 1))
+    return Retail(source, cleaning, find_customers(spark, cleaning.cleaned, folder / "customers").figures)
 
 
-def test_online_retails_rfm_is_as_published(retail: CustomerBase) -> None:
+def test_every_invoice_line_is_accounted_for(spark: SparkSession, retail: Retail) -> None:
+    report = retail.cleaning
+    assert (report.read, report.kept, report.duplicates, report.rejected) == (525_461, 400_947, 6_748, 0)
+    assert report.left_out == {"cancelled": 10_206, "no customer": 107_560}
+    events = read_cleaned(spark, report.cleaned)
+    row = events.agg(
+        F.countDistinct("user_key").alias("customers"),
+        F.countDistinct("user_id").alias("numbers"),
+        F.countDistinct("product_key").alias("products"),
+        F.sum(F.when(F.col("price").isNotNull(), F.col("copies"))).alias("priced"),
+        F.sum(revenue_cents() * F.col("copies")).alias("cents"),
+    ).first()
+    assert row is not None
+    assert (row["customers"], row["numbers"], row["products"]) == (4_314, 4_314, 4_017)
+    assert row["priced"] == 407_695 - 31
+    frame = pd.read_parquet(retail.source)
+    sold = frame[frame["Customer ID"].notna() & ~frame["Invoice"].str.startswith("C")]
+    assert row["cents"] / 100 == pytest.approx((sold["Quantity"] * sold["Price"]).sum(), abs=1)
+
+
+def test_online_retails_rfm_is_as_published(retail: Retail) -> None:
     assert {row.name: row.customers for row in retail.figures.rfm} == {
         "Hibernating": 1015,
         "Loyal customers": 742,
@@ -51,7 +79,7 @@ def test_online_retails_rfm_is_as_published(retail: CustomerBase) -> None:
     assert sum(row.customers for row in retail.figures.rfm) == 4312
 
 
-def test_online_retails_cohorts_are_as_published(retail: CustomerBase) -> None:
+def test_online_retails_cohorts_are_as_published(retail: Retail) -> None:
     _, purchases = retail.figures.cohorts
     rows = {row.start.isoformat(): row.users for row in purchases.rows}
     assert purchases.period == "month"
@@ -60,7 +88,7 @@ def test_online_retails_cohorts_are_as_published(retail: CustomerBase) -> None:
     assert not purchases.last_is_whole, "December 2010 ends with the 9th"
 
 
-def test_online_retails_weeks_add_up(retail: CustomerBase) -> None:
+def test_online_retails_weeks_add_up(retail: Retail) -> None:
     """Who was there in one week is, in the next, returning or dormant."""
     for found in retail.figures.lifecycle:
         for before, after in zip(found.weeks, found.weeks[1:], strict=False):
@@ -68,7 +96,7 @@ def test_online_retails_weeks_add_up(retail: CustomerBase) -> None:
             assert there == after.returning + after.dormant
 
 
-def test_online_retails_year_does_not_tell_who_has_left(retail: CustomerBase) -> None:
+def test_online_retails_year_does_not_tell_who_has_left(retail: Retail) -> None:
     value = retail.figures.value
     assert value is not None
     assert value.bg_nbd.not_identified is not None
