@@ -82,7 +82,7 @@ class BgNbd:
         total = self.a + self.b + x - 1
         z = duration / (exposure + duration)
         # Euler's transformation of the paper's 2F1, without its powers of r + x, which overflow for frequent buyers.
-        series = (1 - z) ** (self.a - 1) * hyp2f1(self.a + self.b - 1 - self.r, self.a - 1, total, z)
+        series = (1 - z) ** (self.a - 1) * _hyp2f1(self.a + self.b - 1 - self.r, self.a - 1, total, z)
         return total / (self.a - 1) * (1 - series) * self.p_alive(histories)
 
     def _log_odds_gone(self, histories: Histories) -> Floats:
@@ -90,6 +90,20 @@ class BgNbd:
         left = np.log(self.a) - np.log(self.b + np.maximum(x, 1) - 1)
         idle = (self.r + x) * np.log(exposure / (self.alpha + histories.recency))
         return np.where(x > 0, left + idle, -np.inf)
+
+
+def _hyp2f1(a: float, b: float, c: Floats, z: Floats) -> Floats:
+    """Gauss's function (n,), also where SciPy's overflows: with a large c, and z near 1."""
+    found = np.asarray(hyp2f1(a, b, c, z))
+    lost = ~np.isfinite(found)
+    if lost.any():
+        c, z = c[lost], z[lost]
+        total, term, k = np.ones_like(z), np.ones_like(z), 0
+        while np.any(np.abs(term) > np.finfo(float).eps * np.abs(total)):
+            term = term * (a + k) * (b + k) / ((c + k) * (k + 1)) * z
+            total, k = total + term, k + 1
+        found[lost] = total
+    return found
 
 
 def fit_bg_nbd(histories: Histories) -> tuple[BgNbd, Estimate] | NotIdentified:

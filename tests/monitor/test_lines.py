@@ -51,6 +51,11 @@ def test_equals_what_the_client_prints(tags: tuple[str, str], text: str, number:
     assert ours.removeprefix(r"odd\ name\,\=") == expected.to_line_protocol().removeprefix(r"odd\ name\,=")
 
 
+def test_a_backslash_at_the_end_of_a_tag_does_not_escape_what_follows() -> None:
+    line = KINDS.line(time=1, a="ends with \\", b="b", text="t", number=1.0, count=1)
+    assert line.startswith(r"odd\ name\,\=,a=ends\ with\ \ ,b=b ")
+
+
 def test_missing_values() -> None:
     table = pd.DataFrame(
         {
