@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 
 from app.core.duck import Connection, write
 from app.insight.results import SegmentRow
-from app.insight.segments import Segmented, fit_segments, store_named
+from app.insight.segments import SMOOTHING_VIEWS, Segmented, fit_segments, prepared, store_named
 from app.serve.segments import DORMANT, FEATURES, SegmentModel
 from tests.handmade import relation
 
@@ -59,8 +59,9 @@ def groups_of(segmented: Segmented, groups: dict[int, str]) -> dict[int, Counter
 
 @dataclass(frozen=True)
 class Fitted:
-    """A segmentation, its rows, and the users' groups by segment id."""
+    """The users, their segmentation, its rows, and the users' groups by segment id."""
 
+    table: Path
     model: SegmentModel
     rows: tuple[SegmentRow, ...]
     groups: dict[int, Counter[str]]
@@ -71,7 +72,7 @@ def first(spark: SparkSession, duck: Connection, tmp_path_factory: pytest.TempPa
     folder = tmp_path_factory.mktemp("segments")
     table, groups = users(duck, folder / "users", seed=1, richest=1e9)
     found = fit_segments(spark, table, 3, 42, folder / "fitted")
-    return Fitted(found.model, found.rows, groups_of(found, groups))
+    return Fitted(table, found.model, found.rows, groups_of(found, groups))
 
 
 def test_groups_are_found_in_spite_of_an_outlier(first: Fitted) -> None:
@@ -80,6 +81,18 @@ def test_groups_are_found_in_spite_of_an_outlier(first: Fitted) -> None:
     assert found == sorted((Counter({name: size}) for name, size in SIZES.items()), key=str)
     assert first.model.silhouette is not None
     assert first.model.silhouette > 0.8
+
+
+def test_conversion_is_drawn_to_that_of_the_shop(first: Fitted, duck: Connection) -> None:
+    """Of few views little can be told; nobody buys more often than at every view."""
+    table = pq.read_table(first.table)
+    bought, viewed = (sum(table[name].to_pylist()) for name in ("purchases", "views"))
+    assert first.model.base_conversion == pytest.approx(bought / viewed)
+    assert 0 < bought < viewed
+    rows = [(1, *[0] * len(FEATURES), 30, 3), (2, *[0] * len(FEATURES), 0, 0), (3, *[0] * len(FEATURES), 1, 90)]
+    smoothed = prepared(relation(duck, rows, USER_COLUMNS), 0.2).order("user_id")
+    rates = [rate for (rate,) in smoothed.select("conversion_rate").fetchall()]
+    assert rates == pytest.approx([(3 + SMOOTHING_VIEWS * 0.2) / (30 + SMOOTHING_VIEWS), 0.2, 1.0])
 
 
 def test_rows_show_means_in_original_units(first: Fitted) -> None:
