@@ -73,6 +73,10 @@ def to_svg(figure: Figure, title: str, description: str) -> str:
     """
     buffer = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": title}):
+        layout = figure.get_layout_engine()
+        if layout is not None:  # done here: else savefig would draw it all a first time, for the layout alone
+            layout.execute(figure)
+            figure.set_layout_engine("none")
         nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
         figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
     text = buffer.getvalue()
