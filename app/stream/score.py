@@ -172,15 +172,19 @@ def _count_lists(answer: Answer, segments: NDArray[np.str_], result: Result) -> 
 
 
 def _sample(answered: list[LiveSessions], seed: list[int]) -> Iterator[tuple[LiveSessions, NDArray[np.int64]]]:
-    """Sessions, each with those of its events that are judged; the same at every try."""
+    """Sessions, each with those of its events that are judged; the same at every try.
+
+    Where there are many they are drawn from one of the tables, as likely as it is large: one question is cheaper
+    than several.
+    """
     judged = [sessions.judged() for sessions in answered]
-    total = sum(map(len, judged))
-    chosen = np.zeros(total, np.bool_)
-    chosen[np.random.default_rng(seed).permutation(total)[:MOST_JUDGED]] = True
-    ends = np.cumsum([len(events) for events in judged])
-    for sessions, events, place in zip(answered, judged, np.split(chosen, ends)[:-1], strict=True):
-        if place.any():
-            yield sessions, events[place]
+    sizes = np.array([len(events) for events in judged])
+    if sizes.sum() <= MOST_JUDGED:
+        yield from ((sessions, events) for sessions, events in zip(answered, judged, strict=True) if len(events))
+        return
+    dice = np.random.default_rng(seed)
+    drawn = dice.choice(len(sizes), p=sizes / sizes.sum())
+    yield answered[drawn], np.sort(dice.permutation(judged[drawn])[:MOST_JUDGED])
 
 
 def _judge(bundle: Bundle, sessions: LiveSessions, events: NDArray[np.int64], result: Result) -> None:
