@@ -74,16 +74,17 @@ def _solver(folder: Path, n: int, ridge: float, neighbours: int) -> Work:
 def _block(matrix: csr_matrix, members: NDArray[np.int32], place: NDArray[np.int32]) -> NDArray[np.float64]:
     """The values (m, m) between the members, which need not be sorted. `place` (p,) is `NONE` everywhere."""
     m = len(members)
+    starts = matrix.indptr[members]
+    lengths = matrix.indptr[members + 1] - starts
+    entries = np.repeat(starts - np.cumsum(lengths) + lengths, lengths) + np.arange(lengths.sum(), dtype=starts.dtype)
     place[members] = np.arange(m, dtype=np.int32)
-    shape, entries = Ragged(matrix.indptr).take(members)
-    column = place[matrix.indices[entries]]
+    column = place.take(matrix.indices.take(entries))
     place[members] = NONE
     inside = np.flatnonzero(column != NONE)
-    row, column, value = shape.rows()[inside], column[inside], matrix.data[entries[inside]]
+    row = np.repeat(np.arange(m), lengths).take(inside)
     block = np.zeros((m, m))
-    block[row, column] = value
-    block[column, row] = value  # of a pair that is left out of one row the other has it
-    return block
+    block[row, column.take(inside)] = matrix.data.take(entries.take(inside))
+    return np.maximum(block, block.T)  # of a pair that is left out of one row the other has it
 
 
 def _last_row(gram: NDArray[np.float64], ridge: float) -> NDArray[np.float64]:

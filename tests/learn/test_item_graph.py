@@ -27,12 +27,18 @@ def bspm(rows: NDArray, users: NDArray, factors: int) -> NDArray:
 
 
 def held_beyond(rows: NDArray, users: NDArray) -> NDArray:
-    """The same, but the sharpening of r P is held beyond the first eigenvalues at what it is at the last of them."""
+    """The same, but beyond the first eigenvalues the sharpening of r P is held at what it is at the last of them, and
+    that of the low pass is a straight line from there to 0."""
     graph, low_pass = _graph_and_low_pass(rows, users, FACTORS)
     values, vectors = np.linalg.eigh(graph)
-    held = np.maximum(values, values[-FACTORS])
-    sharp = sum((-SHARPNESS * held) ** power / math.factorial(power) for power in range(5))
-    return rows @ (vectors * (values * sharp)) @ vectors.T + _sharpened(low_pass, graph)
+    last = values[-FACTORS]
+    line = np.where(values >= last, _sharpening(values), 1 + (_sharpening(last) - 1) * values / last)
+    held = values * _sharpening(np.maximum(values, last))
+    return rows @ (vectors * held) @ vectors.T + low_pass @ (vectors * line) @ vectors.T
+
+
+def _sharpening(values: NDArray) -> NDArray:
+    return sum((-SHARPNESS * values) ** power / math.factorial(power) for power in range(5))
 
 
 def _graph_and_low_pass(rows: NDArray, users: NDArray, factors: int) -> tuple[NDArray, NDArray]:
