@@ -94,4 +94,4 @@ def _last_row(gram: NDArray[np.float64], ridge: float) -> NDArray[np.float64]:
     gram.flat[:: len(gram) + 1] += ridge
     _, solution, failed = dposv(gram, unit)
     # Weak pairs being left out, a matrix may not be positive definite where the ridge is small.
-    return np.linalg.solve(gram, unit) if failed else solution
+    return np.asarray(np.linalg.solve(gram, unit) if failed else solution)

@@ -102,7 +102,7 @@ class PartRows:
     def squares(self) -> NDArray[np.float64]:
         """The diagonal of AᵀA (p,)."""
         rows = self.rows()
-        return np.bincount(rows.indices, rows.data.astype(np.float64) ** 2, self.products)
+        return np.bincount(rows.indices, rows.data.astype(np.float64) ** 2, self.products).astype(np.float64)
 
     def counts(self) -> NDArray[np.int64]:
         """How many rows have each product (p,)."""

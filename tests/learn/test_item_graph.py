@@ -38,7 +38,7 @@ def held_beyond(rows: NDArray, users: NDArray) -> NDArray:
 
 
 def _sharpening(values: NDArray) -> NDArray:
-    return sum((-SHARPNESS * values) ** power / math.factorial(power) for power in range(5))
+    return np.sum([(-SHARPNESS * values) ** power / math.factorial(power) for power in range(5)], axis=0)
 
 
 def _graph_and_low_pass(rows: NDArray, users: NDArray, factors: int) -> tuple[NDArray, NDArray]:
