@@ -15,7 +15,7 @@ from app.serve.sparse import canonical_rows, load_rows, save_rows
 
 CHUNK = 500  #: rows worked out at a time, which bounds a worker's memory
 TASKS = 4  #: for each core, so that none is long alone with the last
-ALONE = 3_000  #: rows that the driver works out by itself, in the time that a job takes to start
+ALONE = 5_000  #: rows that the driver works out by itself, in the time that a job takes to start
 
 #: From the numbers of rows (m,) to these rows (m, columns).
 Rows = Callable[[NDArray[np.int64]], csr_matrix]
