@@ -10,7 +10,8 @@ eigenvalues, and is taken for the others, all of which are smaller, to be what i
 
     P · s(P) ≈ s_f P + V (Λ s(Λ) - s_f Λ) Vᵀ,
 
-a sparse matrix and a dense one of low rank.
+a sparse matrix and a dense one of low rank. Of the low pass, V Vᵀ D_i^(1/2) · s(P), s is exact for the first f, and for
+the others a straight line from s_f to s(0) = 1.
 """
 
 import os
