@@ -59,7 +59,7 @@ class Graph:
             return some.T @ (some @ scaled)
 
         total = np.zeros_like(scaled)
-        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:  # scipy's products hold no lock
+        with ThreadPoolExecutor(os.cpu_count()) as threads:  # scipy's products hold no lock
             for part in threads.map(of_users, range(0, rows.shape[0], USERS)):
                 total += part
         return self.scale * total
