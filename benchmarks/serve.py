@@ -31,7 +31,7 @@ from app.serve.visits import Touches, Visitors, Visits
 
 FACTORS, NEIGHBOURS, CATEGORIES, SEGMENTS, HISTORY, SESSION = 50, 50, 12, 5, 20, 6
 SPREAD = 1.3  #: of the logarithm of the lengths of products' factors, as in a bundle trained on a synthetic shop
-WALK, GRAPH, LOW_PASS = 200, 300, 896  #: products of a row of the session walk and the item graph, and its factors
+WALK, GRAPH, LOW_PASS = 100, 300, 896  #: products of a row of the session walk and the item graph, and its factors
 SINGLE_VISITS, BATCHES = 2_000, 20
 FRESH = """
 import sys, time

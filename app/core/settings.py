@@ -106,7 +106,7 @@ class Settings(BaseSettings):
     session_walk_neighbours: int = Field(
         100, ge=1, description="Session walk: strongest neighbours in each product's linear system."
     )
-    session_walk_width: int = Field(200, ge=1, description="Session walk: products kept of each row of a walk.")
+    session_walk_width: int = Field(100, ge=1, description="Session walk: products kept of each row of a walk.")
     item_graph_factors: int = Field(448, ge=1, description="Item graph: eigenvectors of the dense parts.")
     item_graph_low_pass: float = Field(0.3, ge=0, description="Item graph: weight of the low pass.")
     item_graph_sharpness: float = Field(2.5, ge=0, description="Item graph: how long it is sharpened.")

@@ -11,18 +11,18 @@ from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix, vstack
+from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from app.core.settings import Settings
 from app.events.vocabulary import UNKNOWN
+from app.learn.row_products import strongest_of_product
 from app.learn.tables import Tables
 from app.serve.catalogue import Catalogue
 from app.serve.generators.content import Content
 from app.serve.sparse import canonical_rows, only_columns, scaled_columns, strongest_per_row
 
 MOST_PRODUCTS = 1_000  #: a word that more products have tells too little for what it costs
-BLOCK = 2_000  #: products compared with all others at a time
 WORD = re.compile(r"[^\W_]{2,}")
 
 
@@ -30,14 +30,17 @@ def fit_content(tables: Tables, settings: Settings) -> Content:
     """Neighbours by position: of each product so many that are known, and as many new ones."""
     vectors, pull = word_vectors(tables.catalogue), attraction(tables.catalogue)
     new, n = tables.catalogue.table["popularity"].to_numpy() == 0, settings.content_neighbours
-    blocks = []
-    for start in range(0, len(tables.catalogue), BLOCK):
-        alike = _without_itself(csr_matrix(vectors[start : start + BLOCK] @ vectors.T), start)
-        alike = scaled_columns(only_columns(alike, tables.catalogue.available), pull)
-        known, unknown = only_columns(alike, ~new), only_columns(alike, new)
-        blocks.append(strongest_per_row(known, n) + strongest_per_row(unknown, n))
-    rows = vstack(blocks, format="csr") if blocks else csr_matrix((0, 0), dtype=np.float32)
-    return Content(canonical_rows(rows), settings.content_decay)
+    alike = scaled_columns(only_columns(csr_matrix(vectors.T), tables.catalogue.available), pull)
+    known, unknown = (_nearest(vectors, only_columns(alike, side), n) for side in (~new, new))
+    return Content(canonical_rows(known + unknown), settings.content_decay)
+
+
+def _nearest(vectors: csr_matrix, others: csr_matrix, n: int) -> csr_matrix:
+    """The n others (words, p) that each product (p, words) is most like, without itself."""
+    nearest = strongest_of_product(vectors, others, n + 1)
+    rows = np.repeat(np.arange(nearest.shape[0]), np.diff(nearest.indptr))
+    nearest.data[nearest.indices == rows] = 0
+    return strongest_per_row(nearest, n)
 
 
 def word_vectors(catalogue: Catalogue) -> csr_matrix:
@@ -73,10 +76,3 @@ def attraction(catalogue: Catalogue) -> NDArray[np.float32]:
     """How much more a product (p,) is proposed for being popular: 1 for a new one."""
     popularity = catalogue.table["popularity"].to_numpy()
     return (1 + np.log1p(popularity)).astype(np.float32)
-
-
-def _without_itself(alike: csr_matrix, start: int) -> csr_matrix:
-    """The rows of products from a position on, without the likeness of each to itself."""
-    rows = np.repeat(np.arange(alike.shape[0]), np.diff(alike.indptr))
-    alike.data[alike.indices == rows + start] = 0
-    return alike

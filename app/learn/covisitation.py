@@ -28,7 +28,7 @@ def fit_covisitation(tables: Tables, settings: Settings) -> CoVisitation:
         folder / "sessions",
     )
     work = similarities(sessions, sessions.squares(), tables.catalogue.available, n)
-    best = best_columns(by_workers(tables.spark, sessions.products, work, folder / "similar"), n)
+    best = best_columns(by_workers(tables.spark, sessions.products, work, folder / "similar", parts=sessions.parts), n)
     return CoVisitation(best.items, best.scores)
 
 
@@ -60,7 +60,7 @@ def similarities(
         Products kept of each.
     """
 
-    def work(products: NDArray[np.int64]) -> csr_matrix:
+    def rows(products: NDArray[np.int64]) -> csr_matrix:
         shared = sessions.common(products).tocoo()
         other = products[shared.row] != shared.col
         row, column = shared.row[other], shared.col[other]
@@ -70,4 +70,4 @@ def similarities(
         found = csr_matrix((values, (row, column)), shape=shared.shape)
         return strongest_per_row(only_columns(found, available), neighbours)
 
-    return work
+    return lambda: rows

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 from pyspark.sql import SparkSession
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, hstack
 
 from app.core.duck import Relation
 from app.core.parts import Part, by_part
@@ -30,7 +30,7 @@ _PRODUCTS = "products.npy"
 
 @dataclass(frozen=True)
 class PartRows:
-    """A (n, p), as `parts` matrices of some of its rows each, in a folder that driver and executors share."""
+    """A (n, p), in a folder that driver and executors share: whole, and the columns of each of its `parts`."""
 
     folder: Path
     parts: int
@@ -65,36 +65,48 @@ class PartRows:
 
         def work(part: Part) -> None:
             matrix = _matrix(rows(part), np.load(folder / _PRODUCTS))
-            publish_part(folder / str(part.number), lambda aside: _save(matrix, aside))
+            publish_part(folder / str(part.number), lambda aside: save_part(matrix, aside))
 
         by_part(spark, parts, work, folder)
-        return cls(folder, parts, len(product_ids))
+        return cls.joined(folder, parts, len(product_ids))
 
-    def matrices(self) -> list[csr_matrix]:
-        """A's parts (n of the part, p), memory-mapped."""
-        return [_load(self.folder / str(part), _ROWS, self.products) for part in range(self.parts)]
+    @classmethod
+    def joined(cls, folder: Path, parts: int, products: int) -> "PartRows":
+        """From the parts that `save_part` wrote into the folders 0, 1, … of a folder: their rows, one after another."""
+        each = [_load(folder / str(part), _ROWS, products) for part in range(parts)]
+        starts = np.cumsum([0] + [rows.nnz for rows in each])
+        offsets = [rows.indptr[1:] + start for rows, start in zip(each, starts[:-1], strict=True)]
+        kind = np.int32 if starts[-1] <= np.iinfo(np.int32).max else np.int64  # else scipy copies it to its liking
+        np.save(folder / f"{_ROWS}_indptr.npy", np.concatenate([[0], *offsets]).astype(kind))
+        for name, dtype in (("data", np.result_type(*(rows.data for rows in each))), ("indices", kind)):
+            file, size = folder / f"{_ROWS}_{name}.npy", (int(starts[-1]),)
+            whole = np.lib.format.open_memmap(file, mode="w+", dtype=dtype, shape=size)  # not in the driver's memory
+            for start, rows in zip(starts[:-1], each, strict=True):
+                whole[start : start + rows.nnz] = getattr(rows, name)
+            whole.flush()
+        return cls(folder, parts, products)
+
+    def rows(self) -> csr_matrix:
+        """A, memory-mapped."""
+        return _load(self.folder, _ROWS, self.products)
+
+    def columns(self, products: NDArray[np.int64]) -> csr_matrix:
+        """The columns of A, as rows (m, n), of some products (m,), given by position."""
+        parts = [self.folder / str(part) for part in range(self.parts)]
+        return csr_matrix(hstack([_load(part, _COLUMNS, _height(part))[products] for part in parts]))
 
     def common(self, products: NDArray[np.int64]) -> csr_matrix:
         """The rows of AᵀA (m, p) that belong to some products (m,), given by position."""
-        total = csr_matrix((len(products), self.products))
-        for part, rows in enumerate(self.matrices()):
-            columns = _load(self.folder / str(part), _COLUMNS, rows.shape[0])
-            total = total + columns[products] @ rows
-        return total
+        return csr_matrix(self.columns(products) @ self.rows())
 
     def squares(self) -> NDArray[np.float64]:
         """The diagonal of AᵀA (p,)."""
-        sums = np.zeros(self.products)
-        for rows in self.matrices():
-            sums += np.bincount(rows.indices, rows.data.astype(np.float64) ** 2, self.products)
-        return sums
+        rows = self.rows()
+        return np.bincount(rows.indices, rows.data.astype(np.float64) ** 2, self.products).astype(np.float64)
 
     def counts(self) -> NDArray[np.int64]:
         """How many rows have each product (p,)."""
-        sums = np.zeros(self.products, np.int64)
-        for rows in self.matrices():
-            sums += np.bincount(rows.indices, minlength=self.products)
-        return sums
+        return np.bincount(self.rows().indices, minlength=self.products)
 
 
 def _matrix(rows: Relation, product_ids: NDArray[np.int64]) -> csr_matrix:
@@ -104,7 +116,8 @@ def _matrix(rows: Relation, product_ids: NDArray[np.int64]) -> csr_matrix:
     return csr_matrix((values.flatten().to_numpy(), items, shape.offsets), shape=(len(shape), len(product_ids)))
 
 
-def _save(matrix: csr_matrix, folder: Path) -> None:
+def save_part(matrix: csr_matrix, folder: Path) -> None:
+    """Write a part (n of the part, p) into its folder."""
     for side, one in ((_ROWS, matrix), (_COLUMNS, csr_matrix(matrix.T))):
         for name in _ARRAYS:
             np.save(folder / f"{side}_{name}.npy", getattr(one, name))
@@ -121,6 +134,10 @@ def publish_part(target: Path, write: Callable[[Path], None]) -> None:
         if error.errno not in (EEXIST, ENOTEMPTY):
             raise
         shutil.rmtree(aside)  # another attempt of the same task was first, and wrote the same
+
+
+def _height(folder: Path) -> int:
+    return len(mapped(folder / f"{_ROWS}_indptr.npy")) - 1
 
 
 def _load(folder: Path, side: str, width: int) -> csr_matrix:

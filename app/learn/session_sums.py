@@ -4,20 +4,19 @@ Nothing is joined and nothing shuffled: within a part, pairs of products are a p
 """
 
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix, diags, hstack
+from scipy.sparse import csr_matrix, hstack
 
 from app.core import duck
 from app.core.duck import Relation, query
 from app.core.parts import Part, by_part, part_files, read_table
 from app.core.settings import Settings
-from app.learn.part_rows import publish_part
-from app.learn.row_batches import by_workers
+from app.learn.part_rows import PartRows, publish_part, save_part
+from app.learn.row_batches import Rows, Work, by_workers
 from app.learn.tables import Tables
 from app.serve.catalogue import positions
 from app.serve.ragged import Ragged
@@ -26,7 +25,7 @@ from app.serve.sparse import load_rows, save_rows, strongest_per_row
 SECONDS_PER_DAY = 86_400
 PAIRS = 300  #: strongest pairs kept of a product: a small system asks for those between its neighbours as well
 NOTHING = 1e-9  #: a transition that weighs less is left out
-_GRAM, _SHARED, _FOLLOWS, _STARTS = "gram", "shared", "follows", "starts.npy"
+_FOLLOWS, _STARTS = "follows", "starts.npy"
 _PRODUCTS = "products.npy"
 
 
@@ -75,10 +74,10 @@ def session_sums(tables: Tables, settings: Settings, folder: Path) -> SessionSum
         publish_part(folder / str(part.number), lambda aside: _save_sums(aside, sessions, gap, n))
 
     by_part(tables.spark, number, sums_of, folder)
-    parts = [folder / str(part) for part in range(number)]
-    stacked = by_workers(tables.spark, n, partial(_strongest, parts, n), folder / "pairs", 3 * n)
+    sessions = PartRows.joined(folder, number, n)
+    stacked = by_workers(tables.spark, n, _strongest(sessions), folder / "pairs", 3 * n, number)
     gram, shared, follows = (csr_matrix(stacked[:, start : start + n]) for start in (0, n, 2 * n))
-    starts = np.sum([np.load(part / _STARTS) for part in parts], axis=0)
+    starts = np.sum([np.load(folder / str(part) / _STARTS) for part in range(number)], axis=0)
     return SessionSums(gram, shared, follows, starts)
 
 
@@ -130,49 +129,60 @@ def sessions_of(weighted: Relation, product_ids: NDArray[np.int64]) -> Sessions:
     return Sessions(Ragged.of_lists(lists), items.astype(np.int64), table["w"].to_numpy())
 
 
-def similarity_sums(sessions: Sessions, n: int) -> tuple[csr_matrix, csr_matrix]:
-    """`gram` and `shared` (n, n) of some sessions."""
-    length = np.maximum(sessions.shape.lengths, 1)
-    whole = csr_matrix(
-        (np.ones(len(sessions.items)), sessions.items, sessions.shape.offsets), shape=(len(sessions.shape), n)
-    )
-    gram, shared = (csr_matrix(whole.T @ diags(sessions.weights / scale) @ whole) for scale in (length**2, length))
-    return gram, shared
+def session_rows(sessions: Sessions, n: int) -> csr_matrix:
+    """The sessions by products (s, n): √w / L where a session has a product."""
+    values = np.sqrt(sessions.weights) / np.maximum(sessions.shape.lengths, 1)
+    entries = (values[sessions.shape.rows()], sessions.items, sessions.shape.offsets)
+    return csr_matrix(entries, shape=(len(sessions.shape), n))
 
 
 def transition_sums(sessions: Sessions, gap_decay: float, n: int) -> tuple[csr_matrix, NDArray[np.float64]]:
     """`follows` (n, n) and `starts` (n,) of some sessions: gap after gap, as far as it counts."""
     rows, items, ages = sessions.shape.rows(), sessions.items, sessions.shape.ages()
     weights = sessions.weights[rows]
-    follows = csr_matrix((n, n))
+    found = [(weights[:0], items[:0], items[:0])]
     for gap in range(1, int(ages.max(initial=0)) + 1):
         factor = np.exp(-(gap - 1) / gap_decay)
         if factor < NOTHING:
             break
         before = np.flatnonzero(ages >= gap)
-        pairs = (items[before], items[before + gap])
-        follows = follows + csr_matrix((weights[before] * factor, pairs), shape=(n, n))
+        found.append((weights[before] * factor, items[before], items[before + gap]))
+    values, befores, afters = (np.concatenate(column) for column in zip(*found, strict=True))
     onward = ages > 0
-    return follows, np.bincount(items[onward], weights[onward], n).astype(np.float64)
+    starts = np.bincount(items[onward], weights[onward], n).astype(np.float64)
+    return csr_matrix((values, (befores, afters)), shape=(n, n)), starts
 
 
 def _save_sums(folder: Path, sessions: Sessions, gap_decay: float, n: int) -> None:
-    gram, shared = similarity_sums(sessions, n)
     follows, starts = transition_sums(sessions, gap_decay, n)
-    for name, matrix in ((_GRAM, gram), (_SHARED, shared), (_FOLLOWS, follows)):
-        save_rows(folder, name, matrix)
+    save_part(session_rows(sessions, n), folder)
+    save_rows(folder, _FOLLOWS, follows)
     np.save(folder / _STARTS, starts)
 
 
-def _strongest(parts: list[Path], n: int, products: NDArray[np.int64]) -> csr_matrix:
-    """Rows (m, 3 n) of the three sums over all parts, of the pairs that share most, and of each product alone."""
-    gram, shared, follows = (
-        sum((load_rows(part, name, n)[products] for part in parts), csr_matrix((len(products), n)))
-        for name in (_GRAM, _SHARED, _FOLLOWS)
-    )
-    own = csr_matrix((np.ones(len(products)), (np.arange(len(products)), products)), shape=(len(products), n))
-    kept = strongest_per_row(csr_matrix(shared - shared.multiply(own)), PAIRS).sign() + own
-    return csr_matrix(hstack([_rounded(csr_matrix(one.multiply(kept))) for one in (gram, shared, follows)]))
+def _strongest(sessions: PartRows) -> Work:
+    """What gives rows (m, 3 n) of the three sums, of the pairs that share most, and of each product alone."""
+    n = sessions.products
+
+    def work() -> Rows:
+        whole = sessions.rows()
+        lengths = np.diff(whole.indptr)
+        each_follows = [load_rows(sessions.folder / str(part), _FOLLOWS, n) for part in range(sessions.parts)]
+
+        def rows(products: NDArray[np.int64]) -> csr_matrix:
+            mine = sessions.columns(products)
+            # One product for both sums, √w / L of a session twice and once with L: `gram` is its real part.
+            mine.data = mine.data * (1 + 1j * lengths[mine.indices])
+            sums = csr_matrix(mine @ whole)
+            own = csr_matrix((np.ones(len(products)), (np.arange(len(products)), products)), shape=(len(products), n))
+            kept = strongest_per_row(csr_matrix(sums.imag - sums.imag.multiply(own)), PAIRS).sign() + own
+            follows = sum((follows[products] for follows in each_follows), csr_matrix(kept.shape))
+            three = (sums.real, sums.imag, follows)
+            return csr_matrix(hstack([_rounded(csr_matrix(one.multiply(kept))) for one in three]))
+
+        return rows
+
+    return work
 
 
 def _rounded(matrix: csr_matrix) -> csr_matrix:

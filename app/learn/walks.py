@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from pyspark.sql import SparkSession
-from scipy.sparse import csr_matrix, diags, identity
+from scipy.sparse import csr_matrix, diags, hstack, identity, vstack
 
-from app.learn.row_batches import Work, by_workers
-from app.serve.sparse import load_rows, only_columns, save_rows, strongest_per_row
+from app.learn.row_batches import Rows, Work, by_workers
+from app.learn.row_products import strongest_of_product
+from app.serve.sparse import load_rows, only_columns, save_rows
 
 STEPS = 4  #: of a walk: what later ones would add is damped to a sixteenth and less
 
@@ -57,20 +58,26 @@ def walks(
     csr_matrix
         (p, p): row i says where walks from i end.
     """
-    for name, matrix in (("transitions", transitions), ("restart", restart)):
+    # One above the other, so that a step is one product: of where walks are, and beside it where each began.
+    step = csr_matrix(vstack([onward * transitions, (1 - onward) * restart]))
+    for name, matrix in (("step", step), ("last", only_columns(step, available))):
         save_rows(folder, name, matrix)
     n = transitions.shape[0]
-    return by_workers(spark, n, _walker(folder, n, onward, width, available), folder / "walks")
+    return by_workers(spark, n, _walker(folder, n, width), folder / "walks")
 
 
-def _walker(folder: Path, n: int, onward: float, width: int, available: NDArray[np.bool_] | None) -> Work:
-    def walk(rows: NDArray[np.int64]) -> csr_matrix:
-        transitions, restart = (load_rows(folder, name, n) for name in ("transitions", "restart"))
-        again = (1 - onward) * restart[rows]
-        ends = csr_matrix((np.ones(len(rows)), (np.arange(len(rows)), rows)), shape=(len(rows), n))
-        for _ in range(STEPS - 1):
-            ends = strongest_per_row(csr_matrix(onward * (ends @ transitions) + again), width)
-        last = onward * (ends @ transitions) + again
-        return strongest_per_row(only_columns(csr_matrix(last), available), width)
+def _walker(folder: Path, n: int, width: int) -> Work:
+    def work() -> Rows:
+        step, last = (load_rows(folder, name, n, "c") for name in ("step", "last"))
 
-    return walk
+        def walk(rows: NDArray[np.int64]) -> csr_matrix:
+            ends = begun = csr_matrix(
+                (np.ones(len(rows), np.float32), rows.astype(np.int32), np.arange(len(rows) + 1)), (len(rows), n)
+            )
+            for matrix in [step] * (STEPS - 1) + [last]:
+                ends = strongest_of_product(csr_matrix(hstack([ends, begun])), matrix, width)
+            return ends
+
+        return walk
+
+    return work

@@ -4,6 +4,7 @@ Everywhere they are canonical: float32, each row sorted by column, no column twi
 """
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +24,9 @@ def save_rows(folder: Path, name: str, matrix: csr_matrix) -> None:
     np.save(folder / f"{name}_values.npy", matrix.data.astype(np.float32))
 
 
-def load_rows(folder: Path, name: str, columns: int) -> csr_matrix:
-    """Open what `save_rows` wrote, without reading it."""
-    offsets, items, values = (mapped(folder / f"{name}_{part}.npy") for part in ("offsets", "items", "values"))
+def load_rows(folder: Path, name: str, columns: int, mode: Literal["r", "c"] = "r") -> csr_matrix:
+    """Open what `save_rows` wrote, without reading it, in a mode of `app.serve.arrays.mapped`."""
+    offsets, items, values = (mapped(folder / f"{name}_{part}.npy", mode) for part in ("offsets", "items", "values"))
     matrix = csr_matrix((values, items, offsets), shape=(len(offsets) - 1, columns))
     matrix.has_canonical_format = True  # as it was saved; else the first look-up would read it all
     return matrix

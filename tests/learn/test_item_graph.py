@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from pyspark.sql import SparkSession
+from scipy.sparse import csr_matrix
 
 from app.core.duck import connect
 from app.core.settings import Settings
-from app.learn.item_graph import Graph, first_eigenvectors, fit_item_graph, user_products
-from app.learn.part_rows import PartRows
+from app.learn.item_graph import Graph, filtered, first_eigenvectors, fit_item_graph, user_products
+from app.learn.part_rows import PartRows, save_part
 from tests.arrays import visits
 from tests.handmade import relation
 from tests.learn.tables import random_sessions, session_tables
@@ -27,12 +28,18 @@ def bspm(rows: NDArray, users: NDArray, factors: int) -> NDArray:
 
 
 def held_beyond(rows: NDArray, users: NDArray) -> NDArray:
-    """The same, but the sharpening of r P is held beyond the first eigenvalues at what it is at the last of them."""
+    """The same, but beyond the first eigenvalues the sharpening of r P is held at what it is at the last of them, and
+    that of the low pass is a straight line from there to 0."""
     graph, low_pass = _graph_and_low_pass(rows, users, FACTORS)
     values, vectors = np.linalg.eigh(graph)
-    held = np.maximum(values, values[-FACTORS])
-    sharp = sum((-SHARPNESS * held) ** power / math.factorial(power) for power in range(5))
-    return rows @ (vectors * (values * sharp)) @ vectors.T + _sharpened(low_pass, graph)
+    last = values[-FACTORS]
+    line = np.where(values >= last, _sharpening(values), 1 + (_sharpening(last) - 1) * values / last)
+    held = values * _sharpening(np.maximum(values, last))
+    return rows @ (vectors * held) @ vectors.T + low_pass @ (vectors * line) @ vectors.T
+
+
+def _sharpening(values: NDArray) -> NDArray:
+    return np.sum([(-SHARPNESS * values) ** power / math.factorial(power) for power in range(5)], axis=0)
 
 
 def _graph_and_low_pass(rows: NDArray, users: NDArray, factors: int) -> tuple[NDArray, NDArray]:
@@ -66,18 +73,40 @@ def test_with_all_eigenvectors_it_is_the_formula_of_the_paper(spark: SparkSessio
     assert there.sum() == (expected > 1e-5).sum()
 
 
-def test_subspaces_come_to_the_eigenvectors(spark: SparkSession, tmp_path: Path) -> None:
+@pytest.fixture
+def some_graph(tmp_path: Path) -> tuple[Graph, NDArray]:
+    """300 users' A in two parts, 120 products, and AᵀA."""
     users = random_sessions(np.random.default_rng(6), 300, 120, 9)
-    tables = session_tables(spark, tmp_path, users, 120)
-    rows = PartRows.write(
-        spark, 1, lambda part: user_products(part.read(tmp_path / "interactions"), 9), tables.catalogue.product_ids,
-        tmp_path / "rows",
-    )  # fmt: skip
-    graph = Graph(rows, np.ones((120, 1), np.float32))
+    rows = as_rows(users, 120) / np.sqrt([[len(user)] for user in users])
+    for part, some in enumerate((rows[:200], rows[200:])):
+        (tmp_path / str(part)).mkdir()
+        save_part(csr_matrix(some.astype(np.float32)), tmp_path / str(part))
+    return Graph(PartRows.joined(tmp_path, 2, 120), np.ones((120, 1), np.float32)), rows.T @ rows
+
+
+def test_subspaces_come_to_the_eigenvectors(some_graph: tuple[Graph, NDArray]) -> None:
+    graph, whole = some_graph
     values, vectors = first_eigenvectors(graph, 5, seed=1)
-    whole = rows.common(np.arange(120)).toarray()
     np.testing.assert_allclose(values, np.linalg.eigvalsh(whole)[::-1][:5], rtol=1e-3)
     np.testing.assert_allclose(whole @ vectors, vectors * values, atol=0.02 * values[0])
+
+
+def test_the_filter_is_a_chebyshev_polynomial(some_graph: tuple[Graph, NDArray]) -> None:
+    """T₃(x) = 4x³ - 3x, which is at most 1 from -1 to 1, there being 0 and the smallest eigenvalue in the basis."""
+    graph, whole = some_graph
+    basis = np.linalg.qr(np.random.default_rng(1).standard_normal((120, 20)))[0]
+    x = 2 * whole / np.linalg.eigvalsh(basis.T @ whole @ basis)[0] - np.eye(120)
+    expected = (4 * x @ x @ x - 3 * x) @ basis
+    found = filtered(graph, basis.astype(np.float32))
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
+
+
+def test_a_shop_that_nobody_rated_in_has_no_eigenvectors(tmp_path: Path) -> None:
+    (tmp_path / "0").mkdir()
+    save_part(csr_matrix((0, 100), dtype=np.float32), tmp_path / "0")
+    values, vectors = first_eigenvectors(Graph(PartRows.joined(tmp_path, 1, 100), np.ones((100, 1), np.float32)), 5, 1)
+    assert values.tolist() == [0] * 5
+    assert np.isfinite(vectors).all()
 
 
 @pytest.mark.parametrize("seed", [1, 2])

@@ -6,8 +6,7 @@ from pyspark.sql import SparkSession
 
 from app.core.duck import Relation
 from app.core.parts import Part
-from app.learn import part_rows
-from app.learn.part_rows import PartRows
+from app.learn.part_rows import PartRows, publish_part, save_part
 from tests.handmade import relation
 
 IDS = np.array([10, 20, 30], np.int64)
@@ -37,11 +36,14 @@ def test_sums_by_product(written: PartRows) -> None:
     assert written.counts().tolist() == [2, 1, 2]
 
 
-def test_parts_are_mapped_and_one_may_be_empty(written: PartRows) -> None:
-    assert [matrix.shape for matrix in written.matrices()] == [(2, 3), (0, 3), (1, 3)]
-    assert not written.matrices()[0].data.flags.owndata
+def test_the_rows_lie_one_part_after_another_and_are_mapped(written: PartRows) -> None:
+    assert written.rows().toarray().tolist() == WHOLE.tolist()
+    assert not written.rows().data.flags.owndata
+    assert written.columns(np.array([2])).toarray().tolist() == [WHOLE[:, 2].tolist()]
 
 
 def test_a_second_attempt_at_a_part_leaves_the_first(written: PartRows) -> None:
-    part_rows._save(written.matrices()[0], written.folder / "0")
-    assert sorted(path.name for path in written.folder.iterdir()) == ["0", "1", "2", "products.npy"]
+    before = sorted(path.name for path in written.folder.iterdir())
+    publish_part(written.folder / "0", lambda aside: save_part(written.rows()[:1], aside))
+    assert sorted(path.name for path in written.folder.iterdir()) == before
+    assert written.columns(np.array([0])).toarray().tolist() == [[1, 0, 4]]
