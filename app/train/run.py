@@ -23,7 +23,7 @@ from app.train.evaluation import evaluate, usable_champion
 from app.train.publication import make_bundle, recommend_active
 from app.train.stages import Log, clean_log, customer_base, explore, segment, slice_before_test, whole_slice
 
-TRAIN_STAGES, EXPLORE_STAGES, SEGMENTS_STAGES, CUSTOMERS_STAGES = 11, 3, 4, 3
+TRAIN_STAGES, EXPLORE_STAGES, SEGMENTS_STAGES, CUSTOMERS_STAGES = 12, 3, 4, 3
 INFLUX_SECONDS = 120.0  #: how long a training waits for InfluxDB before it says so and fails
 Say = Callable[[str], Any]
 
@@ -69,6 +69,7 @@ def train(
             profiles=found.profiles,
             customers=base.figures,
             quality=tested.quality,
+            ranker=tested.choice,
             gate=tested.verdict,
             recommendations=lists.figures,
             pruned=made.pruned,
