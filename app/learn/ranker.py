@@ -35,6 +35,7 @@ PARAMETERS = {
     "num_leaves": 15,
     "min_data_in_leaf": 50,
     "feature_fraction": 0.6,
+    "extra_trees": True,  # a threshold by chance for each feature: less is learned by heart from few queries
     "deterministic": True,
     "force_row_wise": True,
     "verbosity": -1,

@@ -65,12 +65,14 @@ def section(quality: Quality, ranker: RankerChoice | None = None) -> Section:
 
 def gains(ranker: RankerChoice) -> Block:
     """What LambdaMART looks at most."""
-    shown = ranker.gains[:MOST_FEATURES]
+    title, shown = "What LambdaMART looks at", ranker.gains[:MOST_FEATURES]
+    if not shown:
+        return chart(title)
     panel = charts.Panel(
         "share of gain", [row.share for row in shown], [percent(row.share) for row in shown], percent_tick
     )
     return chart(
-        "What LambdaMART looks at",
+        title,
         f"Each feature's share of what the splits of all trees gain, the {len(shown)} largest of {len(ranker.gains)}; "
         f"learned from {count(ranker.queries)} queries.",
         charts.bars([words(row.feature) for row in shown], [panel]),
