@@ -3,11 +3,14 @@
 Burges, "From RankNet to LambdaRank to LambdaMART: An Overview" (2010), by LightGBM.
 """
 
+import ctypes
 import os
+import sys
 
 import numpy as np
 import pyarrow as pa
 
+from app.core.errors import InputError
 from app.serve.catalogue import Catalogue
 from app.serve.ragged import first_of_each
 from app.serve.rankers import LambdaMART, ReciprocalRank
@@ -26,6 +29,7 @@ EXAMPLE_SCHEMA = pa.schema(
 #: What a product is worth that nobody wanted, that was viewed, put into the cart, bought.
 GAINS = (0, 1, 2, 4)
 TREES = 100
+OPENMP = "libgomp.so.1"
 ROWS_PER_THREAD = 20_000
 PARAMETERS = {
     "objective": "lambdarank",
@@ -40,6 +44,24 @@ PARAMETERS = {
     "force_row_wise": True,
     "verbosity": -1,
 }
+
+
+def check_library() -> None:
+    """Whether LightGBM can be loaded, told before hours of training.
+
+    Raises
+    ------
+    InputError
+        The OpenMP library is missing, which its wheels for Linux do not bring.
+    """
+    if sys.platform == "linux":
+        try:
+            ctypes.CDLL(OPENMP)
+        except OSError:
+            raise InputError(
+                f"LightGBM needs {OPENMP}, which is missing; type: sudo apt-get install libgomp1, "
+                "or learn no ranker: --ranker reciprocal_rank"
+            ) from None
 
 
 def fit_lambdamart(
@@ -58,7 +80,7 @@ def fit_lambdamart(
     catalogue
         Of the recommender that the ranker is for.
     seed
-        Of the features that each tree sees.
+        Of the features and thresholds that each tree may choose from.
     """
     import lightgbm
 

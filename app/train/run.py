@@ -12,6 +12,7 @@ from app.core.parts import row_count
 from app.core.settings import Settings
 from app.events.catalogue import read_catalogue
 from app.insight.segments import store_named
+from app.learn.ranker import check_library
 from app.monitor.influx import influx_config, write_lines
 from app.monitor.training_points import training_lines
 from app.registry.registry import Registry
@@ -44,6 +45,8 @@ def train(
     check
         Called just before the bundle is published; what it raises keeps it from being so.
     """
+    if settings.ranker == "auto":
+        check_library()
     run = Run.start(spark, settings, now, TRAIN_STAGES, say)
     try:
         champion = usable_champion(run)

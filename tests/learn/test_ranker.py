@@ -6,7 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from app.learn.ranker import EXAMPLE_SCHEMA, fit_lambdamart
+from app.core.errors import InputError
+from app.learn import ranker as ranker_module
+from app.learn.ranker import EXAMPLE_SCHEMA, check_library, fit_lambdamart
 from app.serve.catalogue import Catalogue
 from app.serve.contract import Candidates
 from app.serve.pool import Pool
@@ -74,3 +76,10 @@ def test_it_comes_back_from_its_folder_as_it_was(ranker: LambdaMART, tmp_path: P
     ranker.save(tmp_path)
     found = LambdaMART.load(tmp_path, catalogue(), NAMES)
     assert (found.model, found.first, found.generators) == (ranker.model, FIRST, NAMES)
+
+
+def test_a_missing_library_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranker_module, "OPENMP", "libgomp.so.none")
+    monkeypatch.setattr("sys.platform", "linux")
+    with pytest.raises(InputError, match="type: sudo apt-get install libgomp1, or learn no ranker"):
+        check_library()
