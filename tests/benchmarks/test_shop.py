@@ -16,7 +16,10 @@ DAYS = 5
 
 @pytest.fixture(scope="module")
 def told(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str, str], dict]:
-    """Two days of a small synthetic shop, the last left out, each ranked by what the day before it taught as well; by task, target and model."""
+    """Two days of a small synthetic shop, the last left out, each ranked by what the day before it taught as well.
+
+    By task, target and model.
+    """
     folder = tmp_path_factory.mktemp("shop")
     generate(folder / "shop.synthetic.csv", 6_000, 3, days=DAYS)
     settings = Settings(
