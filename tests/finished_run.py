@@ -90,7 +90,8 @@ def finished_run(brand: str = "acme") -> RunResult:
         ),
         ranker=RankerChoice(
             name="lambdamart",
-            reason="it is better than reciprocal rank",
+            reason="It is better",
+            tasks=("session",),
             learned_until=datetime(2019, 10, 31, 12),
             queries=1_234,
             gains=(FeatureGain(feature="rank_als", share=0.75), FeatureGain(feature="price_ratio", share=0.25)),

@@ -4,8 +4,8 @@ Workers answer the queries and add up metrics under bootstrap weights; only thes
 driver.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,9 @@ from app.evaluate.names import (
     MOST_POPULAR,
     RECIPROCAL_RANK,
     SEGMENT,
+    SESSION,
     UNSEEN,
+    USER,
     WARM,
 )
 from app.evaluate.results import MetricInterval, QualityRow
@@ -127,7 +129,7 @@ def measure(
         Bootstrap replicates.
     learned
         Folder of a ranker learned for the candidate. The candidate's list is then filed twice, under the name of its
-        own ranker and of this one, in place of `blend`: `served` says which of them that is.
+        own ranker and of this one, in place of `blend`: `served` adds that.
 
     Returns
     -------
@@ -147,9 +149,13 @@ def measure(
     return scores
 
 
-def served(scores: Scores, ranker: str) -> Scores:
-    """Scores with those of one ranker under the name of what serves as well."""
-    return scores | {(task, BLEND, name): one for (task, model, name), one in scores.items() if model == ranker}
+def served(scores: Scores, learned_in: Collection[str]) -> Scores:
+    """Scores with those of what serves under its name as well: the learned ranker in these tasks, else the first."""
+    return scores | {
+        (task, BLEND, name): one
+        for (task, model, name), one in scores.items()
+        if model == (LAMBDAMART if task in learned_in else RECIPROCAL_RANK)
+    }
 
 
 @dataclass(frozen=True)
@@ -160,13 +166,13 @@ class _Asked:
     champion: Path | None
     learned: Path | None
 
-    def lists(self, visitors: Visitors) -> dict[str, NDArray[np.int64]]:
+    def lists(self, visitors: Visitors, task: str) -> dict[str, NDArray[np.int64]]:
         """Product ids (n, DEPTH) of every model."""
         recommender = opened(self.candidate)
         answer = recommender.recommend(visitors, DEPTH)
         items = {BLEND: answer.lists.items}
         if self.learned is not None:
-            ranker = _opened_ranker(self.learned, self.candidate)
+            ranker = _opened_ranker(self.learned, self.candidate, task)
             items = {recommender.ranker.name: answer.lists.items}
             items[ranker.name] = ranker.rank(answer.pool, answer.visits, DEPTH).items
         alone = answer.parts | {MOST_POPULAR: recommender.most_popular(len(visitors))}
@@ -178,10 +184,15 @@ class _Asked:
         return lists
 
 
-@lru_cache(maxsize=2)
-def _opened_ranker(folder: Path, candidate: Path) -> LambdaMART:
+@lru_cache(maxsize=4)
+def _opened_ranker(folder: Path, candidate: Path, task: str) -> LambdaMART:
     recommender = opened(candidate)
-    return LambdaMART.load(folder, recommender.catalogue, list(recommender.generators))
+    return only_in([task], LambdaMART.load(folder, recommender.catalogue, list(recommender.generators)))
+
+
+def only_in(tasks: Collection[str], ranker: LambdaMART) -> LambdaMART:
+    """The ranker, ordering the lists of these tasks alone."""
+    return replace(ranker, in_sessions=SESSION in tasks, elsewhere=USER in tasks)
 
 
 def _answerer(
@@ -217,7 +228,7 @@ def _partials(task: str, table: pa.Table, models: _Asked, unseen_from: int, repl
     unseen = _unseen(slices, asked_at >= unseen_from)
     variety = _Variety.of(opened(models.candidate).catalogue)
     rows = []
-    for model, lists in models.lists(visitors).items():
+    for model, lists in models.lists(visitors, task).items():
         found = wanted.found(lists)
         chosen = slices if model != CHAMPION else {}
         if models.champion is not None and model in (*SERVING, CHAMPION):

@@ -6,7 +6,7 @@ from datetime import datetime
 from pydantic import Field
 
 from app.core.part import Measured, Part
-from app.evaluate.names import ALL, RANKER_LABELS
+from app.evaluate.names import ALL, RANKER_LABELS, RECIPROCAL_RANK
 
 
 class MetricInterval(Part):
@@ -62,7 +62,12 @@ class RankerChoice(Part):
     """What orders the lists, and why."""
 
     name: str = Field(description="reciprocal_rank or lambdamart")
-    reason: str = Field(description="why, in a sentence")
+    reason: str = Field(description="why: the figures, or what there were too few of")
+    tasks: tuple[str, ...] = Field(
+        default=(),
+        description="tasks in which lambdamart orders the lists: session is visits that touched something "
+        "in their session, user all others; reciprocal_rank orders the rest",
+    )
     learned_until: datetime | None = Field(
         default=None,
         description="lambdamart was learned from what came before, UTC, and all of quality is of later queries; null "
@@ -74,7 +79,10 @@ class RankerChoice(Part):
     @property
     def sentence(self) -> str:
         """What orders the lists, and why."""
-        return f"Lists are ordered by {RANKER_LABELS[self.name]}: {self.reason}."
+        where = (
+            "" if len(self.tasks) != 1 else f" in the {self.tasks[0]} task, else by {RANKER_LABELS[RECIPROCAL_RANK]}"
+        )
+        return f"Lists are ordered by {RANKER_LABELS[self.name]}{where}. {self.reason}."
 
 
 class Verdict(Part):

@@ -7,7 +7,7 @@ from pathlib import Path
 from app.core.errors import BundleError
 from app.evaluate.gate import judge
 from app.evaluate.names import ALL, BLEND, METRIC_LABELS, MOST_POPULAR, NDCG_10, SESSION
-from app.evaluate.quality import Scores, measure, quality_rows, served
+from app.evaluate.quality import Scores, measure, only_in, quality_rows, served
 from app.evaluate.queries import TASKS
 from app.evaluate.results import Quality, QualityRow, RankerChoice, Verdict, find_row
 from app.evaluate.rmse import rating_rmse
@@ -90,14 +90,14 @@ def evaluate(run: Run, known: Slice, whole: Slice, published: SegmentModel, cham
             queries.sample(since), folder, in_use, _unseen_from(champion, cut), settings.bootstrap, lesson.folder
         )
         choice = lesson.choice(scores)
-        scores = served(scores, choice.name)
+        scores = served(scores, choice.tasks) if lesson.ranker else scores
         rows = quality_rows(scores, len(recommender.catalogue))
         rmse = rating_rmse(whole.pairs, cut, folder)
         stage.rows = sum(row.queries for row in rows if (row.model, row.slice) == (BLEND, ALL))
         stage.note = _note(rows)
     quality = Quality(test_from=cut, test_to=whole.until, tasks=TASKS, rows=rows, rmse=rmse)
     verdict = decide(scores, rows, champion, force=settings.force_publish)
-    ranker = lesson.ranker if choice.name == LambdaMART.name else None
+    ranker = only_in(choice.tasks, lesson.ranker) if lesson.ranker and choice.tasks else None
     return Evaluation(quality, choice, verdict, ranker)
 
 

@@ -29,6 +29,24 @@ def test_only_the_best_places_are_ordered_anew(monkeypatch: pytest.MonkeyPatch) 
     assert (trees().rank(pool, asked, 4).items == again.items[:, :4]).all()
 
 
+@pytest.mark.parametrize(("in_sessions", "elsewhere"), [(True, False), (False, True), (False, False)])
+def test_lists_that_it_does_not_order_are_those_of_reciprocal_rank(in_sessions: bool, elsewhere: bool) -> None:
+    """Every third visit has a session."""
+    pool, asked = wild_pool(NOTHING), visits([[1] if row % 3 == 0 else [] for row in range(30)])
+    found = replace(trees(), in_sessions=in_sessions, elsewhere=elsewhere).rank(pool, asked, 10)
+    first, again = (one.rank(pool, asked, 10) for one in (FIRST, trees()))
+    for row in range(30):
+        wanted = again if (in_sessions if row % 3 == 0 else elsewhere) else first
+        for name in ("items", "scores", "sources"):
+            assert getattr(found, name)[row].tolist() == getattr(wanted, name)[row].tolist()
+
+
+def test_which_lists_it_orders_is_saved(tmp_path: Path) -> None:
+    replace(trees(), elsewhere=False).save(tmp_path)
+    found = LambdaMART.load(tmp_path, catalogue(), NAMES)
+    assert (found.in_sessions, found.elsewhere) == (True, False)
+
+
 def test_sources_are_those_of_reciprocal_rank() -> None:
     pool, asked = wild_pool(NOTHING), visits([[]] * 30)
     first, again = (one.rank(pool, asked, 30) for one in (FIRST, trees()))

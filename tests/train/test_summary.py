@@ -23,7 +23,7 @@ def test_a_training_in_lines() -> None:
         "Frequency and spend correlate (0.31): values mislead",
         "Task session, blend: NDCG@10 0.3000 [0.2900, 0.3100], HR@10 0.3000, 1,500 queries",
         "Task session, most popular: NDCG@10 0.0500 [0.0400, 0.0600], HR@10 0.0500, 1,500 queries",
-        "Lists are ordered by LambdaMART: it is better than reciprocal rank.",
+        "Lists are ordered by LambdaMART in the session task, else by reciprocal rank. It is better.",
         "Bundle 20191101_081500 published: better overall",
         "Bundle              models/20191101_081500",
         "Report              report.html",

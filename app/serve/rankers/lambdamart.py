@@ -35,7 +35,8 @@ class LambdaMART:
 
     `generators`: names of those that it was learned with, in the pool's order. `model`: the trees, as LightGBM's text.
     A score is the logistic function of that sum, so that it is in 0 … 1, and 0 behind the best places; a place's
-    source is that of reciprocal rank.
+    source is that of reciprocal rank. `in_sessions`, `elsewhere`: whether it orders the lists of visits that have
+    touched something in their session, and of the others; where not, these are those of `first`.
     """
 
     name: ClassVar[str] = "lambdamart"
@@ -44,18 +45,28 @@ class LambdaMART:
     generators: tuple[str, ...]
     model: str
     attributes: Attributes
+    in_sessions: bool = True
+    elsewhere: bool = True
 
     def save(self, folder: Path) -> None:
         (folder / MODEL).write_text(self.model)
-        (folder / FILE).write_text(json.dumps({"first": asdict(self.first), "generators": self.generators}))
+        names = ("generators", "in_sessions", "elsewhere")
+        rest = {name: getattr(self, name) for name in names}
+        (folder / FILE).write_text(json.dumps(rest | {"first": asdict(self.first)}))
 
     @classmethod
     def load(cls, folder: Path, catalogue: Catalogue, generators: Sequence[str]) -> Self:
         saved = json.loads((folder / FILE).read_text())
         if saved["generators"] != list(generators):
             raise ValueError(f"its ranker was learned with {', '.join(saved['generators'])}")
-        first = ReciprocalRank(**saved["first"])
-        ranker = cls(first, tuple(generators), (folder / MODEL).read_text(), Attributes.of(catalogue))
+        ranker = cls(
+            ReciprocalRank(**saved["first"]),
+            tuple(generators),
+            (folder / MODEL).read_text(),
+            Attributes.of(catalogue),
+            saved["in_sessions"],
+            saved["elsewhere"],
+        )
         known = ranker.booster.feature_name()
         if known != feature_names(generators):
             raise ValueError("its ranker was learned with other features")
@@ -85,6 +96,20 @@ class LambdaMART:
     def rank(self, pool: Pool, visits: Visits, k: int) -> Ranked:
         if pool.generators != self.generators:
             raise ValueError(f"the ranker was learned with {', '.join(self.generators)}")
+        mine = np.where(visits.fresh, self.in_sessions, self.elsewhere)
+        if mine.all():
+            return self._ordered(pool, visits, k)
+        theirs = self.first.rank(pool, visits, k)
+        if not mine.any():
+            return theirs
+        ours, here = self._ordered(pool.take(np.flatnonzero(mine[pool.rows])), visits, k), mine[:, None]
+        return Ranked(
+            np.where(here, ours.items, theirs.items),
+            np.where(here, ours.scores, theirs.scores),
+            np.where(here, ours.sources, theirs.sources),
+        )
+
+    def _ordered(self, pool: Pool, visits: Visits, k: int) -> Ranked:
         head, terms = self.first.cut(pool, DEPTH)
         scores = self._scores(features(head, terms, visits, self.attributes))
         ranked = Ranked.of(best_per_row(head.rows, head.items, scores, pool.visits, k), head, terms)
