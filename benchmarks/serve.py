@@ -19,11 +19,14 @@ import pyarrow as pa
 from scipy.sparse import csr_matrix
 
 from app.core.settings import Settings
+from app.learn.ranker import EXAMPLE_SCHEMA, fit_lambdamart
 from app.serve.catalogue import Catalogue
 from app.serve.contract import Generator
 from app.serve.generators import Content, CoVisitation, ImplicitALS, ItemGraph, Popularity, SessionWalk
 from app.serve.ragged import NONE, Ragged
-from app.serve.rankers import ReciprocalRank
+from app.serve.rankers import RANKERS, LambdaMART, ReciprocalRank
+from app.serve.rankers.features import Attributes, features
+from app.serve.rankers.lambdamart import DEPTH
 from app.serve.recommender import Parameters, Recommender
 from app.serve.sparse import canonical_rows
 from app.serve.users import UserTable
@@ -51,7 +54,14 @@ print(time.perf_counter() - start)
 @click.option("--products", default=50_000, show_default=True, help="Products of the synthetic bundle.")
 @click.option("--users", default=200_000, show_default=True, help="Users of the synthetic bundle.")
 @click.option("--generators", default=Settings().generators, show_default=True, help="Those of the synthetic bundle.")
-def main(bundle: Path | None, products: int, users: int, generators: str) -> None:
+@click.option(
+    "--ranker",
+    default=ReciprocalRank.name,
+    show_default=True,
+    type=click.Choice([kind.name for kind in RANKERS]),
+    help="That of the synthetic bundle.",
+)
+def main(bundle: Path | None, products: int, users: int, generators: str, ranker: str) -> None:
     """Measure opening, single visits, and batches."""
     with tempfile.TemporaryDirectory() as scratch:
         if bundle is None:
@@ -59,7 +69,10 @@ def main(bundle: Path | None, products: int, users: int, generators: str) -> Non
             print(f"making a synthetic bundle of {products:,} products and {users:,} users", file=sys.stderr)
             made = synthetic(products, users, np.random.default_rng(1))
             kept = {name: made.generators[name] for name in generators.split(",")}
-            replace(made, generators=kept).save(bundle)
+            made = replace(made, generators=kept)
+            if ranker == LambdaMART.name:
+                made = replace(made, ranker=trees(made, np.random.default_rng(3)))
+            made.save(bundle)
         figures = measure(bundle)
     for name, value in figures.items():
         print(f"{name:<28}{value:>10,.2f}")
@@ -84,10 +97,25 @@ def measure(bundle: Path) -> dict[str, float]:
         "64_visits_p50_ms": float(np.quantile(few, 0.5) * 1000),
         "visits_a_second": 1024 / float(np.quantile(many, 0.5)),
         "with_reasons_a_second": 1024 / float(np.quantile(reasons, 0.5)),
+        **ranking(recommender, rng),
     } | {
         f"{name}_{figure}": value
         for name, generator in recommender.generators.items()
         for figure, value in alone(recommender, generator, rng).items()
+    }
+
+
+def ranking(recommender: Recommender, rng: np.random.Generator) -> dict[str, float]:
+    """Figures of the ranker, without what its pool takes."""
+    one, many = (recommender.recommend(visitors(recommender, n, rng), 10) for n in (1, 1024))
+    single, batch = (
+        timed(times, lambda asked=asked: recommender.ranker.rank(asked.pool, asked.visits, 10))
+        for times, asked in ((SINGLE_VISITS // 4, one), (3, many))
+    )
+    return {
+        "ranker_p50_ms": float(np.quantile(single, 0.5) * 1000),
+        "ranker_p99_ms": float(np.quantile(single, 0.99) * 1000),
+        "ranker_visits_a_second": 1024 / float(np.quantile(batch, 0.5)),
     }
 
 
@@ -189,6 +217,23 @@ def synthetic(products: int, users: int, rng: np.random.Generator) -> Recommende
             candidates=50, bought_days=30, session_max_events=100, session_max_products=20, session_idle_minutes=30
         ),
     )
+
+
+def trees(recommender: Recommender, rng: np.random.Generator) -> LambdaMART:
+    """A ranker as large as a learned one, from what is right by chance."""
+    asked, generators = recommender.recommend(visitors(recommender, 1_000, rng), 10), tuple(recommender.generators)
+    first = ReciprocalRank(Settings().blend_weights, Settings().blend_offset)
+    pool, terms = first.cut(asked.pool, DEPTH)
+    known = features(pool, terms, asked.visits, Attributes.of(recommender.catalogue))
+    examples = {
+        "query": pool.rows,
+        "asked_at": np.zeros(len(pool), np.int64),
+        "product_id": pool.items,
+        "grade": rng.integers(0, 2, len(pool)),
+        "features": list(known),
+    }
+    table = pa.table(examples, schema=EXAMPLE_SCHEMA)
+    return fit_lambdamart(table, first, generators, recommender.catalogue, seed=1)
 
 
 def rows(products: int, width: int, rng: np.random.Generator) -> csr_matrix:

@@ -1,12 +1,14 @@
 """Recommendation on a shop's own log, split in time:
 
     python benchmarks/shop.py --events F [--catalogue F] [--layout F] [--days N] [--generators NAMES] [--ablate]
+        [--ranker-days N]
 
 Each of the last N days in turn is the test: a recommender is learned from what came before it, with the classes and
 settings of a training, and asked what a training asks. Queries of all days are pooled. Figures are of each generator
 alone, of the order that is served, under its ranker's name, and of the same bestsellers for everyone; by task and
 target ("any", and what was viewed, put into the cart, bought, or new). With --ablate also of the served order without
-each generator.
+each generator. With --ranker-days N also of LambdaMART, learned from what was asked on the N days before the tested
+one, of the recommenders learned before each of these; each day is learned and asked once.
 
 Progress is on standard error; closes with one JSON line, whose `results` hold hr_10, ndcg_10 with its interval (low,
 high), and for each model but the served one `served_minus`: by how much the served order is better, with the paired
@@ -17,6 +19,7 @@ import json
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -34,6 +37,7 @@ from app.core.errors import VitrineError
 from app.core.progress import Progress
 from app.core.settings import Settings, load_settings
 from app.core.spark import create_session
+from app.evaluate.examples import examples_of, in_order
 from app.evaluate.metrics import interval, poisson_weights, ranking_metrics
 from app.evaluate.names import CUTOFFS, HR_10, MOST_POPULAR, NDCG_10
 from app.evaluate.quality import Score, Scores
@@ -43,10 +47,11 @@ from app.events.catalogue import read_catalogue
 from app.events.ingest import ingest
 from app.features.slices import Slice, make_slice
 from app.insight.segments import fit_segments
-from app.learn.recommender import fit_recommender
+from app.learn.ranker import fit_lambdamart
+from app.learn.recommender import fit_recommender, reciprocal_rank
 from app.serve.pool import Pool
 from app.serve.ragged import NONE
-from app.serve.rankers import ReciprocalRank
+from app.serve.rankers import LambdaMART, Ranker, ReciprocalRank
 from app.serve.recommender import CHUNK, Recommender
 from app.serve.visits import Touches, Visitors
 
@@ -54,11 +59,15 @@ DEPTH = max(CUTOFFS)
 TARGETS = {"any": ANY} | BITS
 
 
-def all_lists(recommender: Recommender, visitors: Visitors, ablate: bool) -> dict[str, NDArray[np.int64]]:
-    """Product ids (n, DEPTH) of the served order, each generator alone and the bestsellers."""
+def all_lists(
+    recommender: Recommender, visitors: Visitors, ablate: bool, ranker: Ranker | None = None
+) -> dict[str, NDArray[np.int64]]:
+    """Product ids (n, DEPTH) of the served order, another ranker's, each generator alone and the bestsellers."""
     answer = recommender.recommend(visitors, DEPTH)
     alone = answer.parts | {MOST_POPULAR: recommender.most_popular(len(visitors))}
     items = {recommender.ranker.name: answer.lists.items}
+    if ranker is not None:
+        items[ranker.name] = ranker.rank(answer.pool, answer.visits, DEPTH).items
     items |= {name: answer.exclusions.first_allowed(part, DEPTH) for name, part in alone.items()}
     for left_out in answer.parts if ablate else ():
         parts = {name: part for name, part in answer.parts.items() if name != left_out}
@@ -68,7 +77,14 @@ def all_lists(recommender: Recommender, visitors: Visitors, ablate: bool) -> dic
     return {name: np.where(one == NONE, NONE, ids[one]) for name, one in items.items()}
 
 
-def add(found: Scores, recommender: Recommender, queries: pa.Table, ablate: bool, replicates: int) -> None:
+def add(
+    found: Scores,
+    recommender: Recommender,
+    queries: pa.Table,
+    ablate: bool,
+    replicates: int,
+    ranker: Ranker | None = None,
+) -> None:
     """Ask the queries of a day."""
     for task in sorted(set(queries["task"].to_pylist())):
         of_task = queries.filter(pc.equal(queries["task"], task))
@@ -78,7 +94,7 @@ def add(found: Scores, recommender: Recommender, queries: pa.Table, ablate: bool
                 table["user_id"].to_numpy(), table["asked_at"].to_numpy().astype(np.float64), Touches.of_table(table)
             )
             wanted, weights = Wanted.of(table), poisson_weights(table["query"].to_numpy(), replicates)
-            for model, lists in all_lists(recommender, visitors, ablate).items():
+            for model, lists in all_lists(recommender, visitors, ablate, ranker).items():
                 bits = wanted.found(lists)
                 for target, bit in TARGETS.items():
                     counts = wanted.counts(bit)
@@ -89,18 +105,23 @@ def add(found: Scores, recommender: Recommender, queries: pa.Table, ablate: bool
                         found[key] = found[key] + score if key in found else score
 
 
-def test_day(
-    spark: SparkSession, settings: Settings, whole: Slice, end: datetime, ablate: bool, found: Scores, folder: Path
-) -> int:
-    """Learn from what came before the last 24 hours up to a moment, and ask what these hold."""
+def learn_day(
+    spark: SparkSession, settings: Settings, whole: Slice, end: datetime, folder: Path
+) -> tuple[Recommender, pa.Table]:
+    """A recommender of what came before the last 24 hours up to a moment, and the queries that these hold."""
     cut = end - timedelta(days=1)
     known = make_slice(spark, whole.events, whole.catalogue, cut, settings, folder / "known")
     segments = fit_segments(spark, known.folder / "users", settings.segments, settings.seed, folder / "segments")
     recommender = fit_recommender(known, segments.users, settings, folder / "fit")
     bounds = Bounds(settings.evaluation_queries, settings.session_max_events, settings.session_max_products)
     asked = ask(whole, cut, end, segments.users, segments.model.names, bounds, folder / "queries").toArrow()
-    add(found, recommender, asked, ablate, settings.bootstrap)
-    return len(asked)
+    return recommender, asked
+
+
+def learned(settings: Settings, recommender: Recommender, lessons: Sequence[pa.Table]) -> LambdaMART:
+    """The ranker of what was asked on earlier days."""
+    examples, names = in_order(pa.concat_tables(lessons)), tuple(recommender.generators)
+    return fit_lambdamart(examples, reciprocal_rank(settings), names, recommender.catalogue, settings.seed)
 
 
 def rows(found: Scores, served: str) -> list[dict[str, Any]]:
@@ -129,15 +150,18 @@ def _difference(replicated: NDArray[np.float64]) -> list[float]:
 @click.option("--days", default=1, show_default=True, type=click.IntRange(1), help="Days tested, each in turn.")
 @click.option("--skip", default=0, show_default=True, type=click.IntRange(0), help="Days left out at the end.")
 @click.option("--generators", help="Those to learn; as the setting says if not given.")
+@click.option(
+    "--ranker-days", default=0, show_default=True, type=click.IntRange(0), help="Days that LambdaMART learns from."
+)
 @click.option("--ablate", is_flag=True, help="Leave each generator out in turn.")
-def main(days: int, skip: int, ablate: bool, **flags: str | None) -> None:
+def main(days: int, skip: int, ranker_days: int, ablate: bool, **flags: str | None) -> None:
     """Clean, learn, ask, print."""
     begun = time.monotonic()
     with PeakMemory() as memory, TemporaryDirectory() as scratch:
         try:
             settings = load_settings(**flags)
             spark = create_session(settings, "shop")
-            found = measure(spark, settings, Path(scratch), days, skip, ablate)
+            found = measure(spark, settings, Path(scratch), days, skip, ablate, ranker_days)
         except VitrineError as error:
             print(error, file=sys.stderr)
             sys.exit(error.exit_code)
@@ -146,10 +170,10 @@ def main(days: int, skip: int, ablate: bool, **flags: str | None) -> None:
 
 
 def measure(
-    spark: SparkSession, settings: Settings, scratch: Path, days: int, skip: int, ablate: bool
+    spark: SparkSession, settings: Settings, scratch: Path, days: int, skip: int, ablate: bool, ranker_days: int = 0
 ) -> list[dict[str, Any]]:
-    """Each day in turn, with one cleaned table."""
-    progress = Progress(1 + days, lambda line: print(line, file=sys.stderr, flush=True))
+    """Each day in turn, with one cleaned table; the first `ranker_days` are learned from alone."""
+    progress = Progress(1 + days + ranker_days, lambda line: print(line, file=sys.stderr, flush=True))
     assert settings.events is not None
     with progress.stage("clean") as stage:
         catalogue = read_catalogue(spark, settings)
@@ -161,10 +185,17 @@ def measure(
         whole = make_slice(spark, report.cleaned, named, None, settings, scratch / "whole")
         stage.rows = report.kept
     found: Scores = {}
-    for number in reversed(range(skip, skip + days)):
+    lessons: list[pa.Table] = []
+    for number in reversed(range(skip, skip + days + ranker_days)):
         end = whole.until.replace(microsecond=0) + timedelta(seconds=1) - timedelta(days=number)
         with progress.stage(f"day up to {end:%Y-%m-%d %H:%M:%S}") as stage:
-            stage.rows = test_day(spark, settings, whole, end, ablate, found, scratch / "day")
+            recommender, asked = learn_day(spark, settings, whole, end, scratch / "day")
+            stage.rows = len(asked)
+            if number < skip + days:
+                ranker = learned(settings, recommender, lessons[-ranker_days:]) if ranker_days else None
+                add(found, recommender, asked, ablate, settings.bootstrap, ranker)
+            if ranker_days:
+                lessons.append(examples_of(recommender, asked, reciprocal_rank(settings)))
         shutil.rmtree(scratch / "day")
     return rows(found, ReciprocalRank.name)
 

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from app.evaluate.names import METRICS, SESSION
-from app.evaluate.results import MetricInterval, Quality, QualityRow, Verdict
+from app.evaluate.results import FeatureGain, MetricInterval, Quality, QualityRow, RankerChoice, Verdict
 from app.insight.customer_results import (
     Cohort,
     Customers,
@@ -76,10 +76,25 @@ def finished_run(brand: str = "acme") -> RunResult:
             tasks={SESSION: "The next product of a session."},
             rows=tuple(
                 quality_row(model, part, mean)
-                for model, mean in (("blend", 0.3), ("als", 0.2), ("popularity", 0.1), ("most_popular", 0.05))
+                for model, mean in (
+                    ("blend", 0.3),
+                    ("reciprocal_rank", 0.25),
+                    ("lambdamart", 0.3),
+                    ("als", 0.2),
+                    ("popularity", 0.1),
+                    ("most_popular", 0.05),
+                )
                 for part in ("all", "warm", "cold", "segment:VIP_Customers", "target:purchase", "target:new")
             ),
             rmse=2.134,
+        ),
+        ranker=RankerChoice(
+            name="lambdamart",
+            reason="It is better",
+            tasks=("session",),
+            learned_until=datetime(2019, 10, 31, 12),
+            queries=1_234,
+            gains=(FeatureGain(feature="rank_als", share=0.75), FeatureGain(feature="price_ratio", share=0.25)),
         ),
         gate=Verdict(published=True, reason="better overall"),
         recommendations=recommendations(brand),

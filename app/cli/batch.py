@@ -32,6 +32,7 @@ READ_SETTINGS = (
     "als_factors",
     "als_iterations",
     "blend_weights",
+    "ranker",
     "top_k",
     "active_days",
     "test_days",

@@ -128,6 +128,10 @@ class Settings(BaseSettings):
     blend_offset: float = Field(
         5.0, ge=0, description="Offset of the reciprocal-rank blend: the smaller, the more do first places count."
     )
+    ranker: Literal["auto", "reciprocal_rank"] = Field(
+        "auto",
+        description="What orders lists: auto learns LambdaMART and takes it where it is better, else reciprocal_rank.",
+    )
 
     # Evaluation and publication
     test_days: float = Field(1.0, gt=0, description="Length of the test slice at the end of the data, in days.")

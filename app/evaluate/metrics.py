@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from app.evaluate.names import CUTOFFS
 
+GOLDEN_GAMMA = np.uint64(0x9E3779B97F4A7C15)  #: splitmix64 counts by it
 POISSON_LIMITS = np.cumsum(np.exp(-1.0) / np.array([1, 1, 2, 6, 24, 120, 720, 5040]))
 
 
@@ -39,6 +40,15 @@ def ranking_metrics(hit: NDArray[np.bool_], relevant: NDArray[np.int64]) -> NDAr
     return np.column_stack(columns).astype(np.float64)
 
 
+def mixed(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """A hash of each number: what ends splitmix64 (Steele et al., "Fast Splittable Pseudorandom Number Generators",
+    2014)."""
+    with np.errstate(over="ignore"):
+        for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+            numbers = (numbers ^ (numbers >> np.uint64(shift))) * np.uint64(factor)
+        return numbers ^ (numbers >> np.uint64(31))
+
+
 def poisson_weights(queries: NDArray[np.int64], replicates: int) -> NDArray[np.float64]:
     """Bootstrap weights (n, 1 + replicates): a column of ones, then Poisson(1) counts.
 
@@ -47,12 +57,8 @@ def poisson_weights(queries: NDArray[np.int64], replicates: int) -> NDArray[np.f
     Chamandy et al., "Estimating Uncertainty for Massive Data Streams" (2012).
     """
     with np.errstate(over="ignore"):
-        state = queries.astype(np.uint64)[:, None] + np.arange(1, replicates + 1, dtype=np.uint64) * np.uint64(
-            0x9E3779B97F4A7C15
-        )
-        for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):  # splitmix64
-            state = (state ^ (state >> np.uint64(shift))) * np.uint64(factor)
-        state ^= state >> np.uint64(31)
+        state = queries.astype(np.uint64)[:, None] + np.arange(1, replicates + 1, dtype=np.uint64) * GOLDEN_GAMMA
+    state = mixed(state)
     uniform = (state >> np.uint64(11)).astype(np.float64) / 2**53
     counts = np.searchsorted(POISSON_LIMITS, uniform, side="right").astype(np.float64)
     return np.column_stack([np.ones(len(queries)), counts])

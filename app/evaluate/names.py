@@ -4,6 +4,9 @@ SESSION, USER = "session", "user"  #: tasks
 #: Models beside the candidate generators, which bear their own names: the list as served, the baseline that
 #: shows everyone the same bestsellers, and the list of the bundle in use.
 BLEND, MOST_POPULAR, CHAMPION = "blend", "most_popular", "champion"
+#: The list as each ranker orders it, where one was learned; "blend" is one of the two then.
+RECIPROCAL_RANK, LAMBDAMART = "reciprocal_rank", "lambdamart"
+RANKER_LABELS = {RECIPROCAL_RANK: "reciprocal rank", LAMBDAMART: "LambdaMART"}
 ALL, WARM, COLD = "all", "warm", "cold"  #: slices of queries; a user seen before the cut is warm
 SEGMENT = "segment:"  #: before a segment's name, the slice of its users
 TARGET = "target:"  #: before a target's name, the queries that have one, asked for it alone

@@ -4,8 +4,9 @@ Workers answer the queries and add up metrics under bootstrap weights; only thes
 driver.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +18,34 @@ from pyspark.sql import DataFrame
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from app.evaluate.metrics import interval, poisson_weights, ranking_metrics
-from app.evaluate.names import ALL, BLEND, CHAMPION, COLD, CUTOFFS, METRICS, MOST_POPULAR, SEGMENT, UNSEEN, WARM
+from app.evaluate.names import (
+    ALL,
+    BLEND,
+    CHAMPION,
+    COLD,
+    CUTOFFS,
+    LAMBDAMART,
+    METRICS,
+    MOST_POPULAR,
+    RECIPROCAL_RANK,
+    SEGMENT,
+    SESSION,
+    UNSEEN,
+    USER,
+    WARM,
+)
 from app.evaluate.results import MetricInterval, QualityRow
 from app.evaluate.targets import ANY, BITS, Wanted, target_slice
 from app.evaluate.variety import category_groups, diversity, novelty, self_information
 from app.events.vocabulary import PURCHASE
 from app.serve.catalogue import Catalogue
 from app.serve.ragged import NONE
+from app.serve.rankers import LambdaMART
 from app.serve.recommender import Recommender, opened
 from app.serve.visits import Touches, Visitors
 
 DEPTH = max(CUTOFFS)
+SERVING = (BLEND, RECIPROCAL_RANK, LAMBDAMART)  #: models that serve, or would
 
 PARTIAL_SCHEMA = pa.schema(
     [
@@ -88,7 +106,12 @@ Scores = dict[tuple[str, str, str], Score]  # by task, model, slice
 
 
 def measure(
-    queries: DataFrame, candidate: Path, champion: Path | None, champion_unseen_from: int, replicates: int
+    queries: DataFrame,
+    candidate: Path,
+    champion: Path | None,
+    champion_unseen_from: int,
+    replicates: int,
+    learned: Path | None = None,
 ) -> Scores:
     """Ask every query of every model.
 
@@ -104,6 +127,9 @@ def measure(
         (seconds) on, which neither has seen.
     replicates
         Bootstrap replicates.
+    learned
+        Folder of a ranker learned for the candidate. The candidate's list is then filed twice, under the name of its
+        own ranker and of this one, in place of `blend`: `served` adds that.
 
     Returns
     -------
@@ -112,7 +138,7 @@ def measure(
         such a target, asked for it alone), and for the comparison with the champion unseen, unseen:segment:<name>,
         unseen:target:purchase.
     """
-    answer = _answerer(candidate, champion, champion_unseen_from, replicates)
+    answer = _answerer(_Asked(candidate, champion, learned), champion_unseen_from, replicates)
     partials = queries.mapInArrow(answer, from_arrow_schema(PARTIAL_SCHEMA)).toArrow()
     scores: Scores = {}
     for row in partials.to_pylist():
@@ -123,8 +149,54 @@ def measure(
     return scores
 
 
+def served(scores: Scores, learned_in: Collection[str]) -> Scores:
+    """Scores with those of what serves under its name as well: the learned ranker in these tasks, else the first."""
+    return scores | {
+        (task, BLEND, name): one
+        for (task, model, name), one in scores.items()
+        if model == (LAMBDAMART if task in learned_in else RECIPROCAL_RANK)
+    }
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """Folders of the recommender under test, of the bundle in use, and of a ranker learned for the first."""
+
+    candidate: Path
+    champion: Path | None
+    learned: Path | None
+
+    def lists(self, visitors: Visitors, task: str) -> dict[str, NDArray[np.int64]]:
+        """Product ids (n, DEPTH) of every model."""
+        recommender = opened(self.candidate)
+        answer = recommender.recommend(visitors, DEPTH)
+        items = {BLEND: answer.lists.items}
+        if self.learned is not None:
+            ranker = _opened_ranker(self.learned, self.candidate, task)
+            items = {recommender.ranker.name: answer.lists.items}
+            items[ranker.name] = ranker.rank(answer.pool, answer.visits, DEPTH).items
+        alone = answer.parts | {MOST_POPULAR: recommender.most_popular(len(visitors))}
+        items |= {name: answer.exclusions.first_allowed(part, DEPTH) for name, part in alone.items()}
+        lists = {name: _ids(recommender, one) for name, one in items.items()}
+        if self.champion is not None:
+            other = opened(self.champion)
+            lists[CHAMPION] = _ids(other, other.recommend(visitors, DEPTH).lists.items)
+        return lists
+
+
+@lru_cache(maxsize=4)
+def _opened_ranker(folder: Path, candidate: Path, task: str) -> LambdaMART:
+    recommender = opened(candidate)
+    return only_in([task], LambdaMART.load(folder, recommender.catalogue, list(recommender.generators)))
+
+
+def only_in(tasks: Collection[str], ranker: LambdaMART) -> LambdaMART:
+    """The ranker, ordering the lists of these tasks alone."""
+    return replace(ranker, in_sessions=SESSION in tasks, elsewhere=USER in tasks)
+
+
 def _answerer(
-    candidate: Path, champion: Path | None, unseen_from: int, replicates: int
+    models: _Asked, unseen_from: int, replicates: int
 ) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     def answer(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
@@ -132,7 +204,7 @@ def _answerer(
             table = pa.Table.from_batches([batch])
             for task in sorted(set(table["task"].to_pylist())):
                 chosen = table.filter(pc.equal(table["task"], task))
-                rows += _partials(task, chosen, candidate, champion, unseen_from, replicates)
+                rows += _partials(task, chosen, models, unseen_from, replicates)
             if rows:
                 yield pa.RecordBatch.from_pylist(rows, schema=PARTIAL_SCHEMA)
 
@@ -147,21 +219,19 @@ class _Slice:
     target: int = ANY
 
 
-def _partials(
-    task: str, table: pa.Table, candidate: Path, champion: Path | None, unseen_from: int, replicates: int
-) -> list[dict[str, Any]]:
+def _partials(task: str, table: pa.Table, models: _Asked, unseen_from: int, replicates: int) -> list[dict[str, Any]]:
     asked_at = table["asked_at"].to_numpy()
     visitors = Visitors.of(table["user_id"].to_numpy(), asked_at.astype(np.float64), Touches.of_table(table))
     wanted = Wanted.of(table)
     weights = poisson_weights(table["query"].to_numpy(), replicates)
     slices = _slices(table["segment"].to_pylist(), wanted)
     unseen = _unseen(slices, asked_at >= unseen_from)
-    variety = _Variety.of(opened(candidate).catalogue)
+    variety = _Variety.of(opened(models.candidate).catalogue)
     rows = []
-    for model, lists in _all_lists(visitors, candidate, champion).items():
+    for model, lists in models.lists(visitors, task).items():
         found = wanted.found(lists)
         chosen = slices if model != CHAMPION else {}
-        if champion is not None and model in (BLEND, CHAMPION):
+        if models.champion is not None and model in (*SERVING, CHAMPION):
             chosen = chosen | unseen
         for name, one in chosen.items():
             if one.rows.any():
@@ -212,20 +282,6 @@ class _Variety:
             "novelty": float(novelty(items, self.information).sum()),
             "diversity": float(diversity(items, self.groups).sum()),
         }
-
-
-def _all_lists(visitors: Visitors, candidate: Path, champion: Path | None) -> dict[str, NDArray[np.int64]]:
-    """Product ids (n, DEPTH) of every model."""
-    recommender = opened(candidate)
-    answer = recommender.recommend(visitors, DEPTH)
-    lists = {BLEND: _ids(recommender, answer.lists.items)}
-    alone = answer.parts | {MOST_POPULAR: recommender.most_popular(len(visitors))}
-    for name, part in alone.items():
-        lists[name] = _ids(recommender, answer.exclusions.first_allowed(part, DEPTH))
-    if champion is not None:
-        other = opened(champion)
-        lists[CHAMPION] = _ids(other, other.recommend(visitors, DEPTH).lists.items)
-    return lists
 
 
 def _ids(recommender: Recommender, items: NDArray[np.int32]) -> NDArray[np.int64]:

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from app.core.duck import Relation, query, texts
-from app.core.parts import Part, by_part, part_files, read_table, row_count
+from app.core.parts import Part, by_part, part_files, read_table
 from app.evaluate.names import SESSION, USER
 from app.evaluate.targets import BITS, EVENT_BITS, NEW
 from app.events.identity import SESSION_EVENT
@@ -170,6 +172,47 @@ def ask(
     DataFrame
         `QUERY_SCHEMA`.
     """
+    return write_queries(whole, cut, end, segments, names, bounds, folder).sample()
+
+
+@dataclass(frozen=True)
+class StoredQueries:
+    """All queries of a slice, a table a task in `folder`, and about how many are asked of each (`limit`)."""
+
+    spark: SparkSession
+    folder: Path
+    limit: int
+
+    def count(self, task: str, since: int = 0, until: int | None = None) -> int:
+        """How many of a task are asked from a moment on, and before another one (seconds since 1970)."""
+        asked_at = pc.field("asked_at")
+        chosen = asked_at >= since if until is None else (asked_at >= since) & (asked_at < until)
+        return int(ds.dataset(part_files(self.folder / task)).count_rows(filter=chosen))
+
+    def sample(self, since: int = 0) -> DataFrame:
+        """About `limit` of those of each task that are asked from a moment on, the same ones in every run."""
+        session, user = (self._sample(task, since) for task in TASKS)
+        return session.unionByName(user)
+
+    def _sample(self, task: str, since: int) -> DataFrame:
+        queries = self.spark.read.schema(QUERY_SCHEMA).parquet(str(self.folder / task))
+        queries = queries.where(F.col("asked_at") >= since)
+        total = self.count(task, since)
+        if total <= self.limit:
+            return queries
+        return queries.where(F.pmod("query", F.lit(HASH_BUCKETS)) < int(self.limit / total * HASH_BUCKETS))
+
+
+def write_queries(
+    whole: Slice,
+    cut: datetime,
+    end: datetime | None,
+    segments: Path,
+    names: Sequence[str],
+    bounds: Bounds,
+    folder: Path,
+) -> StoredQueries:
+    """All queries of both tasks; parameters as of `ask`. What they look for ends with the slice as well."""
     folder.mkdir(parents=True)
     named, events, products = texts(names), whole.events, whole.folder / "products"
     before_end = "true" if end is None else f"event_time < timestamp '{end}'"
@@ -182,14 +225,4 @@ def ask(
         part.write(USER, user_queries(test, known, new))
 
     by_part(whole.spark, len(part_files(events)), write, folder)
-    session, user = (_sampled(whole.spark, folder / task, bounds.queries) for task in (SESSION, USER))
-    return session.unionByName(user)
-
-
-def _sampled(spark: SparkSession, table: Path, limit: int) -> DataFrame:
-    """About `limit` of the queries, the same ones in every run."""
-    queries = spark.read.schema(QUERY_SCHEMA).parquet(str(table))
-    total = row_count(table)
-    if total <= limit:
-        return queries
-    return queries.where(F.pmod("query", F.lit(HASH_BUCKETS)) < int(limit / total * HASH_BUCKETS))
+    return StoredQueries(whole.spark, folder, bounds.queries)

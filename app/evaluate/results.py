@@ -6,7 +6,7 @@ from datetime import datetime
 from pydantic import Field
 
 from app.core.part import Measured, Part
-from app.evaluate.names import ALL
+from app.evaluate.names import ALL, RANKER_LABELS, RECIPROCAL_RANK
 
 
 class MetricInterval(Part):
@@ -21,7 +21,9 @@ class QualityRow(Part):
     """One model on one slice of the queries of a task."""
 
     task: str = Field(description="session or user")
-    model: str = Field(description='"blend" is what serves, "most_popular" the baseline, else a generator alone')
+    model: str = Field(
+        description='"blend" is what serves, "most_popular" the baseline, else a ranker or a generator alone'
+    )
     slice: str = Field(
         description="all, warm, cold, segment:<name>, or target:<name>: asked for what was viewed, put into the cart "
         "(cart), bought (purchase), or touched by nobody before (new)"
@@ -47,6 +49,40 @@ class Quality(Part):
     tasks: dict[str, str] = Field(description="by task, what is asked in words")
     rows: tuple[QualityRow, ...] = Field(description="by task, model and slice")
     rmse: Measured = Field(description="root mean squared error of ALS scores against ratings; nothing is chosen by it")
+
+
+class FeatureGain(Part):
+    """What a learned ranker makes of one feature."""
+
+    feature: str = Field(description="its name; rank_ and score_ are of a generator")
+    share: float = Field(description="share of all gain of the trees' splits, 0 to 1")
+
+
+class RankerChoice(Part):
+    """What orders the lists, and why."""
+
+    name: str = Field(description="reciprocal_rank or lambdamart")
+    reason: str = Field(description="why: the figures, or what there were too few of")
+    tasks: tuple[str, ...] = Field(
+        default=(),
+        description="tasks in which lambdamart orders the lists: session is visits that touched something "
+        "in their session, user all others; reciprocal_rank orders the rest",
+    )
+    learned_until: datetime | None = Field(
+        default=None,
+        description="lambdamart was learned from what came before, UTC, and all of quality is of later queries; null "
+        "if none was learned",
+    )
+    queries: int = Field(default=0, description="queries that it was learned from")
+    gains: tuple[FeatureGain, ...] = Field(default=(), description="by feature of lambdamart, the largest first")
+
+    @property
+    def sentence(self) -> str:
+        """What orders the lists, and why."""
+        where = (
+            "" if len(self.tasks) != 1 else f" in the {self.tasks[0]} task, else by {RANKER_LABELS[RECIPROCAL_RANK]}"
+        )
+        return f"Lists are ordered by {RANKER_LABELS[self.name]}{where}. {self.reason}."
 
 
 class Verdict(Part):

@@ -49,15 +49,20 @@ class Wanted:
 
     def found(self, lists: NDArray[np.int64]) -> NDArray[np.int32]:
         """The bits (n, k) of the products in lists (n, k) of product ids; 0 where one is not relevant."""
+        rows = np.broadcast_to(np.arange(len(lists))[:, None], lists.shape)
+        return np.where(lists != NONE, self.bits(rows, lists), 0)
+
+    def bits(self, rows: NDArray[np.int64], products: NDArray[np.int64]) -> NDArray[np.int32]:
+        """The bits of products to the queries of these rows, arrays of any one shape; 0 where one is not relevant."""
         known, product = np.unique(self.products, return_inverse=True)
         if len(known) == 0:
-            return np.zeros(lists.shape, np.int32)
+            return np.zeros(products.shape, np.int32)
         wanted = self.shape.rows() * len(known) + product
         order = np.argsort(wanted)
-        place = np.minimum(np.searchsorted(known, lists), len(known) - 1)
-        asked = np.arange(len(lists))[:, None] * len(known) + place
+        place = np.minimum(np.searchsorted(known, products), len(known) - 1)
+        asked = rows * len(known) + place
         entry = order[np.minimum(np.searchsorted(wanted, asked, sorter=order), len(order) - 1)]
-        same = (known[place] == lists) & (wanted[entry] == asked) & (lists != NONE)
+        same = (known[place] == products) & (wanted[entry] == asked)
         return np.where(same, self.targets[entry], 0)
 
     def counts(self, bit: int) -> NDArray[np.int64]:

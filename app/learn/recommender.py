@@ -83,7 +83,7 @@ def fit_recommender(known: Slice, segments: Path, settings: Settings, scratch: P
         tables.catalogue,
         users,
         {generator.name: generator for generator in generators},
-        ReciprocalRank(dict(settings.blend_weights), settings.blend_offset),
+        reciprocal_rank(settings),
         Parameters(
             settings.candidates,
             settings.bought_days,
@@ -93,6 +93,11 @@ def fit_recommender(known: Slice, segments: Path, settings: Settings, scratch: P
             text_ids=users.keys is not None or tables.catalogue.keyed,
         ),
     )
+
+
+def reciprocal_rank(settings: Settings) -> ReciprocalRank:
+    """The ranker that needs no learning, as it is set."""
+    return ReciprocalRank(dict(settings.blend_weights), settings.blend_offset)
 
 
 def _tables(known: Slice, segments: Path, settings: Settings, scratch: Path) -> tuple[Tables, UserTable]:

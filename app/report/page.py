@@ -76,7 +76,7 @@ def _sections(result: RunResult) -> list[Section]:
     if result.customers is not None:
         found += customers.sections(result.customers)
     if result.quality is not None:
-        found.append(quality.section(result.quality))
+        found.append(quality.section(result.quality, result.ranker))
     if result.recommendations is not None:
         found.append(lists.section(result.recommendations))
     return [*found, process.section(result.stages, result.paths)]

@@ -20,12 +20,12 @@ from app.evaluate.names import (
     TARGET,
     WARM,
 )
-from app.evaluate.results import Quality, QualityRow, find_row
+from app.evaluate.results import Quality, QualityRow, RankerChoice, find_row
 from app.evaluate.targets import NEW, TARGETS, target_slice
 from app.events.vocabulary import CART, PURCHASE, VIEW
 from app.report import charts
 from app.report.blocks import Block, Section, chart, table_of
-from app.report.text import compact, count, decimal, interval, known, percent, score, stacked, words
+from app.report.text import compact, count, decimal, interval, known, percent, percent_tick, score, stacked, words
 from app.report.theme import BLUE, GREY, ORANGE
 from app.serve.generators.popularity import Popularity
 
@@ -33,11 +33,12 @@ BASELINES = (Popularity.name, MOST_POPULAR)  #: what the blend must beat, first 
 AT_10 = (NDCG_10, HR_10, MRR_10, RECALL_10)
 SHOWN = (*AT_10, NDCG_20, HR_20, MRR_20, RECALL_20)
 TARGET_WORDS = {VIEW: "Views", CART: "Carts", PURCHASE: "Purchases", NEW: "New products"}
+MOST_FEATURES = 15
 FIRST_SLICES = (WARM, COLD)  #: come before the segments
 
 
-def section(quality: Quality) -> Section:
-    """Charts and tables, one set a task."""
+def section(quality: Quality, ranker: RankerChoice | None = None) -> Section:
+    """Charts and tables, one set a task, and what the learned ranker looks at."""
     blocks: list[Block] = []
     for task, rows in by_task(quality).items():
         blocks += [
@@ -54,7 +55,29 @@ def section(quality: Quality) -> Section:
     )
     if quality.rmse is not None:
         intro += f" RMSE of the ALS ratings: {decimal(quality.rmse, 3)}; nothing is chosen by it."
+    if ranker is not None:
+        intro += f" {ranker.sentence}"
+        if ranker.learned_until is not None:
+            intro += f" It was learned from queries before {ranker.learned_until}; all that is shown is of later ones."
+            blocks.append(gains(ranker))
     return Section("quality", "Recommendation quality", intro, blocks)
+
+
+def gains(ranker: RankerChoice) -> Block:
+    """What LambdaMART looks at most."""
+    title, shown = "What LambdaMART looks at", ranker.gains[:MOST_FEATURES]
+    if not shown:
+        return chart(title)
+    panel = charts.Panel(
+        "share of gain", [row.share for row in shown], [percent(row.share) for row in shown], percent_tick
+    )
+    return chart(
+        title,
+        f"Each feature's share of what the splits of all trees gain, the {len(shown)} largest of {len(ranker.gains)}; "
+        f"learned from {count(ranker.queries)} queries.",
+        charts.bars([words(row.feature) for row in shown], [panel]),
+        table_of(ranker.gains, [("Feature", lambda row: words(row.feature)), ("Gain", lambda row: percent(row.share))]),
+    )
 
 
 def by_task(quality: Quality) -> dict[str, list[QualityRow]]:

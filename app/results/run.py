@@ -10,7 +10,7 @@ from typing import Final, Literal
 from pydantic import Field
 
 from app.core.part import Part
-from app.evaluate.results import Quality, Verdict
+from app.evaluate.results import Quality, RankerChoice, Verdict
 from app.insight.customer_results import Customers
 from app.insight.results import Exploration, ProfileRow, RecommendationFigures, Segments
 
@@ -67,6 +67,7 @@ class RunResult(Part):
     profiles: tuple[ProfileRow, ...] | None = Field(default=None, description="behaviour profiles")
     customers: Customers | None = Field(default=None, description="RFM, cohorts, lifecycle and value of customers")
     quality: Quality | None = Field(default=None, description="how good the recommendations are")
+    ranker: RankerChoice | None = Field(default=None, description="what orders the lists, and why")
     gate: Verdict | None = Field(default=None, description="whether the bundle was published")
     recommendations: RecommendationFigures | None = Field(
         default=None, description="figures of the lists for active users"

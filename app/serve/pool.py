@@ -55,3 +55,7 @@ class Pool:
         scores = np.zeros((len(keys), len(parts)), np.float32)
         ranks[entry, generator], scores[entry, generator] = rank, score
         return cls(len(next(iter(parts.values())).items), tuple(parts), keys, ranks, scores)
+
+    def take(self, entries: NDArray[np.int64]) -> "Pool":
+        """Some of the proposals, by ascending index."""
+        return Pool(self.visits, self.generators, self.keys[entries], self.ranks[entries], self.scores[entries])

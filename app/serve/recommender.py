@@ -56,6 +56,7 @@ class Answer:
     visits: Visits
     exclusions: Exclusions
     parts: dict[str, Candidates]  #: what each generator proposed
+    pool: Pool  #: of these, without what is excluded
     lists: Ranked
     generators: dict[str, Generator]
 
@@ -108,7 +109,7 @@ class Recommender:
             catalogue,
             UserTable.load(folder / "users"),
             generators,
-            _named(RANKERS, ranker).load(folder / "rankers" / ranker),
+            _named(RANKERS, ranker).load(folder / "rankers" / ranker, catalogue, names),
             Parameters(**saved),
         )
 
@@ -144,10 +145,11 @@ class Recommender:
                 name: wanted.narrowed(generator.candidates(visits, max(asked, DEPTH)), asked)
                 for name, generator in self.generators.items()
             }
-        lists = self.ranker.rank(Pool.of(parts, excluded), visits, k)
+        pool = Pool.of(parts, excluded)
+        lists = self.ranker.rank(pool, visits, k)
         if wanted is not None:
             lists = wanted.filled(lists, excluded, self.popular, self._baseline)
-        return Answer(visits, excluded, parts, lists, self.generators)
+        return Answer(visits, excluded, parts, pool, lists, self.generators)
 
     @cached_property
     def popular(self) -> NDArray[np.intp]:

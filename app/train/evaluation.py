@@ -1,24 +1,26 @@
 """The stages of the test: trained before the test slice, tested on it, judged beside the bundle in use."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from app.core.errors import BundleError
 from app.evaluate.gate import judge
 from app.evaluate.names import ALL, BLEND, METRIC_LABELS, MOST_POPULAR, NDCG_10, SESSION
-from app.evaluate.quality import Scores, measure, quality_rows
-from app.evaluate.queries import TASKS, Bounds, ask
-from app.evaluate.results import Quality, QualityRow, Verdict, find_row
+from app.evaluate.quality import Scores, measure, only_in, quality_rows, served
+from app.evaluate.queries import TASKS
+from app.evaluate.results import Quality, QualityRow, RankerChoice, Verdict, find_row
 from app.evaluate.rmse import rating_rmse
 from app.features.slices import Slice
 from app.insight.segments import fit_segments
 from app.learn.recommender import fit_recommender
 from app.registry.bundle import Bundle
 from app.registry.registry import Registry
+from app.serve.rankers import LambdaMART
 from app.serve.segments import SegmentModel
 from app.train.context import Run
 from app.train.manifest import ManifestEntries
+from app.train.ranker import HeldOut, learn_ranker, seconds
 
 
 @dataclass(frozen=True)
@@ -49,17 +51,23 @@ def usable_champion(run: Run) -> Champion | None:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How good the recommendations are, and what the gate says."""
+    """How good the recommendations are, what orders them, and what the gate says.
+
+    `ranker`: learned, and better than reciprocal rank; None where that serves.
+    """
 
     quality: Quality
+    choice: RankerChoice
     verdict: Verdict
+    ranker: LambdaMART | None = None
 
 
 def evaluate(run: Run, known: Slice, whole: Slice, published: SegmentModel, champion: Champion | None) -> Evaluation:
     """Learn from what was known before the test slice, test on it, and let the gate judge.
 
     Segments are those of the slice; from the `published` ones they take names alone, so that a name means the same
-    in all of a report.
+    in all of a report. Where the slice has enough queries, a ranker is learned from its first half, and all is tested
+    on its second.
     """
     settings, cut = run.settings, known.until
     folder = run.scratch / "candidate"
@@ -70,26 +78,34 @@ def evaluate(run: Run, known: Slice, whole: Slice, published: SegmentModel, cham
         recommender = fit_recommender(known, found.users, settings, run.scratch / "fit")
         folder.mkdir()
         recommender.save(folder)
+    test = HeldOut(whole, cut, found.users, found.model.names)
+    with run.progress.stage("learn the ranker") as stage:
+        queries = test.queries(settings, None, run.scratch / "queries")
+        lesson = learn_ranker(run, test, queries, recommender, folder)
+        stage.rows, stage.note = lesson.queries, lesson.reason
     with run.progress.stage("evaluate") as stage:
-        bounds = Bounds(settings.evaluation_queries, settings.session_max_events, settings.session_max_products)
-        asked = run.scratch / "queries"
-        queries = ask(whole, cut, None, found.users, found.model.names, bounds, asked)
         in_use = champion.folder if champion else None
-        scores = measure(queries, folder, in_use, _unseen_from(champion, cut), settings.bootstrap)
+        since = seconds(lesson.until or cut)
+        scores = measure(
+            queries.sample(since), folder, in_use, _unseen_from(champion, cut), settings.bootstrap, lesson.folder
+        )
+        choice = lesson.choice(scores)
+        scores = served(scores, choice.tasks) if lesson.ranker else scores
         rows = quality_rows(scores, len(recommender.catalogue))
         rmse = rating_rmse(whole.pairs, cut, folder)
         stage.rows = sum(row.queries for row in rows if (row.model, row.slice) == (BLEND, ALL))
         stage.note = _note(rows)
     quality = Quality(test_from=cut, test_to=whole.until, tasks=TASKS, rows=rows, rmse=rmse)
-    return Evaluation(quality, decide(scores, rows, champion, force=settings.force_publish))
+    verdict = decide(scores, rows, champion, force=settings.force_publish)
+    ranker = only_in(choice.tasks, lesson.ranker) if lesson.ranker and choice.tasks else None
+    return Evaluation(quality, choice, verdict, ranker)
 
 
 def _unseen_from(champion: Champion | None, cut: datetime) -> int:
     """From when on queries are new to the champion as well, in seconds."""
     if champion is None:
         return 0
-    end = champion.manifest.data_window.end
-    return int(max(cut, end).replace(tzinfo=UTC).timestamp()) + 1
+    return seconds(max(cut, champion.manifest.data_window.end)) + 1
 
 
 def _note(rows: tuple[QualityRow, ...]) -> str:

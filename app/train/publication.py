@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, timedelta
 from pathlib import Path
 
@@ -48,6 +48,8 @@ def make_bundle(
     settings, registry, verdict = run.settings, Registry(run.output.models), evaluation.verdict
     with run.progress.stage("train on everything and publish") as stage:
         recommender = fit_recommender(whole, found.users, settings, run.scratch / "fit")
+        if evaluation.ranker is not None:
+            recommender = replace(recommender, ranker=evaluation.ranker.over(recommender.catalogue))
         entries = _manifest(run, log, exploration, found.model, evaluation)
 
         def fill(folder: Path) -> None:

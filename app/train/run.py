@@ -12,6 +12,7 @@ from app.core.parts import row_count
 from app.core.settings import Settings
 from app.events.catalogue import read_catalogue
 from app.insight.segments import store_named
+from app.learn.ranker import check_library
 from app.monitor.influx import influx_config, write_lines
 from app.monitor.training_points import training_lines
 from app.registry.registry import Registry
@@ -23,7 +24,7 @@ from app.train.evaluation import evaluate, usable_champion
 from app.train.publication import make_bundle, recommend_active
 from app.train.stages import Log, clean_log, customer_base, explore, segment, slice_before_test, whole_slice
 
-TRAIN_STAGES, EXPLORE_STAGES, SEGMENTS_STAGES, CUSTOMERS_STAGES = 11, 3, 4, 3
+TRAIN_STAGES, EXPLORE_STAGES, SEGMENTS_STAGES, CUSTOMERS_STAGES = 12, 3, 4, 3
 INFLUX_SECONDS = 120.0  #: how long a training waits for InfluxDB before it says so and fails
 Say = Callable[[str], Any]
 
@@ -44,6 +45,8 @@ def train(
     check
         Called just before the bundle is published; what it raises keeps it from being so.
     """
+    if settings.ranker == "auto":
+        check_library()
     run = Run.start(spark, settings, now, TRAIN_STAGES, say)
     try:
         champion = usable_champion(run)
@@ -69,6 +72,7 @@ def train(
             profiles=found.profiles,
             customers=base.figures,
             quality=tested.quality,
+            ranker=tested.choice,
             gate=tested.verdict,
             recommendations=lists.figures,
             pruned=made.pruned,

@@ -21,6 +21,8 @@ def summary_lines(result: RunResult) -> list[str]:
         lines += _customers(result.customers)
     if result.quality:
         lines += _quality(result.quality)
+    if result.ranker:
+        lines.append(result.ranker.sentence)
     if result.gate:
         published = "published" if result.gate.published else "NOT published"
         lines.append(f"Bundle {result.version} {published}: {result.gate.reason}")

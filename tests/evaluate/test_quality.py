@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from app.core.duck import Connection, write
 from app.evaluate.gate import judge
-from app.evaluate.quality import Scores, measure, quality_rows
+from app.evaluate.quality import Scores, measure, quality_rows, served
 from app.evaluate.rmse import rating_rmse
 from app.evaluate.targets import ANY, BITS
 from app.features.pairs import PAIR_SCHEMA, user_product_pairs
@@ -23,6 +23,7 @@ from app.serve.rankers import ReciprocalRank
 from app.serve.recommender import Parameters, Recommender
 from tests.arrays import VIEWED, user_table
 from tests.handmade import events_relation, moment
+from tests.serve.test_rankers import trees
 
 N = 30  # products 100 … 129; after product i always comes product i + 1
 QUERIES = 600
@@ -66,7 +67,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="module")
-def scores(spark: SparkSession, folders: dict[str, Path]) -> dict[str, Scores]:
+def queries(spark: SparkSession) -> DataFrame:
     """Every product is asked after equally often; two of three queries are of segment VIP, half are unseen."""
     rows = [
         (
@@ -88,7 +89,11 @@ def scores(spark: SparkSession, folders: dict[str, Path]) -> dict[str, Scores]:
         "task string, query long, user_id long, segment string, asked_at long, product_ids array<long>, "
         "kinds array<int>, weights array<float>, times array<double>, relevant array<long>, targets array<int>"
     )
-    queries = spark.createDataFrame(rows, schema).repartition(3)
+    return spark.createDataFrame(rows, schema).repartition(3)
+
+
+@pytest.fixture(scope="module")
+def scores(queries: DataFrame, folders: dict[str, Path]) -> dict[str, Scores]:
     return {
         name: measure(queries, folders[name], folders[other], UNSEEN_FROM, REPLICATES)
         for name, other in (("perfect", "useless"), ("useless", "perfect"))
@@ -161,6 +166,24 @@ def test_gate_refuses_the_useless_and_lets_the_perfect_pass(scores: dict[str, Sc
     assert "worse than champion champion-1 on the same unseen queries" in refused.reason
     assert "session all: NDCG@10 -1.0000 [-1.0000, -1.0000], 300 queries" in refused.reason
     assert judge(scores["perfect"], [], "champion-1", []).published
+
+
+def test_a_learned_ranker_is_measured_beside_the_first(
+    queries: DataFrame, folders: dict[str, Path], scores: dict[str, Scores], tmp_path: Path
+) -> None:
+    trees().save(tmp_path)
+    both = measure(queries, folders["perfect"], folders["useless"], UNSEEN_FROM, REPLICATES, tmp_path)
+    models = {model for _, model, _ in both}
+    assert models == {model for _, model, _ in scores["perfect"]} - {"blend"} | {"reciprocal_rank", "lambdamart"}
+    assert mean(both, "reciprocal_rank", "ndcg_10") == mean(scores["perfect"], "blend", "ndcg_10")
+    assert both["session", "lambdamart", "all"].queries == QUERIES
+    serves = served(both, ["session"])
+    assert {part for _, model, part in serves if model == "blend"} == {
+        part for _, model, part in scores["perfect"] if model == "blend"
+    }, "those of the gate as well"
+    assert mean(serves, "blend", "ndcg_10", "unseen") == mean(both, "lambdamart", "ndcg_10", "unseen")
+    other = served(both, ["user"])
+    assert mean(other, "blend", "ndcg_10") == mean(both, "reciprocal_rank", "ndcg_10")
 
 
 def test_rmse_by_hand(spark: SparkSession, duck: Connection, folders: dict[str, Path], tmp_path: Path) -> None:

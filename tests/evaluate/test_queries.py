@@ -3,12 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
 from app.core.duck import Connection, connect, read, write
 from app.core.parts import part_files
-from app.evaluate.queries import Bounds, ask, session_queries, user_queries
+from app.evaluate.queries import Bounds, StoredQueries, ask, session_queries, user_queries
 from app.evaluate.targets import ANY, BITS
 from app.events.vocabulary import KINDS, TOUCHES
 from app.features.slices import Slice
@@ -120,6 +122,20 @@ def test_user_queries_ask_for_all_of_a_user_with_nothing_given(duck: Connection)
     assert [rows[0][name] for name in TOUCHES] == [[], [], [], []]
     assert rows[0]["asked_at"] == int(moment("10-02 10:01").timestamp())
     assert (rows[900]["segment"], rows[901]["segment"]) == ("VIP", None)
+
+
+def test_halves_of_a_slice_share_no_query(spark: SparkSession, tmp_path: Path) -> None:
+    """What is learned from is asked before a moment, what is tested from it on: each query once."""
+    moments = [100, 200, 200, 300]
+    for task in ("session", "user"):
+        (tmp_path / task).mkdir()
+        table = {"query": [1, 2, 3, 4], "asked_at": moments, "task": [task] * 4}
+        pq.write_table(pa.table(table), tmp_path / task / "part-00000.parquet")
+    stored = StoredQueries(spark, tmp_path, 10)
+    assert stored.count("user") == 4
+    assert (stored.count("user", until=200), stored.count("user", since=200)) == (1, 3)
+    later = stored.sample(since=200).select("task", "query").collect()
+    assert {tuple(row) for row in later} == {(task, query) for task in ("session", "user") for query in (2, 3, 4)}
 
 
 def test_sampling_keeps_about_the_limit_and_always_the_same(spark: SparkSession, tmp_path: Path) -> None:

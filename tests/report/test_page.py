@@ -84,7 +84,7 @@ def test_every_section_and_chart_is_there(html: str) -> None:
     headings = re.findall(r"<h3>(.*?)</h3>", html)
     assert set(EIGHT) <= set(headings)
     assert len(headings) == len(set(headings))
-    assert len(pictures(html)) == 35
+    assert len(pictures(html)) == 36
     assert "No data" not in html
 
 
@@ -92,6 +92,9 @@ def test_numbers_reach_the_page(html: str) -> None:
     text = " ".join(Page(html).text)
     for number in ("1,012,345", "0.2900–0.3100", "7,000.25", "2 min 05 s", "2.134", "0.412"):
         assert number in text, number
+    assert "Lists are ordered by LambdaMART in the session task, else by reciprocal rank. It is better." in text
+    assert "learned from queries before 2019-10-31 12:00:00" in text
+    assert "learned from 1,234 queries" in text
     assert "35.0% of the sessions that buy have no cart event" in text
     assert "15 (50.0%) are of products whose brand is unknown" in text
 

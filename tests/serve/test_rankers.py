@@ -1,15 +1,20 @@
 """What every ranker must do; a new one is tested here as soon as it is listed."""
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
+from app.learn.ranker import EXAMPLE_SCHEMA, fit_lambdamart
+from app.serve.catalogue import Catalogue
 from app.serve.contract import Candidates
 from app.serve.exclusions import Exclusions
 from app.serve.pool import Pool
 from app.serve.ragged import NONE
-from app.serve.rankers import RANKERS, Ranker, ReciprocalRank
+from app.serve.rankers import RANKERS, LambdaMART, Ranker, ReciprocalRank
+from app.serve.rankers.features import feature_names
 from tests.arrays import NOTHING, visits
 
 N, PRODUCTS = 30, 40
@@ -27,13 +32,43 @@ def wild_pool(excluded: Exclusions) -> Pool:
     return Pool.of(parts, excluded)
 
 
+def catalogue() -> Catalogue:
+    columns = {
+        "product_id": np.arange(PRODUCTS),
+        "category_code": [f"a.{number % 3}" for number in range(PRODUCTS)],
+        "category": ["a"] * PRODUCTS,
+        "brand": [f"b{number % 7}" for number in range(PRODUCTS)],
+        "avg_price": [float(number) for number in range(PRODUCTS)],
+        "popularity": [float(number * number % 11) for number in range(PRODUCTS)],
+    }
+    return Catalogue.of(pa.table(columns))
+
+
+FIRST = ReciprocalRank({"als": 1.0, "covisitation": 3.0, "popularity": 0.5})
+
+
+@cache
+def trees() -> LambdaMART:
+    """Trees that tell nothing but that they differ from the first order."""
+    rng, names = np.random.default_rng(3), feature_names(NAMES)
+    rows = 1_000
+    columns = {
+        "query": np.repeat(np.arange(rows // 10), 10),
+        "asked_at": np.zeros(rows, np.int64),
+        "product_id": np.arange(rows),
+        "grade": rng.integers(0, 4, rows),
+        "features": list(rng.random((rows, len(names)), np.float32)),
+    }
+    return fit_lambdamart(pa.table(columns, schema=EXAMPLE_SCHEMA), FIRST, NAMES, catalogue(), seed=1)
+
+
 #: One of each kind, to be tested.
-EXAMPLES: dict[str, Ranker] = {"reciprocal_rank": ReciprocalRank({"als": 1.0, "covisitation": 3.0, "popularity": 0.5})}
+EXAMPLES = {"reciprocal_rank": lambda: FIRST, "lambdamart": trees}
 
 
 @pytest.fixture(params=RANKERS, ids=[kind.name for kind in RANKERS])
 def ranker(request: pytest.FixtureRequest) -> Ranker:
-    return EXAMPLES[request.param.name]
+    return EXAMPLES[request.param.name]()
 
 
 def proposed(pool: Pool) -> list[set[int]]:
@@ -91,6 +126,6 @@ def test_an_empty_pool_gives_empty_lists(ranker: Ranker) -> None:
 def test_saved_and_loaded_ranks_the_same(ranker: Ranker, tmp_path: Path) -> None:
     ranker.save(tmp_path)
     pool, asked = wild_pool(NOTHING), visits([[]] * N)
-    before, after = (one.rank(pool, asked, 10) for one in (ranker, type(ranker).load(tmp_path)))
+    before, after = (one.rank(pool, asked, 10) for one in (ranker, type(ranker).load(tmp_path, catalogue(), NAMES)))
     assert before.items.tolist() == after.items.tolist()
     assert before.scores.tolist() == after.scores.tolist()

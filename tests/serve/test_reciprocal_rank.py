@@ -16,6 +16,7 @@ from app.serve.ragged import NONE
 from app.serve.rankers.contract import Ranked
 from app.serve.rankers.reciprocal_rank import ReciprocalRank
 from tests.arrays import NOTHING, visits
+from tests.serve.conftest import block_catalogue
 
 
 def blend(parts: dict[str, Candidates], weights: dict[str, float], excluded: Exclusions, k: int) -> Ranked:
@@ -117,4 +118,5 @@ def test_a_product_that_is_not_available_is_in_no_list() -> None:
 
 def test_saved_and_loaded_ranks_the_same(tmp_path: Path) -> None:
     ReciprocalRank({"a": 1.0, "b": 2.5}, 7).save(tmp_path)
-    assert ReciprocalRank.load(tmp_path) == ReciprocalRank({"a": 1.0, "b": 2.5}, 7)
+    found = ReciprocalRank.load(tmp_path, block_catalogue(), ("a", "b"))
+    assert found == ReciprocalRank({"a": 1.0, "b": 2.5}, 7)

@@ -23,6 +23,7 @@ def test_a_training_in_lines() -> None:
         "Frequency and spend correlate (0.31): values mislead",
         "Task session, blend: NDCG@10 0.3000 [0.2900, 0.3100], HR@10 0.3000, 1,500 queries",
         "Task session, most popular: NDCG@10 0.0500 [0.0400, 0.0600], HR@10 0.0500, 1,500 queries",
+        "Lists are ordered by LambdaMART in the session task, else by reciprocal rank. It is better.",
         "Bundle 20191101_081500 published: better overall",
         "Bundle              models/20191101_081500",
         "Report              report.html",
@@ -41,7 +42,17 @@ def test_a_refusal_and_made_up_data_are_told() -> None:
 
 
 def test_a_run_that_only_cleaned() -> None:
-    parts = ("exploration", "pairs", "segments", "profiles", "customers", "quality", "gate", "recommendations")
+    parts = (
+        "exploration",
+        "pairs",
+        "segments",
+        "profiles",
+        "customers",
+        "quality",
+        "ranker",
+        "gate",
+        "recommendations",
+    )
     run = finished_run().model_copy(update=dict.fromkeys(parts))
     paths = run.paths.model_copy(update={"bundle": None, "rejected": Path("processed/rejected_x")})
     assert summary_lines(run.model_copy(update={"paths": paths})) == [

@@ -38,6 +38,7 @@ FIRST_EDITION: dict[str, Any] = {
     "generators": "als,covisitation,popularity",
     "blend_weights": {"als": 1.0, "covisitation": 3.0, "popularity": 0.5},
     "blend_offset": 60.0,
+    "ranker": "reciprocal_rank",
 }
 #: Settings with which the models cannot have learned anything.
 BROKEN: dict[str, Any] = {"als_factors": 1, "als_iterations": 1, "blend_weights": {"popularity": 1.0}}
@@ -237,7 +238,7 @@ def test_lists_are_of_ten_products_for_each_active_user(first: RunResult, shop: 
 
 def test_run_report_and_summary(first: RunResult, shop: Shop) -> None:
     assert first.stages[0].stage == "clean"
-    assert len(first.stages) == 10  # the eleventh is the report, which shows them
+    assert len(first.stages) == 11  # the twelfth is the report, which shows them
     assert all(stage.seconds >= 0 for stage in first.stages)
     lines = summary_lines(first)
     assert f"{EVENTS:,} rows read" in lines[0]
@@ -248,7 +249,7 @@ def test_run_report_and_summary(first: RunResult, shop: Shop) -> None:
     made = {name: path for name, path in first.paths if path is not None}
     assert set(made) == {"cleaned", "customers", "bundle", "recommendations", "merged_csv", "report", "run"}
     assert all(path.exists() for path in made.values())
-    assert len([line for line in shop.said if "11/11]" in line]) >= 2  # its beginning and its end
+    assert len([line for line in shop.said if "12/12]" in line]) >= 2  # its beginning and its end
 
 
 def test_each_run_is_kept_and_read_back_as_it_was(first: RunResult, refused: RunResult, shop: Shop) -> None:

@@ -5,13 +5,16 @@ Learning Methods" (2009), with a weight for each generator.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import ClassVar, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
-from app.serve.contract import best_per_row
+from app.serve.catalogue import Catalogue
+from app.serve.contract import Candidates, best_per_row
 from app.serve.pool import Pool
 from app.serve.ragged import NONE, pair_keys
 from app.serve.rankers.contract import Ranked
@@ -37,17 +40,28 @@ class ReciprocalRank:
         (folder / FILE).write_text(json.dumps(asdict(self)))
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
+    def load(cls, folder: Path, catalogue: Catalogue, generators: Sequence[str]) -> Self:
         return cls(**json.loads((folder / FILE).read_text()))
 
     def rank(self, pool: Pool, visits: Visits, k: int) -> Ranked:
+        terms = self.terms(pool)
+        return Ranked.of(_best(pool, terms, k), pool, terms)
+
+    def terms(self, pool: Pool) -> NDArray[np.float64]:
+        """What each generator adds to the score of each proposal: (m, g)."""
         weights = np.array([self.weights.get(name, 0.0) for name in pool.generators])
-        terms = np.where(pool.ranks > 0, weights / (self.offset + np.maximum(pool.ranks, 1)), 0.0)
-        total = terms.sum(axis=1)
-        speaks = total > 0
-        best = best_per_row(pool.rows[speaks], pool.items[speaks], total[speaks].astype(np.float32), pool.visits, k)
-        row, place = np.nonzero(best.items != NONE)
-        entry = np.searchsorted(pool.keys, pair_keys(row, best.items[row, place]))
-        sources = np.full(best.items.shape, NONE, np.int8)
-        sources[row, place] = terms[entry].argmax(axis=1)
-        return Ranked(best.items, best.scores, sources)
+        return np.where(pool.ranks > 0, weights / (self.offset + np.maximum(pool.ranks, 1)), 0.0)
+
+    def cut(self, pool: Pool, depth: int) -> tuple[Pool, NDArray[np.float64]]:
+        """The pool with the best `depth` proposals of each visit alone, and their terms."""
+        terms = self.terms(pool)
+        best = _best(pool, terms, depth).items
+        row, place = np.nonzero(best != NONE)
+        kept = np.sort(np.searchsorted(pool.keys, pair_keys(row, best[row, place])))
+        return pool.take(kept), terms[kept]
+
+
+def _best(pool: Pool, terms: NDArray[np.float64], k: int) -> Candidates:
+    total = terms.sum(axis=1)
+    speaks = total > 0
+    return best_per_row(pool.rows[speaks], pool.items[speaks], total[speaks].astype(np.float32), pool.visits, k)
