@@ -78,7 +78,7 @@ class PartRows:
         offsets = [rows.indptr[1:] + start for rows, start in zip(each, starts[:-1], strict=True)]
         kind = np.int32 if starts[-1] <= np.iinfo(np.int32).max else np.int64  # else scipy copies it to its liking
         np.save(folder / f"{_ROWS}_indptr.npy", np.concatenate([[0], *offsets]).astype(kind))
-        for name, dtype in (("data", np.result_type(*(rows.data for rows in each))), ("indices", kind)):
+        for name, dtype in (("data", np.result_type(*(rows.dtype for rows in each))), ("indices", kind)):
             file, size = folder / f"{_ROWS}_{name}.npy", (int(starts[-1]),)
             whole = np.lib.format.open_memmap(file, mode="w+", dtype=dtype, shape=size)  # not in the driver's memory
             for start, rows in zip(starts[:-1], each, strict=True):
