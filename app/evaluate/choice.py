@@ -34,7 +34,7 @@ def choose(scores: Scores) -> RankerChoice:
             tasks.append(task)
     figures = f"{METRIC_LABELS[METRIC]} of LambdaMART beside reciprocal rank: {'; '.join(told)}"
     if not told:
-        return RankerChoice(name=RECIPROCAL_RANK, reason="too few queries to compare LambdaMART with reciprocal rank")
+        return RankerChoice(name=RECIPROCAL_RANK, reason="Too few queries to compare LambdaMART with reciprocal rank")
     return RankerChoice(name=LAMBDAMART if tasks else RECIPROCAL_RANK, tasks=tuple(tasks), reason=figures)
 
 

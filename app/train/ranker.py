@@ -81,16 +81,16 @@ def learn_ranker(run: Run, test: HeldOut, queries: StoredQueries, recommender: R
         Knew nothing of them; and its folder.
     """
     if run.settings.ranker == RECIPROCAL_RANK:
-        return Lesson("no other ranker was to be learned")
+        return Lesson("No other ranker was to be learned")
     before = sum(queries.count(task, until=seconds(test.middle)) for task in TASKS)
     after = min(queries.count(task, since=seconds(test.middle)) for task in TASKS)
     if before < MIN_EXAMPLES or after < MIN_QUERIES:
-        return Lesson(f"too few queries to learn a ranker from ({before:,}), or to test it on ({after:,} of a task)")
+        return Lesson(f"Too few queries to learn a ranker from ({before:,}), or to test it on ({after:,} of a task)")
     earlier = test.queries(run.settings, test.middle, run.scratch / "earlier")
     examples = ranker_examples(earlier.sample(), candidate, reciprocal_rank(run.settings))
     asked = len(np.unique(examples["query"].to_numpy()))
     if asked < MIN_EXAMPLES:
-        return Lesson(f"too few queries to learn a ranker from: of {before:,} the pool has an answer to {asked:,}")
+        return Lesson(f"Too few queries to learn a ranker from: of {before:,} the pool has an answer to {asked:,}")
     ranker = fit_lambdamart(
         examples,
         reciprocal_rank(run.settings),

@@ -65,7 +65,7 @@ def test_small_slices_say_nothing() -> None:
     alone = choose(asked({("session", "all"): 0.1}, MIN_QUERIES - 1))
     assert (alone.name, alone.reason) == (
         "reciprocal_rank",
-        "too few queries to compare LambdaMART with reciprocal rank",
+        "Too few queries to compare LambdaMART with reciprocal rank",
     )
 
 

@@ -49,12 +49,12 @@ def told(before: int, after: int, **changes: Any) -> str:
 
 def test_with_too_few_queries_in_a_half_nothing_is_learned() -> None:
     """Of each task so many; learned from are both together."""
-    assert told(499, 5000) == "too few queries to learn a ranker from (998), or to test it on (5,000 of a task)"
-    assert told(5000, 199) == "too few queries to learn a ranker from (10,000), or to test it on (199 of a task)"
+    assert told(499, 5000) == "Too few queries to learn a ranker from (998), or to test it on (5,000 of a task)"
+    assert told(5000, 199) == "Too few queries to learn a ranker from (10,000), or to test it on (199 of a task)"
 
 
 def test_nor_where_none_is_wanted() -> None:
-    assert told(5000, 5000, ranker="reciprocal_rank") == "no other ranker was to be learned"
+    assert told(5000, 5000, ranker="reciprocal_rank") == "No other ranker was to be learned"
 
 
 @pytest.fixture(scope="module")
