@@ -1,9 +1,16 @@
 """Products of sparse matrices, of which only the largest values of each row are kept."""
 
+import os
+from unittest.mock import patch
+
+import psutil
 from scipy.sparse import csr_matrix
-from sparse_dot_topn import sp_matmul_topn
 
 from app.serve.sparse import canonical_rows
+
+# When it is imported it asks for the number of cores, and fails where nobody knows, as in some containers.
+with patch.object(psutil, "cpu_count", lambda logical=True: os.cpu_count() or 1):
+    from sparse_dot_topn import sp_matmul_topn
 
 
 def strongest_of_product(left: csr_matrix, right: csr_matrix, n: int) -> csr_matrix:

@@ -1,5 +1,7 @@
 """Products of sparse matrices, cut row by row."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -31,3 +33,8 @@ def test_with_room_for_all_it_is_the_product(tmp_path: Path) -> None:
 
 def test_nothing_times_nothing() -> None:
     assert strongest_of_product(matrix([[0, 0]]), matrix([[1, 1], [1, 1]]), 3).toarray().tolist() == [[0, 0]]
+
+
+def test_where_nobody_knows_the_number_of_cores() -> None:
+    told = "import psutil; psutil.cpu_count = lambda logical=True: None; import app.learn.row_products"
+    subprocess.run([sys.executable, "-c", told], check=True)
