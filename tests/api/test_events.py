@@ -134,7 +134,7 @@ def test_events_that_come_together_share_a_file(api: Api, output: Path) -> None:
     answers = api.together([("POST", "/v1/events", event(number)) for number in range(50)])
     assert all(answer.json()["accepted"] == 1 for answer in answers)
     assert sorted(row["event_id"] for row in landed(output / "landing")) == sorted(f"e-{n}" for n in range(50))
-    assert len(list((output / "landing").iterdir())) <= 2, "the first perhaps alone"
+    assert len(list((output / "landing").iterdir())) <= 10, "what comes while a file is written shares the next"
 
 
 def test_files_of_a_busy_shop_are_some_time_apart(make_api: MakeApi, output: Path) -> None:
