@@ -36,9 +36,8 @@ from app.evaluate.names import (
 )
 from app.evaluate.results import MetricInterval, QualityRow
 from app.evaluate.targets import ANY, BITS, Wanted, target_slice
-from app.evaluate.variety import category_groups, diversity, novelty, self_information
+from app.evaluate.variety import Variety
 from app.events.vocabulary import PURCHASE
-from app.serve.catalogue import Catalogue
 from app.serve.ragged import NONE
 from app.serve.rankers import LambdaMART
 from app.serve.recommender import Recommender, opened
@@ -226,7 +225,7 @@ def _partials(task: str, table: pa.Table, models: _Asked, unseen_from: int, repl
     weights = poisson_weights(table["query"].to_numpy(), replicates)
     slices = _slices(table["segment"].to_pylist(), wanted)
     unseen = _unseen(slices, asked_at >= unseen_from)
-    variety = _Variety.of(opened(models.candidate).catalogue)
+    variety = Variety.of(opened(models.candidate).catalogue)
     rows = []
     for model, lists in models.lists(visitors, task).items():
         found = wanted.found(lists)
@@ -261,27 +260,6 @@ def _unseen(slices: dict[str, _Slice], later: NDArray[np.bool_]) -> dict[str, _S
 
 
 _NO_TOP_10: dict[str, Any] = {"products": [], "novelty": 0.0, "diversity": 0.0}
-
-
-@dataclass(frozen=True)
-class _Variety:
-    """What a catalogue says of the novelty and diversity of lists, worked out once for all models."""
-
-    catalogue: Catalogue
-    information: NDArray[np.float64]
-    groups: NDArray[np.int64]
-
-    @classmethod
-    def of(cls, catalogue: Catalogue) -> "_Variety":
-        return cls(catalogue, self_information(catalogue), category_groups(catalogue))
-
-    def top_10(self, lists: NDArray[np.int64]) -> dict[str, Any]:
-        items = self.catalogue.positions(lists[:, :10])
-        return {
-            "products": np.unique(lists[:, :10][items != NONE]).tolist(),
-            "novelty": float(novelty(items, self.information).sum()),
-            "diversity": float(diversity(items, self.groups).sum()),
-        }
 
 
 def _ids(recommender: Recommender, items: NDArray[np.int32]) -> NDArray[np.int64]:

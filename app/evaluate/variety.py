@@ -1,5 +1,8 @@
 """How new and how various the products of lists are, whatever is right about them."""
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -47,3 +50,24 @@ def category_groups(catalogue: Catalogue) -> NDArray[np.int64]:
     """The category (p,) of each product, whole path, as a number."""
     codes = pc.dictionary_encode(catalogue.table["category_code"].cast(pa.string()), null_encoding="encode")
     return np.asarray(codes.combine_chunks().indices.to_numpy(zero_copy_only=False), np.int64)
+
+
+@dataclass(frozen=True)
+class Variety:
+    """What a catalogue says of the novelty and diversity of lists, worked out once for all models."""
+
+    catalogue: Catalogue
+    information: NDArray[np.float64]
+    groups: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, catalogue: Catalogue) -> "Variety":
+        return cls(catalogue, self_information(catalogue), category_groups(catalogue))
+
+    def top_10(self, lists: NDArray[np.int64]) -> dict[str, Any]:
+        items = self.catalogue.positions(lists[:, :10])
+        return {
+            "products": np.unique(lists[:, :10][items != NONE]).tolist(),
+            "novelty": float(novelty(items, self.information).sum()),
+            "diversity": float(diversity(items, self.groups).sum()),
+        }
