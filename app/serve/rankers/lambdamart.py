@@ -26,7 +26,8 @@ if TYPE_CHECKING:  # takes longer to import than a bundle to open, so that only 
     from lightgbm import Booster
 
 FILE, MODEL = "lambdamart.json", "model.txt"
-DEPTH = 100  #: best places of reciprocal rank that are ordered anew
+#: Best places of reciprocal rank that are ordered anew; 99 % of ten are the same as of 100, which cost twice as much.
+DEPTH = 50
 
 
 @dataclass(frozen=True)
