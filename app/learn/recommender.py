@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -38,8 +39,8 @@ FIT_OF: dict[type[Generator], Fit] = {
 }
 
 
-def chosen_fits(settings: Settings) -> tuple[Fit, ...]:
-    """How the generators of the setting `generators` are learned.
+def chosen_fits(settings: Settings) -> dict[str, Fit]:
+    """How the generators of the setting `generators` are learned, by name.
 
     Raises
     ------
@@ -57,10 +58,16 @@ def chosen_fits(settings: Settings) -> tuple[Fit, ...]:
     if not any(issubclass(kind, Baseline) for kind in chosen):
         needed = ", ".join(name for name, kind in known.items() if issubclass(kind, Baseline))
         raise InputError(f"setting generators (VITRINE_GENERATORS): needs {needed}, which has a list for everyone")
-    return tuple(FIT_OF[kind] for kind in chosen)
+    return {kind.name: FIT_OF[kind] for kind in chosen}
 
 
-def fit_recommender(known: Slice, segments: Path, settings: Settings, scratch: Path) -> Recommender:
+def fit_recommender(
+    known: Slice,
+    segments: Path,
+    settings: Settings,
+    scratch: Path,
+    timed: Callable[[str], AbstractContextManager[object]] = nullcontext,
+) -> Recommender:
     """Learn the generators that are set, and gather what serving needs beside them.
 
     Parameters
@@ -73,16 +80,21 @@ def fit_recommender(known: Slice, segments: Path, settings: Settings, scratch: P
         Of generators, ranker and lists.
     scratch
         Folder for tables on the way, on a disk that driver and executors share; emptied first.
+    timed
+        Each generator is learned inside of what this gives for its name.
     """
     fits = chosen_fits(settings)
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
     tables, users = _tables(known, segments, settings, scratch)
-    generators = [fit(tables, settings) for fit in fits]
+    generators = {}
+    for name, fit in fits.items():
+        with timed(name):
+            generators[name] = fit(tables, settings)
     return Recommender(
         tables.catalogue,
         users,
-        {generator.name: generator for generator in generators},
+        generators,
         reciprocal_rank(settings),
         Parameters(
             settings.candidates,

@@ -19,6 +19,7 @@ from app.registry.registry import Registry
 from app.serve.rankers import LambdaMART
 from app.serve.segments import SegmentModel
 from app.train.context import Run
+from app.train.costs import Costs
 from app.train.manifest import ManifestEntries
 from app.train.ranker import HeldOut, learn_ranker, seconds
 
@@ -71,13 +72,15 @@ def evaluate(run: Run, known: Slice, whole: Slice, published: SegmentModel, cham
     """
     settings, cut = run.settings, known.until
     folder = run.scratch / "candidate"
-    with run.progress.stage("train before the test slice"):
+    with run.progress.stage("train before the test slice") as stage:
+        costs = Costs(run.progress.clock)
         found = fit_segments(
             run.spark, known.folder / "users", settings.segments, settings.seed, run.scratch / "known", published
         )
-        recommender = fit_recommender(known, found.users, settings, run.scratch / "fit")
+        recommender = fit_recommender(known, found.users, settings, run.scratch / "fit", costs.of)
         folder.mkdir()
         recommender.save(folder)
+        stage.note = costs.note(folder / "generators")
     test = HeldOut(whole, cut, found.users, found.model.names)
     with run.progress.stage("learn the ranker") as stage:
         queries = test.queries(settings, None, run.scratch / "queries")

@@ -11,10 +11,11 @@ from app.serve.generators import GENERATORS
 
 
 def test_those_of_the_setting_in_the_order_of_sources() -> None:
-    assert chosen_fits(Settings()) == tuple(FIT_OF[kind] for kind in GENERATORS)
-    assert chosen_fits(Settings(generators="session_walk, popularity,")) == (fit_popularity, fit_session_walk)
-    every = ",".join(kind.name for kind in GENERATORS)
-    assert chosen_fits(Settings(generators=every)) == tuple(FIT_OF[kind] for kind in GENERATORS)
+    every = [(kind.name, FIT_OF[kind]) for kind in GENERATORS]
+    assert list(chosen_fits(Settings()).items()) == every
+    two = chosen_fits(Settings(generators="session_walk, popularity,"))
+    assert list(two.items()) == [("popularity", fit_popularity), ("session_walk", fit_session_walk)]
+    assert list(chosen_fits(Settings(generators=",".join(name for name, _ in every))).items()) == every
 
 
 @pytest.mark.parametrize(
