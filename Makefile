@@ -4,7 +4,7 @@ VENV  := .venv
 BIN   := $(VENV)/bin
 READY := $(VENV)/.ready
 CLASSES := $(VENV)/share/vitrine/spark.jsa
-# Two workers. Quick tests go to them a whole file at a time, since they share a training or a stream; long ones singly.
+# Two workers. Tests go to them a whole file at a time, since they share a training, a stream or a table.
 PYTEST := $(BIN)/python -m pytest -n 2
 DEMO_EVENTS := 250000
 
@@ -39,7 +39,7 @@ test: setup ## Run the tests (six minutes on two cores)
 	$(PYTEST) --dist loadfile -m "not slow"
 
 test-slow: setup ## Run the long tests: kills, outages, full disks (eight to nine minutes)
-	$(PYTEST) --dist loadgroup --no-loadscope-reorder -m slow
+	$(PYTEST) --dist loadfile -m slow
 
 test-programs: setup ## Run the tests, long ones too, that were skipped for want of influxd, helm or kubectl
 	$(PYTEST) --dist loadfile -m programs

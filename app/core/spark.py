@@ -48,7 +48,7 @@ def create_session(settings: Settings, name: str, extra: dict[str, str] | None =
         .config("spark.sql.csv.parser.columnPruning.enabled", "false")  # else a wrong column count goes unseen
         .config("spark.sql.legacy.parquet.nanosAsLong", "true")  # Spark has no times as fine as those of pandas
     )
-    submitted = "SPARK_ENV_LOADED" in os.environ
+    submitted, archive = "SPARK_ENV_LOADED" in os.environ, java_options()
     if not submitted:  # spark-submit has set these
         builder = (
             builder.master(settings.master)
@@ -57,9 +57,10 @@ def create_session(settings: Settings, name: str, extra: dict[str, str] | None =
             .config("spark.driver.bindAddress", "127.0.0.1")
             .config("spark.ui.showConsoleProgress", "false")
             .config("spark.ui.enabled", "false")
-            .config("spark.driver.extraJavaOptions", f"{JAVA_OPTIONS} {java_options()}")
-            .config("spark.driver.extraClassPath", class_path())
         )
+        builder = builder.config("spark.driver.extraJavaOptions", f"{JAVA_OPTIONS} {archive}")
+        if archive:
+            builder = builder.config("spark.driver.extraClassPath", class_path())
     if settings.shuffle_partitions:
         builder = builder.config("spark.sql.shuffle.partitions", str(settings.shuffle_partitions))
     for key, value in (extra or {}).items():
