@@ -38,10 +38,11 @@ from app.core.progress import Progress
 from app.core.settings import Settings, load_settings
 from app.core.spark import create_session
 from app.evaluate.examples import examples_of, in_order
-from app.evaluate.metrics import interval, poisson_weights, ranking_metrics
+from app.evaluate.metrics import poisson_weights, ranking_metrics
 from app.evaluate.names import CUTOFFS, HR_10, MOST_POPULAR, NDCG_10
 from app.evaluate.quality import Score, Scores
-from app.evaluate.queries import Bounds, ask
+from app.evaluate.queries import Bounds, write_queries
+from app.evaluate.results import MetricInterval
 from app.evaluate.targets import ANY, BITS, Wanted
 from app.events.catalogue import read_catalogue
 from app.events.ingest import ingest
@@ -114,7 +115,8 @@ def learn_day(
     segments = fit_segments(spark, known.folder / "users", settings.segments, settings.seed, folder / "segments")
     recommender = fit_recommender(known, segments.users, settings, folder / "fit")
     bounds = Bounds(settings.evaluation_queries, settings.session_max_events, settings.session_max_products)
-    asked = ask(whole, cut, end, segments.users, segments.model.names, bounds, folder / "queries").toArrow()
+    queries = write_queries(whole, cut, end, segments.users, segments.model.names, bounds, folder / "queries")
+    asked = queries.sample().toArrow()
     return recommender, asked
 
 
@@ -134,13 +136,13 @@ def rows(found: Scores, served: str) -> list[dict[str, Any]]:
         row |= {name: round(float(value), 5) for name, value in figures.items()}
         if model != served:
             ours = found[task, served, target]
-            row["served_minus"] = {name: _difference(ours.means(name) - score.means(name)) for name in (HR_10, NDCG_10)}
+            row["served_minus"] = {name: _rounded(ours.difference(score, name)) for name in (HR_10, NDCG_10)}
         told.append(row)
     return told
 
 
-def _difference(replicated: NDArray[np.float64]) -> list[float]:
-    return [round(float(value), 5) for value in (replicated[0], *interval(replicated[1:]))]
+def _rounded(measured: MetricInterval) -> list[float]:
+    return [round(value, 5) for value in (measured.mean, measured.low, measured.high)]
 
 
 @click.command(help=__doc__)

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from app.evaluate.gate import METRIC, MIN_QUERIES
-from app.evaluate.metrics import interval
 from app.evaluate.names import ALL, LAMBDAMART, METRIC_LABELS, RECIPROCAL_RANK, SESSION, USER
 from app.evaluate.quality import Scores
 from app.evaluate.results import RankerChoice
@@ -52,6 +51,6 @@ def _difference(scores: Scores, task: str, part: str) -> _Difference | None:
     mine, theirs = (scores.get((task, model, part)) for model in (LAMBDAMART, RECIPROCAL_RANK))
     if mine is None or theirs is None or mine.queries < MIN_QUERIES:
         return None
-    difference = mine.means(METRIC) - theirs.means(METRIC)
-    low, high = interval(difference[1:])
-    return _Difference(low, high, f"{difference[0]:+.4f} [{low:+.4f}, {high:+.4f}], {mine.queries:,} queries")
+    gain = mine.difference(theirs, METRIC)
+    text = f"{gain.mean:+.4f} [{gain.low:+.4f}, {gain.high:+.4f}], {mine.queries:,} queries"
+    return _Difference(gain.low, gain.high, text)

@@ -12,7 +12,6 @@ Two ways to compare, in this order:
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.evaluate.metrics import interval
 from app.evaluate.names import ALL, BLEND, CHAMPION, METRIC_LABELS, NDCG_10, SESSION, TARGET, UNSEEN, USER
 from app.evaluate.quality import Scores
 from app.evaluate.results import QualityRow, Verdict
@@ -71,11 +70,10 @@ def _unseen(scores: Scores) -> list[Comparison]:
         theirs = scores.get((task, CHAMPION, name))
         if model != BLEND or task not in (SESSION, USER) or theirs is None or mine.queries < MIN_QUERIES:
             continue
-        difference = mine.means(METRIC) - theirs.means(METRIC)
-        low, high = interval(difference[1:])
-        text = f"{METRIC_LABELS[METRIC]} {difference[0]:+.4f} [{low:+.4f}, {high:+.4f}], {mine.queries} queries"
+        gain = mine.difference(theirs, METRIC)
+        text = f"{METRIC_LABELS[METRIC]} {gain.mean:+.4f} [{gain.low:+.4f}, {gain.high:+.4f}], {mine.queries} queries"
         part = name.removeprefix(UNSEEN).lstrip(":") or ALL
-        result.append(Comparison(f"{task} {part}", high < 0, text))
+        result.append(Comparison(f"{task} {part}", gain.high < 0, text))
     return result
 
 

@@ -96,9 +96,16 @@ class Score:
         return self.replicates[:, 1 + METRICS.index(metric)] / weight
 
     def summary(self, metric: str) -> MetricInterval:
-        means = self.means(metric)
-        low, high = interval(means[1:])
-        return MetricInterval(mean=float(means[0]), low=low, high=high)
+        return _summary(self.means(metric))
+
+    def difference(self, other: "Score", metric: str) -> MetricInterval:
+        """By how much it is better than another model on the same queries: the paired bootstrap."""
+        return _summary(self.means(metric) - other.means(metric))
+
+
+def _summary(replicated: NDArray[np.float64]) -> MetricInterval:
+    low, high = interval(replicated[1:])
+    return MetricInterval(mean=float(replicated[0]), low=low, high=high)
 
 
 Scores = dict[tuple[str, str, str], Score]  # by task, model, slice

@@ -141,40 +141,6 @@ class Bounds:
     products: int
 
 
-def ask(
-    whole: Slice,
-    cut: datetime,
-    end: datetime | None,
-    segments: Path,
-    names: Sequence[str],
-    bounds: Bounds,
-    folder: Path,
-) -> DataFrame:
-    """Queries of both tasks, sampled by hash.
-
-    Parameters
-    ----------
-    whole
-        All that is known, of which the test slice is tested.
-    cut, end
-        Where the test slice begins, and before what it ends; None at the end of the data.
-    segments
-        user_id and segment_id of the users seen before, in the parts of the events.
-    names
-        Of segments, by id.
-    bounds
-        Of queries and sessions.
-    folder
-        For tables on the way, on a disk that driver and executors share.
-
-    Returns
-    -------
-    DataFrame
-        `QUERY_SCHEMA`.
-    """
-    return write_queries(whole, cut, end, segments, names, bounds, folder).sample()
-
-
 @dataclass(frozen=True)
 class StoredQueries:
     """All queries of a slice, a table a task in `folder`, and about how many are asked of each (`limit`)."""
@@ -212,7 +178,23 @@ def write_queries(
     bounds: Bounds,
     folder: Path,
 ) -> StoredQueries:
-    """All queries of both tasks; parameters as of `ask`. What they look for ends with the slice as well."""
+    """All queries of both tasks. What they look for ends with the slice as well.
+
+    Parameters
+    ----------
+    whole
+        All that is known, of which the test slice is tested.
+    cut, end
+        Where the test slice begins, and before what it ends; None at the end of the data.
+    segments
+        user_id and segment_id of the users seen before, in the parts of the events.
+    names
+        Of segments, by id.
+    bounds
+        Of queries and sessions.
+    folder
+        For tables on the way, on a disk that driver and executors share.
+    """
     folder.mkdir(parents=True)
     named, events, products = texts(names), whole.events, whole.folder / "products"
     before_end = "true" if end is None else f"event_time < timestamp '{end}'"

@@ -37,10 +37,8 @@ USER_PRODUCTS = 1_000  #: of a user, those rated best: a crawler must not cost m
 ORDER = 4  #: of the sharpening
 USERS = 20_000  #: whose rows a thread takes at a time
 OVERSAMPLING = 64  #: columns more than the eigenvectors wanted
-DEGREE, LEAST = (
-    3,
-    0.01,
-)  #: of the Chebyshev polynomial, and where it starts to grow at the least, of the largest eigenvalue
+DEGREE = 3  #: of the Chebyshev polynomial
+LEAST = 0.01  #: where it starts to grow at the least, as a share of the largest eigenvalue
 
 
 @dataclass(frozen=True)
@@ -155,9 +153,8 @@ def filtered(graph: Graph, basis: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _orthonormal(columns: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.ascontiguousarray(
-        qr(columns, mode="economic", check_finite=False)[0]
-    )  # numpy's takes three times as long
+    basis = qr(columns, mode="economic", check_finite=False)[0]  # numpy's takes three times as long
+    return np.ascontiguousarray(basis)
 
 
 def sharpening(values: NDArray[np.float32], sharpness: float) -> NDArray[np.float32]:

@@ -10,7 +10,7 @@ from pyspark.sql import SparkSession
 
 from app.core.duck import Connection, connect, read, write
 from app.core.parts import part_files
-from app.evaluate.queries import Bounds, StoredQueries, ask, session_queries, user_queries
+from app.evaluate.queries import Bounds, StoredQueries, session_queries, user_queries, write_queries
 from app.evaluate.targets import ANY, BITS
 from app.events.vocabulary import KINDS, TOUCHES
 from app.features.slices import Slice
@@ -155,7 +155,8 @@ def test_sampling_keeps_about_the_limit_and_always_the_same(spark: SparkSession,
             products = relation(connection, [(1, moment("10-01 10:00"))], "product_id bigint, first_seen timestamp")
             write(products, tmp_path / name / "products" / "part-00000.parquet")
         whole = Slice(spark, moment("10-03 00:00"), table, None, tmp_path / name)
-        queries = ask(whole, cut, None, segments, ["it's VIP"], bounds, tmp_path / f"{name} queries").collect()
+        stored = write_queries(whole, cut, None, segments, ["it's VIP"], bounds, tmp_path / f"{name} queries")
+        queries = stored.sample().collect()
         assert {row["segment"] for row in queries} == {"it's VIP"}
         found.append({(row["task"], row["user_id"]) for row in queries})
     assert found[0] == found[1]
