@@ -9,7 +9,7 @@ PYTEST := $(BIN)/python -m pytest -n 2
 DEMO_EVENTS := 250000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup java demo live dashboards docs test test-slow test-programs e2e soak cluster-demo check lock clean
+.PHONY: help setup java demo live shop dashboards docs test test-slow test-programs e2e soak cluster-demo check lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ demo/shop.synthetic.csv: | setup
 
 live: setup ## Watch it live: generate, train, stream and replay, into live/
 	$(BIN)/vitrine live --output live
+
+shop: setup ## A shop to click through with everything behind it, into shop/, until Ctrl-C
+	$(BIN)/vitrine shop --output shop
 
 test: setup ## Run the tests (six minutes on two cores)
 	$(PYTEST) --dist loadfile -m "not slow"
@@ -74,7 +77,7 @@ lock: ## Renew requirements.lock from pyproject.toml (needs uv)
 	uv pip compile pyproject.toml --extra dev --generate-hashes --python-version 3.11 --no-emit-index-url \
 		--no-annotate --custom-compile-command "make lock" -o requirements.lock
 
-clean: ## Delete demo/, live/ and caches; .venv stays
-	rm -rf demo live soak build *.egg-info spark-warehouse metastore_db derby.log
+clean: ## Delete demo/, live/, shop/ and caches; .venv stays
+	rm -rf demo live shop soak build *.egg-info spark-warehouse metastore_db derby.log
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -exec rm -rf {} +

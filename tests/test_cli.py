@@ -114,6 +114,7 @@ def test_every_command_that_writes_is_asked() -> None:
         "backfill",
         "replay",
         "live",
+        "shop",
     }
     assert {name for name, _ in writing_commands()} == commands
 

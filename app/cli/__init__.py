@@ -4,7 +4,7 @@ import click
 
 from app.cli.batch import customers, explore, report, rollback, segments, train
 from app.cli.serving import serve
-from app.cli.streaming import backfill, live, replay, stream
+from app.cli.streaming import backfill, live, replay, shop, stream
 from app.cli.tools import generate, layout, settings
 
 
@@ -35,6 +35,7 @@ COMMANDS = (
     backfill,
     replay,
     live,
+    shop,
 )
 for command in COMMANDS:
     main.add_command(command)

@@ -106,3 +106,25 @@ def live(events: int, rate: float, seconds: float, as_json: bool, **flags: Any) 
 
     with guarded():
         run_live(load_settings(**flags), events, rate, seconds, as_json=as_json)
+
+
+@click.command()
+@setting_options("output", "host", "port", "influx_url", "influx_org", "influx_bucket", *SPARK_SETTINGS)
+@click.option("--events", type=click.IntRange(1_000), default=100_000, show_default=True, help="Events of the shop.")
+@click.option(
+    "--rate", type=click.FloatRange(0.1), default=5, show_default=True, help="Events of other visitors a second."
+)
+def shop(events: int, rate: float, **flags: Any) -> None:
+    """A shop to click through, with everything behind it, on this machine, until stopped (Ctrl-C, SIGTERM).
+
+    Generates a synthetic shop, trains on it, starts the stream and the API, plays other visitors for an hour, and
+    prints the address of the page.
+
+    \b
+    Example:
+      vitrine shop --output shop-demo/ --port 8000
+    """
+    from app.jobs.shop import run_shop
+
+    with guarded():
+        run_shop(load_settings(**flags), events, rate)

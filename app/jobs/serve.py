@@ -32,7 +32,7 @@ def run_serve(settings: Settings) -> None:
     """
     _check_keys(settings)
     logging.basicConfig(format="%(levelname)s: %(message)s")
-    with _listening(settings) as listener:
+    with listening(settings) as listener:
         service = Service(settings, say)
         host, port = listener.getsockname()[:2]
         say(f"bundle {service.shop.bundle.version} is in use; listening at http://{_shown(host)}:{port}")
@@ -53,7 +53,14 @@ def run_serve(settings: Settings) -> None:
     say("stopped")
 
 
-def _listening(settings: Settings) -> socket.socket:
+def listening(settings: Settings) -> socket.socket:
+    """The socket of `host` and `port`.
+
+    Raises
+    ------
+    InputError
+        The address is taken, or not of this machine.
+    """
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
         return socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)

@@ -1,0 +1,68 @@
+"""`vitrine shop`: from nothing to a page whose clicks come back as lists, and its end."""
+
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+from click.testing import CliRunner
+
+from app.cli import main
+from tests.api.client import ROOT, ids
+
+PAGE = re.compile(r"open (http://\S+)")
+
+
+def until(what: str, seconds: float, ask: Callable[[], bool]) -> None:
+    end = time.monotonic() + seconds
+    while not ask():
+        assert time.monotonic() < end, what
+        time.sleep(0.2)
+
+
+@pytest.mark.slow(seconds=60)
+def test_the_page_is_up_until_stopped(tmp_path: Path) -> None:
+    output = tmp_path / "shop"
+    flags = ["--output", output, "--events", "4000", "--rate", "2", "--port", "0"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "app.cli", "shop", *map(str, flags)], cwd=ROOT, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    try:
+        url = next(found[1] for line in process.stderr if (found := PAGE.search(line)))
+        page = httpx.get(url)
+        assert page.status_code == 200
+        assert "<title>" in page.text
+        product = ids(httpx.get(f"{url}/v1/popular?count=1"))[0]
+        click = {"event_id": "click", "event_type": "view", "product_id": product, "user_id": 987_654_321}
+        assert httpx.post(f"{url}/v1/events", json=click).status_code < 300
+        lists = output / "stream" / "merged_recommendations.csv"
+        until(
+            "the click's list from the stream",
+            90,
+            lambda: any("987654321," in x.read_text() for x in lists.glob("*.csv")),
+        )
+        process.send_signal(signal.SIGINT)
+        said = process.stderr.read()
+        assert process.wait(60) == 0, said
+        assert said.splitlines()[-1] == "stopped"
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(url)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_taken_port_is_told_before_anything_is_made(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        told = CliRunner().invoke(main, ["shop", "--output", str(tmp_path / "shop"), "--port", str(port)])
+    assert told.exit_code == 2
+    assert f"--port {port}: cannot be listened at" in told.stderr
+    assert not (tmp_path / "shop").exists()
