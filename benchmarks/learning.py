@@ -25,16 +25,19 @@ from app.evaluate.metrics import ranking_metrics
 from app.evaluate.names import HR_20, METRICS, MRR_20, NDCG_20, RECALL_20
 from app.evaluate.targets import ANY, Wanted
 from app.events.vocabulary import TOUCHES, UNKNOWN
-from app.learn.recommender import FIT_OF
+from app.learn.recommender import FIT_OF, chosen_fits, reciprocal_rank
 from app.learn.tables import Tables
 from app.serve.catalogue import Catalogue
 from app.serve.contract import Baseline, Candidates, Generator
 from app.serve.exclusions import Exclusions
+from app.serve.pool import Pool
 from app.serve.ragged import NONE, Ragged
+from app.serve.rankers import ReciprocalRank
 from app.serve.visits import Touches, Visits
 
 DEPTH = 20
 CHUNK = 1_000  #: queries answered at a time
+NOTHING = Exclusions.of(np.empty(0, np.int64), np.empty(0, np.int64))
 TOUCHES_SCHEMA = pa.schema(
     [
         ("user_id", pa.int64()),
@@ -155,11 +158,28 @@ def _touch_table(touches: Touches, timed: bool) -> pa.Table:
     return pa.table({"user_id": numbers, "session_id": numbers.astype(str)} | columns, schema=TOUCHES_SCHEMA)
 
 
-def learned(name: str, tables: Tables, settings: Settings) -> Generator:
-    """A generator by its name."""
+@dataclass(frozen=True)
+class Blend:
+    """All generators that are set, and the ranker over them."""
+
+    generators: dict[str, Generator]
+    ranker: ReciprocalRank
+
+    def candidates(self, visits: Visits, k: int) -> Candidates:
+        parts = {name: generator.candidates(visits, k) for name, generator in self.generators.items()}
+        ranked = self.ranker.rank(Pool.of(parts, NOTHING), visits, k)
+        return Candidates(ranked.items, ranked.scores)
+
+
+def learned(name: str, tables: Tables, settings: Settings) -> Generator | Blend:
+    """A generator by its name, or the blend of them, by its ranker's."""
     fits = {kind.name: fit for kind, fit in FIT_OF.items()}
+    if name == ReciprocalRank.name:
+        generators = {each: fit(tables, settings) for each, fit in chosen_fits(settings).items()}
+        return Blend(generators, reciprocal_rank(settings))
     if name not in fits:
-        raise InputError(f"--model {name}: there is none; choose one of {', '.join(fits)}")
+        known = ", ".join([*fits, ReciprocalRank.name])
+        raise InputError(f"--model {name}: there is none; choose one of {known}")
     return fits[name](tables, settings)
 
 

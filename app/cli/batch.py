@@ -37,6 +37,7 @@ READ_SETTINGS = (
     "active_days",
     "test_days",
     "force_publish",
+    "resume",
     "keep_bundles",
     *SPARK_SETTINGS,
 )
@@ -49,6 +50,8 @@ def train(as_json: bool, **flags: Any) -> None:
     and writes lists for active users and report.html.
 
     Without --events the latest cleaned table of the output folder is used again.
+
+    One that was killed is gone on with by the same command and --resume, within a day.
 
     \b
     Example:

@@ -29,6 +29,11 @@ class Progress:
     clock: Callable[[], float] = time.monotonic
     stages: list[Stage] = field(default_factory=list)
 
+    def again(self, stage: Stage) -> None:
+        """A stage that an earlier process of the same run has finished."""
+        self.stages.append(stage)
+        self.say(f"[{len(self.stages):>2}/{self.total}] {stage.stage}: done before, in {stage.seconds:.1f} s")
+
     @contextmanager
     def stage(self, name: str) -> Iterator[Stage]:
         current = Stage(name)

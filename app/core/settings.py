@@ -137,6 +137,9 @@ class Settings(BaseSettings):
     test_days: float = Field(1.0, gt=0, description="Length of the test slice at the end of the data, in days.")
     evaluation_queries: int = Field(10_000, ge=100, description="Most queries evaluated per task (sampled by hash).")
     bootstrap: int = Field(200, ge=20, description="Bootstrap replicates behind each interval.")
+    resume: Unrecorded[bool] = Field(
+        False, description="Go on from the finished stages of a training that was killed, if it was asked the same."
+    )
     force_publish: bool = Field(False, description="Publish the new bundle even if the gate refuses it.")
     keep_bundles: int = Field(5, ge=1, description="Bundles kept; older ones are deleted, never the champion.")
     keep_runs: int = Field(100, ge=1, description="Runs whose figures are kept in <output>/runs.")

@@ -12,8 +12,7 @@ from app.core.files import WORK
 from app.core.folders import Output
 from app.core.progress import Progress
 from app.core.settings import Settings
-
-STAMP_FORMAT = "%Y%m%d_%H%M%S"
+from app.train.resume import STAMP_FORMAT, Finished
 
 
 @dataclass(frozen=True)
@@ -25,6 +24,7 @@ class Run:
     progress: Progress
     now: datetime
     output: Output
+    finished: Finished
 
     @classmethod
     def start(
@@ -39,13 +39,19 @@ class Run:
         """
         output = Output(settings.output.absolute())
         output.prepare()
-        return cls(spark, settings, Progress(stages, say), now, output)
+        progress = Progress(stages, say)
+        scratch = output.root / f"{WORK}{now.strftime(STAMP_FORMAT)}"
+        return cls(spark, settings, progress, now, output, Finished(scratch, spark, progress))
 
     @property
     def stamp(self) -> str:
         return self.now.strftime(STAMP_FORMAT)
 
+    def tables(self, *prefixes: str) -> list[Path]:
+        """Where the processed tables of these prefixes are, or will be."""
+        return [self.output.processed / f"{prefix}{self.stamp}" for prefix in prefixes]
+
     @property
     def scratch(self) -> Path:
         """Tables that are gone when the run ends."""
-        return self.output.root / f"{WORK}{self.stamp}"
+        return self.finished.folder

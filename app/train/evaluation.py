@@ -8,20 +8,21 @@ from app.core.errors import BundleError
 from app.evaluate.gate import judge
 from app.evaluate.names import ALL, BLEND, METRIC_LABELS, MOST_POPULAR, NDCG_10, SESSION
 from app.evaluate.quality import Scores, measure, only_in, quality_rows, served
-from app.evaluate.queries import TASKS
+from app.evaluate.queries import TASKS, StoredQueries
 from app.evaluate.results import Quality, QualityRow, RankerChoice, Verdict, find_row
 from app.evaluate.rmse import rating_rmse
 from app.features.slices import Slice
-from app.insight.segments import fit_segments
+from app.insight.segments import Segmented, fit_segments
 from app.learn.recommender import fit_recommender
 from app.registry.bundle import Bundle
 from app.registry.registry import Registry
 from app.serve.rankers import LambdaMART
+from app.serve.recommender import Recommender
 from app.serve.segments import SegmentModel
 from app.train.context import Run
 from app.train.costs import Costs
 from app.train.manifest import ManifestEntries
-from app.train.ranker import HeldOut, learn_ranker, seconds
+from app.train.ranker import HeldOut, Lesson, learn_ranker, seconds
 
 
 @dataclass(frozen=True)
@@ -70,22 +71,18 @@ def evaluate(run: Run, known: Slice, whole: Slice, published: SegmentModel, cham
     in all of a report. Where the slice has enough queries, a ranker is learned from its first half, and all is tested
     on its second.
     """
-    settings, cut = run.settings, known.until
-    folder = run.scratch / "candidate"
-    with run.progress.stage("train before the test slice") as stage:
-        costs = Costs(run.progress.clock)
-        found = fit_segments(
-            run.spark, known.folder / "users", settings.segments, settings.seed, run.scratch / "known", published
-        )
-        recommender = fit_recommender(known, found.users, settings, run.scratch / "fit", costs.of)
-        folder.mkdir()
-        recommender.save(folder)
-        stage.note = costs.note(folder / "generators")
+    settings, cut, scratch = run.settings, known.until, run.scratch
+    folder = scratch / "candidate"
+    found = run.finished.once(
+        "candidate", lambda: _candidate(run, known, published, folder), scratch / "known", scratch / "fit", folder
+    )
+    recommender = Recommender.load(folder)
     test = HeldOut(whole, cut, found.users, found.model.names)
-    with run.progress.stage("learn the ranker") as stage:
-        queries = test.queries(settings, None, run.scratch / "queries")
-        lesson = learn_ranker(run, test, queries, recommender, folder)
-        stage.rows, stage.note = lesson.queries, lesson.reason
+    queries, lesson = run.finished.once(
+        "ranker",
+        lambda: _lesson(run, test, recommender, folder),
+        *(scratch / "queries", scratch / "earlier", scratch / "ranker"),
+    )
     with run.progress.stage("evaluate") as stage:
         in_use = champion.folder if champion else None
         since = seconds(lesson.until or cut)
@@ -102,6 +99,30 @@ def evaluate(run: Run, known: Slice, whole: Slice, published: SegmentModel, cham
     verdict = decide(scores, rows, champion, force=settings.force_publish)
     ranker = only_in(choice.tasks, lesson.ranker) if lesson.ranker and choice.tasks else None
     return Evaluation(quality, choice, verdict, ranker)
+
+
+def _candidate(run: Run, known: Slice, published: SegmentModel, folder: Path) -> Segmented:
+    """Segments and a recommender of what was known, the latter in its folder."""
+    settings = run.settings
+    with run.progress.stage("train before the test slice") as stage:
+        costs = Costs(run.progress.clock)
+        found = fit_segments(
+            run.spark, known.folder / "users", settings.segments, settings.seed, run.scratch / "known", published
+        )
+        recommender = fit_recommender(known, found.users, settings, run.scratch / "fit", costs.of)
+        folder.mkdir()
+        recommender.save(folder)
+        stage.note = costs.note(folder / "generators")
+    return found
+
+
+def _lesson(run: Run, test: HeldOut, recommender: Recommender, folder: Path) -> tuple[StoredQueries, Lesson]:
+    """All queries of the test slice, and what was learned from the first half of them."""
+    with run.progress.stage("learn the ranker") as stage:
+        queries = test.queries(run.settings, None, run.scratch / "queries")
+        lesson = learn_ranker(run, test, queries, recommender, folder)
+        stage.rows, stage.note = lesson.queries, lesson.reason
+    return queries, lesson
 
 
 def _unseen_from(champion: Champion | None, cut: datetime) -> int:

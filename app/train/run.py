@@ -8,9 +8,11 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
+from app.core.folders import CLEANED, CUSTOMERS, PRODUCTS, REJECTED, USERS
 from app.core.parts import row_count
 from app.core.settings import Settings
 from app.events.catalogue import read_catalogue
+from app.events.ingest import fit_partitions
 from app.insight.segments import store_named
 from app.learn.ranker import check_library
 from app.monitor.influx import influx_config, write_lines
@@ -22,6 +24,7 @@ from app.results.run import Paths, RunResult, StageRun
 from app.train.context import Run
 from app.train.evaluation import evaluate, usable_champion
 from app.train.publication import make_bundle, recommend_active
+from app.train.resume import asked_for, killed_run
 from app.train.stages import Log, clean_log, customer_base, explore, segment, slice_before_test, whole_slice
 
 TRAIN_STAGES, EXPLORE_STAGES, SEGMENTS_STAGES, CUSTOMERS_STAGES = 12, 3, 4, 3
@@ -47,19 +50,31 @@ def train(
     """
     if settings.ranker == "auto":
         check_library()
+    asked = asked_for(spark, settings)
+    if settings.resume:
+        now = killed_run(settings, asked, say) or now
     run = Run.start(spark, settings, now, TRAIN_STAGES, say)
     try:
+        run.finished.begin(asked)
         champion = usable_champion(run)
         catalogue = read_catalogue(spark, settings)  # first: a wrong one is told at once
-        log = clean_log(run)
-        whole = whole_slice(run, log, catalogue)
-        exploration = explore(run, log, whole.folder / "sessions")
-        base = customer_base(run, log)
-        found = segment(run, whole, champion.segments if champion else None)
-        tested = evaluate(run, slice_before_test(run, log, whole), whole, found.model, champion)
-        made = make_bundle(run, log, exploration, whole, found, tested, check)
+        once, scratch = run.finished.once, run.scratch
+        log = once("clean", lambda: clean_log(run), *run.tables(CLEANED, REJECTED))
+        fit_partitions(spark, settings, log.source)  # of the session: a run that goes on has not cleaned
+        whole = once(
+            "features",
+            lambda: whole_slice(run, log, catalogue),
+            *(scratch / "whole", scratch / "catalogue", *run.tables(USERS, PRODUCTS)),
+        )
+        exploration = once("explore", lambda: explore(run, log, whole.folder / "sessions"), scratch / "explore")
+        base = once("customers", lambda: customer_base(run, log), scratch / "customers", *run.tables(CUSTOMERS))
+        previous = champion.segments if champion else None
+        found = once("segments", lambda: segment(run, whole, previous), scratch / "segments", scratch / "profiles")
+        known = once("before", lambda: slice_before_test(run, log, whole), scratch / "before")
+        tested = once("evaluate", lambda: evaluate(run, known, whole, found.model, champion))
+        made = once("bundle", lambda: make_bundle(run, log, exploration, whole, found, tested, check))
         in_use = made.folder if tested.verdict.published else Registry(run.output.models).champion() or made.folder
-        lists = recommend_active(run, whole, in_use)
+        lists = once("lists", lambda: recommend_active(run, whole, in_use))
         merged = run.output.merged_csv
         result = _result(
             run,

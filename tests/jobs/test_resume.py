@@ -1,0 +1,115 @@
+"""A training that was killed goes on from its finished stages, and finds what it would have found."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pyspark.sql import SparkSession
+
+from app.core.files import WORK
+from app.core.progress import Progress
+from app.core.settings import Settings
+from app.synthetic import generate
+from app.train.resume import ASKED, Finished, asked_for, killed_run
+from tests.api.client import ROOT
+from tests.small_spark import SMALL_SPARK
+
+QUICK = {"VITRINE_BOOTSTRAP": "20", "VITRINE_ALS_ITERATIONS": "3", "VITRINE_GENERATORS": "als,popularity,session_walk"}
+
+
+def train(events: Path, output: Path, *flags: str, kill_at: str | None = None) -> list[str]:
+    """What a training said; killed with all its processes once it says that a stage begins, if one is given."""
+    command = [sys.executable, "-m", "app.cli", "train", "--events", str(events), "--output", str(output), *flags]
+    environment = os.environ | SMALL_SPARK | QUICK
+    pipes: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True, **pipes)
+    assert process.stderr is not None
+    said = []
+    for line in process.stderr:
+        said.append(line.rstrip())
+        if kill_at is not None and f" {kill_at} …" in line:
+            os.killpg(process.pid, signal.SIGKILL)
+    assert process.wait(60) == (0 if kill_at is None else -signal.SIGKILL), said
+    return said
+
+
+def found(output: Path) -> dict[str, Any]:
+    """Figures of the run, without its times and places."""
+    result = json.loads((output / "run.json").read_text())
+    result["stages"] = [(stage["stage"], stage["rows"]) for stage in result["stages"]]
+    return {name: value for name, value in result.items() if name not in ("version", "created", "paths")}
+
+
+def lists(output: Path) -> pa.Table:
+    table = pq.read_table(next((output / "recommendations").iterdir()))
+    return table.drop_columns(["model_version", "generated_at"]).sort_by(
+        [("user_id", "ascending"), ("rank", "ascending")]
+    )
+
+
+@pytest.mark.slow(seconds=90)
+def test_a_killed_training_goes_on_with_the_same_result(tmp_path: Path) -> None:
+    events, killed, undisturbed = tmp_path / "shop.synthetic.csv", tmp_path / "killed", tmp_path / "undisturbed"
+    generate(events, 6_000, 3, days=6)
+    train(events, killed, kill_at="learn the ranker")
+    assert not (killed / "run.json").exists()
+    said = train(events, killed, "--resume", kill_at="train on everything and publish")
+    assert sum(": done before, in" in line for line in said) == 7, said  # up to "train before the test slice"
+    said = train(events, killed, "--resume")
+    assert sum(": done before, in" in line for line in said) == 9, said
+    assert not list(killed.glob(f"{WORK}*"))
+    train(events, undisturbed)
+    assert found(killed) == found(undisturbed)
+    assert lists(killed) == lists(undisturbed)
+
+
+def test_only_a_run_that_was_asked_the_same_is_gone_on_with(spark: SparkSession, tmp_path: Path) -> None:
+    events = tmp_path / "shop.csv"
+    events.write_text("x\n")
+    settings = Settings(events=str(events), output=tmp_path / "out")
+    asked, said = asked_for(spark, settings), list[str]()
+    assert killed_run(settings, asked, said.append) is None
+    assert said.pop() == "no training that was killed is left here; starting anew"
+    folder = settings.output / f"{WORK}20260102_030405"
+    Finished(folder, spark, Progress(1, said.append)).begin(asked)
+    began = killed_run(settings, asked, said.append)
+    assert began is not None
+    assert (began.isoformat(), said) == ("2026-01-02T03:04:05+00:00", [])
+    events.write_text("longer\n")
+    other = settings.model_copy(update={"segments": 7})
+    assert killed_run(other, asked_for(spark, other), said.append) is None
+    assert said == [f"{folder.name}: was asked for something else (settings, files); starting anew"]
+    (folder / ASKED).unlink()  # of an exploration, say
+    assert killed_run(settings, asked, said.append) is None
+
+
+def test_a_finished_stage_is_not_done_again_and_a_half_made_table_is(spark: SparkSession, tmp_path: Path) -> None:
+    said = list[str]()
+
+    def run() -> Finished:
+        return Finished(tmp_path, spark, Progress(2, said.append))
+
+    def stage(finished: Finished, name: str, fails: bool = False) -> tuple[str, SparkSession]:
+        with finished.progress.stage(name) as stage:
+            stage.rows = 3
+            (tmp_path / name).mkdir()
+            assert not fails
+        return name, spark
+
+    first = run()
+    assert first.once("one", lambda: stage(first, "one"), tmp_path / "one") == ("one", spark)
+    with pytest.raises(AssertionError):
+        first.once("two", lambda: stage(first, "two", fails=True), tmp_path / "two")
+    second = run()
+    assert second.once("one", lambda: pytest.fail("done again"), tmp_path / "one") == ("one", spark)
+    assert (tmp_path / "one").is_dir()
+    assert second.once("two", lambda: stage(second, "two"), tmp_path / "two") == ("two", spark)
+    assert [(done.stage, done.rows) for done in second.progress.stages] == [("one", 3), ("two", 3)]
+    assert sum("one: done before" in line for line in said) == 1
