@@ -15,7 +15,7 @@ from app.core.settings import Settings
 from app.core.spark import create_session
 from app.jobs.guard import say
 from app.monitor.local import LocalInflux
-from app.stream.engine import SPARK_CONFIGURATION, Stream
+from app.stream.engine import FOR_BATCH, SPARK_CONFIGURATION, Stream
 from app.synthetic import cut_in_two, generate
 from app.train.run import train
 
@@ -77,10 +77,12 @@ def own_influx(settings: Settings) -> Iterator[Settings]:
 @contextmanager
 def trained_stream(settings: Settings, history: Path) -> Iterator[Stream]:
     """Train on a log, and start a stream that is stopped in the end."""
-    spark = create_session(settings, "vitrine-live", SPARK_CONFIGURATION | {"spark.sql.adaptive.enabled": "true"})
+    spark = create_session(settings, "vitrine-live", SPARK_CONFIGURATION | FOR_BATCH)
     lease = stream_lease(settings.output)
     try:
         train(spark, settings.model_copy(update={"events": str(history)}), datetime.now(UTC), say)
+        for name in FOR_BATCH:
+            spark.conf.set(name, SPARK_CONFIGURATION[name])
         lease.acquire(wait=False, say=say)
         stream = Stream(spark, settings, lease, say)
         stream.start()

@@ -56,7 +56,16 @@ SPARK_CONFIGURATION = {
     "spark.scheduler.mode": "FAIR",
     # Rows are handed to Python when so many are there: the first are scored while Spark evicts and commits the state.
     "spark.sql.execution.arrow.maxRecordsPerBatch": "100",
+    # Projections are interpreted: to write the text of their code anew for each task takes longer than a file's rows.
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    # Spark's default asks `readlink`, two processes a file, before it renames a file of a checkpoint. Neither keeps a
+    # second writer out for sure; the lease does, and each epoch has a checkpoint of its own.
+    "spark.sql.streaming.checkpointFileManagerClass": (
+        "org.apache.spark.sql.execution.streaming.checkpointing.FileSystemBasedCheckpointFileManager"
+    ),
 }
+#: What a batch job in a stream's session needs otherwise.
+FOR_BATCH = {"spark.sql.adaptive.enabled": "true", "spark.sql.codegen.factoryMode": "FALLBACK"}
 
 
 class Stream:

@@ -41,6 +41,7 @@ REJECTED = "rejected"  #: folder in it
 CENTS = "cents"
 COUNTS = "_part-"  #: begins the names of the files that count what a part holds
 LOCAL = "^file:/+"  #: Spark writes an address of this machine with one slash or three
+GATHERED = 2_000  #: rows taken in at a time
 MINUTE = 60_000_000  #: microseconds
 
 #: What is passed on, with the types and names of `app.events.clean.parse`, and its `session_key` as `session`.
@@ -155,7 +156,7 @@ class Intake:
             raise RuntimeError(f"a job over the stream's events without {STAGING} and {MOMENT}")
         seen = pa.scalar(int(moment), pa.timestamp("us", tz="UTC"))
         with _writing(Path(staging), context.partitionId(), self.window_minutes * MINUTE) as part:
-            for batch in batches:
+            for batch in _gathered(batches):
                 events = self._take(part, batch)
                 yield events.append_column(SEEN, pa.repeat(seen, len(events)))
 
@@ -173,6 +174,18 @@ class Intake:
         part.write(new, batch.filter(is_rejected))
         part.latest.add(events)
         return events.select([name for name in HANDED_ON.fieldNames() if name != SEEN])
+
+
+def _gathered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The same rows in fewer batches, each of which costs some milliseconds."""
+    waiting: list[pa.RecordBatch] = []
+    for batch in batches:
+        waiting.append(batch)
+        if sum(map(len, waiting)) >= GATHERED:
+            yield pa.concat_batches(waiting)
+            waiting = []
+    if waiting:
+        yield pa.concat_batches(waiting)
 
 
 @contextmanager
