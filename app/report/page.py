@@ -117,7 +117,7 @@ def _shop_tiles(result: RunResult) -> list[Tile]:
     found = [Tile("Rows read", count(rows.read), lost)]
     if result.exploration is not None:
         events, visits = result.exploration.events, result.exploration.sessions.count
-        buying = result.exploration.funnel.buying_sessions
+        buying = result.exploration.sessions.buying
         found += [
             Tile("Users", count(events.users)),
             Tile("Products", count(events.products)),

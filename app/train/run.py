@@ -22,9 +22,9 @@ from app.results.run import Paths, RunResult, StageRun
 from app.train.context import Run
 from app.train.evaluation import evaluate, usable_champion
 from app.train.publication import make_bundle, recommend_active
-from app.train.stages import Log, clean_log, customer_base, explore, segment, slice_before_test, whole_slice
+from app.train.stages import Log, behaviour, clean_log, customer_base, explore, segment, slice_before_test, whole_slice
 
-TRAIN_STAGES, EXPLORE_STAGES, SEGMENTS_STAGES, CUSTOMERS_STAGES = 12, 3, 4, 3
+TRAIN_STAGES, EXPLORE_STAGES, SEGMENTS_STAGES, CUSTOMERS_STAGES = 13, 4, 4, 3
 INFLUX_SECONDS = 120.0  #: how long a training waits for InfluxDB before it says so and fails
 Say = Callable[[str], Any]
 
@@ -56,6 +56,7 @@ def train(
         exploration = explore(run, log, whole.folder / "sessions")
         base = customer_base(run, log)
         found = segment(run, whole, champion.segments if champion else None)
+        done = behaviour(run, log, exploration, whole, found)
         tested = evaluate(run, slice_before_test(run, log, whole), whole, found.model, champion)
         made = make_bundle(run, log, exploration, whole, found, tested, check)
         in_use = made.folder if tested.verdict.published else Registry(run.output.models).champion() or made.folder
@@ -64,9 +65,18 @@ def train(
         result = _result(
             run,
             log,
-            _paths(run, log, customers=base.table, bundle=made.folder, recommendations=lists.table, merged_csv=merged),
+            _paths(
+                run,
+                log,
+                customers=base.table,
+                performance=done.table,
+                bundle=made.folder,
+                recommendations=lists.table,
+                merged_csv=merged,
+            ),
             version=made.folder.name,
             exploration=exploration,
+            behaviour=done.figures,
             pairs=row_count(whole.folder / "pairs"),
             segments=found.segments,
             profiles=found.profiles,
@@ -85,14 +95,16 @@ def train(
 
 
 def explore_only(spark: SparkSession, settings: Settings, now: datetime, say: Say) -> RunResult:
-    """Clean and explore."""
+    """Clean, explore, and all that is known of behaviour."""
     run = Run.start(spark, settings, now, EXPLORE_STAGES, say)
     try:
         log = clean_log(run)
         exploration = explore(run, log)
+        done = behaviour(run, log, exploration)
     finally:
         shutil.rmtree(run.scratch, ignore_errors=True)
-    result = _result(run, log, _paths(run, log), exploration=exploration)
+    paths = _paths(run, log, performance=done.table)
+    result = _result(run, log, paths, exploration=exploration, behaviour=done.figures)
     _finish(run, result)
     return result
 
