@@ -45,7 +45,9 @@ def kept(relation: Relation) -> Relation:
     """A relation worked out once, as a table of its connection, and not again for each that is made of it."""
     name = f"kept_{next(_numbers)}"
     relation.create(name)
-    return relation.query(f"query_{next(_numbers)}", f"from {name}")
+    found = relation.query(f"query_{next(_numbers)}", f"from {name}")
+    assert found is not None  # as in `query`
+    return found
 
 
 def texts(words: Iterable[str]) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from pyspark.sql import SparkSession
@@ -15,7 +16,6 @@ from app.insight.carts import cart_lines, carts, line_counts, time_counts
 from app.insight.funnel import funnel, funnel_counts, steps_of
 from app.insight.paths import path_counts, paths
 from app.insight.performance import performance, product_counts, product_performance
-from app.insight.results import EventFigures
 from app.insight.shop_products import category_ids, shop_products, top_categories
 from app.insight.visit_steps import visit_steps
 
@@ -25,20 +25,16 @@ class Shop:
     """What behaviour is read from.
 
     `events`: a stored events table, in parts. `tables`: a folder with `pairs` (`user_product_pairs`), in the same
-    parts, and `products` (`product_features`). `figures`: what is in the events. `segments`: user_id and segment_id,
-    in the same parts; None where there are no segments. `segment_names`: by id.
+    parts, and `products` (`product_features`). `event_types`: those that occur. `until`: the last event.
+    `segments`: user_id and segment_id, in the same parts; None where there are no segments. `segment_names`: by id.
     """
 
     events: Path
     tables: Path
-    figures: EventFigures
+    event_types: tuple[str, ...]
+    until: datetime
     segments: Path | None
     segment_names: Mapping[int, str]
-
-    @property
-    def event_types(self) -> tuple[str, ...]:
-        """Those that occur."""
-        return tuple(row.event_type for row in self.figures.event_mix if row.events)
 
 
 @dataclass(frozen=True)
@@ -96,7 +92,7 @@ def _store_products(connection: Connection, shop: Shop, folder: Path) -> None:
 def _count(part: Part, shop: Shop, windows: Windows, folder: Path) -> None:
     """All that is counted of a part; its events are put into order once."""
     events, products = part.read(shop.events), read_table(part.connection, folder / "shop")
-    until, steps = shop.figures.last, steps_of(shop.event_types)
+    until, steps = shop.until, steps_of(shop.event_types)
     if len(shop.event_types) > 1:
         visits = duck.kept(visit_steps(events, products))
         part.write("paths", path_counts(visits))

@@ -143,7 +143,7 @@ class Transition(Part):
     share: float = Field(description="share of what came after `before`, 0 to 1")
 
 
-class Paths(Part):
+class Journeys(Part):
     """What people do next."""
 
     events: tuple[Transition, ...] = Field(description="from event to event")
@@ -160,4 +160,4 @@ class Behaviour(Part):
     funnel: Funnel | None = Field(description="null unless two of view, cart, purchase are in the log")
     carts: Carts | None = Field(description="null where the log has no cart events")
     performance: Performance = Field(description="how products do")
-    paths: Paths | None = Field(description="null where the log has one type of event alone")
+    paths: Journeys | None = Field(description="null where the log has one type of event alone")

@@ -49,7 +49,7 @@ def visits_reached(visits: Relation, steps: Sequence[str], held: str | None = No
     first, *others = (EVENT_TYPES.index(step) for step in steps)
     parts = [
         f"""step_0 as (
-            select visit, user_id, value, min(spot) as spot from seen where kind = {first} group by visit, user_id, value
+            select visit, user_id, value, min(spot) as spot from seen where kind = {first} group by all
         )"""
     ]
     for number, kind in enumerate(others, start=1):
@@ -95,10 +95,12 @@ def users_reached(
     first, second, *_ = codes = [EVENT_TYPES.index(step) for step in steps]
     window = f"to_microseconds({round(window_days * 86_400e6)})"
     # Of each event, the latest first step that leads to it: later ones leave more of the window.
-    parts = [f"""chain_0 as (
+    parts = [
+        f"""chain_0 as (
         select user_id, value, event_time as done_at, event_time as begun from seen
         semi join (from seen where kind = {second}) as next using (user_id, value) where kind = {first}
-    )"""]
+    )"""
+    ]
     for number, kind in enumerate(codes[1:], start=1):
         parts.append(f"""chain_{number} as (
             select event.user_id, event.value, event.event_time as done_at, before.begun

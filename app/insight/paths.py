@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from app.core.duck import Relation, query
 from app.events.vocabulary import EVENT_TYPES
-from app.insight.behaviour_results import Paths, Transition
+from app.insight.behaviour_results import Journeys, Transition
 from app.insight.visit_steps import PLACES
 
 START, END, OTHERS = "start", "end", "other categories"
@@ -48,10 +48,10 @@ def path_counts(visits: Relation) -> Relation:
     )
 
 
-def paths(counts: Relation, categories: Sequence[str]) -> Paths:
+def paths(counts: Relation, categories: Sequence[str]) -> Journeys:
     """What people do next, from `path_counts` of all parts; `categories`: their names by number, empty for none."""
     names = (*categories, OTHERS)
-    return Paths(
+    return Journeys(
         events=_transitions(counts, EVENTS, EVENT_TYPES),
         categories=_transitions(counts, CATEGORIES, names) if categories else (),
     )

@@ -7,12 +7,13 @@ import pyarrow as pa
 from pyspark.sql import types as T
 
 from app.core.duck import Connection, Relation, query
+from app.events.vocabulary import CART, PURCHASE, VIEW
 from app.insight.behaviour_results import Performance, ProductRow, ShopRate
 from app.insight.shrinkage import Trials, fit_prior
 
 TOP = 10  #: products named
-CARTED, BOUGHT = "carters", "buyers"  #: columns of successes; trials are `viewers`
-RATES = {"cart": CARTED, "purchase": BOUGHT}
+#: What a viewer may do → column of those who do.
+RATES = {CART: "carters", PURCHASE: "buyers"}
 
 #: The stored table.
 PERFORMANCE_SCHEMA = T.StructType(
@@ -56,12 +57,12 @@ def product_counts(pairs: Relation) -> Relation:
         viewers).
     """
     return query(
-        f"""
+        """
         select product_id, sum(views)::bigint as views, sum(carts)::bigint as carts,
             sum(purchases)::bigint as purchases, sum(paid_cents)::bigint as paid_cents,
             count(*) filter (views > 0) as viewers,
-            count(*) filter (views > 0 and carts > 0) as {CARTED},
-            count(*) filter (views > 0 and purchases > 0) as {BOUGHT}
+            count(*) filter (views > 0 and carts > 0) as carters,
+            count(*) filter (views > 0 and purchases > 0) as buyers
         from pairs group by product_id
         """,
         pairs=pairs,
@@ -89,11 +90,11 @@ def product_performance(
     Relation, tuple of ShopRate
         `PERFORMANCE_SCHEMA`, in the order of products.
     """
-    names = ("views", "carts", "purchases", "viewers", CARTED, BOUGHT)
+    names = ("views", "carts", "purchases", "viewers", *RATES.values())
     sums = ", ".join(f"sum({name})::bigint as {name}" for name in names)
-    found = query(
+    table = query(
         f"""
-        select products.*, counted.* exclude (product_id) from products join (
+        select products.* exclude (category), label as category, counted.* exclude (product_id) from products join (
             select product_id, {sums}, sum(paid_cents) / 100 as revenue from counts group by product_id
         ) as counted using (product_id)
         """,
@@ -102,70 +103,62 @@ def product_performance(
     )
     rates = []
     for event, successes in RATES.items():
-        known = "view" in events and event in events
-        found, rate = _with_rate(connection, found, event, successes, known)
-        rates += [rate] if rate else []
-    columns = ", ".join(f"{name}" for name in PERFORMANCE_SCHEMA.names if name not in ("category", "stands_out"))
-    shop = next((rate.rate for rate in rates if rate.event == "purchase"), None)
-    apart = "null::varchar"
-    if shop is not None:
-        apart = (
-            f"case when purchase_rate_low > {shop!r}::double then 'above' "
-            f"when purchase_rate_high < {shop!r}::double then 'below' end"
-        )
-    table = found.select(f"{columns}, label as category, {apart} as stands_out").select(
-        ", ".join(PERFORMANCE_SCHEMA.names)
+        posterior = None
+        if VIEW in events and event in events:
+            rate, posterior = _posterior(connection, table, event)
+            rates += [rate] if rate.viewers else []
+        table = _with_rate(table, successes, f"{event}_rate", posterior)
+    apart = next((_apart(rate) for rate in rates if rate.event == PURCHASE), "null::varchar")
+    return (
+        table.select(f"*, {apart} as stands_out").select(", ".join(PERFORMANCE_SCHEMA.names)).order("product_id"),
+        tuple(rates),
     )
-    return table.order("product_id"), tuple(rates)
 
 
-def _with_rate(
-    connection: Connection, found: Relation, event: str, successes: str, known: bool
-) -> tuple[Relation, ShopRate | None]:
-    """The products with the columns of a rate."""
-    name = f"{event}_rate"
-    columns = [name, f"{name}_low", f"{name}_high"]
-    sums = (
-        f"count(*), coalesce(sum(viewers), 0)::bigint, coalesce(sum({successes}), 0)::bigint, "
-        f"coalesce(fsum(viewers::double * viewers), 0), coalesce(fsum({successes}::double * {successes} / viewers), 0)"
-    )
-    (row,) = found.filter("viewers > 0").aggregate(sums).fetchall()
-    all_of = Trials(*row)
-    if not known or not all_of.trials:
-        nulls = ", ".join(f"null::double as {column}" for column in columns)
-        return found.select(f"*, {nulls}"), None
-    prior, rate = fit_prior(all_of), all_of.rate
-    if prior is None:  # products do not differ: each has the rate of all
-        fixed = f"{rate!r}::double"
-        values = (f"case when viewers > 0 then {fixed} end", "null::double", "null::double")
-        shown = ", ".join(f"{value} as {column}" for value, column in zip(values, columns, strict=True))
-        return found.select(f"*, {shown}"), _shop_rate(event, all_of, None, None, 0, 0)
-    # Products of equal counts have the same posterior, and these are a tenth of all products or fewer.
-    equal = found.filter("viewers > 0").aggregate(f"viewers, {successes}, count(*) as n").order(f"viewers, {successes}")
-    counted = equal.fetchnumpy()
-    mean, low, high = prior.posterior(counted["viewers"], counted[successes])
-    posterior = pa.table({"viewers": counted["viewers"], successes: counted[successes], **dict(zip(columns, (mean, low, high), strict=True))})
-    joined = query(
-        f"select * from found left join posterior using (viewers, {successes})",
-        found=found,
-        posterior=connection.from_arrow(posterior),
-    )
-    above, below = (int(counted["n"][apart].sum()) for apart in (low > rate, high < rate))
-    return joined, _shop_rate(event, all_of, prior.alpha, prior.beta, above, below)
+def _posterior(connection: Connection, table: Relation, event: str) -> tuple[ShopRate, Relation]:
+    """The shop's rate, and that of each product: viewers, successes, mean, low, high.
 
-
-def _shop_rate(
-    event: str, found: Trials, alpha: float | None, beta: float | None, above: int, below: int
-) -> ShopRate:
-    return ShopRate(
+    Products of equal counts have the same; these are a fraction of all products.
+    """
+    equal = table.filter("viewers > 0").aggregate(f"viewers, {RATES[event]} as successes, count(*) as products")
+    viewers, successes, products = equal.order("viewers, successes").fetchnumpy().values()
+    trials = Trials.of(viewers, successes, products)
+    rate, prior = trials.rate, fit_prior(trials)
+    unknown = np.full(len(viewers), np.nan)
+    mean, low, high = prior.posterior(viewers, successes) if prior else (np.full(len(viewers), rate), unknown, unknown)
+    figures = ShopRate(
         event=event,
-        products=found.groups,
-        viewers=found.trials,
-        rate=found.rate,
-        alpha=alpha,
-        beta=beta,
-        above=above,
-        below=below,
+        products=trials.groups,
+        viewers=trials.trials,
+        rate=rate,
+        alpha=prior.alpha if prior else None,
+        beta=prior.beta if prior else None,
+        above=int(products[low > rate].sum()),
+        below=int(products[high < rate].sum()),
+    )
+    columns = {"viewers": viewers, "successes": successes, "mean": mean, "low": low, "high": high}
+    found = pa.table({name: pa.array(column, from_pandas=True) for name, column in columns.items()})  # NaN is null
+    return figures, connection.from_arrow(found)
+
+
+def _with_rate(table: Relation, successes: str, name: str, posterior: Relation | None) -> Relation:
+    """The products with a rate and its ends; null where it is not known."""
+    if posterior is None:
+        return table.select(f"*, null::double as {name}, null::double as {name}_low, null::double as {name}_high")
+    return query(
+        f"""
+        select found.*, mean as {name}, low as {name}_low, high as {name}_high
+        from found left join posterior on found.viewers = posterior.viewers and {successes} = successes
+        """,
+        found=table,
+        posterior=posterior,
+    )
+
+
+def _apart(shop: ShopRate) -> str:
+    return (
+        f"case when purchase_rate_low > {shop.rate!r}::double then 'above' "
+        f"when purchase_rate_high < {shop.rate!r}::double then 'below' end"
     )
 
 

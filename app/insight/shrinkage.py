@@ -28,6 +28,18 @@ class Trials:
     squares: float
     spread: float
 
+    @classmethod
+    def of(cls, trials: NDArray[np.int64], successes: NDArray[np.int64], groups: NDArray[np.int64]) -> "Trials":
+        """Of so many groups with each of some counts (n,); none has 0 trials."""
+        own, other = trials.astype(np.float64), successes.astype(np.float64)
+        return cls(
+            groups=int(groups.sum()),
+            trials=int((trials * groups).sum()),
+            successes=int((successes * groups).sum()),
+            squares=float((own**2 * groups).sum()),
+            spread=float((other**2 / own * groups).sum()),
+        )
+
     @property
     def rate(self) -> float:
         """Successes per trial, over all."""

@@ -189,8 +189,14 @@ def behaviour(
         if whole is None:
             half_life = settings.popularity_half_life_days
             store_pairs_and_products(run.spark, log.cleaned, found.events.last, half_life, tables)
-        names = {row.segment_id: row.segment for row in segmentation.segments.rows} if segmentation else {}
-        shop = Shop(log.cleaned, tables, found.events, segmentation.users if segmentation else None, names)
+        shop = Shop(
+            events=log.cleaned,
+            tables=tables,
+            event_types=tuple(row.event_type for row in found.events.event_mix if row.events),
+            until=found.events.last,
+            segments=segmentation.users if segmentation else None,
+            segment_names={row.segment_id: row.segment for row in segmentation.segments.rows} if segmentation else {},
+        )
         windows = Windows(settings.funnel_window_days, settings.cart_window_hours)
         base = find_behaviour(run.spark, shop, windows, run.scratch / "behaviour")
         kept = run.output.processed / f"{PERFORMANCE}{run.stamp}"

@@ -3,7 +3,7 @@
 import pytest
 
 from app.core.duck import Connection, kept
-from app.insight.behaviour_results import Paths, Transition
+from app.insight.behaviour_results import Journeys, Transition
 from app.insight.paths import path_counts, paths
 from app.insight.visit_steps import visit_steps
 from tests.handmade import Event, events_relation
@@ -21,12 +21,12 @@ EVENTS: list[Event] = [
 
 
 @pytest.fixture(scope="module")
-def found(duck: Connection) -> Paths:
+def found(duck: Connection) -> Journeys:
     visits = kept(visit_steps(events_relation(duck, EVENTS), shop_relation(duck)))
     return paths(path_counts(visits), CATEGORIES)
 
 
-def test_from_event_to_event(found: Paths) -> None:
+def test_from_event_to_event(found: Journeys) -> None:
     assert found.events == (
         Transition(before="start", after="view", times=3, share=1.0),
         Transition(before="view", after="end", times=3, share=0.5),
@@ -36,7 +36,7 @@ def test_from_event_to_event(found: Paths) -> None:
     )
 
 
-def test_from_category_to_category_products_differ(found: Paths) -> None:
+def test_from_category_to_category_products_differ(found: Journeys) -> None:
     assert found.categories == (
         Transition(before="start", after="phones", times=2, share=2 / 3),
         Transition(before="start", after="other categories", times=1, share=1 / 3),

@@ -8,13 +8,13 @@ from app.insight.shrinkage import Prior, Trials, fit_prior
 
 
 def sums(trials: np.ndarray, successes: np.ndarray) -> Trials:
-    return Trials(
-        groups=len(trials),
-        trials=int(trials.sum()),
-        successes=int(successes.sum()),
-        squares=float((trials.astype(float) ** 2).sum()),
-        spread=float((successes.astype(float) ** 2 / trials).sum()),
-    )
+    return Trials.of(trials, successes, np.ones_like(trials))
+
+
+def test_equal_groups_are_counted_together() -> None:
+    together = Trials.of(np.array([10, 20]), np.array([2, 5]), np.array([3, 1]))
+    assert together == sums(np.array([10, 10, 10, 20]), np.array([2, 2, 2, 5]))
+    assert together == Trials(groups=4, trials=50, successes=11, squares=700.0, spread=pytest.approx(2.45))
 
 
 def test_the_prior_that_rates_were_drawn_from_is_found() -> None:
