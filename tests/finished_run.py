@@ -286,6 +286,8 @@ def behaviour(name: str) -> Behaviour:
             window_days=7,
             total=FunnelGroup(name="all", sessions=(400, 50, 30), users=(300, 60, 45)),
             open_users=120,
+            buying_sessions=40,
+            direct_sessions=14,
             instead=(
                 Instead(step="view", event=None, same_product=False, sessions=280, share=0.8),
                 Instead(step="view", event="view", same_product=False, sessions=60, share=60 / 350),

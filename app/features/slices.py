@@ -102,31 +102,10 @@ def make_slice(
         part.write("users", user_features(pairs, attributes, sessions, known(part), carts, until))
 
     by_part(spark, parts, tables, folder)
-    _store_products(folder, catalogue)
-    by_part(spark, parts, users, folder)
-    return Slice(spark, until, events, catalogue, folder)
-
-
-def store_pairs_and_products(
-    spark: SparkSession, events: Path, until: datetime, half_life_days: float, folder: Path
-) -> None:
-    """Of the tables of a slice `pairs` and `products` alone, for an exploration; see `make_slice`."""
-
-    def tables(part: Part) -> None:
-        seen = part.read(events)
-        pairs = part.write("pairs", user_product_pairs(seen, until, half_life_days))
-        part.write("product_sums", product_sums(pairs))
-        part.write("product_words", product_words(seen))
-
-    folder.mkdir(parents=True)
-    by_part(spark, len(part_files(events)), tables, folder)
-    _store_products(folder, None)
-
-
-def _store_products(folder: Path, catalogue: Path | None) -> None:
-    """`product_features`, from `product_sums` and `product_words` of all parts."""
     with duck.connect(folder) as connection:
         sums, words = (read_table(connection, folder / f"product_{name}") for name in ("sums", "words"))
         named = read_table(connection, catalogue) if catalogue else None
         attributes = write_table(connection, product_attributes(words, named), folder / "attributes")
         write_table(connection, product_features(sums, attributes), folder / "products")
+    by_part(spark, parts, users, folder)
+    return Slice(spark, until, events, catalogue, folder)

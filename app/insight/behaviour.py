@@ -11,12 +11,14 @@ from app.core import duck
 from app.core.duck import Connection, Relation
 from app.core.parts import Part, by_part, part_files, read_table, write_table
 from app.events.vocabulary import CART
+from app.features.pairs import user_product_pairs
+from app.features.products import product_attributes, product_words
 from app.insight.behaviour_results import Behaviour
 from app.insight.carts import cart_lines, carts, line_counts, time_counts
-from app.insight.funnel import funnel, funnel_counts, steps_of
+from app.insight.funnel import StepRows, buying_counts, funnel, funnel_counts, steps_of
 from app.insight.paths import path_counts, paths
-from app.insight.performance import performance, product_counts, product_performance
-from app.insight.shop_products import category_ids, shop_products, top_categories
+from app.insight.performance import performance, product_performance
+from app.insight.shop_products import category_ids, labelled_products, product_counts, shop_products, top_categories
 from app.insight.visit_steps import visit_steps
 
 
@@ -25,12 +27,13 @@ class Shop:
     """What behaviour is read from.
 
     `events`: a stored events table, in parts. `tables`: a folder with `pairs` (`user_product_pairs`), in the same
-    parts, and `products` (`product_features`). `event_types`: those that occur. `until`: the last event.
-    `segments`: user_id and segment_id, in the same parts; None where there are no segments. `segment_names`: by id.
+    parts, and `attributes` (`product_attributes`); None where they are not stored. `event_types`: those that occur.
+    `until`: the last event. `segments`: user_id and segment_id, in the same parts; None where there are no segments.
+    `segment_names`: by id.
     """
 
     events: Path
-    tables: Path
+    tables: Path | None
     event_types: tuple[str, ...]
     until: datetime
     segments: Path | None
@@ -68,13 +71,9 @@ def find_behaviour(spark: SparkSession, shop: Shop, windows: Windows, folder: Pa
         For the tables made here, on a disk that driver and executors share.
     """
 
-    def sums(part: Part) -> None:
-        part.write("category_ids", category_ids(part.read(shop.events)))
-        part.write("product_counts", product_counts(part.read(shop.tables / "pairs")))
-
     folder.mkdir(parents=True)
     parts = len(part_files(shop.events))
-    by_part(spark, parts, sums, folder)
+    by_part(spark, parts, lambda part: _count_products(part, shop), folder)
     with duck.connect(folder) as connection:
         _store_products(connection, shop, folder)
         by_part(spark, parts, lambda part: _count(part, shop, windows, folder), folder)
@@ -82,11 +81,28 @@ def find_behaviour(spark: SparkSession, shop: Shop, windows: Windows, folder: Pa
     return BehaviourBase(figures, folder / "performance")
 
 
+def _count_products(part: Part, shop: Shop) -> None:
+    events = part.read(shop.events)
+    part.write("category_ids", category_ids(events))
+    if shop.tables is None:
+        pairs = user_product_pairs(events, shop.until, half_life_days=1)  # of what decays nothing is asked
+        part.write("product_words", product_words(events))
+    else:
+        pairs = part.read(shop.tables / "pairs")
+    part.write("product_counts", product_counts(pairs))
+
+
 def _store_products(connection: Connection, shop: Shop, folder: Path) -> None:
-    products = read_table(connection, shop.tables / "products")
-    ids = read_table(connection, folder / "category_ids")
-    names = write_table(connection, top_categories(products, ids), folder / "categories")
-    write_table(connection, shop_products(products, ids, names), folder / "shop")
+    def counted(name: str) -> Relation:
+        return read_table(connection, folder / name)
+
+    if shop.tables is None:
+        attributes = product_attributes(counted("product_words"))
+    else:
+        attributes = read_table(connection, shop.tables / "attributes")
+    products = duck.kept(labelled_products(attributes, counted("product_counts"), counted("category_ids")))
+    names = write_table(connection, top_categories(products), folder / "categories")
+    write_table(connection, shop_products(products, names), folder / "shop")
 
 
 def _count(part: Part, shop: Shop, windows: Windows, folder: Path) -> None:
@@ -98,7 +114,9 @@ def _count(part: Part, shop: Shop, windows: Windows, folder: Path) -> None:
         part.write("paths", path_counts(visits))
         if len(steps) > 1:
             segments = part.read(shop.segments) if shop.segments else None
-            part.write("funnel", funnel_counts(visits, steps, windows.funnel_days, until, segments))
+            rows = StepRows.of(visits, steps)
+            part.write("funnel", funnel_counts(rows, windows.funnel_days, until, segments))
+            part.write("buying", buying_counts(rows))
     if CART in shop.event_types:
         lines = duck.kept(cart_lines(events, products, until, windows.cart_hours))
         part.write("cart_lines", line_counts(lines))
@@ -112,13 +130,13 @@ def _figures(connection: Connection, shop: Shop, windows: Windows, folder: Path)
     products, types = counted("shop"), shop.event_types
     ((priced,),) = products.aggregate("count(avg_price) > 0").fetchall()
     categories = [name for name, _ in counted("categories").order("number").fetchall()]
-    made, rates = product_performance(connection, counted("product_counts"), products, types)
+    made, rates = product_performance(connection, products, types)
     table = write_table(connection, made, folder / "performance")
     steps = steps_of(types)
     return Behaviour(
         has_prices=priced,
         has_categories=bool(categories),
-        funnel=funnel(counted("funnel"), steps, windows.funnel_days, categories, shop.segment_names)
+        funnel=funnel(counted("funnel"), counted("buying"), steps, windows.funnel_days, categories, shop.segment_names)
         if len(steps) > 1
         else None,
         carts=carts(counted("cart_lines"), counted("cart_times"), products, windows.cart_hours, priced)

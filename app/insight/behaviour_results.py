@@ -36,6 +36,8 @@ class Funnel(Part):
         description="users short of the last step whose latest first step is less than a window before the end: "
         "they may still get there"
     )
+    buying_sessions: int = Field(description="sessions with the last step, whatever came before")
+    direct_sessions: int = Field(description="of these, sessions with none of the steps between the first and the last")
     instead: tuple[Instead, ...] = Field(description="what stopped sessions did next, by step, the most frequent first")
     by_segment: tuple[FunnelGroup, ...] = Field(description="by segment of the user; empty where there are none")
     by_category: tuple[FunnelGroup, ...] = Field(

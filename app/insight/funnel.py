@@ -6,9 +6,10 @@ a window, counted from the first step, and the best of all attempts counts.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
-from app.core.duck import Relation, query
+from app.core.duck import Relation, kept, query
 from app.events.vocabulary import CART, EVENT_TYPES, PURCHASE, VIEW
 from app.insight.behaviour_results import Funnel, FunnelGroup, Instead
 from app.insight.shop_products import BANDS
@@ -27,15 +28,54 @@ def steps_of(event_types: Iterable[str]) -> tuple[str, ...]:
     return tuple(step for step in STEPS if step in there)
 
 
-def visits_reached(visits: Relation, steps: Sequence[str], held: str | None = None) -> Relation:
+@dataclass(frozen=True)
+class StepRows:
+    """What the funnel is counted on, put together once from `visit_steps` of a part; the steps, in order.
+
+    `firsts`: visits with the first step, by user_id, category and band: spot of the first event, time of the latest.
+    `later`: events of the other steps. `begun`: events of the first step, of users who have the second.
+    """
+
+    steps: tuple[str, ...]
+    firsts: Relation
+    later: Relation
+    begun: Relation
+
+    @classmethod
+    def of(cls, visits: Relation, steps: Sequence[str]) -> "StepRows":
+        """The rows of some steps, two at least."""
+        first, *others = (code(step) for step in steps)
+        later = kept(
+            visits.filter(f"kind in ({', '.join(map(str, others))})").select(
+                "visit, user_id, event_time, kind, category, band, spot"
+            )
+        )
+        firsts = visits.filter(f"kind = {first}").aggregate(
+            "visit, user_id, category, band, min(spot) as spot, max(event_time) as latest"
+        )
+        begun = query(
+            f"""
+            select user_id, event_time, category, band from visits
+            semi join (from later where kind = {others[0]}) as later using (user_id) where kind = {first}
+            """,
+            visits=visits,
+            later=later,
+        )
+        return cls(tuple(steps), kept(firsts), later, kept(begun))
+
+
+def code(step: str) -> int:
+    """Of an event type, as `visit_steps` has it."""
+    return EVENT_TYPES.index(step)
+
+
+def visits_reached(rows: StepRows, held: str | None = None) -> Relation:
     """The furthest step that each visit reaches.
 
     Parameters
     ----------
-    visits
-        `visit_steps`.
-    steps
-        Event types, in order.
+    rows
+        Of a part.
     held
         A column that all steps must agree in, so that a visit counts once for each of its values; null counts nowhere.
 
@@ -46,39 +86,37 @@ def visits_reached(visits: Relation, steps: Sequence[str], held: str | None = No
         from 1), spot (of the event that first reached the last of these).
     """
     column = held or "-1"
-    first, *others = (EVENT_TYPES.index(step) for step in steps)
     parts = [
         f"""step_0 as (
-            select visit, user_id, value, min(spot) as spot from seen where kind = {first} group by all
-        )"""
+        select visit, user_id, {column} as value, min(spot) as spot from firsts where {column} is not null group by all
+    )"""
     ]
-    for number, kind in enumerate(others, start=1):
+    for number, step in enumerate(rows.steps[1:], start=1):
         parts.append(f"""step_{number} as (
-            select visit, value, min(seen.spot) as spot from seen join step_{number - 1} as before using (visit, value)
-            where kind = {kind} and seen.spot > before.spot group by visit, value
+            select visit, value, min(later.spot) as spot
+            from (select visit, {column} as value, spot from later where kind = {code(step)}) as later
+            join step_{number - 1} as before using (visit, value) where later.spot > before.spot group by visit, value
         )""")
-    numbers = range(1, len(steps))
+    numbers = range(1, len(rows.steps))
     joins = " ".join(f"left join step_{number} using (visit, value)" for number in numbers)
     reached = " + ".join(["1", *(f"(step_{number}.spot is not null)::int" for number in numbers)])
-    latest = ", ".join(f"step_{number}.spot" for number in reversed(range(len(steps))))
+    latest = ", ".join(f"step_{number}.spot" for number in reversed(range(len(rows.steps))))
     return query(
         f"""
-        with seen as (select visit, user_id, {column} as value, kind, spot from visits where {column} is not null),
-        {", ".join(parts)}
-        select visit, step_0.user_id, value, {reached} as reached, coalesce({latest}) as spot from step_0 {joins}
+        with {", ".join(parts)}
+        select visit, user_id, value, {reached} as reached, coalesce({latest}) as spot from step_0 {joins}
         """,
-        visits=visits,
+        firsts=rows.firsts,
+        later=rows.later,
     )
 
 
-def users_reached(
-    visits: Relation, steps: Sequence[str], window_days: float, until: datetime, held: str | None = None
-) -> Relation:
+def users_reached(rows: StepRows, window_days: float, until: datetime, held: str | None = None) -> Relation:
     """The furthest step that each user reaches within a window.
 
     Parameters
     ----------
-    visits, steps, held
+    rows, held
         As in `visits_reached`.
     window_days
         From the first step to the last, at most.
@@ -92,50 +130,44 @@ def users_reached(
         user short of the last is less than a window before the end).
     """
     column = held or "-1"
-    first, second, *_ = codes = [EVENT_TYPES.index(step) for step in steps]
     window = f"to_microseconds({round(window_days * 86_400e6)})"
     # Of each event, the latest first step that leads to it: later ones leave more of the window.
-    parts = [
-        f"""chain_0 as (
-        select user_id, value, event_time as done_at, event_time as begun from seen
-        semi join (from seen where kind = {second}) as next using (user_id, value) where kind = {first}
-    )"""
-    ]
-    for number, kind in enumerate(codes[1:], start=1):
+    parts = [f"chain_0 as (select user_id, {column} as value, event_time as done_at, event_time as begun from begun)"]
+    for number, step in enumerate(rows.steps[1:], start=1):
         parts.append(f"""chain_{number} as (
             select event.user_id, event.value, event.event_time as done_at, before.begun
-            from (from seen where kind = {kind}) as event asof join chain_{number - 1} as before
-            on event.user_id = before.user_id and event.value = before.value and event.event_time >= before.done_at
+            from (select user_id, {column} as value, event_time from later where kind = {code(step)}) as event
+            asof join chain_{number - 1} as before on event.user_id = before.user_id and event.value = before.value
+                and event.event_time >= before.done_at
         ),
         done_{number} as (
             select distinct user_id, value, true as done_{number} from chain_{number} where done_at - begun <= {window}
         )""")
-    numbers = range(1, len(steps))
+    numbers = range(1, len(rows.steps))
     joins = " ".join(f"left join done_{number} using (user_id, value)" for number in numbers)
     reached = " + ".join(["1", *(f"coalesce(done_{number}, false)::int" for number in numbers)])
     return query(
         f"""
-        with seen as (
-            select user_id, {column} as value, kind, event_time from visits where {column} is not null
+        with first as (
+            select user_id, {column} as value, max(latest) as latest from firsts where {column} is not null group by all
         ),
-        began as (select user_id, value, max(event_time) as latest from seen where kind = {first} group by all),
         {", ".join(parts)}
         select user_id, value, {reached} as reached,
-            {reached} < {len(steps)} and latest + {window} > timestamp '{until}' as still_open
-        from began {joins}
+            {reached} < {len(rows.steps)} and latest + {window} > timestamp '{until}' as still_open
+        from first {joins}
         """,
-        visits=visits,
+        firsts=rows.firsts,
+        later=rows.later,
+        begun=rows.begun,
     )
 
 
-def funnel_counts(
-    visits: Relation, steps: Sequence[str], window_days: float, until: datetime, segments: Relation | None
-) -> Relation:
+def funnel_counts(rows: StepRows, window_days: float, until: datetime, segments: Relation | None) -> Relation:
     """How many visits and users of a part reach each step, overall and by what they are cut by.
 
     Parameters
     ----------
-    visits, steps, window_days, until
+    rows, window_days, until
         As in `users_reached`.
     segments
         user_id and segment_id, where there are any.
@@ -148,8 +180,7 @@ def funnel_counts(
     """
     found: list[Relation] = []
     for dimension, held in ((ALL, None), *HELD.items()):
-        by_visit = visits_reached(visits, steps, held)
-        by_user = users_reached(visits, steps, window_days, until, held)
+        by_visit, by_user = visits_reached(rows, held), users_reached(rows, window_days, until, held)
         next_one = f"spot % {PLACES}" if held is None else "null::bigint"
         found.append(_counted(by_visit, "session", dimension, next_one, "0"))
         found.append(_counted(by_user, "user", dimension, "null::bigint", "count(*) filter (still_open)"))
@@ -174,10 +205,22 @@ def _counted(units: Relation, unit: str, dimension: str, next_one: str, still_op
     )
 
 
+def buying_counts(rows: StepRows) -> Relation:
+    """Visits of a part with the last step, in whatever order: buying, direct (those with none of the middle ones)."""
+    last = code(rows.steps[-1])
+    visits = rows.later.aggregate(f"visit, bool_or(kind = {last}) as bought, bool_or(kind <> {last}) as carted")
+    return visits.filter("bought").aggregate("count(*) as buying, count(*) filter (not carted) as direct")
+
+
 def funnel(
-    counts: Relation, steps: Sequence[str], window_days: float, categories: Sequence[str], segments: Mapping[int, str]
+    counts: Relation,
+    buying: Relation,
+    steps: Sequence[str],
+    window_days: float,
+    categories: Sequence[str],
+    segments: Mapping[int, str],
 ) -> Funnel:
-    """The funnel, from `funnel_counts` of all parts; `categories` and `segments` are names by number."""
+    """The funnel, from `funnel_counts` and `buying_counts` of all parts; `categories`, `segments`: names by number."""
     rows = counts.aggregate("dimension, value, unit, reached, sum(units)::bigint").fetchall()
     reached: dict[tuple[str, int], dict[str, list[int]]] = {}
     for dimension, value, unit, last, units in rows:
@@ -191,11 +234,16 @@ def funnel(
 
     total = reached.get((ALL, -1), {"session": [0] * len(steps), "user": [0] * len(steps)})
     ((still_open,),) = counts.filter(f"dimension = '{ALL}'").aggregate("coalesce(sum(open), 0)::bigint").fetchall()
+    ((bought, direct),) = buying.aggregate(
+        "coalesce(sum(buying), 0)::bigint, coalesce(sum(direct), 0)::bigint"
+    ).fetchall()
     return Funnel(
         steps=tuple(steps),
         window_days=window_days,
         total=_group(ALL, total),
         open_users=still_open,
+        buying_sessions=bought,
+        direct_sessions=direct,
         instead=_instead(counts, steps),
         by_segment=groups(SEGMENT, segments),
         by_category=groups("category", dict(enumerate(categories))),

@@ -9,7 +9,7 @@ from pyspark.sql import types as T
 from app.core.duck import Connection, Relation, query
 from app.events.vocabulary import CART, PURCHASE, VIEW
 from app.insight.behaviour_results import Performance, ProductRow, ShopRate
-from app.insight.shrinkage import Trials, fit_prior
+from app.insight.shrinkage import fit_prior, rate_of
 
 TOP = 10  #: products named
 #: What a viewer may do → column of those who do.
@@ -42,44 +42,15 @@ PERFORMANCE_SCHEMA = T.StructType(
 )
 
 
-def product_counts(pairs: Relation) -> Relation:
-    """What the users of a part did with each product.
-
-    Parameters
-    ----------
-    pairs
-        `user_product_pairs`.
-
-    Returns
-    -------
-    Relation
-        product_id, views, carts, purchases, paid_cents (null without a price), viewers, carters and buyers (of the
-        viewers).
-    """
-    return query(
-        """
-        select product_id, sum(views)::bigint as views, sum(carts)::bigint as carts,
-            sum(purchases)::bigint as purchases, sum(paid_cents)::bigint as paid_cents,
-            count(*) filter (views > 0) as viewers,
-            count(*) filter (views > 0 and carts > 0) as carters,
-            count(*) filter (views > 0 and purchases > 0) as buyers
-        from pairs group by product_id
-        """,
-        pairs=pairs,
-    )
-
-
 def product_performance(
-    connection: Connection, counts: Relation, products: Relation, events: Sequence[str]
+    connection: Connection, products: Relation, events: Sequence[str]
 ) -> tuple[Relation, tuple[ShopRate, ...]]:
     """One row per product that somebody has touched, and the rates of the shop.
 
     Parameters
     ----------
     connection
-        Of the relations.
-    counts
-        `product_counts` of all parts.
+        Of the relation.
     products
         `app.insight.shop_products.shop_products`.
     events
@@ -90,17 +61,7 @@ def product_performance(
     Relation, tuple of ShopRate
         `PERFORMANCE_SCHEMA`, in the order of products.
     """
-    names = ("views", "carts", "purchases", "viewers", *RATES.values())
-    sums = ", ".join(f"sum({name})::bigint as {name}" for name in names)
-    table = query(
-        f"""
-        select products.* exclude (category), label as category, counted.* exclude (product_id) from products join (
-            select product_id, {sums}, sum(paid_cents) / 100 as revenue from counts group by product_id
-        ) as counted using (product_id)
-        """,
-        products=products,
-        counts=counts,
-    )
+    table = products.select("* replace (label as category)")
     rates = []
     for event, successes in RATES.items():
         posterior = None
@@ -122,14 +83,13 @@ def _posterior(connection: Connection, table: Relation, event: str) -> tuple[Sho
     """
     equal = table.filter("viewers > 0").aggregate(f"viewers, {RATES[event]} as successes, count(*) as products")
     viewers, successes, products = equal.order("viewers, successes").fetchnumpy().values()
-    trials = Trials.of(viewers, successes, products)
-    rate, prior = trials.rate, fit_prior(trials)
+    rate, prior = rate_of(viewers, successes, products), fit_prior(viewers, successes, products)
     unknown = np.full(len(viewers), np.nan)
     mean, low, high = prior.posterior(viewers, successes) if prior else (np.full(len(viewers), rate), unknown, unknown)
     figures = ShopRate(
         event=event,
-        products=trials.groups,
-        viewers=trials.trials,
+        products=int(products.sum()),
+        viewers=int((viewers * products).sum()),
         rate=rate,
         alpha=prior.alpha if prior else None,
         beta=prior.beta if prior else None,

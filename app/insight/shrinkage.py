@@ -15,38 +15,6 @@ TAIL = 0.025  #: on either side of a 95 % interval
 
 
 @dataclass(frozen=True)
-class Trials:
-    """Sums over those that had any trial.
-
-    `groups`: how many; `trials`, `successes`: in all; `squares`: sum of trials²; `spread`: sum of
-    successes² / trials.
-    """
-
-    groups: int
-    trials: int
-    successes: int
-    squares: float
-    spread: float
-
-    @classmethod
-    def of(cls, trials: NDArray[np.int64], successes: NDArray[np.int64], groups: NDArray[np.int64]) -> "Trials":
-        """Of so many groups with each of some counts (n,); none has 0 trials."""
-        own, other = trials.astype(np.float64), successes.astype(np.float64)
-        return cls(
-            groups=int(groups.sum()),
-            trials=int((trials * groups).sum()),
-            successes=int((successes * groups).sum()),
-            squares=float((own**2 * groups).sum()),
-            spread=float((other**2 / own * groups).sum()),
-        )
-
-    @property
-    def rate(self) -> float:
-        """Successes per trial, over all."""
-        return self.successes / self.trials if self.trials else 0.0
-
-
-@dataclass(frozen=True)
 class Prior:
     """Beta(alpha, beta)."""
 
@@ -63,14 +31,38 @@ class Prior:
         return alpha / (alpha + beta), betaincinv(alpha, beta, TAIL), betaincinv(alpha, beta, 1 - TAIL)
 
 
-def fit_prior(found: Trials) -> Prior | None:
-    """The distribution of the rates; None where they don't differ beyond chance, or can't be told."""
-    rate = found.rate
-    if not 0 < rate < 1:
+def rate_of(trials: NDArray[np.int64], successes: NDArray[np.int64], groups: NDArray[np.int64]) -> float:
+    """Successes per trial over all groups; 0 without a trial. Parameters as those of `fit_prior`."""
+    tried = int((trials * groups).sum())
+    return float((successes * groups).sum() / tried) if tried else 0.0
+
+
+def fit_prior(trials: NDArray[np.int64], successes: NDArray[np.int64], groups: NDArray[np.int64]) -> Prior | None:
+    """The distribution of the rates, whose mean is that of all trials.
+
+    Parameters
+    ----------
+    trials, successes
+        (n,), each pair of counts once; none has 0 trials.
+    groups
+        (n,), how many have these counts.
+
+    Returns
+    -------
+    Prior or None
+        None where rates don't differ beyond chance, or it can't be told.
+    """
+    rate = rate_of(trials, successes, groups)
+    repeated = trials > 1  # of one trial alone nothing is learned about how rates differ
+    own, won = trials[repeated].astype(np.float64), successes[repeated].astype(np.float64)
+    many = groups[repeated].astype(np.float64)
+    count, total = many.sum(), (own * many).sum()
+    mean = (won * many).sum() / total if total else 0.0
+    if not 0 < mean < 1:
         return None
-    excess = (found.spread - found.trials * rate**2) / (rate * (1 - rate)) - (found.groups - 1)
-    room = found.trials - found.squares / found.trials - (found.groups - 1)
-    correlation = excess / room if room > 0 else 0.0  # of two trials of one group
+    spread = (won**2 / own * many).sum() - total * mean**2
+    room = total - (own**2 * many).sum() / total - (count - 1)
+    correlation = (spread / (mean * (1 - mean)) - (count - 1)) / room if room > 0 else 0.0  # of two trials of a group
     if not 0 < correlation < 1:
         return None
     strength = 1 / correlation - 1

@@ -55,6 +55,11 @@ def _intro(found: Funnel, priced: bool, categorised: bool) -> str:
         f"Steps count in order ({', '.join(found.steps)}), of one product or several; of a user they count within "
         f"{days} from the first one."
     ]
+    if found.buying_sessions and len(found.steps) > 2:
+        told.append(
+            f"{percent(found.direct_sessions / found.buying_sessions)} of {count(found.buying_sessions)} sessions with "
+            f"a {found.steps[-1]} have no {found.steps[1]} event, and so do not count at the last step."
+        )
     short = found.total.users[0] - found.total.users[-1]
     if found.open_users:
         told.append(

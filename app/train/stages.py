@@ -22,7 +22,7 @@ from app.core.folders import (
 from app.core.parts import part_files, row_count
 from app.events.ingest import CleaningReport, check_collisions, fit_partitions, ingest, kept_rows, read_cleaned
 from app.events.read import list_event_files
-from app.features.slices import Slice, cut_time, make_slice, span, store_pairs_and_products
+from app.features.slices import Slice, cut_time, make_slice, span
 from app.insight.behaviour import BehaviourBase, Shop, Windows, find_behaviour
 from app.insight.customers import CustomerBase, find_customers
 from app.insight.exploration import explored
@@ -185,19 +185,15 @@ def behaviour(
         By which the funnel is cut, where there is one.
     """
     with run.progress.stage("behaviour") as stage:
-        settings, tables = run.settings, whole.folder if whole else run.scratch / "pairs"
-        if whole is None:
-            half_life = settings.popularity_half_life_days
-            store_pairs_and_products(run.spark, log.cleaned, found.events.last, half_life, tables)
         shop = Shop(
             events=log.cleaned,
-            tables=tables,
+            tables=whole.folder if whole else None,
             event_types=tuple(row.event_type for row in found.events.event_mix if row.events),
             until=found.events.last,
             segments=segmentation.users if segmentation else None,
             segment_names={row.segment_id: row.segment for row in segmentation.segments.rows} if segmentation else {},
         )
-        windows = Windows(settings.funnel_window_days, settings.cart_window_hours)
+        windows = Windows(run.settings.funnel_window_days, run.settings.cart_window_hours)
         base = find_behaviour(run.spark, shop, windows, run.scratch / "behaviour")
         kept = run.output.processed / f"{PERFORMANCE}{run.stamp}"
         shutil.copytree(base.table, kept)

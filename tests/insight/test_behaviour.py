@@ -7,13 +7,11 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
-from app.core.duck import Connection, connect, write
+from app.core.duck import connect, write
 from app.core.parts import part_files
-from app.features.slices import store_pairs_and_products
 from app.insight.behaviour import BehaviourBase, Shop, Windows, find_behaviour
 from app.insight.performance import PERFORMANCE_SCHEMA
-from app.insight.shop_products import category_ids, shop_products, top_categories
-from tests.handmade import Event, by_key, events_relation, moment, relation, stored_events
+from tests.handmade import Event, moment, relation, stored_events
 
 PHONE = {"category_code": "electronics.phone", "category_id": 1, "price": 100.0}
 SOFA = {"category_id": 2, "price": 20.0}
@@ -33,9 +31,7 @@ def behaviour(spark: SparkSession, folder: Path, events: list[Event], segments: 
     folder.mkdir(exist_ok=True)
     stored = stored_events(folder / "events", events)
     until = max(moment(event[3]) for event in events)
-    store_pairs_and_products(spark, stored, until, 7.0, folder / "pairs")
-    types = tuple(sorted({event[2] for event in events}))
-    shop = Shop(stored, folder / "pairs", types, until, None, {})
+    shop = Shop(stored, None, tuple(sorted({event[2] for event in events})), until, None, {})
     if segments:
         with connect(folder / "spill") as connection:
             for number, file in enumerate(part_files(stored)):
@@ -110,17 +106,3 @@ def test_a_log_without_prices_and_categories(spark: SparkSession, tmp_path: Path
     assert figures.carts.outcomes[2].value is None
     assert [(row.name, row.left) for row in figures.carts.products] == [("8", 1)]
     assert figures.performance.best_sellers[0].revenue is None
-
-
-def test_the_busiest_categories_have_numbers_and_prices_are_cut_in_thirds(duck: Connection) -> None:
-    features = "product_id bigint, product_key varchar, title varchar, brand varchar, category varchar, "
-    features += "avg_price double, total_events bigint"
-    rows = [(n, None, None, "acme", f"c{n:02}", float(n) if n else None, 100 - n // 12) for n in range(13)]
-    products = relation(duck, [*rows, (99, None, None, "acme", "c00", 1.0, 0)], features)
-    ids = category_ids(events_relation(duck, []))
-    names = top_categories(products, ids)
-    assert names.order("number").fetchall() == [(f"c{n:02}", n) for n in range(10)]
-    found = by_key(shop_products(products, ids, names), "product_id")
-    assert 99 not in found, "nobody has touched it"
-    assert [found[n]["category"] for n in (0, 9, 10, 12)] == [0, 9, 10, 10]
-    assert [found[n]["band"] for n in range(13)] == [None, *[0] * 4, *[1] * 4, *[2] * 4]

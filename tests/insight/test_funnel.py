@@ -10,7 +10,16 @@ from hypothesis import strategies as st
 
 from app.core.duck import Connection, Relation, kept
 from app.insight.behaviour_results import Funnel, FunnelGroup, Instead
-from app.insight.funnel import STEPS, funnel, funnel_counts, steps_of, users_reached, visits_reached
+from app.insight.funnel import (
+    STEPS,
+    StepRows,
+    buying_counts,
+    funnel,
+    funnel_counts,
+    steps_of,
+    users_reached,
+    visits_reached,
+)
 from app.insight.visit_steps import visit_steps
 from tests.handmade import Event, events_relation, moment, relation
 from tests.insight.shop import CATEGORIES, PRODUCTS, shop_relation
@@ -57,8 +66,15 @@ def visits(duck: Connection) -> Relation:
 
 def counted(duck: Connection, visits: Relation, days: float) -> Funnel:
     segments = relation(duck, [(1, 0), (2, 0), (3, 1), (4, 1), (5, 1), (6, 1)], "user_id bigint, segment_id int")
-    counts = funnel_counts(visits, STEPS, days, LAST, segments)
-    return funnel(counts, STEPS, days, CATEGORIES, {0: "buyers", 1: "others"})
+    rows = StepRows.of(visits, STEPS)
+    return funnel(
+        funnel_counts(rows, days, LAST, segments),
+        buying_counts(rows),
+        STEPS,
+        days,
+        CATEGORIES,
+        {0: "buyers", 1: "others"},
+    )
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +107,11 @@ def test_what_came_instead(found: Funnel) -> None:
     assert found.instead == (at_view(None, False), at_view("view", True), at_view("purchase", True), taken_out)
 
 
+def test_sessions_that_buy_without_a_cart(found: Funnel) -> None:
+    # purchases in a, c, d, g; no cart event in g
+    assert (found.buying_sessions, found.direct_sessions) == (4, 1)
+
+
 def test_by_segment(found: Funnel) -> None:
     assert found.by_segment == (
         FunnelGroup(name="buyers", sessions=(2, 1, 1), users=(2, 2, 2)),
@@ -116,13 +137,16 @@ def test_by_price_all_steps_are_of_one_band(found: Funnel) -> None:
 
 def test_steps_that_a_log_does_not_have_are_left_out(duck: Connection, visits: Relation) -> None:
     assert steps_of(["purchase", "remove_from_cart", "view"]) == ("view", "purchase")
-    counts = funnel_counts(visits, ("view", "purchase"), 9, LAST, None)
-    assert funnel(counts, ("view", "purchase"), 9, (), {}).total.sessions == (6, 3)
+    rows = StepRows.of(visits, ("view", "purchase"))
+    found = funnel(funnel_counts(rows, 9, LAST, None), buying_counts(rows), rows.steps, 9, (), {})
+    assert found.total.sessions == (6, 3)
+    assert (found.buying_sessions, found.direct_sessions) == (4, 4), "there is no step between"
 
 
 def test_a_funnel_of_nothing(duck: Connection) -> None:
     visits = kept(visit_steps(events_relation(duck, []), shop_relation(duck)))
-    found = funnel(funnel_counts(visits, STEPS, 1, LAST, None), STEPS, 1, (), {})
+    rows = StepRows.of(visits, STEPS)
+    found = funnel(funnel_counts(rows, 1, LAST, None), buying_counts(rows), STEPS, 1, (), {})
     assert (found.total.sessions, found.total.users, found.open_users) == ((0, 0, 0), (0, 0, 0), 0)
     assert found.instead == ()
 
@@ -167,7 +191,7 @@ def plain(rows: list[Row], column: int | None, by_visit: bool, window: float) ->
 
 
 @given(rows=ROWS)
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=12)
 def test_as_a_plain_funnel_counts(duck: Connection, rows: list[Row]) -> None:
     """Of visits and of users, with all steps of one category or price band, or of any."""
     events = [
@@ -175,10 +199,11 @@ def test_as_a_plain_funnel_counts(duck: Connection, rows: list[Row]) -> None:
         for user, visit, kind, product, minute in rows
     ]
     visits = kept(visit_steps(events_relation(duck, events), shop_relation(duck)))
+    steps = StepRows.of(visits, STEPS)
     for held, column in ((None, None), ("category", 1), ("band", 3)):
-        by_visit = visits_reached(visits, STEPS, held).select("user_id, value, reached").fetchall()
+        by_visit = visits_reached(steps, held).select("user_id, value, reached").fetchall()
         assert Counter(by_visit) == plain(rows, column, True, float("inf"))
-        by_user = users_reached(visits, STEPS, WINDOW / timedelta(days=1), START + timedelta(days=9), held)
+        by_user = users_reached(steps, WINDOW / timedelta(days=1), START + timedelta(days=9), held)
         assert Counter(by_user.select("user_id, value, reached").fetchall()) == plain(
             rows, column, False, WINDOW / timedelta(minutes=1)
         )

@@ -4,24 +4,18 @@ import numpy as np
 import pytest
 from scipy.stats import beta as beta_distribution
 
-from app.insight.shrinkage import Prior, Trials, fit_prior
+from app.insight.shrinkage import Prior, fit_prior, rate_of
 
 
-def sums(trials: np.ndarray, successes: np.ndarray) -> Trials:
-    return Trials.of(trials, successes, np.ones_like(trials))
-
-
-def test_equal_groups_are_counted_together() -> None:
-    together = Trials.of(np.array([10, 20]), np.array([2, 5]), np.array([3, 1]))
-    assert together == sums(np.array([10, 10, 10, 20]), np.array([2, 2, 2, 5]))
-    assert together == Trials(groups=4, trials=50, successes=11, squares=700.0, spread=pytest.approx(2.45))
+def one_each(trials: list[int] | np.ndarray, successes: list[int] | np.ndarray) -> Prior | None:
+    return fit_prior(np.array(trials), np.array(successes), np.ones(len(trials), np.int64))
 
 
 def test_the_prior_that_rates_were_drawn_from_is_found() -> None:
     rng = np.random.default_rng(5)
     trials = rng.geometric(0.01, 20_000)
     successes = rng.binomial(trials, rng.beta(2.0, 38.0, 20_000))
-    prior = fit_prior(sums(trials, successes))
+    prior = one_each(trials, successes)
     assert prior is not None
     assert prior.alpha / (prior.alpha + prior.beta) == pytest.approx(0.05, rel=0.03)
     assert prior.alpha + prior.beta == pytest.approx(40, rel=0.1)
@@ -29,23 +23,35 @@ def test_the_prior_that_rates_were_drawn_from_is_found() -> None:
 
 def test_by_hand() -> None:
     """Two of ten and eight of ten: rate 1/2; S = 10 · .09 · 2 = 1.8, so 1.8 / .25 − 1 = 6.2 over 20 − 10 − 1 = 9."""
-    prior = fit_prior(sums(np.array([10, 10]), np.array([2, 8])))
+    prior = one_each([10, 10], [2, 8])
     assert prior is not None
     strength = 9 / 6.2 - 1
     assert (prior.alpha, prior.beta) == pytest.approx((strength / 2, strength / 2))
 
 
+def test_groups_of_one_trial_move_the_mean_alone() -> None:
+    prior = one_each([10, 10, *[1] * 20], [2, 8, *[0] * 20])
+    assert prior is not None
+    strength = 9 / 6.2 - 1
+    assert (prior.alpha, prior.beta) == pytest.approx((strength / 4, strength * 3 / 4))
+
+
+def test_equal_groups_may_be_counted_together() -> None:
+    together = fit_prior(np.array([10, 20, 20]), np.array([2, 5, 16]), np.array([3, 1, 2]))
+    apart = one_each([10, 10, 10, 20, 20, 20], [2, 2, 2, 5, 16, 16])
+    assert together is not None
+    assert apart is not None
+    assert (together.alpha, together.beta) == pytest.approx((apart.alpha, apart.beta))
+    assert rate_of(np.array([10, 20]), np.array([2, 5]), np.array([3, 1])) == 11 / 50
+
+
 @pytest.mark.parametrize(
     ("trials", "successes"),
-    [([10, 10], [5, 5]), ([10, 10], [0, 0]), ([10, 10], [10, 10]), ([10], [4]), ([1, 1, 1], [0, 1, 1])],
-    ids=["alike", "none", "all", "one group", "one trial each"],
+    [([10, 10], [5, 5]), ([10, 10], [0, 0]), ([10, 10], [10, 10]), ([10], [4]), ([1, 1, 1], [0, 1, 1]), ([], [])],
+    ids=["alike", "none", "all", "one group", "one trial each", "nothing"],
 )
 def test_rates_that_do_not_differ_have_none(trials: list[int], successes: list[int]) -> None:
-    assert fit_prior(sums(np.array(trials), np.array(successes))) is None
-
-
-def test_no_groups_have_none() -> None:
-    assert fit_prior(Trials(0, 0, 0, 0.0, 0.0)) is None
+    assert one_each(np.array(trials, np.int64), np.array(successes, np.int64)) is None
 
 
 def test_the_posterior_adds_counts_to_the_prior() -> None:
