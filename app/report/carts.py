@@ -1,6 +1,7 @@
 """The section on carts: what is left in them, and how long a purchase takes."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from app.insight.behaviour_results import CartOutcome, Carts, CartTimes, LeftBehind
 from app.report import charts
@@ -13,7 +14,7 @@ ENDS = {
     "bought": ("bought in time", GREEN),
     "removed": ("taken out again", PURPLE),
     "left": ("left behind", ORANGE),
-    "open": ("not over yet", GREY),
+    "open": ("not decided yet", GREY),
 }
 DAY, HOUR, MINUTE = 86_400, 3_600, 60
 
@@ -22,7 +23,8 @@ def section(found: Carts | None, priced: bool, categorised: bool) -> Section:
     """What becomes of cart lines, what is left, and time to purchase."""
     if found is None:
         return Section("carts", TITLE, "The log has no cart events, so what is left in carts can't be told.", [])
-    blocks: list[Block] = [outcomes(found.outcomes)] if any(row.lines for row in found.outcomes) else []
+    ends = [row for row in found.outcomes if row.lines]
+    blocks: list[Block] = [outcomes(ends)] if ends else []
     if found.times and found.times.bars:
         blocks.append(times(found.times, found.window_hours))
     if found.products:
@@ -53,6 +55,7 @@ def _intro(found: Carts, priced: bool, categorised: bool) -> str:
 def outcomes(rows: Sequence[CartOutcome]) -> Chart:
     """Cart lines by what became of them."""
     total = sum(row.lines for row in rows)
+    most = max(rows, key=lambda row: row.lines)
     names = [ENDS[row.outcome][0] for row in rows]
     texts = [f"{count(row.lines)} ({percent(row.lines / total)})" for row in rows]
     panel = charts.Panel(
@@ -67,7 +70,7 @@ def outcomes(rows: Sequence[CartOutcome]) -> Chart:
         columns.append(("Value (shop currency)", lambda row: decimal(row.value)))
     return chart(
         "What becomes of cart lines",
-        f"Of {count(total)} lines {percent(rows[0].lines / total)} are bought in time.",
+        f"Of {count(total)} lines most, {percent(most.lines / total)}, are {ENDS[most.outcome][0]}.",
         charts.bars(names, [panel]),
         table_of(rows, columns),
     )
@@ -101,7 +104,9 @@ def left(rows: Sequence[LeftBehind], kind: str, priced: bool) -> Chart:
 
 def times(found: CartTimes, window_hours: int) -> Chart:
     """How long a purchase takes after a product was first put into the cart."""
-    names = [_below(row.below_seconds) for row in found.bars[:-1]] + [f"over {_length(found.bars[-2].below_seconds)}"]
+    edges = [_length(row.below_seconds) for row in found.bars if row.below_seconds is not None]
+    between = [f"{low}–{high}" for low, high in pairwise(edges)]
+    names = [f"< {edges[0]}", *between, f"> {edges[-1]}"]
     shares = [row.purchases / found.purchases for row in found.bars]
     return chart(
         "Time from cart to purchase",
@@ -120,11 +125,6 @@ def times(found: CartTimes, window_hours: int) -> Chart:
     )
 
 
-def _below(seconds: int | None) -> str:
-    return f"< {_length(seconds)}"
-
-
-def _length(seconds: int | None) -> str:
-    assert seconds is not None  # of all bars but the last
+def _length(seconds: int) -> str:
     size, unit = next(one for one in ((DAY, "d"), (HOUR, "h"), (MINUTE, "min")) if seconds >= one[0])
     return f"{seconds // size} {unit}"

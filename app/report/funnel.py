@@ -1,6 +1,7 @@
 """The section on the funnel: where visitors drop out, and what they do instead."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from app.insight.behaviour_results import Funnel, FunnelGroup, Instead
 from app.report import charts
@@ -14,8 +15,8 @@ NEXT = {
     (None, False): "left",
     ("view", True): "viewed the product again",
     ("view", False): "viewed another product",
-    ("cart", True): "put it into the cart again",
-    ("cart", False): "put another one into the cart",
+    ("cart", True): "put it in again",
+    ("cart", False): "put in another one",
     ("remove_from_cart", True): "took it out of the cart",
     ("remove_from_cart", False): "took another one out",
     ("purchase", True): "bought it without a cart",
@@ -34,7 +35,7 @@ def section(found: Funnel | None, priced: bool, categorised: bool) -> Section:
         steps(found.steps, found.total.users, "users"),
         *(
             instead([row for row in found.instead if row.step == step], step, following)
-            for step, following in zip(found.steps, found.steps[1:], strict=False)
+            for step, following in pairwise(found.steps)
         ),
         *(
             cut(rows, found.steps, by)

@@ -47,7 +47,7 @@ def matrix(rows: Sequence[Transition], title: str, kind: str) -> Chart:
         caption,
         grids.heatmap(
             [label(words(name)) for name in before],
-            [label(words(name), 14) for name in after],
+            [label(words(name), 16) for name in after],
             cells,
             f"{kind} after",
             f"{kind} before",

@@ -41,7 +41,7 @@ def _intro(found: Performance, purchase: ShopRate | None) -> str:
     else:
         told.append(
             f"Of {count(purchase.products)} products that somebody has viewed {count(purchase.above)} are bought more "
-            f"readily, {count(purchase.below)} less. All of them are in the table of products."
+            f"readily, {count(purchase.below)} less. All of them are in the table product_performance."
         )
     return " ".join(told)
 
