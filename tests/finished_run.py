@@ -298,8 +298,8 @@ def behaviour(name: str) -> Behaviour:
                 FunnelGroup(name="VIP_Customers", sessions=(100, 40, 25), users=(30, 20, 20)),
                 FunnelGroup(name="New_Customers", sessions=(300, 10, 5), users=(270, 40, 25)),
             ),
-            by_category=(FunnelGroup(name=name, sessions=(200, 20, 10), users=(150, 30, 20)),),
-            by_price=(FunnelGroup(name="cheap third", sessions=(200, 30, 20), users=(150, 30, 25)),),
+            by_category=(FunnelGroup(name=name, sessions=(200, 20, 10), users=None),),
+            by_price=(FunnelGroup(name="cheap third", sessions=(200, 30, 20), users=None),),
         ),
         carts=Carts(
             window_hours=24,

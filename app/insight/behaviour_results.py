@@ -13,7 +13,9 @@ class FunnelGroup(Part):
 
     name: str = Field(description='segment, category or price band; "all" for everybody')
     sessions: tuple[int, ...] = Field(description="sessions that reach each step, in the order of `steps`")
-    users: tuple[int, ...] = Field(description="users that reach each step within the window, likewise")
+    users: tuple[int, ...] | None = Field(
+        description="users that reach each step within the window, likewise; null of categories and price bands"
+    )
 
 
 class Instead(Part):

@@ -8,6 +8,7 @@ a window, counted from the first step, and the best of all attempts counts.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import reduce
 
 from app.core.duck import Relation, kept, query
 from app.events.vocabulary import CART, EVENT_TYPES, PURCHASE, VIEW
@@ -55,7 +56,7 @@ class StepRows:
         )
         begun = query(
             f"""
-            select user_id, event_time, category, band from visits
+            select user_id, event_time from visits
             semi join (from later where kind = {others[0]}) as later using (user_id) where kind = {first}
             """,
             visits=visits,
@@ -111,13 +112,13 @@ def visits_reached(rows: StepRows, held: str | None = None) -> Relation:
     )
 
 
-def users_reached(rows: StepRows, window_days: float, until: datetime, held: str | None = None) -> Relation:
+def users_reached(rows: StepRows, window_days: float, until: datetime) -> Relation:
     """The furthest step that each user reaches within a window.
 
     Parameters
     ----------
-    rows, held
-        As in `visits_reached`.
+    rows
+        Of a part.
     window_days
         From the first step to the last, at most.
     until
@@ -126,33 +127,29 @@ def users_reached(rows: StepRows, window_days: float, until: datetime, held: str
     Returns
     -------
     Relation
-        One row per user with the first step: user_id, value, reached, still_open (whether the latest first step of a
-        user short of the last is less than a window before the end).
+        One row per user with the first step: user_id, reached, still_open (whether the latest first step of a user
+        short of the last is less than a window before the end).
     """
-    column = held or "-1"
     window = f"to_microseconds({round(window_days * 86_400e6)})"
     # Of each event, the latest first step that leads to it: later ones leave more of the window.
-    parts = [f"chain_0 as (select user_id, {column} as value, event_time as done_at, event_time as begun from begun)"]
+    parts = ["chain_0 as (select user_id, event_time, event_time as begun from begun)"]
     for number, step in enumerate(rows.steps[1:], start=1):
         parts.append(f"""chain_{number} as (
-            select event.user_id, event.value, event.event_time as done_at, before.begun
-            from (select user_id, {column} as value, event_time from later where kind = {code(step)}) as event
-            asof join chain_{number - 1} as before on event.user_id = before.user_id and event.value = before.value
-                and event.event_time >= before.done_at
+            select event.user_id, event.event_time, before.begun
+            from (from later where kind = {code(step)}) as event asof join chain_{number - 1} as before
+            on event.user_id = before.user_id and event.event_time >= before.event_time
         ),
         done_{number} as (
-            select distinct user_id, value, true as done_{number} from chain_{number} where done_at - begun <= {window}
+            select distinct user_id, true as done_{number} from chain_{number} where event_time - begun <= {window}
         )""")
     numbers = range(1, len(rows.steps))
-    joins = " ".join(f"left join done_{number} using (user_id, value)" for number in numbers)
+    joins = " ".join(f"left join done_{number} using (user_id)" for number in numbers)
     reached = " + ".join(["1", *(f"coalesce(done_{number}, false)::int" for number in numbers)])
     return query(
         f"""
-        with first as (
-            select user_id, {column} as value, max(latest) as latest from firsts where {column} is not null group by all
-        ),
+        with first as (select user_id, max(latest) as latest from firsts group by user_id),
         {", ".join(parts)}
-        select user_id, value, {reached} as reached,
+        select user_id, {reached} as reached,
             {reached} < {len(rows.steps)} and latest + {window} > timestamp '{until}' as still_open
         from first {joins}
         """,
@@ -178,27 +175,26 @@ def funnel_counts(rows: StepRows, window_days: float, until: datetime, segments:
         unit (session or user), dimension (`ALL`, `SEGMENT` or of `HELD`), value (int), reached, next (what came after
         the step, see `what_next`; null but for sessions of `ALL`), units, open (units that may still get further).
     """
-    found: list[Relation] = []
-    for dimension, held in ((ALL, None), *HELD.items()):
-        by_visit, by_user = visits_reached(rows, held), users_reached(rows, window_days, until, held)
-        next_one = f"spot % {PLACES}" if held is None else "null::bigint"
-        found.append(_counted(by_visit, "session", dimension, next_one, "0"))
-        found.append(_counted(by_user, "user", dimension, "null::bigint", "count(*) filter (still_open)"))
-        if segments is not None and held is None:
-            for unit, units in (("session", by_visit), ("user", by_user)):
-                cut = query(
-                    "select units.* replace (segment_id as value) from units join segments using (user_id)",
-                    units=units,
-                    segments=segments,
-                )
-                found.append(_counted(cut, unit, SEGMENT, "null::bigint", "0"))
-    union = found[0]
-    for counts in found[1:]:
-        union = union.union(counts)
-    return union
+    sessions, users = visits_reached(rows), users_reached(rows, window_days, until).select("*, -1 as value")
+    found = [
+        _counted(sessions, "session", ALL, next_one=f"spot % {PLACES}"),
+        _counted(users, "user", ALL, still_open="count(*) filter (still_open)"),
+        *(_counted(visits_reached(rows, held), "session", dimension) for dimension, held in HELD.items()),
+    ]
+    if segments is not None:
+        for unit, units in (("session", sessions), ("user", users)):
+            cut = query(
+                "select units.* replace (segment_id as value) from units join segments using (user_id)",
+                units=units,
+                segments=segments,
+            )
+            found.append(_counted(cut, unit, SEGMENT))
+    return reduce(lambda one, other: one.union(other), found)
 
 
-def _counted(units: Relation, unit: str, dimension: str, next_one: str, still_open: str) -> Relation:
+def _counted(
+    units: Relation, unit: str, dimension: str, next_one: str = "null::bigint", still_open: str = "0"
+) -> Relation:
     return units.aggregate(
         f"'{unit}' as unit, '{dimension}' as dimension, value::int as value, reached, {next_one} as next, "
         f"count(*) as units, {still_open} as open"
@@ -230,7 +226,7 @@ def funnel(
 
     def groups(dimension: str, names: Mapping[int, str]) -> tuple[FunnelGroup, ...]:
         found = ((name, reached.get((dimension, value))) for value, name in names.items())
-        return tuple(_group(name, group) for name, group in found if group)
+        return tuple(_group(name, group, dimension not in HELD) for name, group in found if group)
 
     total = reached.get((ALL, -1), {"session": [0] * len(steps), "user": [0] * len(steps)})
     ((still_open,),) = counts.filter(f"dimension = '{ALL}'").aggregate("coalesce(sum(open), 0)::bigint").fetchall()
@@ -251,8 +247,8 @@ def funnel(
     )
 
 
-def _group(name: str, reached: dict[str, list[int]]) -> FunnelGroup:
-    return FunnelGroup(name=name, sessions=tuple(reached["session"]), users=tuple(reached["user"]))
+def _group(name: str, reached: dict[str, list[int]], by_user: bool = True) -> FunnelGroup:
+    return FunnelGroup(name=name, sessions=tuple(reached["session"]), users=tuple(reached["user"]) if by_user else None)
 
 
 def _instead(counts: Relation, steps: Sequence[str]) -> tuple[Instead, ...]:

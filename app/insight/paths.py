@@ -27,19 +27,19 @@ def path_counts(visits: Relation) -> Relation:
     Relation
         kind (`EVENTS` or `CATEGORIES`), before and after (codes; -1 for start and end), times.
     """
-    first = f"spot < {2 * PLACES}"
     return query(
         f"""
-        with steps as (
-            select '{EVENTS}' as what, kind as before, coalesce(next_kind, {_OUTSIDE}) as after, count(*) as times
+        with counted as materialized (
+            select kind, coalesce(next_kind, {_OUTSIDE}) as next_kind, category,
+                coalesce(next_category, {_OUTSIDE}) as next_category, moved, spot < {2 * PLACES} as first,
+                count(*) as times
             from visits group by all
-            union all
-            select '{EVENTS}', {_OUTSIDE}, kind, count(*) from visits where {first} group by all
-            union all
-            select '{CATEGORIES}', category, coalesce(next_category, {_OUTSIDE}), count(*)
-            from visits where moved group by all
-            union all
-            select '{CATEGORIES}', {_OUTSIDE}, category, count(*) from visits where {first} group by all
+        ),
+        steps as (
+            select '{EVENTS}' as what, kind as before, next_kind as after, times from counted
+            union all select '{EVENTS}', {_OUTSIDE}, kind, times from counted where first
+            union all select '{CATEGORIES}', category, next_category, times from counted where moved
+            union all select '{CATEGORIES}', {_OUTSIDE}, category, times from counted where first
         )
         select what as kind, before::int as before, after::int as after, sum(times)::bigint as times
         from steps group by all

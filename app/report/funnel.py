@@ -32,7 +32,7 @@ def section(found: Funnel | None, priced: bool, categorised: bool) -> Section:
         )
     blocks: list[Block] = [
         steps(found.steps, found.total.sessions, "sessions"),
-        steps(found.steps, found.total.users, "users"),
+        *([steps(found.steps, found.total.users, "users")] if found.total.users else []),
         *(
             instead([row for row in found.instead if row.step == step], step, following)
             for step, following in pairwise(found.steps)
@@ -61,8 +61,8 @@ def _intro(found: Funnel, priced: bool, categorised: bool) -> str:
             f"{percent(found.direct_sessions / found.buying_sessions)} of {count(found.buying_sessions)} sessions with "
             f"a {found.steps[-1]} have no {found.steps[1]} event, and so do not count at the last step."
         )
-    short = found.total.users[0] - found.total.users[-1]
-    if found.open_users:
+    if found.open_users and found.total.users:
+        short = found.total.users[0] - found.total.users[-1]
         told.append(
             f"Of {count(short)} users short of the last step {count(found.open_users)} may still get there: their "
             f"{days} were not over when the data ended."
@@ -142,6 +142,7 @@ def cut(rows: Sequence[FunnelGroup], names: Sequence[str], by: str) -> Chart:
                 EVENT_COLOURS[step],
             )
         )
+    units = ("sessions", "users") if all(row.users for row in rows) else ("sessions",)
     last = [(_share(row.sessions[-1], row.sessions[0]) or 0.0, row.name) for row in rows]
     held = "of the segment" if by == "segment" else f"with all steps within one {by} {'band' if by == 'price' else ''}"
     (most, best), (least, worst) = max(last), min(last)
@@ -156,7 +157,7 @@ def cut(rows: Sequence[FunnelGroup], names: Sequence[str], by: str) -> Chart:
                 (by.capitalize(), lambda row: words(row.name)),
                 *(
                     (f"{unit}: {step}", lambda row, unit=unit, place=place: count(getattr(row, unit)[place]))
-                    for unit in ("sessions", "users")
+                    for unit in units
                     for place, step in enumerate(names)
                 ),
             ],
