@@ -12,6 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 TAIL = 0.025  #: on either side of a 95 % interval
+#: Trials from which on a group tells how rates differ. Where those rarely tried do worse than others (products that
+#: hardly anybody looks at), they would hide it: all of them together are less spread than at the rate of all.
+FEWEST = 10
 
 
 @dataclass(frozen=True)
@@ -53,9 +56,9 @@ def fit_prior(trials: NDArray[np.int64], successes: NDArray[np.int64], groups: N
         None where rates don't differ beyond chance, or it can't be told.
     """
     rate = rate_of(trials, successes, groups)
-    repeated = trials > 1  # of one trial alone nothing is learned about how rates differ
-    own, won = trials[repeated].astype(np.float64), successes[repeated].astype(np.float64)
-    many = groups[repeated].astype(np.float64)
+    telling = trials >= FEWEST
+    own, won = trials[telling].astype(np.float64), successes[telling].astype(np.float64)
+    many = groups[telling].astype(np.float64)
     count, total = many.sum(), (own * many).sum()
     mean = (won * many).sum() / total if total else 0.0
     if not 0 < mean < 1:

@@ -135,7 +135,7 @@ def cut(rows: Sequence[FunnelGroup], names: Sequence[str], by: str) -> Chart:
         shares = [_share(row.sessions[place], row.sessions[0]) for row in rows]
         panels.append(
             charts.Panel(
-                f"sessions that reach {step} (%)",
+                f"reach {step} (%)",
                 shares,
                 [percent(share) for share in shares],
                 percent_tick,

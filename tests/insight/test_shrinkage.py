@@ -29,8 +29,8 @@ def test_by_hand() -> None:
     assert (prior.alpha, prior.beta) == pytest.approx((strength / 2, strength / 2))
 
 
-def test_groups_of_one_trial_move_the_mean_alone() -> None:
-    prior = one_each([10, 10, *[1] * 20], [2, 8, *[0] * 20])
+def test_groups_of_few_trials_move_the_mean_alone() -> None:
+    prior = one_each([10, 10, 9, 9, 1, 1], [2, 8, 0, 0, 0, 0])
     assert prior is not None
     strength = 9 / 6.2 - 1
     assert (prior.alpha, prior.beta) == pytest.approx((strength / 4, strength * 3 / 4))
