@@ -5,6 +5,22 @@ from pathlib import Path
 
 from app.evaluate.names import METRICS, SESSION
 from app.evaluate.results import FeatureGain, MetricInterval, Quality, QualityRow, RankerChoice, Verdict
+from app.insight.behaviour_results import (
+    Behaviour,
+    CartOutcome,
+    Carts,
+    CartTimes,
+    Funnel,
+    FunnelGroup,
+    Instead,
+    Journeys,
+    LeftBehind,
+    Performance,
+    ProductRow,
+    ShopRate,
+    Transition,
+    Waited,
+)
 from app.insight.customer_results import (
     Cohort,
     Customers,
@@ -23,13 +39,10 @@ from app.insight.customer_results import (
 from app.insight.results import (
     Bin,
     Cell,
-    CohortCell,
     DayRow,
     EventFigures,
     EventMixRow,
     Exploration,
-    Funnel,
-    FunnelStep,
     HourRow,
     LeaderRow,
     MissingRow,
@@ -66,6 +79,7 @@ def finished_run(brand: str = "acme") -> RunResult:
             left_out={"cancelled": 2},
         ),
         exploration=exploration(brand),
+        behaviour=behaviour(brand),
         pairs=700,
         segments=Segments(silhouette=0.412, rows=(segment(0, "VIP_Customers", 30), segment(1, "New_Customers", 270))),
         profiles=(ProfileRow(profile="cart_abandoner", users=12, share=0.04, rule=f"two carts {brand}"),),
@@ -246,6 +260,7 @@ def exploration(brand: str) -> Exploration:
         ),
         sessions=SessionFigures(
             count=400,
+            buying=40,
             mean_events=4.59,
             std_events=11.2,
             min_events=1,
@@ -258,19 +273,97 @@ def exploration(brand: str) -> Exploration:
             lengths=(SessionLengthRow(events=1, sessions=300), SessionLengthRow(events=20, sessions=100)),
             lengths_cap=20,
         ),
+    )
+
+
+def behaviour(name: str) -> Behaviour:
+    """Of 400 sessions 50 fill a cart and 30 buy; `name` is that of a product and a category."""
+    return Behaviour(
+        has_prices=True,
+        has_categories=True,
         funnel=Funnel(
-            steps=(
-                FunnelStep(step="view", sessions=400, share=1.0),
-                FunnelStep(step="cart", sessions=50, share=0.125),
-                FunnelStep(step="purchase", sessions=30, share=0.075),
-            ),
+            steps=("view", "cart", "purchase"),
+            window_days=7,
+            total=FunnelGroup(name="all", sessions=(400, 50, 30), users=(300, 60, 45)),
+            open_users=120,
             buying_sessions=40,
-            direct_purchase_share=0.35,
+            direct_sessions=14,
+            instead=(
+                Instead(step="view", event=None, same_product=False, sessions=280, share=0.8),
+                Instead(step="view", event="view", same_product=False, sessions=60, share=60 / 350),
+                Instead(step="view", event="purchase", same_product=True, sessions=10, share=10 / 350),
+                Instead(step="cart", event="remove_from_cart", same_product=True, sessions=20, share=1.0),
+            ),
+            by_segment=(
+                FunnelGroup(name="VIP_Customers", sessions=(100, 40, 25), users=(30, 20, 20)),
+                FunnelGroup(name="New_Customers", sessions=(300, 10, 5), users=(270, 40, 25)),
+            ),
+            by_category=(FunnelGroup(name=name, sessions=(200, 20, 10), users=None),),
+            by_price=(FunnelGroup(name="cheap third", sessions=(200, 30, 20), users=None),),
         ),
-        cohorts=(
-            CohortCell(cohort=date(2019, 9, 30), week=0, users=300, share=1.0),
-            CohortCell(cohort=date(2019, 9, 30), week=1, users=90, share=0.3),
+        carts=Carts(
+            window_hours=24,
+            outcomes=(
+                CartOutcome(outcome="bought", lines=30, value=3000.5),
+                CartOutcome(outcome="removed", lines=5, value=250.0),
+                CartOutcome(outcome="left", lines=15, value=4321.75),
+                CartOutcome(outcome="open", lines=10, value=900.0),
+            ),
+            products=(LeftBehind(name=name, category=name, left=9, value=4000.25, decided=12),),
+            categories=(LeftBehind(name=name, category=None, left=15, value=4321.75, decided=50),),
+            times=CartTimes(
+                purchases=32,
+                p25_seconds=60,
+                median_seconds=300,
+                p75_seconds=7_200,
+                p90_seconds=90_000,
+                bars=(
+                    Waited(below_seconds=60, purchases=6),
+                    Waited(below_seconds=86_400, purchases=20),
+                    Waited(below_seconds=None, purchases=6),
+                ),
+            ),
         ),
+        performance=Performance(
+            products=50,
+            rates=(
+                ShopRate(event="cart", products=48, viewers=900, rate=0.09, alpha=1.0, beta=9.0, above=2, below=1),
+                ShopRate(event="purchase", products=48, viewers=900, rate=0.05, alpha=1.0, beta=19.0, above=1, below=1),
+            ),
+            above=(product_row(name, 30, 0.125),),
+            below=(product_row("slow seller", 0, 0.0123),),
+            best_sellers=(product_row(name, 30, 0.125),),
+        ),
+        paths=Journeys(
+            events=(
+                Transition(before="start", after="view", times=400, share=1.0),
+                Transition(before="view", after="end", times=300, share=0.6),
+                Transition(before="view", after="view", times=150, share=0.3),
+                Transition(before="view", after="cart", times=50, share=0.1),
+                Transition(before="cart", after="purchase", times=50, share=1.0),
+                Transition(before="purchase", after="end", times=50, share=1.0),
+            ),
+            categories=(
+                Transition(before="start", after=name, times=400, share=1.0),
+                Transition(before=name, after="end", times=390, share=0.975),
+                Transition(before=name, after="other categories", times=10, share=0.025),
+                Transition(before="other categories", after="end", times=10, share=1.0),
+            ),
+        ),
+    )
+
+
+def product_row(name: str, buyers: int, rate: float) -> ProductRow:
+    return ProductRow(
+        product=name,
+        category=None,
+        viewers=200,
+        buyers=buyers,
+        purchase_rate=rate,
+        low=0.8 * rate,
+        high=1.2 * rate,
+        purchases=buyers,
+        revenue=10.5 * buyers,
     )
 
 

@@ -14,6 +14,7 @@ from app.events.schema import CLEANED_SCHEMA
 from app.events.vocabulary import RAW_COLUMNS
 from app.features.products import PRODUCT_SCHEMA
 from app.features.users import USER_SCHEMA
+from app.insight.performance import PERFORMANCE_SCHEMA
 from app.serve.lists import ARROW_SCHEMA
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -134,6 +135,7 @@ def test_fields_of_a_run_are_in_step() -> None:
         ("### Cleaned events", CLEANED_SCHEMA.names),
         ("### User behaviour", USER_SCHEMA.names),
         ("### Product data", PRODUCT_SCHEMA.names),
+        ("### Product performance", PERFORMANCE_SCHEMA.names),
         ("### Recommendation lists", ARROW_SCHEMA.names),
     ],
 )

@@ -64,10 +64,10 @@ def train(as_json: bool, **flags: Any) -> None:
 
 
 @click.command()
-@setting_options(*READ_SETTINGS, *SPARK_SETTINGS)
+@setting_options(*READ_SETTINGS, "funnel_window_days", "cart_window_hours", *SPARK_SETTINGS)
 @json_option
 def explore(as_json: bool, **flags: Any) -> None:
-    """Clean and explore an event log: event mix, gaps, days, hours, prices, sessions, funnel.
+    """Clean and explore an event log: what is in it, funnel, carts, products, paths.
 
     \b
     Example:

@@ -41,6 +41,15 @@ def write(relation: Relation, file: Path) -> None:
     _with_times(relation, _INSIDE, _IN_FILES).write_parquet(str(file), compression="zstd")
 
 
+def kept(relation: Relation) -> Relation:
+    """A relation worked out once, as a table of its connection, and not again for each that is made of it."""
+    name = f"kept_{next(_numbers)}"
+    relation.create(name)
+    found = relation.query(f"query_{next(_numbers)}", f"from {name}")
+    assert found is not None  # as in `query`
+    return found
+
+
 def texts(words: Iterable[str]) -> str:
     """A list of texts, as SQL writes it."""
     return "[" + ", ".join("'" + word.replace("'", "''") + "'" for word in words) + "]"

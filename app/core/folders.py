@@ -14,7 +14,7 @@ ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 STAMP = re.compile(r"_(\d{8}_\d{6})$")
 SYNTHETIC_LABEL = "_SYNTHETIC"  #: file that marks a table made from synthetic events
 CLEANED, REJECTED, USERS, PRODUCTS = "cleaned_data_", "rejected_", "user_behavior_", "product_data_"
-CUSTOMERS = "customers_"
+CUSTOMERS, PERFORMANCE = "customers_", "product_performance_"
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,9 @@ class Settings(BaseSettings):
     segments: int = Field(5, ge=2, le=20, description="Number of customer segments (K-Means k).")
     seed: int = Field(42, description="Seed of everything random.")
     cart_window_hours: int = Field(24, gt=0, description="A carted product not bought within this time is abandoned.")
+    funnel_window_days: float = Field(
+        7.0, gt=0, description="A user's way from the first step of the funnel to the last takes so many days at most."
+    )
     popularity_half_life_days: float = Field(7.0, gt=0, description="Half-life of an interaction in popularity.")
 
     # Recommenders

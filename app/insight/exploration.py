@@ -9,7 +9,6 @@ from app.core.duck import Relation, query
 from app.core.parts import Part, by_part, part_files, read_table
 from app.features.sessions import SESSION_SCHEMA, session_table
 from app.insight.explore import event_cube, explore_events, explore_sessions
-from app.insight.funnel import cohort_counts, funnel, funnel_counts, weekly_cohorts
 from app.insight.results import Exploration
 
 
@@ -38,8 +37,6 @@ def explored(
         part.write("touched", query("select distinct product_id from seen", seen=seen))
         visits = part.read(sessions) if sessions else part.write("sessions", session_table(seen))
         part.write("seen", visits.aggregate("count(distinct user_id) as users"))
-        part.write("funnel", funnel_counts(visits))
-        part.write("cohorts", cohort_counts(visits))
 
     folder.mkdir(parents=True)
     by_part(spark, len(part_files(events)), count, folder)
@@ -53,6 +50,4 @@ def explored(
         return Exploration(
             events=explore_events(counted("cube"), users, products),
             sessions=explore_sessions(spark.read.schema(SESSION_SCHEMA).parquet(str(sessions or folder / "sessions"))),
-            funnel=funnel(counted("funnel")),
-            cohorts=weekly_cohorts(counted("cohorts")),
         )

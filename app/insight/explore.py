@@ -157,15 +157,19 @@ def explore_sessions(sessions: DataFrame) -> SessionFigures:
         `session_table` of all users.
     """
     by_id = sessions.groupBy("session_id").agg(
-        F.sum("rows").alias("events"), F.min("start").alias("start"), F.max("end").alias("end")
+        F.sum("rows").alias("events"),
+        F.min("start").alias("start"),
+        F.max("end").alias("end"),
+        F.sum("purchases").alias("purchases"),
     )
     minutes = (F.col("end").cast("long") - F.col("start").cast("long")) / 60
     quartiles = F.percentile_approx("events", F.array(F.lit(0.25), F.lit(0.5), F.lit(0.75)), F.lit(10_000))
     bars = range(1, LONGEST_SESSION_BAR + 1)
     row = (
-        by_id.select("events", minutes.alias("minutes"))
+        by_id.select("events", "purchases", minutes.alias("minutes"))
         .agg(
             F.count("*").alias("count"),
+            F.count_if(F.col("purchases") > 0).alias("buying"),
             F.avg("events").alias("mean_events"),
             F.stddev("events").alias("std_events"),
             F.min("events").alias("min_events"),

@@ -87,6 +87,7 @@ class SessionFigures(Part):
     """Length and duration of sessions; null where the log has none."""
 
     count: int = Field(description="sessions")
+    buying: int = Field(description="of these, sessions with a purchase")
     mean_events: Measured = Field(description="mean number of events")
     std_events: Measured = Field(description="its standard deviation; null for a single session")
     min_events: int | None = Field(description="fewest events")
@@ -100,38 +101,11 @@ class SessionFigures(Part):
     lengths_cap: int = Field(description="in `lengths`, stands for that many events or more")
 
 
-class FunnelStep(Part):
-    """Sessions that reach a step and all steps before it."""
-
-    step: str = Field(description="view, cart or purchase")
-    sessions: int = Field(description="sessions that reach it")
-    share: float = Field(description="share of the first step, 0 to 1")
-
-
-class Funnel(Part):
-    """From view to purchase, by session."""
-
-    steps: tuple[FunnelStep, ...] = Field(description="view, cart, purchase")
-    buying_sessions: int = Field(description="sessions with a purchase, whatever came before")
-    direct_purchase_share: float = Field(description="share of these without a cart event, 0 to 1")
-
-
-class CohortCell(Part):
-    """Users first seen in one week, some weeks later."""
-
-    cohort: date = Field(description="Monday of the week they were first seen in")
-    week: int = Field(description="weeks since then, from 0")
-    users: int = Field(description="of them, users seen in this week")
-    share: float = Field(description="share of the cohort, 0 to 1")
-
-
 class Exploration(Part):
     """What is in the log, before any model."""
 
     events: EventFigures = Field(description="events, users, products, prices")
     sessions: SessionFigures = Field(description="length and duration of sessions")
-    funnel: Funnel = Field(description="sessions that reach each step")
-    cohorts: tuple[CohortCell, ...] = Field(description="users who come back, week after week")
 
 
 class SegmentRow(Part):

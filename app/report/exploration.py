@@ -32,9 +32,7 @@ def section(cleaning: Cleaning, found: Exploration | None, zone: str) -> Section
         by_day(events.by_day),
         by_hour(events.by_hour, zone),
         visits.session_lengths(found.sessions),
-        visits.funnel(found.funnel),
         prices(events.price_by_event_type),
-        visits.cohorts(found.cohorts),
         leaders(events.top_categories, "main category", "categories"),
         leaders(events.top_brands, "brand", "brands"),
     ]

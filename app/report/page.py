@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from app.core.files import write_text
 from app.evaluate.results import Quality
-from app.report import customers, exploration, lists, process, quality, segments
+from app.report import behaviour, customers, exploration, lists, process, quality, segments
 from app.report.blocks import Chart, Section
 from app.report.text import count, percent
 from app.report.theme import style
@@ -69,6 +69,8 @@ def _is_chart(block: object) -> bool:
 
 def _sections(result: RunResult) -> list[Section]:
     found = [exploration.section(result.cleaning, result.exploration, result.timezone)]
+    if result.behaviour is not None:
+        found += behaviour.sections(result.behaviour)
     if result.segments is not None:
         found.append(segments.segments(result.segments))
     if result.profiles is not None:
@@ -117,7 +119,7 @@ def _shop_tiles(result: RunResult) -> list[Tile]:
     found = [Tile("Rows read", count(rows.read), lost)]
     if result.exploration is not None:
         events, visits = result.exploration.events, result.exploration.sessions.count
-        buying = result.exploration.funnel.buying_sessions
+        buying = result.exploration.sessions.buying
         found += [
             Tile("Users", count(events.users)),
             Tile("Products", count(events.products)),

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from app.core.part import Part
 from app.evaluate.results import Quality, RankerChoice, Verdict
+from app.insight.behaviour_results import Behaviour
 from app.insight.customer_results import Customers
 from app.insight.results import Exploration, ProfileRow, RecommendationFigures, Segments
 
@@ -46,6 +47,7 @@ class Paths(Part):
     rejected: Path | None = Field(default=None, description="table of rejected rows")
     segments: Path | None = Field(default=None, description="table of users and their segments")
     customers: Path | None = Field(default=None, description="table of customers: RFM and forecasts")
+    performance: Path | None = Field(default=None, description="table of products: rates, revenue, which stand out")
     bundle: Path | None = Field(default=None, description="bundle, published or not")
     recommendations: Path | None = Field(default=None, description="table of lists for active users")
     merged_csv: Path | None = Field(default=None, description="the same lists as CSV")
@@ -62,6 +64,7 @@ class RunResult(Part):
     events_source: str = Field(description="the log, or the cleaned table that was taken in its place")
     cleaning: Cleaning = Field(description="where every row went")
     exploration: Exploration | None = Field(default=None, description="what is in the log")
+    behaviour: Behaviour | None = Field(default=None, description="funnel, carts, products and paths")
     pairs: int | None = Field(default=None, description="user-product pairs trained on")
     segments: Segments | None = Field(default=None, description="customer segments")
     profiles: tuple[ProfileRow, ...] | None = Field(default=None, description="behaviour profiles")

@@ -8,7 +8,7 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from app.core.folders import CLEANED, CUSTOMERS, PRODUCTS, REJECTED, USERS
+from app.core.folders import CLEANED, CUSTOMERS, PERFORMANCE, PRODUCTS, REJECTED, USERS
 from app.core.parts import row_count
 from app.core.settings import Settings
 from app.events.catalogue import read_catalogue
@@ -25,9 +25,9 @@ from app.train.context import Run
 from app.train.evaluation import evaluate, usable_champion
 from app.train.publication import make_bundle, recommend_active
 from app.train.resume import asked_for, killed_run
-from app.train.stages import Log, clean_log, customer_base, explore, segment, slice_before_test, whole_slice
+from app.train.stages import Log, behaviour, clean_log, customer_base, explore, segment, slice_before_test, whole_slice
 
-TRAIN_STAGES, EXPLORE_STAGES, SEGMENTS_STAGES, CUSTOMERS_STAGES = 12, 3, 4, 3
+TRAIN_STAGES, EXPLORE_STAGES, SEGMENTS_STAGES, CUSTOMERS_STAGES = 13, 4, 4, 3
 INFLUX_SECONDS = 120.0  #: how long a training waits for InfluxDB before it says so and fails
 Say = Callable[[str], Any]
 
@@ -70,6 +70,11 @@ def train(
         base = once("customers", lambda: customer_base(run, log), scratch / "customers", *run.tables(CUSTOMERS))
         previous = champion.segments if champion else None
         found = once("segments", lambda: segment(run, whole, previous), scratch / "segments", scratch / "profiles")
+        done = once(
+            "behaviour",
+            lambda: behaviour(run, log, exploration, whole, found),
+            *(scratch / "behaviour", *run.tables(PERFORMANCE)),
+        )
         known = once("before", lambda: slice_before_test(run, log, whole), scratch / "before")
         tested = once("evaluate", lambda: evaluate(run, known, whole, found.model, champion))
         made = once("bundle", lambda: make_bundle(run, log, exploration, whole, found, tested, check))
@@ -79,9 +84,18 @@ def train(
         result = _result(
             run,
             log,
-            _paths(run, log, customers=base.table, bundle=made.folder, recommendations=lists.table, merged_csv=merged),
+            _paths(
+                run,
+                log,
+                customers=base.table,
+                performance=done.table,
+                bundle=made.folder,
+                recommendations=lists.table,
+                merged_csv=merged,
+            ),
             version=made.folder.name,
             exploration=exploration,
+            behaviour=done.figures,
             pairs=row_count(whole.folder / "pairs"),
             segments=found.segments,
             profiles=found.profiles,
@@ -100,14 +114,16 @@ def train(
 
 
 def explore_only(spark: SparkSession, settings: Settings, now: datetime, say: Say) -> RunResult:
-    """Clean and explore."""
+    """Clean, explore, and all that is known of behaviour."""
     run = Run.start(spark, settings, now, EXPLORE_STAGES, say)
     try:
         log = clean_log(run)
         exploration = explore(run, log)
+        done = behaviour(run, log, exploration)
     finally:
         shutil.rmtree(run.scratch, ignore_errors=True)
-    result = _result(run, log, _paths(run, log), exploration=exploration)
+    paths = _paths(run, log, performance=done.table)
+    result = _result(run, log, paths, exploration=exploration, behaviour=done.figures)
     _finish(run, result)
     return result
 

@@ -9,11 +9,21 @@ import pyarrow.parquet as pq
 from pyspark.sql import DataFrame
 
 from app.core.errors import InputError
-from app.core.folders import CLEANED, CUSTOMERS, PRODUCTS, USERS, is_synthetic, label_synthetic, latest_complete
+from app.core.folders import (
+    CLEANED,
+    CUSTOMERS,
+    PERFORMANCE,
+    PRODUCTS,
+    USERS,
+    is_synthetic,
+    label_synthetic,
+    latest_complete,
+)
 from app.core.parts import part_files, row_count
 from app.events.ingest import CleaningReport, check_collisions, fit_partitions, ingest, kept_rows, read_cleaned
 from app.events.read import list_event_files
 from app.features.slices import Slice, cut_time, make_slice, span
+from app.insight.behaviour import BehaviourBase, Shop, Windows, find_behaviour
 from app.insight.customers import CustomerBase, find_customers
 from app.insight.exploration import explored
 from app.insight.profiles import count_profiles, profile_table
@@ -156,3 +166,39 @@ def segment(run: Run, whole: Slice, previous: SegmentModel | None) -> Segmentati
         found = Segmentation(fitted.model, fitted.users, figures, profiles)
         stage.note = ", ".join(f"{row.segment} {row.share:.0%}" for row in fitted.rows)
     return found
+
+
+def behaviour(
+    run: Run, log: Log, found: Exploration, whole: Slice | None = None, segmentation: Segmentation | None = None
+) -> BehaviourBase:
+    """Funnel, carts, products and paths; the table of products stays among the processed tables.
+
+    Parameters
+    ----------
+    run, log
+        Of the training or exploration.
+    found
+        What is in the log.
+    whole
+        Features of the whole log, where they are stored already.
+    segmentation
+        By which the funnel is cut, where there is one.
+    """
+    with run.progress.stage("behaviour") as stage:
+        shop = Shop(
+            events=log.cleaned,
+            tables=whole.folder if whole else None,
+            event_types=tuple(row.event_type for row in found.events.event_mix if row.events),
+            until=found.events.last,
+            segments=segmentation.users if segmentation else None,
+            segment_names={row.segment_id: row.segment for row in segmentation.segments.rows} if segmentation else {},
+        )
+        windows = Windows(run.settings.funnel_window_days, run.settings.cart_window_hours)
+        base = find_behaviour(run.spark, shop, windows, run.scratch / "behaviour")
+        kept = run.output.processed / f"{PERFORMANCE}{run.stamp}"
+        shutil.copytree(base.table, kept)
+        stage.rows = row_count(kept)
+        funnel = base.figures.funnel
+        if funnel and funnel.total.sessions[0]:
+            stage.note = f"{funnel.total.sessions[-1] / funnel.total.sessions[0]:.1%} of sessions go all the way"
+    return replace(base, table=kept)

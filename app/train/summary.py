@@ -2,6 +2,7 @@
 
 from app.evaluate.names import ALL, BLEND, HR_10, METRIC_LABELS, MOST_POPULAR, NDCG_10
 from app.evaluate.results import Quality
+from app.insight.behaviour_results import Behaviour
 from app.insight.customer_results import Customers
 from app.insight.results import Exploration
 from app.results.run import Cleaning, RunResult
@@ -12,6 +13,8 @@ def summary_lines(result: RunResult) -> list[str]:
     lines = _cleaning(result.cleaning)
     if result.exploration:
         lines += _exploration(result.exploration)
+    if result.behaviour:
+        lines += _behaviour(result.behaviour)
     if result.segments:
         lines += [
             f"Segment {row.segment_id} {row.segment}: {row.users:,} users ({row.share:.1%})"
@@ -50,6 +53,20 @@ def _exploration(found: Exploration) -> list[str]:
         f"{events.users:,} users, {events.products:,} products, {found.sessions.count:,} sessions, "
         f"{events.first} to {events.last}",
     ]
+
+
+def _behaviour(found: Behaviour) -> list[str]:
+    lines = []
+    if found.funnel:
+        reached = zip(found.funnel.steps, found.funnel.total.sessions, strict=True)
+        lines.append("Sessions that reach " + ", ".join(f"{step}: {sessions:,}" for step, sessions in reached))
+    if found.carts:
+        lines += [
+            f"{row.lines:,} cart lines left behind" + (f", worth {row.value:,.2f}" if row.value is not None else "")
+            for row in found.carts.outcomes
+            if row.outcome == "left"
+        ]
+    return lines
 
 
 def _customers(found: Customers) -> list[str]:
@@ -95,6 +112,7 @@ def _paths(result: RunResult) -> list[str]:
         "Rejected rows": paths.rejected,
         "Segments": paths.segments,
         "Customers": paths.customers,
+        "Product rates": paths.performance,
         "All figures (JSON)": paths.run,
     }
     width = max(len(name) for name in named)

@@ -5,13 +5,11 @@ from datetime import date, datetime
 import pytest
 from pyspark.sql import SparkSession
 
-from app.core.duck import Connection
-from app.features.sessions import SESSION_SCHEMA, session_table
+from app.features.sessions import SESSION_SCHEMA
 from app.insight.exploration import explored
 from app.insight.explore import explore_sessions
-from app.insight.funnel import cohort_counts, funnel, funnel_counts, weekly_cohorts
-from app.insight.results import CohortCell, Exploration, LeaderRow, SessionLengthRow
-from tests.handmade import Event, events_relation, stored_events
+from app.insight.results import Exploration, LeaderRow, SessionLengthRow
+from tests.handmade import Event, stored_events
 
 PHONE = {"category_code": "electronics.phone", "brand": "acme", "price": 100.0, "category_id": 1}
 EVENTS: list[Event] = [
@@ -84,6 +82,7 @@ def test_sessions(found: Exploration) -> None:
     # a: 6 rows in 40 minutes; b: 2 in 1; c: 1; two without an id: 1 and 2 rows
     sessions = found.sessions
     assert (sessions.count, sessions.min_events, sessions.max_events) == (5, 1, 6)
+    assert sessions.buying == 2, "a and b"
     assert sessions.mean_events == pytest.approx(12 / 5)
     assert (sessions.p25_events, sessions.median_events, sessions.p75_events) == (1, 2, 2)
     assert sessions.mean_minutes == pytest.approx(41 / 5)
@@ -94,26 +93,6 @@ def test_sessions(found: Exploration) -> None:
     )
 
 
-def test_funnel_counts_a_step_only_after_all_before(found: Exploration) -> None:
-    # views: a, b and the two without an id; of these a has a cart, and a purchase
-    steps = {row.step: (row.sessions, row.share) for row in found.funnel.steps}
-    assert steps == {"view": (4, 1.0), "cart": (1, 0.25), "purchase": (1, 0.25)}
-    assert (found.funnel.buying_sessions, found.funnel.direct_purchase_share) == (2, 0.5)
-
-
-def test_weekly_cohorts(found: Exploration) -> None:
-    # first weeks: users 1 and 2 from Monday 30 September, 3 from 7 October, 4 from 14 October; 1 was back
-    assert found.cohorts == (
-        CohortCell(cohort=date(2019, 9, 30), week=0, users=2, share=1.0),
-        CohortCell(cohort=date(2019, 9, 30), week=1, users=1, share=0.5),
-        CohortCell(cohort=date(2019, 10, 7), week=0, users=1, share=1.0),
-        CohortCell(cohort=date(2019, 10, 14), week=0, users=1, share=1.0),
-    )
-
-
-def test_sessions_of_nothing(spark: SparkSession, duck: Connection) -> None:
-    none = session_table(events_relation(duck, []))
-    assert [row.share for row in funnel(funnel_counts(none)).steps] == [0, 0, 0]
-    assert weekly_cohorts(cohort_counts(none)) == ()
+def test_sessions_of_nothing(spark: SparkSession) -> None:
     figures = explore_sessions(spark.createDataFrame([], SESSION_SCHEMA))
     assert (figures.count, figures.mean_events, figures.median_events, figures.lengths) == (0, None, None, ())

@@ -15,6 +15,8 @@ def test_a_training_in_lines() -> None:
         "900 view, 60 cart, 40 purchase",
         "321 missing category codes, 144 missing brands, 5 prices <= 0",
         "300 users, 50 products, 400 sessions, 2019-10-01 00:00:00 to 2019-10-02 00:00:00",
+        "Sessions that reach view: 400, cart: 50, purchase: 30",
+        "15 cart lines left behind, worth 4,321.75",
         "Segment 0 VIP_Customers: 30 users (10.0%)",
         "Segment 1 New_Customers: 270 users (90.0%)",
         "Champions: 10 customers, 75.0% of spending",
@@ -44,6 +46,7 @@ def test_a_refusal_and_made_up_data_are_told() -> None:
 def test_a_run_that_only_cleaned() -> None:
     parts = (
         "exploration",
+        "behaviour",
         "pairs",
         "segments",
         "profiles",

@@ -238,7 +238,7 @@ def test_lists_are_of_ten_products_for_each_active_user(first: RunResult, shop: 
 
 def test_run_report_and_summary(first: RunResult, shop: Shop) -> None:
     assert first.stages[0].stage == "clean"
-    assert len(first.stages) == 11  # the twelfth is the report, which shows them
+    assert len(first.stages) == 12  # the thirteenth is the report, which shows them
     assert all(stage.seconds >= 0 for stage in first.stages)
     lines = summary_lines(first)
     assert f"{EVENTS:,} rows read" in lines[0]
@@ -247,9 +247,31 @@ def test_run_report_and_summary(first: RunResult, shop: Shop) -> None:
     assert any(line.startswith("Synthetic data") for line in lines)
     assert first.paths.report.read_text().lstrip().startswith("<!")
     made = {name: path for name, path in first.paths if path is not None}
-    assert set(made) == {"cleaned", "customers", "bundle", "recommendations", "merged_csv", "report", "run"}
+    assert set(made) == {
+        "cleaned",
+        "customers",
+        "performance",
+        "bundle",
+        "recommendations",
+        "merged_csv",
+        "report",
+        "run",
+    }
     assert all(path.exists() for path in made.values())
-    assert len([line for line in shop.said if "12/12]" in line]) >= 2  # its beginning and its end
+    assert len([line for line in shop.said if "13/13]" in line]) >= 2  # its beginning and its end
+
+
+def test_the_funnel_is_cut_by_the_segments(first: RunResult) -> None:
+    assert first.behaviour is not None
+    assert first.segments is not None
+    funnel = first.behaviour.funnel
+    assert funnel is not None
+    assert [row.name for row in funnel.by_segment] == [row.segment for row in first.segments.rows]
+    users = [row.users for row in funnel.by_segment if row.users]
+    assert funnel.total.users == tuple(map(sum, zip(*users, strict=True)))
+    assert funnel.total.sessions == tuple(map(sum, zip(*(row.sessions for row in funnel.by_segment), strict=True)))
+    assert funnel.total.sessions[0] > funnel.total.sessions[1] > funnel.total.sessions[2] > 0
+    assert funnel.buying_sessions == explored(first).sessions.buying
 
 
 def test_each_run_is_kept_and_read_back_as_it_was(first: RunResult, refused: RunResult, shop: Shop) -> None:

@@ -1,0 +1,122 @@
+"""The products of a shop as analysts cut them: by category, by band of prices."""
+
+from app.core.duck import Relation, query
+from app.events.vocabulary import UNKNOWN
+
+TOP_CATEGORIES = 10  #: those with the most events have a number of their own, 0 …; all others share the next one
+BANDS = ("cheap third", "middle third", "dear third")  #: of the products with a known price
+
+
+def product_counts(pairs: Relation) -> Relation:
+    """What the users of a part did with each product.
+
+    Parameters
+    ----------
+    pairs
+        `user_product_pairs`.
+
+    Returns
+    -------
+    Relation
+        product_id, events, views, carts, purchases, paid_cents (null without a price), price_cents and prices (sum and
+        number of the known ones), viewers, carters and buyers (of the viewers).
+    """
+    return query(
+        """
+        select product_id, sum(views + carts + removals + purchases)::bigint as events, sum(views)::bigint as views,
+            sum(carts)::bigint as carts, sum(purchases)::bigint as purchases, sum(paid_cents)::bigint as paid_cents,
+            sum(price_cents)::bigint as price_cents, sum(prices)::bigint as prices,
+            count(*) filter (views > 0) as viewers,
+            count(*) filter (views > 0 and carts > 0) as carters,
+            count(*) filter (views > 0 and purchases > 0) as buyers
+        from pairs group by product_id
+        """,
+        pairs=pairs,
+    )
+
+
+def category_ids(events: Relation) -> Relation:
+    """Products of a part by the id of their category: product_id, category_id."""
+    return query(
+        "select product_id, max(category_id) as category_id from events where category_id is not null "
+        "group by product_id",
+        events=events,
+    )
+
+
+def labelled_products(attributes: Relation, counts: Relation, ids: Relation) -> Relation:
+    """Products that somebody has touched, with what was done with them.
+
+    Parameters
+    ----------
+    attributes
+        `product_attributes`.
+    counts
+        `product_counts` of all parts.
+    ids
+        `category_ids` of all parts, which stand in where names are missing.
+
+    Returns
+    -------
+    Relation
+        product_id, product_key, title, brand, label (of the main category; null where it is not known), avg_price
+        (mean of known prices, else the catalogue's), events, views, carts, purchases, viewers, carters, buyers,
+        revenue (null where no price is known).
+    """
+    sums = ("events", "views", "carts", "purchases", "viewers", "carters", "buyers")
+    return query(
+        f"""
+        with counted as (
+            select product_id, {", ".join(f"sum({name})::bigint as {name}" for name in sums)},
+                sum(paid_cents) / 100 as revenue, sum(price_cents) / sum(prices) / 100 as mean_price
+            from counts group by product_id
+        ),
+        numbered as (select product_id, max(category_id) as category_id from ids group by product_id)
+        select product_id, product_key, title, brand,
+            coalesce(nullif(split_part(category_code, '.', 1), '{UNKNOWN}'), 'category ' || category_id) as label,
+            coalesce(mean_price, price)::double as avg_price, {", ".join(sums)}, revenue
+        from attributes join counted using (product_id) left join numbered using (product_id)
+        """,
+        attributes=attributes,
+        counts=counts,
+        ids=ids,
+    )
+
+
+def top_categories(products: Relation) -> Relation:
+    """The categories with the most events: label, number (from 0)."""
+    return query(
+        f"""
+        select label, row_number() over (order by sum(events) desc, label) - 1 as number
+        from products where label is not null group by label qualify number < {TOP_CATEGORIES}
+        """,
+        products=products,
+    )
+
+
+def shop_products(products: Relation, names: Relation) -> Relation:
+    """Each product in its category and price band.
+
+    Parameters
+    ----------
+    products
+        `labelled_products`.
+    names
+        `top_categories` of the same.
+
+    Returns
+    -------
+    Relation
+        The columns of `products`, in their order; category (int, in `names`, or as many as these are) and band (int, in
+        `BANDS`; null without a price).
+    """
+    return query(
+        """
+        with cuts as (select quantile_disc(avg_price, [1 / 3, 2 / 3]) as cut from products)
+        select products.*, coalesce(number, (select count(*) from names))::int as category,
+            case when avg_price is null then null else (avg_price > cut[1])::int + (avg_price > cut[2])::int end as band
+        from products left join names using (label), cuts
+        """,
+        products=products,
+        names=names,
+    ).order("product_id")
