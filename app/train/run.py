@@ -55,7 +55,7 @@ def train(
         whole = whole_slice(run, log, catalogue)
         exploration = explore(run, log, whole.folder / "sessions")
         base = customer_base(run, log)
-        found = segment(run, whole, champion.segments if champion else None)
+        found = segment(run, whole, champion)
         tested = evaluate(run, slice_before_test(run, log, whole), whole, found.model, champion)
         made = make_bundle(run, log, exploration, whole, found, tested, check)
         in_use = made.folder if tested.verdict.published else Registry(run.output.models).champion() or made.folder
@@ -98,13 +98,14 @@ def explore_only(spark: SparkSession, settings: Settings, now: datetime, say: Sa
 
 
 def segments_only(spark: SparkSession, settings: Settings, now: datetime, say: Say) -> RunResult:
-    """Clean, features, segments and profiles."""
+    """Clean, features, segments and profiles; names and movement against the bundle in use, where there is one."""
     run = Run.start(spark, settings, now, SEGMENTS_STAGES, say)
     try:
+        champion = usable_champion(run)
         catalogue = read_catalogue(spark, settings)
         log = clean_log(run)
         whole = whole_slice(run, log, catalogue)
-        found = segment(run, whole, None)
+        found = segment(run, whole, champion)
         target = run.output.processed / f"segments_{run.stamp}"
         store_named(spark, found.users, found.model, target)
         result = _result(
