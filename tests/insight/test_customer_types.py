@@ -25,15 +25,6 @@ EVENTS, MONTH = 300_000, 31
 pytestmark = pytest.mark.slow(seconds=60)
 
 
-@dataclass(frozen=True)
-class Shop:
-    """Its log, the segments of a training on all of it, and who is in which."""
-
-    log: Path
-    segments: Segmented
-    names: pd.Series
-
-
 def named(found: Segmented) -> pd.Series:
     """The name of each user's segment."""
     table = pd.read_parquet(found.users).set_index("user_id")["segment_id"]

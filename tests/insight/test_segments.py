@@ -18,7 +18,7 @@ from app.insight.segments import SMOOTHING_PRODUCTS, SMOOTHING_VIEWS, Segmented,
 from app.serve.segments import FEATURES, SegmentModel
 from tests.handmade import relation
 
-#: a typical user of each group, by feature: recency, frequency, monetary, conversion, abandonment, products, categories,
+#: a typical user of each group: recency, frequency, monetary, conversion, abandonment, products, categories,
 #: price, price level
 GROUPS = {
     "buyers": (2, 15, 900, 0.2, 0.1, 40, 9, 200, 1.5),
