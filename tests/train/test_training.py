@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
@@ -111,26 +110,17 @@ def test_after_a_refusal_the_lists_are_still_the_champions(refused: RunResult, s
 
 
 def test_lists_are_those_of_the_first_edition(first: RunResult, shop: Shop) -> None:
-    """But for popularity, which goes by segments, and these are others today: of what ALS and co-visitation
-    contributed most to, nearly all is there, and in every list as many places.
+    """But for the share of popularity, which goes by segments, and these are others today: it decides between places
+    whose scores by ALS and co-visitation are near each other, and seldom the first.
     """
     before = pd.read_parquet(GOLDEN / "lists.parquet")
     now = pd.read_csv(shop.output / "first.csv").sort_values(["user_id", "rank"], ignore_index=True)
     pd.testing.assert_frame_equal(now[["user_id", "rank"]], before[["user_id", "rank"]], check_dtype=False)
-    personal = before[before["source"] != "popularity"]
-    both = personal.merge(now, on=["user_id", "product_id"], how="left", suffixes=("", "_now"))
-    there = both["rank_now"].notna()
-    same = (now["product_id"] == before["product_id"]).to_numpy()
-    print(
-        "PLACES",
-        len(personal),
-        there.mean(),
-        (both["source"] == both["source_now"])[there].mean(),
-        (both["rank"] == both["rank_now"])[there].mean(),
-        same[(before["rank"] == 1) & (before["source"] != "popularity")].mean(),
-        np.isclose(both["rec_score"], both["rec_score_now"], rtol=1e-6)[there].mean(),
-    )
-    assert there.mean() > 2
+    both = before.merge(now, on=["user_id", "product_id"], suffixes=("", "_now"))
+    assert len(both) > 0.95 * len(before)
+    assert both["source_now"].tolist() == both["source"].tolist()
+    leading = before["rank"] == 1
+    assert (now["product_id"] == before["product_id"])[leading].mean() > 0.85
 
 
 def test_figures_are_those_of_the_first_edition(first: RunResult) -> None:
