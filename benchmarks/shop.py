@@ -112,7 +112,7 @@ def learn_day(
     """A recommender of what came before the last 24 hours up to a moment, and the queries that these hold."""
     cut = end - timedelta(days=1)
     known = make_slice(spark, whole.events, whole.catalogue, cut, settings, folder / "known")
-    segments = fit_segments(spark, known.folder / "users", settings.segments, settings.seed, folder / "segments")
+    segments = fit_segments(spark, known.folder / "users", settings.segment_count, settings.seed, folder / "segments")
     recommender = fit_recommender(known, segments.users, settings, folder / "fit")
     bounds = Bounds(settings.evaluation_queries, settings.session_max_events, settings.session_max_products)
     queries = write_queries(whole, cut, end, segments.users, segments.model.names, bounds, folder / "queries")

@@ -46,6 +46,8 @@ from app.insight.results import (
     HourRow,
     LeaderRow,
     MissingRow,
+    Move,
+    Movement,
     PerUserRow,
     PriceRow,
     ProfileRow,
@@ -55,6 +57,8 @@ from app.insight.results import (
     Segments,
     SessionFigures,
     SessionLengthRow,
+    TellingFeature,
+    TriedNumber,
 )
 from app.results.run import Cleaning, Paths, RunResult, StageRun
 from app.serve.segments import Means
@@ -81,7 +85,7 @@ def finished_run(brand: str = "acme") -> RunResult:
         exploration=exploration(brand),
         behaviour=behaviour(brand),
         pairs=700,
-        segments=Segments(silhouette=0.412, rows=(segment(0, "VIP_Customers", 30), segment(1, "New_Customers", 270))),
+        segments=segments(),
         profiles=(ProfileRow(profile="cart_abandoner", users=12, share=0.04, rule=f"two carts {brand}"),),
         customers=customers(),
         quality=Quality(
@@ -149,8 +153,45 @@ def segment(number: int, name: str, users: int) -> SegmentRow:
         unique_products=31.0,
         unique_categories=9.0,
         avg_price=120.0,
+        price_level=1.25,
     )
-    return SegmentRow(segment_id=number, segment=name, users=users, share=users / 300, means=means)
+    return SegmentRow(
+        segment_id=number,
+        segment=name,
+        traits=("many visits", "spends much"),
+        features=(
+            TellingFeature(feature="monetary", apart=2.5, share=0.6),
+            TellingFeature(feature="recency", apart=-1.5, share=0.25),
+        ),
+        users=users,
+        share=users / 300,
+        revenue_share=1.0 if number == 0 else 0.0,
+        means=means,
+    )
+
+
+def segments() -> Segments:
+    """Two, of which one was named otherwise before; three numbers were tried."""
+    moves = ((0, "VIP_Customers", 0, 20, 0.8), (0, "VIP_Customers", 1, 5, 0.2), (1, "Few visits", 1, 75, 1.0))
+    names = ("VIP_Customers", "New_Customers")
+    return Segments(
+        silhouette=0.412,
+        rows=(segment(0, names[0], 30), segment(1, names[1], 270)),
+        tried=(
+            TriedNumber(segments=2, silhouette=0.412, stability=0.95),
+            TriedNumber(segments=3, silhouette=0.5, stability=0.61),
+        ),
+        movement=Movement(
+            since="20191025_081500",
+            users=100,
+            stayed=95,
+            newcomers=200,
+            moves=tuple(
+                Move(was_id=was, was=name, segment_id=now, segment=names[now], users=users, share=share)
+                for was, name, now, users, share in moves
+            ),
+        ),
+    )
 
 
 def customers() -> Customers:

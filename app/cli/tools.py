@@ -54,7 +54,8 @@ def generate(output: str, events: int, seed: int, users: int | None, products: i
     """Make the event log of a synthetic shop, of any size.
 
     Event mix, gaps, funnel, session lengths, hours and popularity follow the published figures of the
-    REES46 months; users have tastes that a recommender can learn.
+    REES46 months; users have tastes that a recommender can learn, and types (browser, bargain hunter, loyal
+    buyer and others), which are written beside the log.
 
     \b
     Example:

@@ -22,9 +22,20 @@ from app.core.folders import local_path
 PREFIX = "VITRINE_"
 T = TypeVar("T")
 NOT_RECORDED = object()
+MOST_SEGMENTS = 8  #: where their number is left to the data
 #: A setting that no model depends on: a secret, or where things are, or how the stream, the API, the replay,
 #: InfluxDB or Spark's session run. All others are recorded in a bundle's manifest.
 Unrecorded = Annotated[T, NOT_RECORDED]
+#: What behaviour profiles are told by; `app.insight.thresholds` says what each means.
+ProfileThreshold = Literal[
+    "impulsive_minutes",
+    "impulsive_share",
+    "abandoned_carts",
+    "abandoned_share",
+    "regular_days",
+    "cheap_products",
+    "cheap_ratio",
+]
 #: What Kubernetes sets in every pod for a Service whose name begins with "vitrine-".
 OF_KUBERNETES = re.compile(r"_(SERVICE_HOST|SERVICE_PORT|PORT)(_[A-Z0-9_]+)?$")
 
@@ -63,7 +74,16 @@ class Settings(BaseSettings):
     session_idle_minutes: int = Field(30, gt=0, description="Idle time that ends a session where no id is given.")
 
     # Analytics
-    segments: int = Field(5, ge=2, le=20, description="Number of customer segments (K-Means k).")
+    segments: Annotated[int, Field(ge=2, le=20)] | Literal["auto"] = Field(
+        5,
+        description="Number of customer segments (K-Means k), 2 to 20; auto for as many as the data say, "
+        f"{MOST_SEGMENTS} at most.",
+    )
+    profiles: dict[ProfileThreshold, Annotated[float, Field(ge=0)]] = Field(
+        {},
+        description="Thresholds of behaviour profiles in place of those taken from the shop's own users (JSON); "
+        f"there are {', '.join(get_args(ProfileThreshold))}.",
+    )
     seed: int = Field(42, description="Seed of everything random.")
     cart_window_hours: int = Field(24, gt=0, description="A carted product not bought within this time is abandoned.")
     funnel_window_days: float = Field(
@@ -250,7 +270,17 @@ class Settings(BaseSettings):
         unrecorded = {name for name, field in type(self).model_fields.items() if NOT_RECORDED in field.metadata}
         return self.model_dump(mode="json", exclude=unrecorded)
 
-    @field_validator("blend_weights", mode="before")
+    @property
+    def segment_count(self) -> int | None:
+        """Number of segments; None where it is left to the data."""
+        return None if self.segments == "auto" else self.segments
+
+    @property
+    def most_segments(self) -> int:
+        """So many there are at most."""
+        return self.segment_count or MOST_SEGMENTS
+
+    @field_validator("blend_weights", "profiles", mode="before")
     @classmethod
     def _json(cls, value: Any) -> Any:
         """A flag gives JSON text."""

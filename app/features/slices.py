@@ -15,6 +15,7 @@ from app.core.duck import Relation
 from app.core.parts import Part, by_part, part_files, read_table, write_table
 from app.core.settings import Settings
 from app.features.pairs import PAIR_SCHEMA, cart_outcomes, user_product_pairs
+from app.features.prices import price_ratios
 from app.features.products import product_attributes, product_features, product_sums, product_words
 from app.features.sessions import session_table, session_touches
 from app.features.users import USER_SCHEMA, user_features
@@ -28,7 +29,7 @@ class Slice:
     those before the moment. `catalogue`: what the shop says of its products, known before any moment; None if it says
     nothing. `folder`: of the tables made of them: `pairs` (`user_product_pairs`), `sessions`
     (`session_table`), `touches` (`session_touches`), `carts` (`cart_outcomes`) and `users` (`user_features`) in as
-    many parts as the events, and `products` (`product_features`) in one.
+    many parts as the events, and `products` (`product_features`) and `ratios` (`price_ratios`) in one.
     """
 
     spark: SparkSession
@@ -98,14 +99,15 @@ def make_slice(
 
     def users(part: Part) -> None:
         pairs, sessions, carts = (part.read(folder / name) for name in ("pairs", "sessions", "carts"))
-        attributes = read_table(part.connection, folder / "attributes")
-        part.write("users", user_features(pairs, attributes, sessions, known(part), carts, until))
+        attributes, ratios = (read_table(part.connection, folder / name) for name in ("attributes", "ratios"))
+        part.write("users", user_features(pairs, attributes, sessions, known(part), carts, ratios, until))
 
     by_part(spark, parts, tables, folder)
     with duck.connect(folder) as connection:
         sums, words = (read_table(connection, folder / f"product_{name}") for name in ("sums", "words"))
         named = read_table(connection, catalogue) if catalogue else None
         attributes = write_table(connection, product_attributes(words, named), folder / "attributes")
-        write_table(connection, product_features(sums, attributes), folder / "products")
+        products = write_table(connection, product_features(sums, attributes), folder / "products")
+        write_table(connection, price_ratios(products), folder / "ratios")
     by_part(spark, parts, users, folder)
     return Slice(spark, until, events, catalogue, folder)

@@ -6,6 +6,7 @@ from pyspark.sql import types as T
 
 from app.core.duck import Relation, query
 from app.events.vocabulary import UNKNOWN
+from app.features.prices import price_levels
 
 USER_SCHEMA = T.StructType(
     [
@@ -24,6 +25,7 @@ USER_SCHEMA = T.StructType(
         T.StructField("unique_categories", T.LongType()),
         T.StructField("unique_brands", T.LongType()),
         T.StructField("avg_price", T.DoubleType()),  # of the products looked at; null if none is known
+        T.StructField("price_level", T.DoubleType()),  # of them, against what is usual in their categories; likewise
         T.StructField("conversion_rate", T.DoubleType()),  # purchases / views, 0..1
         T.StructField("cart_abandonment", T.DoubleType()),  # 0..1; null without a decided cart
         T.StructField("first_seen", T.TimestampType()),
@@ -33,7 +35,13 @@ USER_SCHEMA = T.StructType(
 
 
 def user_features(
-    pairs: Relation, attributes: Relation, sessions: Relation, events: Relation, carts: Relation, as_of: datetime
+    pairs: Relation,
+    attributes: Relation,
+    sessions: Relation,
+    events: Relation,
+    carts: Relation,
+    ratios: Relation,
+    as_of: datetime,
 ) -> Relation:
     """One row per user.
 
@@ -49,6 +57,8 @@ def user_features(
         The events table.
     carts
         `cart_outcomes`.
+    ratios
+        `price_ratios`.
     as_of
         End of the data.
 
@@ -78,13 +88,16 @@ def user_features(
         select user_id, user_key, date_diff('day', last_seen, timestamp '{as_of}')::int as recency, frequency,
             monetary::double as monetary, views, carts, purchases, removals, total_events, sessions,
             unique_products, unique_categories, unique_brands, avg_price::double as avg_price,
+            price_level::double as price_level,
             case when views > 0 then least(purchases / views, 1.0) else 0.0 end::double as conversion_rate,
             (abandoned_pairs / carted_pairs)::double as cart_abandonment, first_seen, last_seen
         from sums left join visits using (user_id) left join days using (user_id) left join carts using (user_id)
+            left join prices using (user_id)
         """,
         pairs=pairs,
         attributes=attributes,
         sessions=sessions,
         events=events,
         carts=carts,
+        prices=price_levels(pairs, ratios),
     ).order("user_id")

@@ -1,44 +1,51 @@
 """Profiles: types of behaviour, by rules that can be read.
 
-A user has the first profile whose rule holds, in the order of `RULES`. Three of them are asked for
-(docs/brief.md); the cart abandoner is the same idea for carts, and thresholds are ours.
+A user has the first profile whose rule holds, in the order of `rules`, and somebody of whom no other holds has the
+last. Three are asked for (docs/brief.md): impulsive, regular non-buyer, price-sensitive. Thresholds come from
+`app.insight.thresholds`.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from app.core import duck
 from app.core.duck import Relation, query
-from app.core.parts import Part, by_part, part_files, read_table, write_table
+from app.core.parts import Part, by_part, part_files, read_table
+from app.core.settings import ProfileThreshold
 from app.features.slices import Slice
 from app.insight.results import ProfileRow
+from app.insight.thresholds import Thresholds, thresholds
 
-IMPULSIVE_MINUTES = 10  #: a buying session this short is a decision on the spot
-IMPULSIVE_SHARE = 0.5  #: share of a user's buying sessions that must be so
-ABANDON_SHARE = 0.5  #: share of carted products left behind
-ABANDON_MIN_CARTS = 2
-REGULAR_DAYS = 3  #: days with a visit
-PRICE_RATIO = 0.7  #: looks at products this much cheaper than is usual in their categories
-PRICE_MIN_PRODUCTS = 3
-
-IMPULSIVE, ABANDONER, REGULAR, PRICE_SENSITIVE, OTHER = (
+IMPULSIVE, ABANDONER, REGULAR, PRICE_SENSITIVE = (
     "Impulsive_Buyer",
     "Cart_Abandoner",
     "Regular_Non_Buyer",
     "Price_Sensitive",
-    "Other",
 )
-RULES = {
-    IMPULSIVE: f"bought, and at least {IMPULSIVE_SHARE:.0%} of the buying sessions lasted "
-    f"{IMPULSIVE_MINUTES} minutes or less, without a removal from the cart",
-    ABANDONER: f"carted at least {ABANDON_MIN_CARTS} products and left {ABANDON_SHARE:.0%} or more of them",
-    REGULAR: f"came on {REGULAR_DAYS} days or more and never bought",
-    PRICE_SENSITIVE: f"looked at {PRICE_MIN_PRODUCTS} products or more, on average at {PRICE_RATIO:.0%} "
-    "or less of the usual price in their categories",
-    OTHER: "none of these",
-}
+REPEAT_BUYER, ONE_TIME_BUYER = "Repeat_Buyer", "One_Time_Buyer"
+ONE_EVENT, ONE_VISIT, OTHER = "One_Event_Visitor", "One_Visit_Browser", "Other"
 
 
-def user_profiles(users: Relation, sessions: Relation, carts: Relation, pairs: Relation, ratios: Relation) -> Relation:
+def rules(limits: Thresholds) -> dict[str, str]:
+    """Each profile's rule in words, in the order in which they are tried."""
+    return {
+        IMPULSIVE: f"bought, and at least {limits.impulsive_share:.0%} of the buying sessions lasted "
+        f"{limits.impulsive_minutes:g} minutes or less, without a removal from the cart; sessions of nothing but "
+        "purchases don't count",
+        ABANDONER: f"carted {limits.abandoned_carts:g} or more products, and left {limits.abandoned_share:.0%} or "
+        "more of them",
+        REGULAR: f"came on {limits.regular_days:g} days or more, and never bought",
+        PRICE_SENSITIVE: f"looked at {limits.cheap_products:g} products or more, on average at "
+        f"{limits.cheap_ratio:.0%} or less of the usual price in their categories",
+        REPEAT_BUYER: "bought in two sessions or more, and is none of the above",
+        ONE_TIME_BUYER: "bought in one session, and is none of the above",
+        ONE_EVENT: "left a single event: one product looked at, or carted",
+        ONE_VISIT: "came once, looked around, and left without a purchase",
+        OTHER: f"came back, on fewer than {limits.regular_days:g} days, never bought, and is none of the above",
+    }
+
+
+def user_profiles(users: Relation, sessions: Relation, carts: Relation, limits: Thresholds) -> Relation:
     """The profile of each user.
 
     Parameters
@@ -49,10 +56,8 @@ def user_profiles(users: Relation, sessions: Relation, carts: Relation, pairs: R
         `session_table`.
     carts
         `cart_outcomes`.
-    pairs
-        `user_product_pairs`.
-    ratios
-        `price_ratios`.
+    limits
+        Of the rules.
 
     Returns
     -------
@@ -60,90 +65,71 @@ def user_profiles(users: Relation, sessions: Relation, carts: Relation, pairs: R
         user_id, profile.
     """
     tests = {
-        IMPULSIVE: f"quick / buying >= {IMPULSIVE_SHARE}",
-        ABANDONER: f"carted_pairs >= {ABANDON_MIN_CARTS} and abandoned_pairs / carted_pairs >= {ABANDON_SHARE}",
-        REGULAR: f"frequency >= {REGULAR_DAYS} and purchases = 0",
-        PRICE_SENSITIVE: f"unique_products >= {PRICE_MIN_PRODUCTS} and price_ratio <= {PRICE_RATIO}",
+        IMPULSIVE: f"quick / decided >= {limits.impulsive_share}",
+        ABANDONER: f"carted_pairs >= {limits.abandoned_carts} "
+        f"and abandoned_pairs / carted_pairs >= {limits.abandoned_share}",
+        REGULAR: f"frequency >= {limits.regular_days} and purchases = 0",
+        PRICE_SENSITIVE: f"unique_products >= {limits.cheap_products} and price_level <= {limits.cheap_ratio}",
+        REPEAT_BUYER: "buying > 1",
+        ONE_TIME_BUYER: "buying = 1",
+        ONE_EVENT: "total_events = 1",
+        ONE_VISIT: "sessions = 1",
     }
     return query(
         f"""
         with buying as (
-            select user_id, count(*) as buying, count(*) filter (
-                date_diff('second', start, "end") <= {IMPULSIVE_MINUTES * 60} and removals = 0
-            ) as quick
+            select user_id, count(*) as buying,
+                nullif(count(*) filter (views + carts > 0), 0) as decided,
+                count(*) filter (
+                    views + carts > 0 and removals = 0
+                    and date_diff('second', start, "end") <= {limits.impulsive_minutes} * 60
+                ) as quick
             from sessions where purchases > 0 group by user_id
         )
         select user_id, case {" ".join(f"when {test} then '{name}'" for name, test in tests.items())}
             else '{OTHER}' end as profile
-        from (select user_id, frequency, purchases, unique_products from users)
-            left join buying using (user_id) left join carts using (user_id) left join prices using (user_id)
+        from (select user_id, frequency, purchases, unique_products, total_events, price_level, sessions from users)
+            left join buying using (user_id) left join carts using (user_id)
         """,
         users=users,
         sessions=sessions,
         carts=carts,
-        prices=relative_prices(pairs, ratios),
     )
 
 
-def price_ratios(products: Relation) -> Relation:
-    """How dear each product is in its category: product_id, ratio (1 = usual).
-
-    The usual price of a category code is the mean over its products, weighted by users.
-    """
-    return query(
-        """
-        with priced as (select * from products where avg_price > 0 and unique_users > 0),
-        usual as (
-            select category_code, sum(avg_price * unique_users) / sum(unique_users) as usual_price
-            from priced group by category_code
-        )
-        select product_id, avg_price / usual_price as ratio from priced join usual using (category_code)
-        """,
-        products=products,
-    )
-
-
-def relative_prices(pairs: Relation, ratios: Relation) -> Relation:
-    """Mean ratio of the prices a user looks at to the usual price of the category: user_id, price_ratio (1 = usual)."""
-    return query(
-        "select user_id, avg(ratio) as price_ratio from pairs join ratios using (product_id) group by user_id",
-        pairs=pairs,
-        ratios=ratios,
-    )
-
-
-def count_profiles(known: Slice, folder: Path) -> dict[str, int]:
-    """Users of each profile that has any.
+def find_profiles(known: Slice, given: Mapping[ProfileThreshold, float], folder: Path) -> tuple[ProfileRow, ...]:
+    """Users of each profile, with its rule in words, in the order of `rules`; nobody may be in one.
 
     Parameters
     ----------
     known
         The slice whose users are counted.
+    given
+        Thresholds that are not to be taken from the users themselves.
     folder
         For tables on the way, on a disk that driver and executors share.
     """
-
     tables = known.folder
-
-    def count(part: Part) -> None:
-        ratios = read_table(part.connection, folder / "ratios")
-        users, sessions, carts, pairs = (part.read(tables / name) for name in ("users", "sessions", "carts", "pairs"))
-        part.write(
-            "counts", user_profiles(users, sessions, carts, pairs, ratios).aggregate("profile, count(*) as users")
-        )
-
     folder.mkdir(parents=True)
     with duck.connect(folder) as connection:
-        write_table(connection, price_ratios(read_table(connection, tables / "products")), folder / "ratios")
-        by_part(known.spark, len(part_files(known.events)), count, folder)
+        users, sessions, carts = (read_table(connection, tables / name) for name in ("users", "sessions", "carts"))
+        limits = thresholds(users, sessions, carts, given)
+
+    def count(part: Part) -> None:
+        users, sessions, carts = (part.read(tables / name) for name in ("users", "sessions", "carts"))
+        part.write("counts", user_profiles(users, sessions, carts, limits).aggregate("profile, count(*) as users"))
+
+    by_part(known.spark, len(part_files(known.events)), count, folder)
+    with duck.connect(folder) as connection:
         counts = read_table(connection, folder / "counts")
-        return dict(counts.aggregate("profile, sum(users)::bigint").fetchall())
+        found = dict(counts.aggregate("profile, sum(users)::bigint").fetchall())
+    return profile_rows(found, limits)
 
 
-def profile_table(counts: dict[str, int]) -> tuple[ProfileRow, ...]:
-    """Users per profile, with the rule in words, in the order of `RULES`; nobody may be in one."""
+def profile_rows(counts: Mapping[str, int], limits: Thresholds) -> tuple[ProfileRow, ...]:
+    """The table that the report shows."""
     total = sum(counts.values()) or 1
     return tuple(
         ProfileRow(profile=name, users=counts.get(name, 0), share=counts.get(name, 0) / total, rule=rule)
-        for name, rule in RULES.items()
+        for name, rule in rules(limits).items()
     )

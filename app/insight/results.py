@@ -108,14 +108,59 @@ class Exploration(Part):
     sessions: SessionFigures = Field(description="length and duration of sessions")
 
 
+class TellingFeature(Part):
+    """A feature that decides who is in a segment."""
+
+    feature: str = Field(description="its name, as in `means`")
+    apart: float = Field(
+        description="how far the segment's centre is from the average user, in standard deviations of the feature, "
+        "of its logarithm where it has a long tail"
+    )
+    share: float = Field(description="its share of the squared distance between the two as weighed, 0 to 1")
+
+
 class SegmentRow(Part):
     """A customer segment."""
 
     segment_id: int = Field(description="its number, from 0; stays from training to training")
-    segment: str = Field(description="business name")
+    segment: str = Field(description="its name, which no other segment of the run has")
+    traits: tuple[str, ...] = Field(description="what sets it apart, in plain words, the most telling first")
+    features: tuple[TellingFeature, ...] = Field(description="the three features that matter most")
     users: int = Field(description="users in it")
     share: float = Field(description="share of all users, 0 to 1")
+    revenue_share: Measured = Field(description="share of all spending, 0 to 1; null where nothing is spent")
     means: Means = Field(description="what its users are like on average")
+
+
+class TriedNumber(Part):
+    """A number of segments that was tried."""
+
+    segments: int = Field(description="the number")
+    silhouette: Measured = Field(description="how well they are set apart, -1 to 1")
+    stability: float = Field(
+        description="adjusted Rand index between them and those of samples of the users, mean; 1 is found again as is"
+    )
+
+
+class Move(Part):
+    """Users who were in one segment, and are in one now."""
+
+    was_id: int = Field(description="segment that they were in, its number then")
+    was: str = Field(description="its name then")
+    segment_id: int = Field(description="segment that they are in")
+    segment: str = Field(description="its name")
+    users: int = Field(description="users")
+    share: float = Field(description="share of those who were in the segment and are still known, 0 to 1")
+
+
+class Movement(Part):
+    """How users moved between segments since the bundle in use was trained."""
+
+    since: str = Field(description="version of that bundle")
+    users: int = Field(description="users known to both trainings")
+    stayed: int = Field(description="of them, users whose segment is the same")
+    newcomers: int = Field(description="users that the earlier one did not know")
+    moves: tuple[Move, ...] = Field(description="by earlier and present segment; pairs without users are left out")
 
 
 class Segments(Part):
@@ -123,6 +168,10 @@ class Segments(Part):
 
     silhouette: Measured = Field(description="how well they are set apart, -1 to 1; null if there is only one")
     rows: tuple[SegmentRow, ...] = Field(description="by segment id; empty segments are left out")
+    tried: tuple[TriedNumber, ...] = Field(
+        default=(), description="numbers of segments that were tried, where the number was left to the data"
+    )
+    movement: Movement | None = Field(default=None, description="since the bundle in use; null without one")
 
 
 class ProfileRow(Part):

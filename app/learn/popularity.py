@@ -24,7 +24,7 @@ def fit_popularity(tables: Tables, settings: Settings) -> Popularity:
         table = popular_products(
             interest, connection.from_arrow(_categories(tables)), settings.candidates
         ).to_arrow_table()
-    segments, categories = settings.segments + 1, len(catalogue.categories) + 1
+    segments, categories = settings.most_segments + 1, len(catalogue.categories) + 1
     cells = _or_last(table, "segment", segments) * categories + _or_last(table, "category", categories)
     items = catalogue.positions(table["product_id"].to_numpy())
     best = top_per_row(cells, items, table["score"].to_numpy(), segments * categories, settings.candidates)

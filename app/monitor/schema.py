@@ -22,7 +22,7 @@ NANOSECONDS_PER_MILLISECOND = 1_000_000
 #: Generators of `quality` that are no candidate generators: the list as served, and the baseline.
 SERVED, BASELINE = BLEND, MOST_POPULAR
 
-_SEGMENT = Tag("segment", "customer segment's business name")
+_SEGMENT = Tag("segment", 'customer segment\'s id, "unknown" where the bundle does not know the user')
 _VERSION = Tag("model_version", "bundle that made the list; one more per training")
 _GENERATOR = Tag("generator", "candidate generator that put the product there")
 
@@ -138,11 +138,14 @@ MODEL = Measurement(
 
 SEGMENTS = Measurement(
     "segments",
-    "One point per training and segment: its size, and its users' means of the features they were clustered by.",
+    "One point per training and segment: its name, its size, and its users' means of the features they were "
+    "clustered by.",
     f"{BATCH_CLOCK}: start of the training",
     (_SEGMENT, Tag("model_version", "bundle trained")),
     (
+        Field("name", "string", "", "the segment's name, which may change from training to training"),
         Field("users", "integer", "users", "users in the segment"),
+        Field("revenue_share", "float", "", "share of all spending"),
         *(
             Field(name, "float", UNITS[name].name, str(declared.description))
             for name, declared in Means.model_fields.items()

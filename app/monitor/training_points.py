@@ -39,9 +39,11 @@ def training_lines(result: RunResult) -> list[str]:
         *(
             SEGMENTS.line(
                 time=at,
-                segment=row.segment,
+                segment=str(row.segment_id),
                 model_version=result.version,
+                name=row.segment,
                 users=row.users,
+                revenue_share=row.revenue_share,
                 **row.means.model_dump(),
             )
             for row in segments.rows

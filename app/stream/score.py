@@ -161,7 +161,7 @@ def _score_chunk(
     answer = bundle.recommender.recommend(visitors, task.top_k)
     generated_at = datetime.fromtimestamp(task.moment / 1e6, UTC)
     table = list_table(bundle.recommender, visitors, answer, bundle.version, generated_at)
-    segments = _segment_names(bundle, answer.visits.segments)
+    segments = _segment_tags(answer.visits.segments)
     rows = np.nonzero(answer.lists.items != NONE)[0]
     _count_lists(answer, segments, result)
     arrivals = sessions.oldest_arrival()[current]  # a list is as old as the oldest file that led to it
@@ -169,8 +169,9 @@ def _score_chunk(
     return table.append_column("segment", pa.array(segments[rows])), sessions
 
 
-def _segment_names(bundle: Bundle, segments: NDArray[np.int32]) -> NDArray[np.str_]:
-    return np.array([*bundle.segments.names, UNKNOWN_SEGMENT])[segments]  # -1, the unknown, is the last
+def _segment_tags(segments: NDArray[np.int32]) -> NDArray[np.str_]:
+    """Ids, which stay; a name may change, and would be a series of its own each time."""
+    return np.where(segments == NONE, UNKNOWN_SEGMENT, segments.astype(np.str_))
 
 
 def _count_lists(answer: Answer, segments: NDArray[np.str_], result: Result) -> None:
@@ -204,7 +205,7 @@ def _judge(bundle: Bundle, sessions: LiveSessions, events: NDArray[np.int64], re
     """Was the product of each of these new events in the list that its session had just before?"""
     recommender = bundle.recommender
     answer = recommender.recommend(sessions.visitors(events, sessions.events.times[events]), JUDGED_DEPTH)
-    segments = _segment_names(bundle, answer.visits.segments)
+    segments = _segment_tags(answer.visits.segments)
     item = recommender.catalogue.positions(sessions.events.products[events])
     lists = {SERVED: answer.lists.items} | {
         name: answer.exclusions.first_allowed(part, JUDGED_DEPTH)

@@ -57,7 +57,7 @@ def build_day(
         Number of the day, from 0, and days in the window.
     """
     duplicates = min(events - len(user), int(events * DUPLICATED + rng.random()))
-    length = _lengths(len(user), events - duplicates, rng)
+    length = _lengths(users.interest[user], events - duplicates, rng)
     first = np.cumsum(length) - length
     session = np.repeat(np.arange(len(user)), length)
     position = np.arange(len(session)) - first[session]
@@ -80,8 +80,9 @@ def _length_scale() -> float:
     return low
 
 
-def _lengths(sessions: int, events: int, rng: np.random.Generator) -> IntArray:
-    """Events of each session: at least one, a discrete Weibull law, the given sum."""
+def _lengths(interest: FloatArray, events: int, rng: np.random.Generator) -> IntArray:
+    """Events of each session: at least one, a discrete Weibull law, the given sum; the more interest, the more."""
+    sessions = len(interest)
     length = np.ceil(_length_scale() * rng.weibull(LENGTH_SHAPE, sessions)).astype(np.int64)
     length = np.maximum(length, 1)
     change = events - int(length.sum())
@@ -90,7 +91,9 @@ def _lengths(sessions: int, events: int, rng: np.random.Generator) -> IntArray:
         length -= np.bincount(rng.choice(spare, -change, replace=False), minlength=sessions)
     elif change > 0:
         length += np.bincount(rng.choice(np.repeat(np.arange(sessions), length), change), minlength=sessions)
-    return length
+    by_interest = np.empty(sessions, np.int64)
+    by_interest[np.argsort(interest + rng.normal(size=sessions), kind="stable")] = np.sort(length)
+    return by_interest
 
 
 def _views(
@@ -161,7 +164,7 @@ def _funnel(
     the product looked at and on the user.
     """
     sessions, events = len(user), len(session)
-    main = np.floor(rng.random(sessions) * ((length + 1) // 2)).astype(np.int64)  # position of its view
+    main = _main(length, position, session, catalogue.cart_appeal[viewed], rng)  # position of its view
     product = viewed[np.cumsum(length) - length + main]
     room = length - 1 - main
     wants = catalogue.cart_appeal[product] * users.readiness[user]
@@ -184,6 +187,23 @@ def _funnel(
     same = first_of_kind | free | (rng.random(events) < EXTRA_SAME)
     chosen = viewed[np.arange(events) - position + np.where(same, main[session], other)]
     return event_type, np.where(event_type == VIEW, viewed, chosen)
+
+
+def _main(
+    length: IntArray, position: IntArray, session: IntArray, appeal: FloatArray, rng: np.random.Generator
+) -> IntArray:
+    """The view, in the first half of each session, that it turns to: drawn in proportion to appeal.
+
+    Those who come to buy buy in most of their sessions, whatever they look at: what sells best is decided here.
+    """
+    chance = np.maximum(appeal, 1e-30) / rng.exponential(size=len(appeal))
+    chance[position >= ((length + 1) // 2)[session]] = 0.0
+    first = np.cumsum(length) - length
+    best = np.maximum.reduceat(chance, first)
+    at = np.flatnonzero(chance == best[session])
+    main = np.empty(len(length), np.int64)
+    main[session[at]] = position[at]
+    return main
 
 
 def _choose(weight: FloatArray, expected: float, rng: np.random.Generator) -> IntArray:

@@ -14,7 +14,7 @@ from app.synthetic import tables
 from app.synthetic.catalogue import Catalogue, build_catalogue, largest_remainder
 from app.synthetic.day import CART, EVENTS_PER_SESSION, PURCHASE, VIEW, Day, build_day
 from app.synthetic.users import Users, build_users, sessions_by_day
-from app.synthetic.write import Products, open_writer, session_ids, to_table
+from app.synthetic.write import Products, customers_file, open_writer, session_ids, to_table, write_customers
 
 START = date(2019, 10, 1)
 SESSIONLESS_FROM = 1_000_000  # events from which two rows have no session id, as in October
@@ -29,6 +29,7 @@ class GeneratedShop:
     """What was generated; all of it is synthetic."""
 
     path: Path
+    customers: Path  # table of user_id and type
     events: int
     views: int
     carts: int
@@ -46,7 +47,8 @@ class GeneratedShop:
         return (
             f"synthetic shop, seed {self.seed}: {self.events:,} events ({self.views:,} views, "
             f"{self.carts:,} carts, {self.purchases:,} purchases) of {self.users:,} users in "
-            f"{self.sessions:,} sessions on {self.products:,} products, {self.start} to {last}, in {self.path}"
+            f"{self.sessions:,} sessions on {self.products:,} products, {self.start} to {last}, in {self.path}; "
+            f"types of customers in {self.customers}"
         )
 
 
@@ -78,6 +80,7 @@ def generate(
 ) -> GeneratedShop:
     """Write a synthetic event log in the REES46 layout, ordered by time; same seed, same bytes.
 
+    Beside it goes the type of each customer (`app.synthetic.kinds`).
     Works day by day: memory holds the catalogue, the users and one day.
 
     Parameters
@@ -130,8 +133,8 @@ class Shop:
         sessions = max(1, round(events / EVENTS_PER_SESSION))
         users = min(users, sessions)
         self.catalogue = build_catalogue(products, days, self._random(_CATALOGUE))
-        self.users = build_users(users, self.catalogue, self._random(_USERS))
-        self.sessions = sessions_by_day(users, sessions, days, self._random(_CALENDAR))
+        self.users = build_users(users, sessions, self.catalogue, self._random(_USERS))
+        self.sessions = sessions_by_day(self.users.visits, days, self._random(_CALENDAR))
         count = np.array([len(day) for day in self.sessions])
         self.events = count + largest_remainder(events - sessions, count.astype(np.float64))
 
@@ -165,8 +168,10 @@ class Shop:
                     written += table.num_rows
                 if progress:
                     progress(number + 1, self.days, written)
+        write_customers(customers_file(output), self.users)
         return GeneratedShop(
             path=output,
+            customers=customers_file(output),
             events=written,
             views=int(by_type[VIEW]),
             carts=int(by_type[CART]),

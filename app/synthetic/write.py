@@ -20,6 +20,7 @@ from app.core.files import replacing
 from app.events.vocabulary import CART, PURCHASE, VIEW
 from app.synthetic.catalogue import Catalogue
 from app.synthetic.day import DAY, Day
+from app.synthetic.kinds import KINDS
 from app.synthetic.users import Users
 
 EVENT_TYPES = (VIEW, CART, PURCHASE)  #: in the order of the codes of `synthetic.day`
@@ -95,6 +96,23 @@ def session_ids(sessions: int, rng: np.random.Generator) -> pa.Array:
     text[:, kept] = digits[np.stack([raw >> 4, raw & 15], axis=2).reshape(sessions, 32)]
     offsets = pa.array(np.arange(sessions + 1, dtype=np.int32) * 36)
     return pa.StringArray.from_buffers(sessions, offsets.buffers()[1], pa.py_buffer(text.tobytes()))
+
+
+def customers_file(log: Path) -> Path:
+    """Where the types of a log's customers are kept; hidden from who reads the log's folder as a log."""
+    stem = log.name.removesuffix(".gz").removesuffix(".csv").removesuffix(".parquet").removesuffix(".synthetic")
+    return log.with_name(f"_{stem}.customers.synthetic.csv")
+
+
+def write_customers(path: Path, users: Users) -> None:
+    """The type of each customer: user_id, type."""
+    kinds = pa.array([kind.name for kind in KINDS]).take(pa.array(users.kind))
+    with replacing(path) as part:
+        pacsv.write_csv(
+            pa.table({"user_id": pa.array(users.user_id), "type": kinds}),
+            part,
+            pacsv.WriteOptions(quoting_style="none", quoting_header="none"),
+        )
 
 
 @contextmanager

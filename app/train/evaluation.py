@@ -107,7 +107,7 @@ def _candidate(run: Run, known: Slice, published: SegmentModel, folder: Path) ->
     with run.progress.stage("train before the test slice") as stage:
         costs = Costs(run.progress.clock)
         found = fit_segments(
-            run.spark, known.folder / "users", settings.segments, settings.seed, run.scratch / "known", published
+            run.spark, known.folder / "users", len(published.names), settings.seed, run.scratch / "known", published
         )
         recommender = fit_recommender(known, found.users, settings, run.scratch / "fit", costs.of)
         folder.mkdir()

@@ -68,8 +68,11 @@ def train(
         )
         exploration = once("explore", lambda: explore(run, log, whole.folder / "sessions"), scratch / "explore")
         base = once("customers", lambda: customer_base(run, log), scratch / "customers", *run.tables(CUSTOMERS))
-        previous = champion.segments if champion else None
-        found = once("segments", lambda: segment(run, whole, previous), scratch / "segments", scratch / "profiles")
+        found = once(
+            "segments",
+            lambda: segment(run, whole, champion),
+            *(scratch / name for name in ("segments", "movement", "profiles")),
+        )
         done = once(
             "behaviour",
             lambda: behaviour(run, log, exploration, whole, found),
@@ -129,13 +132,14 @@ def explore_only(spark: SparkSession, settings: Settings, now: datetime, say: Sa
 
 
 def segments_only(spark: SparkSession, settings: Settings, now: datetime, say: Say) -> RunResult:
-    """Clean, features, segments and profiles."""
+    """Clean, features, segments and profiles; names and movement against the bundle in use, where there is one."""
     run = Run.start(spark, settings, now, SEGMENTS_STAGES, say)
     try:
+        champion = usable_champion(run)
         catalogue = read_catalogue(spark, settings)
         log = clean_log(run)
         whole = whole_slice(run, log, catalogue)
-        found = segment(run, whole, None)
+        found = segment(run, whole, champion)
         target = run.output.processed / f"segments_{run.stamp}"
         store_named(spark, found.users, found.model, target)
         result = _result(

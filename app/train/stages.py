@@ -26,12 +26,14 @@ from app.features.slices import Slice, cut_time, make_slice, span
 from app.insight.behaviour import BehaviourBase, Shop, Windows, find_behaviour
 from app.insight.customers import CustomerBase, find_customers
 from app.insight.exploration import explored
-from app.insight.profiles import count_profiles, profile_table
+from app.insight.movement import moved
+from app.insight.profiles import find_profiles
 from app.insight.results import Exploration, ProfileRow, Segments
 from app.insight.segments import fit_segments
 from app.results.run import Cleaning
 from app.serve.segments import SegmentModel
 from app.train.context import Run
+from app.train.evaluation import Champion
 
 
 @dataclass(frozen=True)
@@ -154,17 +156,21 @@ class Segmentation:
     profiles: tuple[ProfileRow, ...]
 
 
-def segment(run: Run, whole: Slice, previous: SegmentModel | None) -> Segmentation:
-    """Segments, with the ids and names of those before where they fit, and profiles."""
+def segment(run: Run, whole: Slice, champion: Champion | None) -> Segmentation:
+    """Segments, with the ids and names of those before where they fit; how users moved between them; and profiles."""
     with run.progress.stage("segments and profiles") as stage:
-        settings = run.settings
-        fitted = fit_segments(
-            run.spark, whole.folder / "users", settings.segments, settings.seed, run.scratch / "segments", previous
-        )
-        profiles = profile_table(count_profiles(whole, run.scratch / "profiles"))
-        figures = Segments(silhouette=fitted.model.silhouette, rows=fitted.rows)
+        settings, previous = run.settings, champion.segments if champion else None
+        users, folder = whole.folder / "users", run.scratch / "segments"
+        fitted = fit_segments(run.spark, users, settings.segment_count, settings.seed, folder, previous)
+        movement = None
+        if champion is not None:
+            known, folder = champion.folder / "users", run.scratch / "movement"
+            movement = moved(run.spark, fitted, known, champion.segments, champion.version, folder)
+        profiles = find_profiles(whole, settings.profiles, run.scratch / "profiles")
+        silhouette = fitted.model.silhouette
+        figures = Segments(silhouette=silhouette, rows=fitted.rows, tried=fitted.tried, movement=movement)
         found = Segmentation(fitted.model, fitted.users, figures, profiles)
-        stage.note = ", ".join(f"{row.segment} {row.share:.0%}" for row in fitted.rows)
+        stage.note = "; ".join(f"{row.segment} {row.share:.0%}" for row in fitted.rows)
     return found
 
 

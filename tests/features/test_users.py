@@ -9,7 +9,7 @@ from app.features.pairs import cart_outcomes, user_product_pairs
 from app.features.products import product_attributes, product_words
 from app.features.sessions import session_table
 from app.features.users import USER_SCHEMA, user_features
-from tests.handmade import Event, by_key, events_relation, moment
+from tests.handmade import Event, by_key, events_relation, moment, relation
 
 AS_OF = moment("10-10 12:00")
 ANNA, BEN, CARL = 1, 2, 3
@@ -40,6 +40,7 @@ def users(duck: Connection) -> dict[Any, dict[str, Any]]:
         session_table(table),
         table,
         cart_outcomes(table, AS_OF, window_hours=24),
+        relation(duck, [(10, 0.5), (11, 8.0)], "product_id bigint, ratio double"),
         AS_OF,
     )
     assert found.columns == USER_SCHEMA.fieldNames()
@@ -66,6 +67,7 @@ def test_every_user_has_one_row(users: dict[Any, dict[str, Any]]) -> None:
         ("unique_categories", 2, 1, 1),  # "unknown" is none
         ("unique_brands", 1, 1, 1),
         ("avg_price", (100 + 100 + 90 + 40 + 40) / 5, 90.0, 5.0),
+        ("price_level", (0.5 * 8.0) ** 0.5, 0.5, 0.5),  # over products with a known one
         ("conversion_rate", 1 / 4, 0.0, 1.0),  # without views 0; 2 purchases of 1 view is still a rate
         ("cart_abandonment", 1 / 2, None, None),
         ("first_seen", moment("10-01 09:00"), AS_OF, moment("10-09 23:59")),

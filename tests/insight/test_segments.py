@@ -1,5 +1,6 @@
 """Segments: groups are found, and ids and names stay put from one training to the next."""
 
+import math
 import random
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -12,15 +13,17 @@ from pyspark.sql import SparkSession
 
 from app.core.duck import Connection, write
 from app.insight.results import SegmentRow
-from app.insight.segments import SMOOTHING_VIEWS, Segmented, fit_segments, prepared, store_named
-from app.serve.segments import DORMANT, FEATURES, SegmentModel
+from app.insight.segment_names import DORMANT
+from app.insight.segments import SMOOTHING_PRODUCTS, SMOOTHING_VIEWS, Segmented, fit_segments, prepared, store_named
+from app.serve.segments import FEATURES, SegmentModel
 from tests.handmade import relation
 
-#: a typical user of each group: recency, frequency, monetary, conversion, abandonment, products, categories, price
+#: a typical user of each group: recency, frequency, monetary, conversion, abandonment, products, categories,
+#: price, price level
 GROUPS = {
-    "buyers": (2, 15, 900, 0.2, 0.1, 40, 9, 200),
-    "lookers": (5, 2, 0, 0.0, 0.9, 12, 4, 60),
-    "sleepers": (80, 1, 0, 0.0, 0.0, 1, 1, 15),
+    "buyers": (2, 15, 900, 0.2, 0.1, 40, 9, 200, 1.5),
+    "lookers": (5, 2, 0, 0.0, 0.9, 12, 4, 60, 1.0),
+    "sleepers": (80, 1, 0, 0.0, 0.0, 1, 1, 15, 0.5),
 }
 USER_COLUMNS = ", ".join(["user_id bigint", *(f"{name} double" for name in (*FEATURES, "views", "purchases"))])
 SIZES = {"buyers": 30, "lookers": 60, "sleepers": 90}
@@ -95,6 +98,38 @@ def test_conversion_is_drawn_to_that_of_the_shop(first: Fitted, duck: Connection
     assert rates == pytest.approx([(3 + SMOOTHING_VIEWS * 0.2) / (30 + SMOOTHING_VIEWS), 0.2, 1.0])
 
 
+def test_without_views_or_purchases_there_is_no_conversion(duck: Connection) -> None:
+    """An order that nobody saw coming is no rate."""
+    users = relation(duck, [(1, *[0] * len(FEATURES), 0, 3), (2, *[0] * len(FEATURES), 0, 90)], USER_COLUMNS)
+    assert prepared(users, 0.0).select("conversion_rate").fetchall() == [(0.0,), (0.0,)]
+
+
+def test_a_price_level_is_drawn_to_the_usual_where_few_products_tell(duck: Connection) -> None:
+    at = {"unique_products": 45.0, "price_level": 0.5}
+    rows = [
+        (user, *[at.get(name, 0.0) if known else None for name in FEATURES], 1, 0) for user, known in ((1, 1), (2, 0))
+    ]
+    found = prepared(relation(duck, rows, USER_COLUMNS), 0.2).order("user_id").select("price_level").fetchall()
+    assert [level for (level,) in found[:1]] == pytest.approx([math.log(0.5) * 45 / (45 + SMOOTHING_PRODUCTS)])
+
+
+def test_a_segment_is_explained_by_the_features_that_set_it_apart(first: Fitted) -> None:
+    for row in first.rows:
+        centroid = dict(zip(FEATURES, first.model.centroids[row.segment_id], strict=True))
+        most = sorted(centroid, key=lambda name: -abs(centroid[name]))[:3]
+        assert [telling.feature for telling in row.features] == most
+        total = sum(value**2 for value in centroid.values())
+        for telling in row.features:
+            half = 2 if telling.feature in ("recency", "avg_price") else 1
+            assert telling.share == pytest.approx(centroid[telling.feature] ** 2 / total)
+            assert telling.apart == pytest.approx(centroid[telling.feature] * half)
+        assert row.traits
+    spent = {row.segment_id: row.users * row.means.monetary for row in first.rows}
+    assert {row.segment_id: row.revenue_share for row in first.rows} == pytest.approx(
+        {number: money / sum(spent.values()) for number, money in spent.items()}
+    )
+
+
 def test_rows_show_means_in_original_units(first: Fitted) -> None:
     rows = {row.segment_id: row for row in first.rows}
     sleepers = rows[next(number for number, groups in first.groups.items() if "sleepers" in groups)]
@@ -119,6 +154,7 @@ def test_ids_and_names_stay_after_a_retrain(
         turn.index(number): set(group) for number, group in first.groups.items()
     }
     assert again.model.names == previous.names
+    assert again.came_from == (0, 1, 2)
     store_named(spark, again.users, again.model, tmp_path / "named")
     named = pq.read_table(tmp_path / "named").to_pylist()
     assert len(named) == len(groups)
@@ -136,3 +172,30 @@ def test_fewer_users_than_segments(
     found = fit_segments(spark, stored(duck, tmp_path / "users", rows), 5, 42, tmp_path / "fitted")
     assert len(found.model.names) == len(found.rows) == segments
     assert len(set(pq.read_table(found.users)["segment_id"].to_pylist())) == segments
+
+
+@pytest.mark.parametrize(("k", "came_from"), [(2, 2), (4, 3)])
+def test_ids_go_on_where_the_number_of_segments_changes(
+    spark: SparkSession, duck: Connection, tmp_path: Path, first: Fitted, k: int, came_from: int
+) -> None:
+    table, _ = users(duck, tmp_path / "users", seed=2)
+    found = fit_segments(spark, table, k, 42, tmp_path / "fitted", first.model)
+    assert len({*found.model.names}) == k
+    known = [was for was in found.came_from if was is not None]
+    assert len(known) == len({*known}) == came_from
+    assert all(was == number for number, was in enumerate(found.came_from) if was is not None and was < k)
+
+
+def test_as_many_segments_as_the_data_say(spark: SparkSession, duck: Connection, tmp_path: Path, first: Fitted) -> None:
+    found = fit_segments(spark, first.table, None, 42, tmp_path / "fitted")
+    assert len(found.rows) == 3
+    assert [row.segments for row in found.tried] == list(range(2, 9))
+
+
+def test_a_model_of_other_features_is_passed_over(
+    spark: SparkSession, duck: Connection, tmp_path: Path, first: Fitted
+) -> None:
+    """As the first edition's are."""
+    older = replace(first.model, centre=first.model.centre[:-1])
+    found = fit_segments(spark, first.table, 3, 42, tmp_path / "fitted", older)
+    assert found.came_from == (None, None, None)

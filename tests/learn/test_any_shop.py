@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 from app.core.settings import Settings
 from app.events.catalogue import CATALOGUE_SCHEMA
 from app.features.slices import Slice, make_slice
-from app.insight.profiles import count_profiles
+from app.insight.profiles import find_profiles
 from app.insight.segments import fit_segments
 from app.learn.recommender import fit_recommender
 from app.monitor.schema import recommendation_lines
@@ -78,7 +78,7 @@ def test_the_catalogue_speaks_before_the_events(known: Slice) -> None:
 
 
 def test_untouched_products_do_not_disturb_profiles(known: Slice, tmp_path: Path) -> None:
-    assert sum(count_profiles(known, tmp_path / "profiles").values()) == 6
+    assert sum(row.users for row in find_profiles(known, {}, tmp_path / "profiles")) == 6
 
 
 def test_the_bundle_knows_that_ids_are_text(recommender: Recommender) -> None:

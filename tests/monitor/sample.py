@@ -17,7 +17,7 @@ from app.monitor.schema import (
     recommendation_lines,
 )
 
-SEGMENT_NAMES = ("VIP_Customers", "Casual.Browsers(new)", "unknown")  # the second tries the escaping of regexes
+SEGMENT_IDS = ("0", "1", "unknown")
 VERSIONS = ("20260101_000000", "20260102_000000")
 BATCH_SECONDS, BATCHES, WINDOWS, LISTS_PER_BATCH = 2, 30, 6, 5
 HITS = {"blend": 4, "most_popular": 1}  #: of 10 queries, per batch, segment and version
@@ -60,7 +60,7 @@ def _batch(at: datetime, number: int, shop_time: datetime) -> list[str]:
             | {"rows": 2_000, "model_version": version, "event_time_last": int(shop_time.timestamp() * 1000)},
         )
     ]
-    for segment in SEGMENT_NAMES:
+    for segment in SEGMENT_IDS:
         lines += [
             QUALITY.line(
                 **tags, segment=segment, generator=generator, queries=10, hits_10=hits, reciprocal_rank_sum=hits / 2
@@ -79,7 +79,7 @@ def _lists(at: datetime, version: str) -> pd.DataFrame:
         [
             {
                 "time": at,
-                "segment": SEGMENT_NAMES[user % len(SEGMENT_NAMES)],
+                "segment": SEGMENT_IDS[user % len(SEGMENT_IDS)],
                 "generator": GENERATORS[rank % len(GENERATORS)],
                 "model_version": version,
                 "user_id": 500_000_000 + user,
@@ -100,8 +100,11 @@ def _trainings(trained: list[datetime]) -> list[str]:
         lines.append(MODEL.line(time=at, model_version=version, **{field.name: 1 for field in MODEL.fields}))
         lines += [
             SEGMENTS.line(
-                time=at, segment=segment, model_version=version, **{field.name: 3 for field in SEGMENTS.fields}
+                time=at,
+                segment=segment,
+                model_version=version,
+                **{field.name: 3 for field in SEGMENTS.fields} | {"name": f"Many visits {segment}"},
             )
-            for segment in SEGMENT_NAMES
+            for segment in SEGMENT_IDS
         ]
     return lines

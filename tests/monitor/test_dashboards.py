@@ -22,7 +22,7 @@ from tests.monitor.sample import (
     GENERATORS,
     HITS,
     LISTS_PER_BATCH,
-    SEGMENT_NAMES,
+    SEGMENT_IDS,
     VERSIONS,
     WINDOWS,
     sample_lines,
@@ -141,7 +141,7 @@ def test_only_event_time_panels_wait_for_that_range(replayed: InfluxServer) -> N
     assert "live-shop.json: Shop clock" not in waiting
 
 
-@pytest.mark.parametrize("segment", SEGMENT_NAMES)
+@pytest.mark.parametrize("segment", SEGMENT_IDS)
 def test_every_panel_has_rows_for_one_segment_and_version(filled: InfluxServer, segment: str) -> None:
     assert unanswered(filled, segment=[segment], model_version=[VERSIONS[1]]) == []
 
@@ -194,15 +194,15 @@ def test_the_figures_are_right(filled: InfluxServer) -> None:
 
 
 def test_variables_filter(filled: InfluxServer) -> None:
-    judged = answer(filled, "Events judged", segment=[SEGMENT_NAMES[1]])
+    judged = answer(filled, "Events judged", segment=[SEGMENT_IDS[1]])
     assert [int(row["_value"]) for row in judged] == [10 * BATCHES]
-    judged = answer(filled, "Events judged", segment=[*SEGMENT_NAMES[:2]], model_version=[VERSIONS[0]])
+    judged = answer(filled, "Events judged", segment=[*SEGMENT_IDS[:2]], model_version=[VERSIONS[0]])
     assert [int(row["_value"]) for row in judged] == [10 * 2 * BATCHES // 2]
 
 
 def test_the_newest_recommendations_are_whole_rows_newest_first(filled: InfluxServer) -> None:
     rows = answer(filled, "Newest recommendation of every kind")
-    assert len(rows) == len(SEGMENT_NAMES) * len(GENERATORS) * len(VERSIONS)
+    assert len(rows) == len(SEGMENT_IDS) * len(GENERATORS) * len(VERSIONS)
     assert all(row[column] for row in rows for column in ("user_id", "product_id", "rank", "score", "generator"))
     times = [row["_time"] for row in rows]
     assert times == sorted(times, reverse=True)

@@ -117,7 +117,7 @@ def recommendations(pairs: list[tuple[int, int]], generated_at: int) -> pd.DataF
     return pd.DataFrame(
         {
             "time": pd.Series([generated_at] * len(pairs), dtype="int64"),
-            "segment": "Champions",
+            "segment": "0",
             "generator": "als",
             "model_version": "v1",
             "user_id": [user for user, _ in pairs],

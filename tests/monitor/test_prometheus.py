@@ -23,7 +23,7 @@ def metrics() -> StreamMetrics:
     metrics.bundle.info({"version": "20260102_030405"})
     metrics.bundles_refused.inc()
     metrics.influx_retries.inc(2)
-    metrics.judged("Champions", "blend", queries=10, hits=4, reciprocal_ranks=2.5)
+    metrics.judged("0", "blend", queries=10, hits=4, reciprocal_ranks=2.5)
     metrics.batch_done(1.25, at=1_767_323_045.5, freshness=[(1.2, 100), (3.0, 20), (400.0, 1)])
     return metrics
 
@@ -43,7 +43,7 @@ def samples(scraped: list[Metric]) -> dict[tuple[str, tuple[tuple[str, str], ...
 
 def test_values(scraped: list[Metric]) -> None:
     values = samples(scraped)
-    segment = (("generator", "blend"), ("segment", "Champions"))
+    segment = (("generator", "blend"), ("segment", "0"))
     expected = {
         ("vitrine_stream_events_total", ()): 1000,
         ("vitrine_stream_rejected_events_total", ()): 3,

@@ -36,9 +36,8 @@ def test_one_point_of_the_model_with_every_field() -> None:
 
 def test_one_point_a_segment_with_every_field() -> None:
     _, vip, new = points(finished_run())
-    assert [vip[0], new[0]] == [
-        f"segments,model_version=20191101_081500,segment={name}" for name in ("VIP_Customers", "New_Customers")
-    ]
+    assert [vip[0], new[0]] == [f"segments,model_version=20191101_081500,segment={number}" for number in (0, 1)]
+    assert [vip[1]["name"], new[1]["name"]] == ['"VIP_Customers"', '"New_Customers"']
     assert set(vip[1]) == {field.name for field in SEGMENTS.fields}
     assert (vip[1]["users"], vip[1]["monetary"], new[1]["users"], new[1]["monetary"]) == ("30i", "2310.5", "270i", "0")
 

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from app.core.errors import InputError
 from app.events.vocabulary import RAW_COLUMNS
 from app.synthetic import GeneratedShop, Shop, generate
+from app.synthetic.kinds import KINDS
+from app.synthetic.write import customers_file
 
 EVENTS, DAYS, SEED = 200_000, 14, 11
 
@@ -191,12 +193,34 @@ def test_no_event_of_a_product_that_is_not_on_sale() -> None:
     assert sold_late > 100
 
 
+def test_every_customer_has_a_type_and_behaves_like_it(shop: GeneratedShop, log: pd.DataFrame) -> None:
+    assert shop.customers.name == "_events.customers.synthetic.csv"
+    types = pd.read_csv(shop.customers).set_index("user_id")["type"]
+    assert sorted(types.index) == sorted(log["user_id"].unique())
+    assert types.value_counts(normalize=True).to_dict() == pytest.approx(
+        {kind.name: kind.share for kind in KINDS}, abs=1e-3
+    )
+    kind = log["user_id"].map(types)
+    users = types.value_counts()
+    visits = log.groupby(kind)["user_session"].nunique() / users
+    assert visits["passer-by"] == 1
+    assert visits["one-time buyer"] < 1.5
+    assert visits[["browser", "bargain hunter", "loyal buyer"]].between(4, 10).all()
+    buyers = log[log["event_type"] == "purchase"].groupby(kind)["user_id"].nunique() / users
+    assert buyers["loyal buyer"] > 0.5
+    assert buyers["one-time buyer"] > 0.5
+    assert buyers["bargain hunter"] < 0.2
+    assert buyers["browser"] < 0.02
+    price = log[log["price"] > 0].groupby(["category_id", kind])["price"].mean().unstack()
+    assert (price["bargain hunter"] / price["browser"]).median() < 0.8
+
+
 def test_same_seed_same_bytes_other_seed_other_bytes(tmp_path: Path) -> None:
     for suffix in (".csv", ".csv.gz", ".parquet"):
         files = [tmp_path / f"{name}{suffix}" for name in "abc"]
         for file, seed in zip(files, (1, 1, 2), strict=True):
             generate(file, 3_000, seed, days=3)
-        first, again, other = (file.read_bytes() for file in files)
+        first, again, other = (file.read_bytes() + customers_file(file).read_bytes() for file in files)
         assert first == again
         assert first != other
 

@@ -128,10 +128,11 @@ def _charts() -> tuple[Panel, ...]:
         ),
         chart(
             "Rolling HR@10 by segment",
-            "Of the lists as served, over the last ten points of the chart: who is served badly?",
+            "Of the lists as served, over the last ten points of the chart: who is served badly? "
+            "The dashboard of segments says what each is called.",
             rolling_ratio(_HITS + _SERVED, "hits_10", "queries", "segment"),
             unit=SHARE,
-            name="${__field.labels.segment}",
+            name="segment ${__field.labels.segment}",
             interval="10s",
         ),
         chart(

@@ -21,7 +21,7 @@ from app.monitor.schema import LISTS, QUALITY, SEGMENTS, SERVED
 
 _FEATURES = tuple(field.name for field in SEGMENTS.fields)
 _SERVED = f'\n  |> filter(fn: (r) => r.generator == "{SERVED}")'
-_SEGMENT = "${__field.labels.segment}"
+_SEGMENT = "segment ${__field.labels.segment}"
 
 
 def _by_training(field: str) -> str:
@@ -34,7 +34,8 @@ def dashboard() -> Dashboard:
     board = new(
         "Segments",
         "segments",
-        "Customer segments, by the time of the training that cut them, and how each is served.",
+        "Customer segments by their ids, by the time of the training that cut them, and how each is served. "
+        "The table at the end says what each is called.",
         since="now-30d",
         refresh="1m",
         variables=[segment_variable(SEGMENTS), version_variable(SEGMENTS)],
@@ -104,8 +105,8 @@ def _rankings() -> tuple[Panel, ...]:
 def _means() -> tuple[Panel, ...]:
     return (
         grid(
-            "Means per segment",
-            "What each segment's users are like on average, newest training first.",
+            "Names and means of segments",
+            "What each segment is called, and what its users are like on average, newest training first.",
             as_table(points(SEGMENTS, *_FEATURES), "segment", "model_version"),
             units={
                 "_time": MOMENT,
@@ -114,12 +115,15 @@ def _means() -> tuple[Panel, ...]:
                 "frequency": DAYS,
                 "conversion_rate": SHARE,
                 "cart_abandonment": SHARE,
+                "revenue_share": SHARE,
             },
             names={
                 "_time": "Trained",
                 "segment": "Segment",
+                "name": "Name",
                 "model_version": "Model version",
                 "users": "Users",
+                "revenue_share": "Of spending",
                 "recency": "Since last event",
                 "frequency": "Active",
                 "monetary": "Spent",
@@ -128,6 +132,7 @@ def _means() -> tuple[Panel, ...]:
                 "unique_products": "Products seen",
                 "unique_categories": "Categories seen",
                 "avg_price": "Average price",
+                "price_level": "Price level",
             },
         ),
     )

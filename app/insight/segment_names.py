@@ -1,0 +1,177 @@
+"""Names of segments: the thresholds of docs/brief.md where they hold, else what sets a segment apart, in plain words.
+
+No two segments of a training have one name, and a name stays for as long as what it says is true.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, count, takewhile
+
+from app.serve.segments import FEATURES, Means
+
+SLACK = 0.15  #: a name is kept until the means are this far past a threshold
+TELLS = 0.3  #: a feature is spoken of from so many units of the model's scale from the average user on,
+HOLDS = 0.1  #: and what was said of it holds down to so many; so does what is most telling, if nothing else is
+HARDLY = 0.25  #: of the shop's purchases per view
+VIP, LOYAL, ACTIVE, DORMANT, CASUAL = (
+    "VIP_Customers",
+    "Loyal_Customers",
+    "Active_Buyers",
+    "Dormant_Users",
+    "Casual_Browsers",
+)
+AVERAGE = "Average_Users"  #: nothing sets them apart
+NEVER_BUYS, HARDLY_BUYS = "never buys", "hardly ever buys"
+NUMBER = re.compile(r" \(\d+\)$")
+
+
+@dataclass(frozen=True)
+class Words:
+    """What is said of a feature well above and well below the average, if anything; one thing of each theme."""
+
+    theme: str
+    above: str
+    below: str
+
+
+BUYING = "buying"
+WORDS = {
+    "recency": Words("recency", "long not seen", "seen lately"),
+    "frequency": Words("activity", "many visits", "few visits"),
+    "monetary": Words(BUYING, "spends much", "spends little"),
+    "conversion_rate": Words(BUYING, "buys readily", "seldom buys"),
+    "cart_abandonment": Words("carts", "leaves carts behind", ""),
+    "unique_products": Words("activity", "many products", "few products"),
+    "unique_categories": Words("activity", "many categories", "few categories"),
+    "avg_price": Words("price", "high prices", "low prices"),
+    "price_level": Words("price", "prefers dear products", "prefers cheap products"),
+}
+ONE_DAY = "one day only"  #: said of few visits
+#: What is said -> the feature, and whether it lies above (1) or below (-1).
+SAID = {words: (name, sign) for name, pair in WORDS.items() for words, sign in ((pair.above, 1.0), (pair.below, -1.0))}
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A segment as its name sees it.
+
+    `apart`: how far its centroid is from the average user, by feature of `FEATURES`, in units of the model's scale.
+    `means`: of its users, None where it has none. `shop_buys`: purchases per view of all users.
+    """
+
+    apart: Sequence[float]
+    means: Means | None
+    shop_buys: float
+
+    def at(self, feature: str) -> float:
+        return float(self.apart[FEATURES.index(feature)])
+
+    def buys_hardly(self, slack: float = 0.0) -> bool:
+        means = self.means
+        return means is not None and means.conversion_rate < HARDLY * (1 + slack) * self.shop_buys
+
+
+def segment_name(means: Means) -> str:
+    """Business name of a cluster by fixed thresholds on its means (docs/brief.md, `_assign_segment_names`)."""
+    return next((name for name, holds in _rules(means).items() if holds), CASUAL)
+
+
+def _rules(means: Means, slack: float = 0.0) -> dict[str, bool]:
+    """Which rules hold, in their order, each threshold loosened by a share (tightened by a negative one)."""
+    low, high = 1 - slack, 1 + slack
+    return {
+        VIP: means.monetary > 500 * low and means.frequency > 10 * low and means.recency < 30 * high,
+        LOYAL: means.frequency > 5 * low and means.recency < 60 * high,
+        ACTIVE: means.recency < 30 * high and means.conversion_rate > 0.1 * low,
+        DORMANT: means.recency > 60 * low and means.frequency < 3 * high,
+    }
+
+
+def stable_name(means: Means, previous: str) -> str:
+    """The previous name while the means are within `SLACK` of its thresholds, else the new one.
+
+    Rules are tried in order, so a name is left in two ways: its own rule fails by more than the slack, or
+    an earlier rule holds by more than the slack.
+    """
+    loose, tight = _rules(means, SLACK), _rules(means, -SLACK)
+    earlier = takewhile(lambda name: name != previous, tight)
+    stays = loose.get(previous, True) and not any(tight[name] for name in earlier)
+    return previous if stays else segment_name(means)
+
+
+def segment_names(clusters: Sequence[Cluster], previous: Sequence[str]) -> list[str]:
+    """Names by segment, no two alike.
+
+    Parameters
+    ----------
+    clusters
+        By segment id.
+    previous
+        Of each the name that it had before this training; empty where it had none. None of them twice.
+    """
+    names = [name if name and still_true(name, one) else "" for one, name in zip(clusters, previous, strict=True)]
+    taken = {*names}
+    # The one that a thing is most true of says it in the fewest words.
+    for place in sorted(range(len(names)), key=lambda at: (-max(map(abs, clusters[at].apart)), at)):
+        if not names[place]:
+            names[place] = next(name for name in _candidates(clusters[place]) if name not in taken)
+            taken.add(names[place])
+    return names
+
+
+def traits(cluster: Cluster) -> list[str]:
+    """What sets a segment apart, in plain words, the most telling first; one thing of each theme."""
+    found: dict[str, str] = {}
+    for name in sorted(FEATURES, key=lambda name: -abs(cluster.at(name))):
+        text, apart = _said(name, cluster), abs(cluster.at(name))
+        if text and (apart >= TELLS or (not found and apart >= HOLDS)):
+            found.setdefault(WORDS[name].theme, text)
+    if not cluster.buys_hardly():
+        return list(found.values())
+    found.pop(BUYING, None)
+    means = cluster.means
+    none = means is not None and means.conversion_rate == means.monetary == 0
+    texts = list(found.values())
+    return [*texts[:1], NEVER_BUYS if none else HARDLY_BUYS, *texts[1:]]
+
+
+def _said(feature: str, cluster: Cluster) -> str:
+    words = WORDS[feature]
+    if cluster.at(feature) > 0:
+        return words.above
+    once = feature == "frequency" and cluster.means is not None and cluster.means.frequency < 1.05
+    return ONE_DAY if once else words.below
+
+
+def still_true(name: str, cluster: Cluster) -> bool:
+    """Whether what a name says holds, thresholds loosened, and no rule of the brief speaks clearly against it."""
+    base, *said = NUMBER.sub("", name).split(", ")
+    if base == AVERAGE:
+        return max(map(abs, cluster.apart)) < TELLS + HOLDS
+    if base not in (VIP, LOYAL, ACTIVE, DORMANT):
+        said, base = [base[:1].lower() + base[1:], *said], CASUAL
+    if cluster.means is not None and stable_name(cluster.means, base) != base:
+        return False
+    return all(_holds(words, cluster) for words in said)
+
+
+def _holds(words: str, cluster: Cluster) -> bool:
+    if words in (NEVER_BUYS, HARDLY_BUYS):
+        return cluster.means is None or cluster.buys_hardly(SLACK)
+    if words not in SAID:
+        return False  # of an earlier edition
+    name, sign = SAID[words]
+    return sign * cluster.at(name) >= HOLDS
+
+
+def _candidates(cluster: Cluster) -> Iterator[str]:
+    """Names that fit, the shortest first."""
+    base = segment_name(cluster.means) if cluster.means is not None else CASUAL
+    said = traits(cluster)
+    if base == CASUAL:
+        longer = [", ".join(said[:length]) for length in range(min(2, len(said)), len(said) + 1)]
+        fitting = [text[:1].upper() + text[1:] or AVERAGE for text in longer]
+    else:
+        fitting = [", ".join([base, *said[:length]]) for length in range(len(said) + 1)]
+    return chain(fitting, (f"{fitting[-1]} ({number})" for number in count(2)))
