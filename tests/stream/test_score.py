@@ -123,7 +123,7 @@ def test_every_session_is_judged_but_only_the_current_one_gets_a_list(tmp_path: 
     job = task(tmp_path, {"covisitation": 1.0, "popularity": 0.3})
     result = run(job, rows((ANNA, [(100, True)], False), (ANNA, [(120, True)], True)))
     assert sum(queries for (_, name), (queries, *_) in result.quality.items() if name == SERVED) == 2
-    assert set(result.quality) == {("Regulars", name) for name in (SERVED, BASELINE, "covisitation", "popularity")}
+    assert set(result.quality) == {("0", name) for name in (SERVED, BASELINE, "covisitation", "popularity")}
     assert result.arrived == {ARRIVED.timestamp(): 1}
     assert sum(first for first, _ in result.lists.values()) == 1
     assert sum(places for _, places in result.lists.values()) == 10
