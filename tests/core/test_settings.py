@@ -174,6 +174,7 @@ NOT_OF_THE_MODEL = {
     "master",
     "driver_memory",
     "shuffle_partitions",
+    "resume",
 }
 
 
