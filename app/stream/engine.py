@@ -58,8 +58,8 @@ SPARK_CONFIGURATION = {
     "spark.sql.execution.arrow.maxRecordsPerBatch": "100",
     # Projections are interpreted: to write the text of their code anew for each task takes longer than a file's rows.
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
-    # Spark's default asks `readlink`, two processes a file, before it renames a file of a checkpoint. Neither keeps a
-    # second writer out for sure; the lease does, and each epoch has a checkpoint of its own.
+    # Spark's default asks `readlink`, two processes a file, before it renames a file of a checkpoint. That no second
+    # writer comes is seen to by the lease, and each epoch has a checkpoint of its own.
     "spark.sql.streaming.checkpointFileManagerClass": (
         "org.apache.spark.sql.execution.streaming.checkpointing.FileSystemBasedCheckpointFileManager"
     ),

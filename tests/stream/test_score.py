@@ -133,6 +133,18 @@ def test_every_session_is_judged_but_only_the_current_one_gets_a_list(tmp_path: 
     assert set(lists["generated_at"].to_pylist()) == {BATCH}
 
 
+def test_what_a_worker_has_loaded_is_passed_over_by_garbage_collection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Spark's daemon collects after every task: once a bundle has answered, there is next to nothing to look at."""
+    frozen: list[int] = []
+    monkeypatch.setattr("app.stream.score.gc.freeze", lambda: frozen.append(1))
+    job = task(tmp_path, {"popularity": 1.0})
+    for _ in range(2):
+        run(job, rows((1, [(100, True)], True)))
+    assert frozen == [1]
+
+
 def test_a_second_try_leaves_what_one_try_leaves(tmp_path: Path) -> None:
     job = task(tmp_path, {"covisitation": 1.0, "popularity": 0.3})
     batch = rows(*((user, [(100 + user % 30, True)], True) for user in range(1, 50)))
