@@ -47,10 +47,26 @@ def run_serve(settings: Settings) -> None:
             timeout_keep_alive=75,
             timeout_graceful_shutdown=STOP_SECONDS,
         )
+        server = _Server(config)
         for number in (signal.SIGTERM, signal.SIGINT):  # the server raises them once more when it has stopped
-            signal.signal(number, lambda *_: None)
-        uvicorn.Server(config).run(sockets=[listener])
+            signal.signal(number, lambda *_: server.stop_at_once())
+        server.run(sockets=[listener])
     say("stopped")
+
+
+class _Server(uvicorn.Server):
+    """One that also stops if it is told to before it listens to signals itself."""
+
+    _told = False
+
+    def stop_at_once(self) -> None:
+        """Once all is started, since a half started server is not shut down in order."""
+        self._told = True
+
+    async def main_loop(self) -> None:
+        if self._told:
+            self.should_exit = True
+        await super().main_loop()
 
 
 def listening(settings: Settings) -> socket.socket:

@@ -49,6 +49,27 @@ def test_it_serves_without_spark_and_java_and_stops_when_asked(output: Path) -> 
         process.wait()
 
 
+STOPPED_EARLY = """
+import os, signal
+import uvicorn
+from app.cli import main
+run = uvicorn.Server.run
+def told_first(self, sockets=None):
+    os.kill(os.getpid(), signal.SIGTERM)
+    run(self, sockets)
+uvicorn.Server.run = told_first
+main()
+"""
+
+
+def test_it_stops_though_it_is_told_to_before_it_has_started(output: Path) -> None:
+    """It has said that it listens, and a supervisor has changed its mind."""
+    command = [sys.executable, "-c", STOPPED_EARLY, "serve", "--output", str(output), "--port", "0"]
+    done = subprocess.run(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines()[-1] == "stopped"
+
+
 def run(*arguments: str | Path) -> Result:
     """`vitrine serve`, where it should not come to serving."""
     return CliRunner().invoke(main, ["serve", "--port", "0", *map(str, arguments)])

@@ -61,9 +61,9 @@ def test_a_killed_training_goes_on_with_the_same_result(tmp_path: Path) -> None:
     train(events, killed, kill_at="learn the ranker")
     assert not (killed / "run.json").exists()
     said = train(events, killed, "--resume", kill_at="train on everything and publish")
-    assert sum(": done before, in" in line for line in said) == 7, said  # up to "train before the test slice"
+    assert sum(": done before, in" in line for line in said) == 8, said  # up to "train before the test slice"
     said = train(events, killed, "--resume")
-    assert sum(": done before, in" in line for line in said) == 9, said
+    assert sum(": done before, in" in line for line in said) == 10, said
     assert not list(killed.glob(f"{WORK}*"))
     train(events, undisturbed)
     assert found(killed) == found(undisturbed)
