@@ -68,6 +68,15 @@ def user_product_pairs(events: Relation, as_of: datetime, half_life_days: float)
     )
 
 
+def carted(window_hours: int) -> str:
+    """Carted pairs and when their windows are over, as SQL over `done`: user_id, product_id, event_type, done_at."""
+    return f"""
+        select user_id, product_id, min(done_at) as first_at, max(done_at) as carted_at,
+            max(done_at) + interval {window_hours} hour as over_at
+        from done where event_type = '{CART}' group by user_id, product_id
+    """
+
+
 def cart_outcomes(events: Relation, as_of: datetime, window_hours: int) -> Relation:
     """Carted pairs and whether each was left behind.
 
@@ -96,11 +105,7 @@ def cart_outcomes(events: Relation, as_of: datetime, window_hours: int) -> Relat
             select user_id, product_id, event_type, date_trunc('second', event_time) as done_at from events
             where event_type in ('{CART}', '{PURCHASE}')
         ),
-        carted as (
-            select user_id, product_id, max(done_at) as carted_at,
-                max(done_at) + interval {window_hours} hour as over_at
-            from done where event_type = '{CART}' group by user_id, product_id
-        ),
+        carted as ({carted(window_hours)}),
         outcomes as (
             select user_id, over_at, coalesce(bool_or(done_at between carted_at and over_at), false) as bought
             from carted left join (from done where event_type = '{PURCHASE}') using (user_id, product_id)

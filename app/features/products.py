@@ -42,15 +42,18 @@ def product_sums(pairs: Relation) -> Relation:
     Returns
     -------
     Relation
-        product_id, views, carts, purchases, events, users, price_cents, prices, decayed_millionths (whole numbers),
-        first_seen, last_seen.
+        product_id, views, carts, purchases, events, users, viewers, carters and buyers (of the viewers), price_cents,
+        prices, paid_cents (null without a price), decayed_millionths (whole numbers), first_seen, last_seen.
     """
     return query(
         """
         select product_id,
             sum(views)::bigint as views, sum(carts)::bigint as carts, sum(purchases)::bigint as purchases,
             sum(views + carts + removals + purchases)::bigint as events, count(*) as users,
+            count(*) filter (views > 0) as viewers, count(*) filter (views > 0 and carts > 0) as carters,
+            count(*) filter (views > 0 and purchases > 0) as buyers,
             sum(price_cents)::bigint as price_cents, sum(prices)::bigint as prices,
+            sum(paid_cents)::bigint as paid_cents,
             sum(round(decayed * 1e6)::bigint)::bigint as decayed_millionths,
             min(first_seen) as first_seen, max(last_seen) as last_seen
         from pairs group by product_id

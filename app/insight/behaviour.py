@@ -12,13 +12,13 @@ from app.core.duck import Connection, Relation
 from app.core.parts import Part, by_part, part_files, read_table, write_table
 from app.events.vocabulary import CART
 from app.features.pairs import user_product_pairs
-from app.features.products import product_attributes, product_words
+from app.features.products import product_attributes, product_sums, product_words
 from app.insight.behaviour_results import Behaviour
 from app.insight.carts import cart_lines, carts, line_counts, time_counts
 from app.insight.funnel import StepRows, buying_counts, funnel, funnel_counts, steps_of
 from app.insight.paths import path_counts, paths
 from app.insight.performance import performance, product_performance
-from app.insight.shop_products import category_ids, labelled_products, product_counts, shop_products, top_categories
+from app.insight.shop_products import category_ids, labelled_products, shop_products, top_categories
 from app.insight.visit_steps import visit_steps
 
 
@@ -26,8 +26,8 @@ from app.insight.visit_steps import visit_steps
 class Shop:
     """What behaviour is read from.
 
-    `events`: a stored events table, in parts. `tables`: a folder with `pairs` (`user_product_pairs`), in the same
-    parts, and `attributes` (`product_attributes`); None where they are not stored. `event_types`: those that occur.
+    `events`: a stored events table, in parts. `tables`: a folder with `product_sums` and `attributes`
+    (`product_attributes`); None where they are not stored. `event_types`: those that occur.
     `until`: the last event. `segments`: user_id and segment_id, in the same parts; None where there are no segments.
     `segment_names`: by id.
     """
@@ -86,21 +86,19 @@ def _count_products(part: Part, shop: Shop) -> None:
     part.write("category_ids", category_ids(events))
     if shop.tables is None:
         pairs = user_product_pairs(events, shop.until, half_life_days=1)  # of what decays nothing is asked
+        part.write("product_sums", product_sums(pairs))
         part.write("product_words", product_words(events))
-    else:
-        pairs = part.read(shop.tables / "pairs")
-    part.write("product_counts", product_counts(pairs))
 
 
 def _store_products(connection: Connection, shop: Shop, folder: Path) -> None:
-    def counted(name: str) -> Relation:
-        return read_table(connection, folder / name)
+    def stored(place: Path, name: str) -> Relation:
+        return read_table(connection, place / name)
 
     if shop.tables is None:
-        attributes = product_attributes(counted("product_words"))
+        attributes, sums = product_attributes(stored(folder, "product_words")), stored(folder, "product_sums")
     else:
-        attributes = read_table(connection, shop.tables / "attributes")
-    products = duck.kept(labelled_products(attributes, counted("product_counts"), counted("category_ids")))
+        attributes, sums = stored(shop.tables, "attributes"), stored(shop.tables, "product_sums")
+    products = duck.kept(labelled_products(attributes, sums, stored(folder, "category_ids")))
     names = write_table(connection, top_categories(products), folder / "categories")
     write_table(connection, shop_products(products, names), folder / "shop")
 

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from app.core.duck import Relation, query
 from app.events.vocabulary import CART, PURCHASE, REMOVE
+from app.features.pairs import carted
 from app.insight.behaviour_results import CartOutcome, Carts, CartTimes, LeftBehind, Waited
 
 BOUGHT, REMOVED, LEFT, OPEN = OUTCOMES = ("bought", "removed", "left", "open")
@@ -45,11 +46,7 @@ def cart_lines(events: Relation, products: Relation, as_of: datetime, window_hou
             from events join products using (product_id)
             where event_type in ('{CART}', '{PURCHASE}', '{REMOVE}')
         ),
-        carted as (
-            select user_id, product_id, min(done_at) as first_at, max(done_at) as carted_at,
-                max(done_at) + interval {window_hours} hour as over_at
-            from done where event_type = '{CART}' group by user_id, product_id
-        ),
+        carted as ({carted(window_hours)}),
         followed as (
             select user_id, product_id, first_at, over_at,
                 max(cents) filter (event_type = '{CART}' and done_at = carted_at) as cents,

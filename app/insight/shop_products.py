@@ -7,34 +7,6 @@ TOP_CATEGORIES = 10  #: those with the most events have a number of their own, 0
 BANDS = ("cheap third", "middle third", "dear third")  #: of the products with a known price
 
 
-def product_counts(pairs: Relation) -> Relation:
-    """What the users of a part did with each product.
-
-    Parameters
-    ----------
-    pairs
-        `user_product_pairs`.
-
-    Returns
-    -------
-    Relation
-        product_id, events, views, carts, purchases, paid_cents (null without a price), price_cents and prices (sum and
-        number of the known ones), viewers, carters and buyers (of the viewers).
-    """
-    return query(
-        """
-        select product_id, sum(views + carts + removals + purchases)::bigint as events, sum(views)::bigint as views,
-            sum(carts)::bigint as carts, sum(purchases)::bigint as purchases, sum(paid_cents)::bigint as paid_cents,
-            sum(price_cents)::bigint as price_cents, sum(prices)::bigint as prices,
-            count(*) filter (views > 0) as viewers,
-            count(*) filter (views > 0 and carts > 0) as carters,
-            count(*) filter (views > 0 and purchases > 0) as buyers
-        from pairs group by product_id
-        """,
-        pairs=pairs,
-    )
-
-
 def category_ids(events: Relation) -> Relation:
     """Products of a part by the id of their category: product_id, category_id."""
     return query(
@@ -44,15 +16,15 @@ def category_ids(events: Relation) -> Relation:
     )
 
 
-def labelled_products(attributes: Relation, counts: Relation, ids: Relation) -> Relation:
+def labelled_products(attributes: Relation, sums: Relation, ids: Relation) -> Relation:
     """Products that somebody has touched, with what was done with them.
 
     Parameters
     ----------
     attributes
         `product_attributes`.
-    counts
-        `product_counts` of all parts.
+    sums
+        `app.features.products.product_sums` of all parts.
     ids
         `category_ids` of all parts, which stand in where names are missing.
 
@@ -63,22 +35,22 @@ def labelled_products(attributes: Relation, counts: Relation, ids: Relation) -> 
         (mean of known prices, else the catalogue's), events, views, carts, purchases, viewers, carters, buyers,
         revenue (null where no price is known).
     """
-    sums = ("events", "views", "carts", "purchases", "viewers", "carters", "buyers")
+    summed = ("events", "views", "carts", "purchases", "viewers", "carters", "buyers")
     return query(
         f"""
         with counted as (
-            select product_id, {", ".join(f"sum({name})::bigint as {name}" for name in sums)},
+            select product_id, {", ".join(f"sum({name})::bigint as {name}" for name in summed)},
                 sum(paid_cents) / 100 as revenue, sum(price_cents) / sum(prices) / 100 as mean_price
-            from counts group by product_id
+            from sums group by product_id
         ),
         numbered as (select product_id, max(category_id) as category_id from ids group by product_id)
         select product_id, product_key, title, brand,
             coalesce(nullif(split_part(category_code, '.', 1), '{UNKNOWN}'), 'category ' || category_id) as label,
-            coalesce(mean_price, price)::double as avg_price, {", ".join(sums)}, revenue
+            coalesce(mean_price, price)::double as avg_price, {", ".join(summed)}, revenue
         from attributes join counted using (product_id) left join numbered using (product_id)
         """,
         attributes=attributes,
-        counts=counts,
+        sums=sums,
         ids=ids,
     )
 

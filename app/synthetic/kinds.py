@@ -17,8 +17,9 @@ class Kind:
 
     `share`: of users; `visits`: mean number beyond the first, against that of the other types; `evenness`: gamma
     shape of these (the higher, the more alike are users of the type); `interest`: how long its sessions are, in
-    standard deviations of chance; `readiness`: weight of carting or buying in a session; `bargains`: whether it
-    looks at the cheap end of each category.
+    standard deviations of chance; `readiness`: weight of carting or buying in a session; `resolve`: weight of
+    buying what was carted, and of buying without a cart; `bargains`: whether it looks at the cheap end of each
+    category.
     """
 
     name: str

@@ -60,7 +60,8 @@ def train(
         catalogue = read_catalogue(spark, settings)  # first: a wrong one is told at once
         once, scratch = run.finished.once, run.scratch
         log = once("clean", lambda: clean_log(run), *run.tables(CLEANED, REJECTED))
-        fit_partitions(spark, settings, log.source)  # of the session: a run that goes on has not cleaned
+        if settings.resume:
+            fit_partitions(spark, settings, log.source)  # of the session: a run that goes on may not have cleaned
         whole = once(
             "features",
             lambda: whole_slice(run, log, catalogue),

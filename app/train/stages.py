@@ -105,17 +105,24 @@ def explore(run: Run, log: Log, sessions: Path | None = None) -> Exploration:
     return found
 
 
+def _keep(run: Run, table: Path, prefix: str) -> Path:
+    """Copy a table of the run's scratch to the processed tables; returns where it lies."""
+    (kept,) = run.tables(prefix)
+    shutil.copytree(table, kept)
+    return kept
+
+
 def whole_slice(run: Run, log: Log, catalogue: DataFrame | None) -> Slice:
     """Features of the whole log; users and products stay among the processed tables."""
     with run.progress.stage("user and product features") as stage:
-        processed, named = run.output.processed, None
+        named = None
         if catalogue is not None:
             check_collisions([read_cleaned(run.spark, log.cleaned), catalogue], log.source)
             named = run.scratch / "catalogue"
             catalogue.write.parquet(str(named))
         whole = make_slice(run.spark, log.cleaned, named, None, run.settings, run.scratch / "whole")
         for table, prefix in (("users", USERS), ("products", PRODUCTS)):
-            shutil.copytree(whole.folder / table, processed / f"{prefix}{run.stamp}")
+            _keep(run, whole.folder / table, prefix)
         stage.rows = row_count(whole.folder / "users")
         if named is not None:
             stage.note = f"with a catalogue of {row_count(named):,} products"
@@ -135,8 +142,7 @@ def customer_base(run: Run, log: Log) -> CustomerBase:
     """RFM, cohorts, lifecycle and value; the table of customers stays among the processed tables."""
     with run.progress.stage("customers") as stage:
         found = find_customers(run.spark, log.cleaned, run.scratch / "customers")
-        kept = run.output.processed / f"{CUSTOMERS}{run.stamp}"
-        shutil.copytree(found.table, kept)
+        kept = _keep(run, found.table, CUSTOMERS)
         stage.rows = row_count(kept)
         value = found.figures.value
         if value is None:
@@ -201,8 +207,7 @@ def behaviour(
         )
         windows = Windows(run.settings.funnel_window_days, run.settings.cart_window_hours)
         base = find_behaviour(run.spark, shop, windows, run.scratch / "behaviour")
-        kept = run.output.processed / f"{PERFORMANCE}{run.stamp}"
-        shutil.copytree(base.table, kept)
+        kept = _keep(run, base.table, PERFORMANCE)
         stage.rows = row_count(kept)
         funnel = base.figures.funnel
         if funnel and funnel.total.sessions[0]:

@@ -2,10 +2,10 @@
 
 from app.core.duck import Connection
 from app.features.pairs import user_product_pairs
+from app.features.products import product_sums
 from app.insight.shop_products import (
     category_ids,
     labelled_products,
-    product_counts,
     shop_products,
     top_categories,
 )
@@ -35,7 +35,7 @@ def test_what_was_done_with_each_product(duck: Connection) -> None:
         ATTRIBUTES,
     )
     events = events_relation(duck, EVENTS)
-    counts, ids = product_counts(user_product_pairs(events, moment("10-02 00:00"), 7)), category_ids(events)
+    counts, ids = product_sums(user_product_pairs(events, moment("10-02 00:00"), 7)), category_ids(events)
     found = by_key(labelled_products(attributes, counts.union(counts), ids), "product_id")
     assert set(found) == {7, 8}, "nobody has touched 9"
     names = ("events", "views", "carts", "purchases", "viewers", "carters", "buyers", "revenue", "avg_price")

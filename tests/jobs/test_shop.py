@@ -5,8 +5,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -15,15 +13,9 @@ from click.testing import CliRunner
 
 from app.cli import main
 from tests.api.client import ROOT, ids
+from tests.stream.shop import until
 
 PAGE = re.compile(r"open (http://\S+)")
-
-
-def until(what: str, seconds: float, ask: Callable[[], bool]) -> None:
-    end = time.monotonic() + seconds
-    while not ask():
-        assert time.monotonic() < end, what
-        time.sleep(0.2)
 
 
 @pytest.mark.slow(seconds=60)
@@ -43,11 +35,8 @@ def test_the_page_is_up_until_stopped(tmp_path: Path) -> None:
         click = {"event_id": "click", "event_type": "view", "product_id": product, "user_id": 987_654_321}
         assert httpx.post(f"{url}/v1/events", json=click).status_code < 300
         lists = output / "stream" / "merged_recommendations.csv"
-        until(
-            "the click's list from the stream",
-            90,
-            lambda: any("987654321," in x.read_text() for x in lists.glob("*.csv")),
-        )
+        clicked = "987654321,"
+        until(lambda: any(clicked in part.read_text() for part in lists.glob("*.csv")), "the click's list", 90)
         process.send_signal(signal.SIGINT)
         said = process.stderr.read()
         assert process.wait(60) == 0, said
