@@ -47,16 +47,9 @@ def make_bundle(
     """Train on everything, write the bundle, publish it if the gate and `check` let it, and delete old ones."""
     settings, registry, verdict = run.settings, Registry(run.output.models), evaluation.verdict
     with run.progress.stage("train on everything and publish") as stage:
-        recommender = fit_recommender(whole, found.users, settings, run.scratch / "fit")
-        if evaluation.ranker is not None:
-            recommender = replace(recommender, ranker=evaluation.ranker.over(recommender.catalogue))
-        entries = _manifest(run, log, exploration, found.model, evaluation)
-
-        def fill(folder: Path) -> None:
-            recommender.save(folder)
-            found.model.save(folder)
-
-        folder = registry.add(run.stamp, entries, fill)
+        folder = registry.folder / run.stamp
+        if not (settings.resume and folder.is_dir()):  # else this run was killed after it had written its bundle
+            folder = _fit(run, whole, found, evaluation, _manifest(run, log, exploration, found.model, evaluation))
         if verdict.published:
             registry.publish(folder.name, check)
         pruned = registry.prune(settings.keep_bundles)
@@ -65,6 +58,19 @@ def make_bundle(
         prune_tables(run.output.processed, settings.keep_bundles)
         stage.note = f"{'published' if verdict.published else 'NOT published'}: {verdict.reason}"
     return Publication(folder, tuple(pruned))
+
+
+def _fit(run: Run, whole: Slice, found: Segmentation, evaluation: Evaluation, entries: ManifestEntries) -> Path:
+    """The bundle of everything the log holds; returns its folder."""
+    recommender = fit_recommender(whole, found.users, run.settings, run.scratch / "fit")
+    if evaluation.ranker is not None:
+        recommender = replace(recommender, ranker=evaluation.ranker.over(recommender.catalogue))
+
+    def fill(folder: Path) -> None:
+        recommender.save(folder)
+        found.model.save(folder)
+
+    return Registry(run.output.models).add(run.stamp, entries, fill)
 
 
 def _manifest(
