@@ -27,5 +27,5 @@ def interrupts_later() -> Iterator[None]:
         for number, handler in before.items():
             if signal.getsignal(number) is hear:
                 signal.signal(number, handler)
-        for number in heard:
-            signal.raise_signal(number)
+        for told in heard:
+            signal.raise_signal(told)
