@@ -11,7 +11,7 @@ from app.report.theme import BLUE, GREEN, ORANGE
 TITLE = "Which products convert unusually well?"
 
 
-def section(found: Performance, priced: bool) -> Section:
+def section(found: Performance) -> Section:
     """Products that stand out by their purchase rate, and those that sell best."""
     blocks: list[Block] = []
     purchase = next((rate for rate in found.rates if rate.event == "purchase"), None)
@@ -22,7 +22,7 @@ def section(found: Performance, priced: bool) -> Section:
             if rows
         ]
     if found.best_sellers:
-        blocks.append(best_sellers(found.best_sellers, priced))
+        blocks.append(best_sellers(found.best_sellers))
     return Section("products", TITLE, _intro(found, purchase), blocks)
 
 
@@ -82,8 +82,9 @@ def _table(rows: Sequence[ProductRow]) -> Table:
     )
 
 
-def best_sellers(rows: Sequence[ProductRow], priced: bool) -> Table:
+def best_sellers(rows: Sequence[ProductRow]) -> Table:
     """The products with the most revenue, else the most purchases."""
+    priced = any(row.revenue is not None for row in rows)
     columns = [
         ("Product", lambda row: label(row.product, 60)),
         ("Category", lambda row: row.category or ""),

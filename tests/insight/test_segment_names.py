@@ -163,8 +163,14 @@ def test_every_segment_of_a_run_has_a_name_of_its_own() -> None:
     [
         ("Many visits, never buys", cluster(means(5, 2, 0, 0), frequency=0.11, unique_products=2), True),
         ("Many visits, never buys", cluster(means(5, 2, 0, 0), frequency=0.09, unique_products=2), False),
-        ("Many visits, never buys", cluster(means(5, 2, 9, 0.0057), frequency=1), True),  # a quarter of .02, and 15 %
-        ("Many visits, never buys", cluster(means(5, 2, 9, 0.0058), frequency=1), False),
+        ("Many visits, hardly ever buys", cluster(means(5, 2, 9, 0.0057), frequency=1), True),  # 1/4 of .02, and 15 %
+        ("Many visits, hardly ever buys", cluster(means(5, 2, 9, 0.0058), frequency=1), False),
+        ("Many visits, never buys", cluster(means(5, 2, 9, 0.0), frequency=1), False),  # of what nobody looked at
+        ("Many visits, never buys", cluster(means(5, 2, 0, 0.001), frequency=1), False),
+        ("One day only", cluster(means(40, 1.09, 10, SHOP_BUYS), frequency=-0.7), True),
+        ("One day only", cluster(means(40, 1.1, 10, SHOP_BUYS), frequency=-0.7), False),
+        ("One day only", cluster(means(40, 1.0, 10, SHOP_BUYS), frequency=-0.09), False),
+        ("Few visits", cluster(means(40, 1.0, 10, SHOP_BUYS), frequency=-0.7), True),
         ("Few visits", cluster(CALM, frequency=0.3), False),
         ("Many visits", cluster(means(5, 5.5, 0), frequency=1), True),  # loyal only just
         ("Many visits", cluster(means(5, 6, 0), frequency=1), False),  # loyal beyond doubt
