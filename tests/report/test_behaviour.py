@@ -143,13 +143,13 @@ def test_products_that_do_not_differ_are_said_to() -> None:
     assert "Products do not differ beyond chance, so none stands out." in section.intro
     (table,) = section.blocks
     assert isinstance(table, Table)
-    assert table.rows[0] == ["acme", "", "30", "315.00", "200", "12.5%"]
+    assert table.rows[0] == ["acme", "30", "315.00", "200", "12.5%"], "no category is known"
 
 
 def test_what_a_product_without_a_price_has_brought_is_a_dash() -> None:
     (priced,) = finished("acme").performance.best_sellers
     unpriced = priced.model_copy(update={"product": "gift", "revenue": None})
-    assert [row[3] for row in products.best_sellers([priced, unpriced]).rows] == ["315.00", "–"]
+    assert [row[2] for row in products.best_sellers([priced, unpriced]).rows] == ["315.00", "–"]
     assert "Revenue (shop currency)" not in products.best_sellers([unpriced]).headers
 
 
