@@ -90,7 +90,7 @@ def _bars(axis: Axes, names: Sequence[str], panel: Panel, room: float) -> None:
         answer_row(axis, row - 0.5, 1.0, label(name, FULL), f"{panel.axis}: {text}")
     axis.set_xlim(min([*values, 0.0]) * 1.1, longest * (1 + room) or 1.0)
     axis.set_ylim(len(names) - 0.5, -0.5)
-    axis.set_yticks(rows, [label(name, 36) for name in names])
+    axis.set_yticks(rows, [label(name, 40) for name in names])
     axis.tick_params(axis="y", labelcolor=INK)
     axis.xaxis.set_major_locator(MaxNLocator(4))
     if panel.tick is percent_tick and longest <= 1:  # room for the texts is no share

@@ -44,7 +44,7 @@ def sessions(figures: SessionFigures) -> Block:
         ("75th percentile of events", count(figures.p75_events)),
         ("Most events", count(figures.max_events)),
     ]
-    if figures.mean_minutes != 0:  # orders as sessions: all of a moment
+    if figures.mean_minutes and figures.mean_minutes >= 0.005:  # else orders are sessions: all of a moment
         rows += [
             ("Mean duration (minutes)", decimal(figures.mean_minutes)),
             ("Median duration (minutes)", decimal(figures.median_minutes)),
