@@ -94,7 +94,7 @@ def train(
         tested = once("evaluate", lambda: evaluate(run, known, whole, found.model, champion))
         made = once("bundle", lambda: make_bundle(run, log, exploration, whole, found, tested, check))
         in_use = made.folder if tested.verdict.published else Registry(run.output.models).champion() or made.folder
-        lists = once("lists", lambda: recommend_active(run, whole, in_use))
+        lists = once("lists", lambda: recommend_active(run, whole, in_use, done.table))
         merged = run.output.merged_csv
         result = _result(
             run,
