@@ -14,7 +14,8 @@ from app.evaluate.names import ALL, METRICS
 from app.evaluate.results import QualityRow
 from app.events.layout import layout_of
 from app.features.slices import Slice
-from app.insight.recommendations import recommendation_figures
+from app.insight.performance import PERFORMANCE_SCHEMA
+from app.insight.recommendations import recommendation_figures, with_category_ids
 from app.insight.results import Exploration, RecommendationFigures
 from app.learn.recommender import fit_recommender
 from app.registry.registry import Registry
@@ -110,8 +111,11 @@ class ActiveLists:
     figures: RecommendationFigures
 
 
-def recommend_active(run: Run, whole: Slice, folder: Path) -> ActiveLists:
-    """Lists for users seen lately, by the bundle in `folder`, as Parquet and CSV."""
+def recommend_active(run: Run, whole: Slice, folder: Path, performance: Path) -> ActiveLists:
+    """Lists for users seen lately, by the bundle in `folder`, as Parquet and CSV.
+
+    `performance`: stored table of `app.insight.performance.PERFORMANCE_SCHEMA`, for categories without a name.
+    """
     with run.progress.stage("lists for active users") as stage:
         settings = run.settings
         since = whole.until - timedelta(days=settings.active_days)
@@ -120,6 +124,10 @@ def recommend_active(run: Run, whole: Slice, folder: Path) -> ActiveLists:
         lists = lists_for_users(active, folder, settings.top_k, at_utc, run.now)
         target = run.output.recommendations / folder.name
         shutil.rmtree(target, ignore_errors=True)  # a champion that stayed has lists of an earlier day
-        figures = recommendation_figures(stored(lists, target))
+        kept = stored(lists, target)
+        figures = recommendation_figures(kept)
+        if figures.unknown_categories == figures.recommendations:
+            products = run.spark.read.schema(PERFORMANCE_SCHEMA).parquet(str(performance))
+            figures = recommendation_figures(with_category_ids(kept, products))
         stage.rows = write_csv(target, run.output.merged_csv)
     return ActiveLists(target, figures)

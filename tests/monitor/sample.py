@@ -8,9 +8,11 @@ from datetime import datetime, timedelta
 import pandas as pd
 
 from app.monitor.schema import (
+    BEHAVIOUR,
     EVENTS,
     LISTS,
     MODEL,
+    MOVES,
     QUALITY,
     SEGMENTS,
     STREAM_PROGRESS,
@@ -107,4 +109,12 @@ def _trainings(trained: list[datetime]) -> list[str]:
             )
             for segment in SEGMENT_IDS
         ]
+        lines += [
+            MOVES.line(
+                time=at, segment=segment, was=was, model_version=version, users=3, share=1 / 3, name="a", was_name="b"
+            )
+            for segment in SEGMENT_IDS
+            for was in SEGMENT_IDS
+        ]
+        lines.append(BEHAVIOUR.line(time=at, model_version=version, **{field.name: 2 for field in BEHAVIOUR.fields}))
     return lines
