@@ -55,7 +55,7 @@ RATE := 100
 soak: setup ## A day of a shop as fast as the stream takes it, with faults, into soak/ (HOURS=24 RATE=100; an hour)
 	$(BIN)/python benchmarks/soak.py --hours $(HOURS) --rate $(RATE)
 
-cluster-demo: setup ## From nothing to dashboards with data, on kind
+cluster-demo: setup ## From nothing to a shop's page and dashboards with data, on kind
 	scripts/cluster-demo
 
 check: $(READY) ## Lint, formatting, types, layers
