@@ -138,7 +138,9 @@ class ParquetEvents:
         """
         kind = pq.read_schema(self.files[0]).field(self.column).type
         if not pa.types.is_timestamp(kind):
-            raise InputError(f"--replay-present: {self.files[0]}: times are of type {kind}; timestamps can be written anew")
+            raise InputError(
+                f"--replay-present: {self.files[0]}: times are of type {kind}; timestamps can be written anew"
+            )
 
     def at(self, rows: pa.RecordBatch, times: Times) -> pa.RecordBatch:
         """Rows with other times."""

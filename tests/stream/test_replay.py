@@ -375,7 +375,10 @@ def test_numbers_and_timestamps_become_the_present_too(tmp_path: Path) -> None:
     (file,) = present(tmp_path / "numbers", tmp_path / "log.csv", layout).iterdir()
     assert file.read_text() == "event_time,product_id\n1795780800,7\n1795780801,8\n"
     berlin = REES46.model_copy(update={"time": TimeFormat(zone="Europe/Berlin")})
-    pq.write_table(pa.table({"event_time": pa.array([START.replace(tzinfo=None)] * 2, pa.timestamp("ms"))}), tmp_path / "log.parquet")
+    pq.write_table(
+        pa.table({"event_time": pa.array([START.replace(tzinfo=None)] * 2, pa.timestamp("ms"))}),
+        tmp_path / "log.parquet",
+    )
     (file,) = present(tmp_path / "timestamps", tmp_path / "log.parquet", berlin).iterdir()
     assert [str(time) for time in pq.read_table(file)["event_time"].to_pylist()] == [
         "2026-11-27 13:00:00.500000",
