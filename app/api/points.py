@@ -5,6 +5,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from prometheus_client.registry import Collector
+from prometheus_client.samples import Sample
+
 from app.api.metrics import LATENCY_BUCKETS, ApiMetrics
 from app.core.errors import VitrineError
 from app.monitor.influx import InfluxConfig, write_lines
@@ -34,7 +37,7 @@ class Route:
 def routes_of(metrics: ApiMetrics) -> dict[str, Route]:
     """Every route that was asked so far."""
     found: dict[str, Route] = {}
-    for sample in metrics.requests.collect()[0].samples:
+    for sample in _samples(metrics.requests):
         if sample.name.endswith("_total"):
             route = found.setdefault(sample.labels["route"], Route())
             status = int(sample.labels["status"])
@@ -42,10 +45,14 @@ def routes_of(metrics: ApiMetrics) -> dict[str, Route]:
             route.refused += sample.value * (400 <= status < 500)
             route.errors += sample.value * (status >= 500)
     bounds = {"+Inf": len(LATENCY_BUCKETS)} | {str(bound): place for place, bound in enumerate(LATENCY_BUCKETS)}
-    for sample in metrics.seconds.collect()[0].samples:
+    for sample in _samples(metrics.seconds):
         if sample.name.endswith("_bucket"):
             found.setdefault(sample.labels["route"], Route()).within[bounds[sample.labels["le"]]] = sample.value
     return found
+
+
+def _samples(metric: Collector) -> list[Sample]:
+    return [sample for family in metric.collect() for sample in family.samples]
 
 
 def quantile(within: Sequence[float], share: float) -> float | None:

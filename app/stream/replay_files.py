@@ -60,7 +60,8 @@ class CsvEvents:
         """
         if self.time.format not in (ISO, *EPOCHS):
             raise InputError(
-                f"--replay-present: times by the pattern {self.time.format} cannot be written anew; ISO text and numbers can"
+                f"--replay-present: times by the pattern {self.time.format} cannot be written anew; "
+                "ISO text and numbers can"
             )
 
     def at(self, rows: Sequence[bytes], times: Times) -> list[bytes]:

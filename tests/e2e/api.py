@@ -17,7 +17,8 @@ KEYS = {"/v1/events": os.environ["WRITE_KEY"]}
 def call(method, path, body=None, key=None):
     connection = http.client.HTTPConnection("vitrine-api", timeout=20)
     try:
-        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key or KEYS.get(path, os.environ['READ_KEY'])}"}
+        key = key or KEYS.get(path, os.environ["READ_KEY"])
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
         connection.request(method, path, None if body is None else json.dumps(body), headers)
         answer = connection.getresponse()
         return answer.status, answer.read().decode()
@@ -60,7 +61,7 @@ def events():
         event = {"event_id": str(uuid.uuid4()), "event_type": "view", "product_id": product, "user_id": 1}
         send("events", "POST", "/v1/events", event | {"user_session": session})
         time.sleep(0.2)
-clients = [threading.Thread(target=lists, args=(512,)), threading.Thread(target=lists, args=(513,)), threading.Thread(target=events)]
+clients = [threading.Thread(target=what, args=words) for what, *words in ((lists, 512), (lists, 513), (events,))]
 for client in clients: client.start()
 sys.stdin.readline()
 stop.set()
@@ -79,7 +80,8 @@ files = [pd.read_parquet(path) for path in Path("/data/vitrine/landing").glob("p
 landed = pd.concat(files) if files else pd.DataFrame({"user_session": [], "event_id": []})
 ids = Counter(landed[landed.user_session == sys.argv[1]].event_id)
 parts = [str(path) for path in Path("/data/vitrine/stream/archive").rglob("*.parquet")]
-archived = ds.dataset(parts, format="parquet").count_rows(filter=ds.field("user_session") == sys.argv[1]) if parts else 0
+archive = ds.dataset(parts, format="parquet")
+archived = archive.count_rows(filter=ds.field("user_session") == sys.argv[1])
 print(json.dumps({"landed": len(ids), "doubled": sum(count > 1 for count in ids.values()), "archived": archived}))
 """
 
