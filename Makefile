@@ -44,7 +44,7 @@ test: setup ## Run the tests (six minutes on two cores)
 test-slow: setup ## Run the long tests: kills, outages, full disks (eight to nine minutes)
 	$(PYTEST) --dist loadfile -m slow
 
-test-programs: setup ## Run the tests, long ones too, that were skipped for want of influxd, helm or kubectl
+test-programs: setup ## Run the tests, long ones too, that were skipped for want of influxd, helm, kubectl or Chromium
 	$(PYTEST) --dist loadfile -m programs
 
 e2e: setup ## Test the whole on the cluster of kubectl's context, or one that kind makes (eleven minutes)
