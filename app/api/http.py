@@ -111,7 +111,7 @@ async def _points(service: Service) -> None:
 
     config = influx_config(service.settings)
     assert config is not None
-    points = ApiPoints(config, service.metrics, service.say)
+    points = ApiPoints(config, service.metrics, logging.getLogger("vitrine").warning)
     while True:
         await asyncio.sleep(POINTS_SECONDS)
         try:

@@ -55,7 +55,7 @@ class Service:
     """
 
     def __init__(self, settings: Settings, say: Callable[[str], Any], now: Callable[[], float] = time.time):
-        self.settings, self.metrics, self.say, self._now = settings, ApiMetrics(), say, now
+        self.settings, self.metrics, self._say, self._now = settings, ApiMetrics(), say, now
         self._layout = layout_of(settings)
         self._in_use = BundleInUse(Registry(StreamFolders.of(settings).models), settings, say)
         self._sessions = PostedSessions(self._layout, settings.session_window_hours, settings.session_max_events)
@@ -135,10 +135,10 @@ class Service:
             check_layout(self._layout)
         except InputError as error:
             self._no_events = str(error)
-            self.say(f"{error}; lists are served all the same")
+            self._say(f"{error}; lists are served all the same")
             return
         if self._layout.columns.recommendation_id is None:
-            self.say("the layout names no recommendation_id: posted files have it, the stream passes over it")
+            self._say("the layout names no recommendation_id: posted files have it, the stream passes over it")
         self._intake = Intake(self.settings, self._now)
         self._log = EventLog(log_folder(self.settings))
         self._log.start_at(self._window_began())
