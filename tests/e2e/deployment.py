@@ -44,6 +44,7 @@ def layer(namespace: str, events: int, history: int, *, guest: bool = False, **s
         ("Job", "replay"): {VARIABLE.format(1): str(RATE)},
         ("SparkApplication", "train"): SMALL_SPARK | (MODEST if guest else {}),
         ("SparkApplication", "stream"): SMALL_SPARK | MODEST if guest else {},
+        ("CronJob", "retrain"): {"/spec/suspend": True},  # or a test at 03:30 UTC would meet a training of its own
         ("Deployment", "vitrine-api"): MODEST_API if guest else {},
         ("HorizontalPodAutoscaler", "vitrine-api"): {"/spec/minReplicas": 1} if guest else {},
     }
