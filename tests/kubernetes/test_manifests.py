@@ -118,6 +118,13 @@ def test_pods_are_locked_down(manifests: Manifests, folder: str) -> None:
             }
 
 
+@pytest.mark.parametrize("folder", ALL)
+def test_no_pod_gets_a_service_s_address_for_a_setting(manifests: Manifests, folder: str) -> None:
+    """Beside a Service called vitrine-api, Kubernetes sets VITRINE_API_PORT and the like."""
+    for one in manifests(folder):
+        assert all(pod["enableServiceLinks"] is False for pod in pod_specs(one)), one["metadata"]["name"]
+
+
 def test_namespace_refuses_other_pods(manifests: Manifests) -> None:
     labels = manifests.one("manifests", "Namespace", "vitrine")["metadata"]["labels"]
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
