@@ -44,7 +44,7 @@ test: setup ## Run the tests (six minutes on two cores)
 test-slow: setup ## Run the long tests: kills, outages, full disks (eight to nine minutes)
 	$(PYTEST) --dist loadfile -m slow
 
-test-programs: setup ## Run the tests, long ones too, that were skipped for want of influxd, helm or kubectl
+test-programs: setup ## Run the tests, long ones too, that were skipped for want of influxd, helm, kubectl or Chromium
 	$(PYTEST) --dist loadfile -m programs
 
 e2e: setup ## Test the whole on the cluster of kubectl's context, or one that kind makes (eleven minutes)
@@ -55,7 +55,7 @@ RATE := 100
 soak: setup ## A day of a shop as fast as the stream takes it, with faults, into soak/ (HOURS=24 RATE=100; an hour)
 	$(BIN)/python benchmarks/soak.py --hours $(HOURS) --rate $(RATE)
 
-cluster-demo: setup ## From nothing to dashboards with data, on kind
+cluster-demo: setup ## From nothing to a shop's page and dashboards with data, on kind
 	scripts/cluster-demo
 
 check: $(READY) ## Lint, formatting, types, layers

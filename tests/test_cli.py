@@ -204,6 +204,14 @@ def test_generate_tells_its_progress_and_what_it_made(name: str, tmp_path: Path)
     assert "700 events" in lines[-1]
 
 
+def test_a_generated_log_starts_on_the_day_that_is_given(tmp_path: Path) -> None:
+    log = tmp_path / "shop.csv"
+    result = run("generate", "--events", "300", "--days", "2", "--start", "2026-11-25", "--output", log)
+    assert result.exit_code == 0, result.stderr
+    days = {line[:10] for line in log.read_text().splitlines()[1:]}
+    assert days == {"2026-11-25", "2026-11-26"}
+
+
 def test_generate_refuses_another_format(tmp_path: Path) -> None:
     result = run("generate", "--events", "10", "--output", tmp_path / "shop.xlsx")
     assert result.exit_code == 2

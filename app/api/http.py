@@ -18,7 +18,8 @@ from app.api.problems import RefusedError, add_handlers
 from app.api.routes import router
 from app.api.service import Service
 
-CHAMPION_SECONDS, TIDY_SECONDS = 1.0, 10.0  #: between two looks at the registry, and at the log
+#: Between two looks at the registry, at the log, and between two points of InfluxDB.
+CHAMPION_SECONDS, TIDY_SECONDS, POINTS_SECONDS = 1.0, 10.0, 10.0
 PAGE = Path(__file__).parent / "page"
 #: The page loads nothing from elsewhere, and no other page may hold it.
 POLICY = {"Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'", "Cache-Control": "no-cache"}
@@ -77,6 +78,8 @@ def _add_health(app: FastAPI, service: Service) -> None:
 async def _life(app: FastAPI) -> AsyncIterator[None]:
     service: Service = app.state.service
     tasks = [asyncio.create_task(_champion(service)), asyncio.create_task(_tidy(service))]
+    if service.settings.influx_url is not None:
+        tasks.append(asyncio.create_task(_points(service)))
     yield
     for task in tasks:
         task.cancel()
@@ -100,3 +103,18 @@ async def _tidy(service: Service) -> None:
             await service.tidy()
         except Exception as error:  # said again next time; requests say so themselves
             logging.getLogger("vitrine").error("the log of posted events cannot be tidied: %s", error)
+
+
+async def _points(service: Service) -> None:
+    from app.api.points import ApiPoints  # with InfluxDB's client, which lists do without
+    from app.monitor.influx import influx_config
+
+    config = influx_config(service.settings)
+    assert config is not None
+    points = ApiPoints(config, service.metrics, logging.getLogger("vitrine").warning)
+    while True:
+        await asyncio.sleep(POINTS_SECONDS)
+        try:
+            await asyncio.to_thread(points.write)
+        except Exception as error:
+            logging.getLogger("vitrine").error("points of the API cannot be written: %s", error)

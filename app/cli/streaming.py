@@ -28,7 +28,7 @@ STREAM_SETTINGS = (
     "influx_bucket",
     "influx_days",
 )
-REPLAY_SETTINGS = ("replay_speed", "replay_rate", "replay_tick", "replay_max_gap", "replay_limit")
+REPLAY_SETTINGS = ("replay_speed", "replay_rate", "replay_tick", "replay_max_gap", "replay_limit", "replay_present")
 
 
 @click.command()
@@ -74,7 +74,8 @@ def backfill(**flags: Any) -> None:
 def replay(**flags: Any) -> None:
     """Play an event log into the landing folder, as if it happened now.
 
-    Order and gaps are kept; a replay that was stopped or killed goes on where it was.
+    Order and gaps are kept; a replay that was stopped or killed goes on where it was. With --replay-present an
+    old log happens now: dashboards show it at their default range, beside events that are posted.
 
     \b
     Examples:

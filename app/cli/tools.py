@@ -1,5 +1,6 @@
 """Commands around a shop: its layout, a synthetic one, the list of settings."""
 
+from datetime import datetime
 from typing import Any
 
 import click
@@ -50,7 +51,16 @@ def layout(**flags: Any) -> None:
 @click.option(
     "--days", type=click.IntRange(1), help="Length of the log in days [default: 14, or 31 from 5 million events]."
 )
-def generate(output: str, events: int, seed: int, users: int | None, products: int | None, days: int) -> None:
+@click.option("--start", type=click.DateTime(["%Y-%m-%d"]), help="First day of the log [default: 2019-10-01].")
+def generate(
+    output: str,
+    events: int,
+    seed: int,
+    users: int | None,
+    products: int | None,
+    days: int | None,
+    start: datetime | None,
+) -> None:
     """Make the event log of a synthetic shop, of any size.
 
     Event mix, gaps, funnel, session lengths, hours and popularity follow the published figures of the
@@ -62,6 +72,7 @@ def generate(output: str, events: int, seed: int, users: int | None, products: i
       vitrine generate --events 1000000 --output shop.synthetic.csv
     """
     from app.core.folders import local_path
+    from app.synthetic import START
     from app.synthetic import generate as make
 
     def progress(done: int, total: int, written: int) -> None:
@@ -72,7 +83,8 @@ def generate(output: str, events: int, seed: int, users: int | None, products: i
             target = local_path(output)
         except ValueError as error:
             raise InputError(f"--output {output}: {error}") from None
-        shop = make(target, events, seed, users=users, products=products, days=days, progress=progress)
+        first = start.date() if start else START
+        shop = make(target, events, seed, users=users, products=products, days=days, start=first, progress=progress)
         click.echo(str(shop))
 
 

@@ -243,6 +243,9 @@ class Settings(BaseSettings):
         None, gt=0, description="Longest silence of a replay, in seconds of its own time."
     )
     replay_limit: Unrecorded[int | None] = Field(None, ge=1, description="Events after which a replay ends.")
+    replay_present: Unrecorded[bool] = Field(
+        False, description="Give events the time at which they are played, in place of their own: an old log lives now."
+    )
 
     # InfluxDB; without a URL the stream runs with the file sinks alone
     influx_url: Unrecorded[str | None] = Field(

@@ -29,6 +29,7 @@ def play(settings: Settings, stop: threading.Event) -> ReplaySummary:
         limit=settings.replay_limit,
         layout=layout_of(settings),
         clock=Clock(stop=stop),
+        present=settings.replay_present,
         progress=lambda done: say(
             f"{done.rows:,} events played, {done.events_per_second:,.0f}/s, at {done.event_time}"
         ),

@@ -43,7 +43,7 @@ def run_shop(settings: Settings, events: int, rate: float) -> None:
     root = settings.output.absolute()
     shop = make_shop(root, events, min(int(rate * PLAYED_SECONDS), events // 5), settings.seed)
     with own_influx(settings) as chosen, trained_stream(chosen, shop.history) as stream:
-        playing = chosen.model_copy(update={"events": str(shop.live), "replay_rate": rate})
+        playing = chosen.model_copy(update={"events": str(shop.live), "replay_rate": rate, "replay_present": True})
         with _page(chosen, stream) as url, _others(playing, stream):
             if url:
                 say(f"\nSynthetic shop: open {url}  (training report: {root / 'report.html'}; Ctrl-C stops)\n")

@@ -192,7 +192,22 @@ BEHAVIOUR = Measurement(
     ),
 )
 
-MEASUREMENTS = (EVENTS, RECOMMENDATIONS, LISTS, QUALITY, STREAM_PROGRESS, MODEL, SEGMENTS, MOVES, BEHAVIOUR)
+API = Measurement(
+    "api",
+    "What a replica of `vitrine serve` answered since its last point, by route; written every ten seconds.",
+    f"{BATCH_CLOCK}: when it was written, to the nanosecond, which keeps replicas apart",
+    (Tag("route", 'as in the OpenAPI, with its parameters\' names; "other" for paths that are none'),),
+    (
+        Field("requests", "integer", "requests", "answered; a route that nobody asked has no point"),
+        Field("refused", "integer", "requests", "of these with 4xx"),
+        Field("errors", "integer", "requests", "of these with 5xx"),
+        Field("seconds_p50", "float", "s", "from a request's head to the end of its answer, median"),
+        Field("seconds_p95", "float", "s", "the same, 95th percentile"),
+        Field("seconds_p99", "float", "s", "the same, 99th percentile"),
+    ),
+)
+
+MEASUREMENTS = (EVENTS, RECOMMENDATIONS, LISTS, QUALITY, STREAM_PROGRESS, MODEL, SEGMENTS, MOVES, BEHAVIOUR, API)
 
 
 #: The same of a shop whose ids are text. A bucket holds one of the two: InfluxDB keeps a field's type.

@@ -52,11 +52,14 @@ class Clock:
         Seconds, as `time.monotonic` and `time.sleep`.
     stop
         Ends the replay, once set, between two files.
+    wall
+        Seconds since 1970.
     """
 
     now: Callable[[], float] = time.monotonic
     sleep: Callable[[float], Any] = time.sleep
     stop: Event | None = None
+    wall: Callable[[], float] = time.time
 
     def wait(self, due: float) -> bool:
         """Sleep until a moment; False as soon as a stop is asked for."""
@@ -123,6 +126,7 @@ def replay(
     limit: int | None = None,
     layout: Layout = REES46,
     clock: Clock | None = None,
+    present: bool = False,
     progress: Callable[[ReplaySummary], Any] | None = None,
 ) -> ReplaySummary:
     """Play a time-sorted event log into a folder, one small file a tick, in the log's own format.
@@ -149,16 +153,21 @@ def replay(
         Where the log's times stand, and how they are written.
     clock
         The real one by default.
+    present
+        Rows bear the time at which they land, spread over the tick before it, in place of their own.
     progress
         Called after each landed file.
 
     Raises
     ------
     InputError
-        No such source, no rows, a limit out of range, or a state of another replay.
+        No such source, no rows, a limit out of range, a state of another replay, or times that can't be
+        made the present's.
     """
     _check_positive("limit", limit)
     clock, events = clock or Clock(), open_events(source, layout)
+    if present:
+        events.check_writable()
     _make_folder(landing)
     _make_folder(state.parent)
     kept = ReplayState(state, landing, events, asdict(pace))
@@ -171,7 +180,7 @@ def replay(
             stopped = True
             break
         position = replace(reached, files=position.files + 1)
-        kept.land(parts, position)
+        kept.land(_at(parts, clock.wall(), pace.tick_seconds, events) if present else parts, position)
         if progress:
             progress(_summary(position, first, clock.now() - begun))
     if not stopped and position.rows == 0 and limit is None:
@@ -214,6 +223,14 @@ def _files(
             break
     if parts:
         yield tick, parts, position
+
+
+def _at(parts: list[Any], landed: float, seconds: float, events: Events) -> list[Any]:
+    """Rows with times of the tick that ends as they land, in their order."""
+    count = sum(map(len, parts))
+    times = ((landed + seconds * (np.arange(1, count + 1) / count - 1)) * MICROSECONDS).astype(np.int64)
+    ends = np.cumsum([len(part) for part in parts])[:-1]
+    return [events.at(part, moments) for part, moments in zip(parts, np.split(times, ends), strict=True)]
 
 
 def _fill(times: Times, position: Position, events: Events) -> Times:

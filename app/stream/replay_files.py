@@ -3,6 +3,7 @@
 import csv
 import glob
 import gzip
+import io
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -49,6 +50,24 @@ class CsvEvents:
         while batch := list(islice(lines, BATCH_ROWS)):
             yield parse_times([self._time(line) for line in batch], self.time), batch
 
+    def check_writable(self) -> None:
+        """See that times can be written as they are read.
+
+        Raises
+        ------
+        InputError
+            They are written by a pattern.
+        """
+        if self.time.format not in (ISO, *EPOCHS):
+            raise InputError(
+                f"--replay-present: times by the pattern {self.time.format} cannot be written anew; "
+                "ISO text and numbers can"
+            )
+
+    def at(self, rows: Sequence[bytes], times: Times) -> list[bytes]:
+        """Rows with other times; one without a column of times stays as it is."""
+        return [self._at(row, text) for row, text in zip(rows, _written(times, self.time), strict=True)]
+
     def write(self, path: Path, parts: list[Sequence[bytes]]) -> None:
         """Write rows as one file, header first."""
         path.write_bytes(b"\n".join([self.header, *(line for part in parts for line in part)]) + b"\n")
@@ -59,6 +78,20 @@ class CsvEvents:
     def _lines(self) -> Iterator[bytes]:
         for file in self.files:
             yield from filter(None, islice(_read_lines(file), 1, None))
+
+    def _at(self, line: bytes, time: str) -> bytes:
+        if b'"' in line:
+            fields = next(csv.reader([line.decode(errors="replace")], delimiter=self.delimiter.decode()), [])
+            if len(fields) <= self.time_at:
+                return line
+            fields[self.time_at] = time
+            text = io.StringIO()
+            csv.writer(text, delimiter=self.delimiter.decode(), lineterminator="").writerow(fields)
+            return text.getvalue().encode()
+        parts = line.split(self.delimiter)
+        if len(parts) > self.time_at:
+            parts[self.time_at] = time.encode()
+        return self.delimiter.join(parts)
 
     def _time(self, line: bytes) -> str:
         if b'"' in line:
@@ -95,6 +128,29 @@ class ParquetEvents:
                     skip -= min(skip, batch.num_rows)
                     if rows.num_rows:
                         yield parse_times(rows.column(self.column).to_pandas(), self.time), rows
+
+    def check_writable(self) -> None:
+        """See that times can be written as they are read.
+
+        Raises
+        ------
+        InputError
+            They are no timestamps.
+        """
+        kind = pq.read_schema(self.files[0]).field(self.column).type
+        if not pa.types.is_timestamp(kind):
+            raise InputError(
+                f"--replay-present: {self.files[0]}: times are of type {kind}; timestamps can be written anew"
+            )
+
+    def at(self, rows: pa.RecordBatch, times: Times) -> pa.RecordBatch:
+        """Rows with other times."""
+        place = rows.schema.get_field_index(self.column)
+        kind = rows.schema.field(place).type
+        utc = pd.Series(pd.to_datetime(times, unit="us", utc=True))
+        local = utc if kind.tz else utc.dt.tz_convert(self.time.zone).dt.tz_localize(None)
+        column = pa.Array.from_pandas(local.dt.floor("ms" if kind.unit == "ms" else "us"), type=kind, safe=False)
+        return rows.set_column(place, rows.schema.field(place), column)
 
     def write(self, path: Path, parts: list[pa.RecordBatch]) -> None:
         """Write rows as one file."""
@@ -158,6 +214,14 @@ def _read_times(series: "pd.Series[Any]", time: TimeFormat) -> "pd.Series[Any]":
     text = series.astype("string").str.slice(0, 19)
     text = text.where(text.str.len() == 19).str.replace("T", " ")  # pandas would take "now" and "today" for times
     return pd.to_datetime(text, format="%Y-%m-%d %H:%M:%S", errors="coerce")
+
+
+def _written(times: Times, time: TimeFormat) -> list[str]:
+    """Times as a log of this format has them."""
+    if time.format in EPOCHS:
+        return [str(moment // EPOCHS[time.format]) for moment in times.tolist()]
+    moments = pd.Series(pd.to_datetime(times, unit="us", utc=True))
+    return moments.dt.strftime("%Y-%m-%d %H:%M:%S.%f UTC").tolist()
 
 
 def _find(source: str) -> list[Path]:

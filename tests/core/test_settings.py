@@ -166,6 +166,7 @@ NOT_OF_THE_MODEL = {
     "replay_tick",
     "replay_max_gap",
     "replay_limit",
+    "replay_present",
     "influx_url",
     "influx_token",
     "influx_org",

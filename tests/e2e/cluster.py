@@ -31,10 +31,12 @@ PROBE = {
                 "imagePullPolicy": "IfNotPresent",
                 "command": ["sleep", "infinity"],
                 "env": [
-                    {
-                        "name": "VITRINE_INFLUX_TOKEN",
-                        "valueFrom": {"secretKeyRef": {"name": "influxdb-auth", "key": "token"}},
-                    }
+                    {"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}
+                    for name, secret, key in (
+                        ("VITRINE_INFLUX_TOKEN", "influxdb-auth", "token"),
+                        ("READ_KEY", "api-auth", "read-key"),
+                        ("WRITE_KEY", "api-auth", "write-key"),
+                    )
                 ],
                 "volumeMounts": [{"name": "data", "mountPath": "/data"}, {"name": "tmp", "mountPath": "/tmp"}],
                 "securityContext": {
@@ -64,18 +66,22 @@ CENSUS = """
 import json
 from pathlib import Path
 import pandas as pd, pyarrow.dataset as ds
+landing = Path("/data/vitrine/landing")
 played = json.loads(Path("/data/vitrine/stream/replay.json").read_text())["position"]["rows"]
-logs = [pd.read_csv("/data/events/replay.synthetic.csv", nrows=played)]
-log = pd.concat([*logs, *map(pd.read_csv, Path("/data/events").glob("extra-*.csv"))], ignore_index=True)
-files = [str(path) for path in Path("/data/vitrine/stream/archive").rglob("*.parquet")]
-archive = ds.dataset(files, format="parquet").to_table().to_pandas() if files else log.head(0)
 key = ["event_time", "event_type", "product_id", "user_id", "user_session"]
-def count(frame):
-    return frame.assign(event_time=pd.to_datetime(frame.event_time, utc=True)).groupby(key, dropna=False).size()
-sent, kept = count(log), count(archive)
+def events(frame):
+    return frame[key].assign(event_time=pd.to_datetime(frame.event_time, utc=True).astype("datetime64[us, UTC]"))
+replayed = [events(pd.read_csv(path)) for path in landing.glob("replay-*.csv")]
+assert sum(map(len, replayed)) == played, "not every played event has landed once"
+extra = [events(pd.read_csv(path)) for path in landing.glob("extra-*.csv")]
+posted = [events(pd.read_parquet(path)) for path in landing.glob("posted-*.parquet")]
+log = pd.concat([*replayed, *extra, *posted], ignore_index=True)
+files = [str(path) for path in Path("/data/vitrine/stream/archive").rglob("*.parquet")]
+archive = events(ds.dataset(files, format="parquet").to_table().to_pandas()) if files else log.head(0)
+sent, kept = (frame.groupby(key, dropna=False).size() for frame in (log, archive))
 both = pd.concat([sent, kept], axis=1).fillna(0)
 print(json.dumps({
-    "sent": len(log), "distinct": len(sent), "archived": len(archive),
+    "sent": len(log), "posted": sum(map(len, posted)), "distinct": len(sent), "archived": len(archive),
     "lost": int((both[0] > both[1]).sum()), "doubled": int((both[0] < both[1]).sum()),
 }))
 """
@@ -134,7 +140,9 @@ class Cluster:
         return self.python(f"import glob; print(*sorted(glob.glob({pattern!r})), sep='\\n')").split()
 
     def census(self) -> dict[str, int]:
-        """Events played so far against events archived; the replay must stand still."""
+        """Events that have landed, by the replay, by the API and by hand, against events archived; the replay must
+        stand still.
+        """
         return json.loads(self.python(CENSUS))
 
     def progress_since(self, moment: float) -> bool:
@@ -153,7 +161,8 @@ class Cluster:
             ("get", "pods,jobs,sparkapplications,pvc", "-o", "wide"),
             ("get", "events", "--sort-by=.lastTimestamp"),
             ("logs", "stream-driver", "-c", "spark-kubernetes-driver", "--tail=40"),
-            ("logs", "train-driver", "--tail=40"),
+            ("logs", "job/first-training", "--tail=40"),
+            ("logs", "-l", "app.kubernetes.io/component=api", "--all-containers", "--prefix", "--tail=40"),
             ("describe", "sparkapplications"),
         ]
         return "\n\n".join(

@@ -30,19 +30,23 @@ SMALL_SPARK = {
     "/spec/sparkConf/spark.executor.defaultJavaOptions": "-XX:TieredStopAtLevel=1",
 }
 VARIABLE = "/spec/template/spec/containers/0/env/{}/value"  # of a Job, by its place
-#: A guest beside the shop asks for little CPU.
+#: A guest beside the shop asks for little CPU, and has one replica of the API.
 MODEST = {"/spec/driver/coreRequest": "50m", "/spec/executor/coreRequest": "50m"}
+MODEST_API = {"/spec/template/spec/containers/0/resources/requests/cpu": "10m"}
 
 
 def layer(namespace: str, events: int, history: int, *, guest: bool = False, **settings: str) -> Path:
     """A kustomization of `manifests/` in a namespace, with a shop of so many events; returns its folder."""
     folder = LAYERS / namespace
     folder.mkdir(parents=True, exist_ok=True)
-    changes: dict[tuple[str, str], dict[str, str]] = {
+    changes: dict[tuple[str, str], dict[str, Any]] = {
         ("Job", "generate"): {VARIABLE.format(0): str(events), VARIABLE.format(1): str(history)},
         ("Job", "replay"): {VARIABLE.format(1): str(RATE)},
         ("SparkApplication", "train"): SMALL_SPARK | (MODEST if guest else {}),
         ("SparkApplication", "stream"): SMALL_SPARK | MODEST if guest else {},
+        ("CronJob", "retrain"): {"/spec/suspend": True},  # or a test at 03:30 UTC would meet a training of its own
+        ("Deployment", "vitrine-api"): MODEST_API if guest else {},
+        ("HorizontalPodAutoscaler", "vitrine-api"): {"/spec/minReplicas": 1} if guest else {},
     }
     kustomization = {
         "resources": [os.path.relpath(ROOT / "manifests", folder)],
@@ -81,11 +85,6 @@ def scale(shop: Cluster, instances: int) -> None:
     shop.apply(stream)
 
 
-def set_free(shop: Cluster) -> None:
-    """Start the first training, as the README says."""
-    shop.kubectl("patch", "sparkapplication", "train", "--type=merge", "-p", '{"spec":{"suspend":false}}')
-
-
 def retrain(shop: Cluster, name: str, **settings: str) -> None:
     """What `kubectl create job --from=cronjob/retrain` makes, with other settings."""
     shop.kubectl("delete", "job", name, "--ignore-not-found")
@@ -96,17 +95,15 @@ def retrain(shop: Cluster, name: str, **settings: str) -> None:
 
 
 def land(shop: Cluster) -> None:
-    """Ten more events, after the end of the replayed log, put into the landing folder as one file."""
+    """Ten more events of this moment, put into the landing folder as one file."""
     shop.python("""
 import os
 import pandas as pd
 log = pd.read_csv("/data/events/replay.synthetic.csv")
-more = log.tail(10).copy()
-moved = pd.to_datetime(more.event_time, utc=True) + pd.Timedelta(minutes=1)
-more["event_time"] = moved.dt.strftime("%Y-%m-%d %H:%M:%S UTC")
-name = f"extra-{os.getpid()}-{int(pd.Timestamp.now().timestamp())}.csv"
-for path in (f"/data/vitrine/landing/.{name}", f"/data/events/{name}"):
-    more.to_csv(path, index=False)
+now = pd.Timestamp.now(tz="UTC")
+more = log.tail(10).assign(event_time=f"{now:%Y-%m-%d %H:%M:%S.%f} UTC")
+name = f"extra-{os.getpid()}-{int(now.timestamp())}.csv"
+more.to_csv(f"/data/vitrine/landing/.{name}", index=False)
 os.replace(f"/data/vitrine/landing/.{name}", f"/data/vitrine/landing/{name}")
 """)
 

@@ -19,8 +19,9 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.api import Load, ask, posted, ready, stopping
 from tests.e2e.cluster import ROOT, Cluster, run, until
-from tests.e2e.deployment import land, layer, retrain, scale, set_free, upgrade_operator
+from tests.e2e.deployment import land, layer, retrain, scale, upgrade_operator
 
 pytestmark = [
     pytest.mark.skipif("VITRINE_E2E" not in os.environ, reason="needs a cluster; tests/e2e/run makes one"),
@@ -28,7 +29,6 @@ pytestmark = [
 ]
 stage = pytest.mark.stage
 HEALED = 120  # seconds a fault may be felt
-PANELS = "from=2019-10-01T00:00:00Z&to=now()"  # the replayed events are of October 2019
 EVENTS, HISTORY = 45_000, 25_000  # of the shop: the history is trained on, the rest replayed
 BROKEN = ("one", "other")  # Jobs of trainings that can't succeed
 
@@ -48,6 +48,12 @@ def boutique() -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="module")
+def changed() -> dict[str, Any]:
+    """What one stage hands on to the one that completes it."""
+    return {}
+
+
+@pytest.fixture(scope="module")
 def champion(shop: Cluster) -> str:
     """The pointer to the bundle in use, before the trainings that can't succeed."""
     return shop.python("print(open('/data/vitrine/models/CURRENT').read())")
@@ -60,7 +66,7 @@ def test_install_from_nothing(shop: Cluster) -> None:
     environment = os.environ | {"MANIFESTS": str(folder)}
     done = subprocess.run(["scripts/cluster-demo"], cwd=ROOT, env=environment, text=True, timeout=1400, check=False)
     assert done.returncode == 0, shop.diagnosis()
-    assert shop.state("train") == "COMPLETED"
+    assert finished(shop, "first-training") == "Complete"
 
 
 @stage(5, core=True)
@@ -78,6 +84,26 @@ def test_stream_writes_lists_and_points(shop: Cluster) -> None:
     until("lists on the volume", 180, lambda: shop.files("/data/vitrine/stream/lists/*.parquet"))
     for measurement in ("recommendations", "events", "stream_progress", "quality", "model"):
         until(f"points of {measurement}", 120, partial(points_of, shop, measurement))
+
+
+@stage(10, core=True)
+def test_api_answers_and_a_posted_event_reaches_the_archive(shop: Cluster) -> None:
+    """Through the Service, with the Secret's keys: page, lists, a session that counts at once; the stream takes it."""
+    assert ask(shop, "GET", "/health/ready").body["status"] == "ready"
+    assert "<title>" in ask(shop, "GET", "/").text
+    assert ask(shop, "GET", "/v1/popular", key="x" * 16).status == 401
+    product, other = (one["product_id"] for one in ask(shop, "GET", "/v1/popular?count=2").body["products"])
+    session = f"e2e-{time.time_ns()}"
+    event = {"event_id": session, "event_type": "view", "product_id": product, "user_id": 7, "user_session": session}
+    for accepted in (1, 0):  # sent again it is taken once, whichever replica has it
+        assert ask(shop, "POST", "/v1/events", event).body["accepted"] == accepted
+    answer = ask(shop, "POST", "/v1/recommendations", {"user_id": 7, "count": 5}).body
+    assert len(answer["products"]) == 5
+    assert product not in [one["product_id"] for one in answer["products"]], "the session is not known"
+    bought = event | {"event_id": f"{session}-2", "event_type": "purchase", "product_id": other, "price": 9.5}
+    assert ask(shop, "POST", "/v1/events", bought).body["accepted"] == 1
+    until("both are archived", 60, lambda: posted(shop, session)["archived"] == 2)
+    assert posted(shop, session) == {"landed": 2, "doubled": 0, "archived": 2}
 
 
 @stage(2)
@@ -112,6 +138,16 @@ def test_executors_scaled_in_the_manifest(shop: Cluster) -> None:
     print(f"scaled to {wanted} executors after {time.monotonic() - begun:.0f} s")
 
 
+@stage(5, then=25)
+def test_api_is_asked_for_more_replicas_and_replaced_under_load(shop: Cluster, changed: dict[str, Any]) -> None:
+    """The autoscaler's least number is changed by hand, and all pods are replaced; seen further down."""
+    changed["before"] = ready(shop)
+    assert len(changed["before"]) == 2
+    changed["load"] = Load(shop)
+    shop.kubectl("patch", "hpa", "vitrine-api", "-p", '{"spec": {"minReplicas": 3}}')
+    shop.kubectl("rollout", "restart", "deployment/vitrine-api")
+
+
 @stage(20)
 def test_executor_deleted(shop: Cluster) -> None:
     wanted = shop.get("sparkapplication", "stream")["spec"]["executor"]["instances"]
@@ -143,10 +179,45 @@ def test_influxdb_lost_with_its_volume(shop: Cluster) -> None:
     assert all(points_of(shop, name) for name in ("model", "segments", "events", "quality"))
 
 
+@stage(25)
+def test_api_was_replaced_without_a_failed_request(shop: Cluster, changed: dict[str, Any]) -> None:
+    """Three new pods, and nobody has noticed: no request without an answer, none with a 5xx, each event once."""
+    if "load" not in changed:
+        pytest.skip("the pods were not replaced")
+    before, load = changed["before"], changed["load"]
+    until("three new pods", 240, lambda: len(ready(shop)) == 3 and not set(ready(shop)) & set(before))
+    until("the old ones are gone", 60, lambda: not stopping(shop))
+    said = load.stop()
+    assert said["faults"] == []
+    assert said["lists"] > 50
+    until("events of the load are archived", 60, lambda: posted(shop, load.session)["archived"] == said["events"])
+    assert posted(shop, load.session) == {"landed": said["events"], "doubled": 0, "archived": said["events"]}
+    shop.kubectl("patch", "hpa", "vitrine-api", "-p", '{"spec": {"minReplicas": 2}}')
+    shop.kubectl("scale", "deployment/vitrine-api", "--replicas=2")
+    assert shop.get("hpa", "vitrine-api")["status"]["desiredReplicas"] >= 2
+
+
+@stage(30)
+def test_api_pod_killed_under_load(shop: Cluster) -> None:
+    """As of a node that is cut off; clients that send again what got no answer lose nothing."""
+    before = ready(shop)
+    load = Load(shop, tries=10)
+    time.sleep(3)
+    begun = time.monotonic()
+    shop.kubectl("delete", "pod", min(before), "--force", "--grace-period=0")
+    until("two pods again", HEALED, lambda: len(ready(shop)) >= 2 and min(before) not in ready(shop))
+    print(f"a pod of the API killed: two are ready again after {time.monotonic() - begun:.0f} s")
+    said = load.stop()
+    assert said["faults"] == []
+    until("events of the load are archived", 60, lambda: posted(shop, load.session)["archived"] == said["events"])
+    assert posted(shop, load.session)["doubled"] == 0
+
+
 @stage(40, then=60)
 def test_another_shop_is_installed(shop: Cluster, boutique: Cluster) -> None:
     """Another namespace, releases, organisation and bucket, side by side with the first shop; its training begins."""
     run("kubectl", "create", "namespace", boutique.namespace)
+    run("scripts/api-keys", boutique.namespace)
     namespaces = f"spark.jobNamespaces={{{shop.namespace},{boutique.namespace}}}"
     upgrade_operator("--reuse-values", "--set", namespaces, "--wait")
     setup = ["--set", f"setup.organization={boutique.org},setup.bucket={boutique.bucket}"]
@@ -160,7 +231,6 @@ def test_another_shop_is_installed(shop: Cluster, boutique: Cluster) -> None:
     }
     run("kubectl", "apply", "-k", str(layer(boutique.namespace, 12_000, 9_000, guest=True, **settings)))
     boutique.kubectl("wait", "--for=condition=complete", "job/generate", "--timeout=200s")
-    set_free(boutique)
 
 
 @stage(90, core=True)
@@ -189,8 +259,8 @@ def test_another_shop_is_served(shop: Cluster, boutique: Cluster) -> None:
     """Its training completes, its stream writes lists to its own bucket, its panels have rows."""
     if not run("kubectl", "get", "namespace", boutique.namespace, "--ignore-not-found"):
         pytest.skip("the other shop was not installed")
-    until("first training", 600, lambda: boutique.state("train") in ("COMPLETED", "FAILED"))
-    assert boutique.state("train") == "COMPLETED", boutique.diagnosis()
+    until("first training", 600, lambda: finished(boutique, "first-training"))
+    assert finished(boutique, "first-training") == "Complete", boutique.diagnosis()
     query = (
         'from(bucket: "BUCKET") |> range(start: -1h) '
         '|> filter(fn: (r) => r._measurement == "recommendations") |> limit(n: 1)'
@@ -198,11 +268,10 @@ def test_another_shop_is_served(shop: Cluster, boutique: Cluster) -> None:
     until("points in the other bucket", 300, lambda: boutique.rows(query))
     boutique.kubectl("rollout", "status", "deployment/board", "--timeout=120s")
     with forwarded(boutique, "svc/board", 80) as url:
-        panels = json.loads(fetch(f"{url}/check?{PANELS}"))
+        panels = json.loads(fetch(f"{url}/check?from=-1h"))
     assert sum(bool(panel.get("rows")) for panel in panels) > len(panels) / 2
-    for app in ("stream", "train"):  # the namespace goes at the end; till then it takes no time of the other stages
-        boutique.kubectl("delete", "sparkapplication", app, "--wait=false")
-    boutique.kubectl("delete", "job", "--all", "--wait=false")
+    # The namespace goes at the end; till then it takes no time of the other stages.
+    boutique.kubectl("delete", "sparkapplication,job,deployment", "-l", "app.kubernetes.io/component", "--wait=false")
 
 
 @stage(3, then=40)
@@ -324,10 +393,15 @@ def test_every_event_is_there_once(shop: Cluster) -> None:
 
 
 @stage(10)
-def test_grafana_has_rows_for_every_panel(shop: Cluster) -> None:
+def test_grafana_has_rows_for_every_panel_as_it_opens(shop: Cluster) -> None:
+    """Each dashboard at its own time range."""
+    boards = [json.loads(path.read_text()) for path in (ROOT / "grafana/dashboards").glob("*.json")]
+    panels = []
     with forwarded(shop, "svc/grafana", 80) as url:
         assert json.loads(fetch(f"{url}/api/health"))["database"] == "ok"
-        panels = json.loads(fetch(f"{url}/check?{PANELS}"))
+        for board in boards:
+            since = board["time"]["from"].removeprefix("now")
+            panels += json.loads(fetch(f"{url}/check?uid={board['uid']}&from={since}"))
     empty = [panel for panel in panels if not panel.get("rows")]
     print(f"{len(panels)} queries of panels and variables")
     assert panels

@@ -14,8 +14,8 @@ ALL = ["manifests", "manifests/overlays/laptop", "manifests/overlays/production"
 
 
 def pod_specs(one: dict[str, Any]) -> list[dict[str, Any]]:
-    """Pod specs of a Job or CronJob, none of anything else."""
-    if one["kind"] not in ("Job", "CronJob"):
+    """Pod specs of a Job, CronJob or Deployment, none of anything else."""
+    if one["kind"] not in ("Job", "CronJob", "Deployment"):
         return []
     return [one["spec"].get("jobTemplate", one)["spec"]["template"]["spec"]]
 
@@ -65,7 +65,7 @@ def test_another_namespace_image_and_settings_take_one_layer(manifests: Manifest
 
 
 def test_references_meet_objects(manifests: Manifests) -> None:
-    """ConfigMaps, accounts and volumes that are named are there; Secrets come from the charts alone."""
+    """ConfigMaps, accounts and volumes that are named are there; Secrets come from the charts and scripts/api-keys."""
     objects = manifests("manifests")
     have = {(one["kind"], one["metadata"]["name"]) for one in objects}
     text = yaml.safe_dump_all(objects)
@@ -75,7 +75,11 @@ def test_references_meet_objects(manifests: Manifests) -> None:
         assert ("PersistentVolumeClaim", name) in have
     for name in re.findall(r"serviceAccount(?:Name)?: (.+)", text):
         assert ("ServiceAccount", name) in have
-    assert set(re.findall(r"secretKeyRef:\n\s+key: (.+)\n\s+name: (.+)", text)) == {("token", "influxdb-auth")}
+    assert set(re.findall(r"secretKeyRef:\n\s+key: (.+)\n\s+name: (.+)", text)) == {
+        ("token", "influxdb-auth"),
+        ("read-key", "api-auth"),
+        ("write-key", "api-auth"),
+    }
     assert not [one for one in objects if one["kind"] == "Secret"]
 
 
@@ -114,6 +118,13 @@ def test_pods_are_locked_down(manifests: Manifests, folder: str) -> None:
             }
 
 
+@pytest.mark.parametrize("folder", ALL)
+def test_no_pod_gets_a_service_s_address_for_a_setting(manifests: Manifests, folder: str) -> None:
+    """Beside a Service called vitrine-api, Kubernetes sets VITRINE_API_PORT and the like."""
+    for one in manifests(folder):
+        assert all(pod["enableServiceLinks"] is False for pod in pod_specs(one)), one["metadata"]["name"]
+
+
 def test_namespace_refuses_other_pods(manifests: Manifests) -> None:
     labels = manifests.one("manifests", "Namespace", "vitrine")["metadata"]["labels"]
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
@@ -143,11 +154,13 @@ def test_restart_policies(manifests: Manifests) -> None:
 
 
 def test_requests_fit_a_laptop_of_two_cores(manifests: Manifests) -> None:
-    """Everything that runs at once: stream, training, launcher, replay; InfluxDB and Grafana take 150m."""
+    """Everything that runs at once: stream, training, launcher, replay, the API with one pod more as it is replaced;
+    InfluxDB and Grafana take 150m."""
     total = 0.15
     for one in manifests("manifests"):
         for pod in pod_specs(one):
-            total += sum(cores(container["resources"]["requests"]["cpu"]) for container in pod["containers"])
+            replicas = 3 if one["kind"] == "Deployment" else 1
+            total += replicas * sum(cores(container["resources"]["requests"]["cpu"]) for container in pod["containers"])
         if one["kind"] == "SparkApplication":
             driver, executor = one["spec"]["driver"], one["spec"]["executor"]
             total += cores(driver["coreRequest"]) + executor["instances"] * cores(executor["coreRequest"])
@@ -188,6 +201,15 @@ def test_production_has_a_shared_volume_and_no_demo(manifests: Manifests) -> Non
     stream = manifests.one("manifests/overlays/production", "SparkApplication", "stream")["spec"]
     assert stream["dynamicAllocation"]["maxExecutors"] > stream["dynamicAllocation"]["minExecutors"]
     assert stream["driver"]["securityContext"]["readOnlyRootFilesystem"] is True
+
+
+@pytest.mark.parametrize("folder", ALL)
+def test_what_waits_for_a_bundle_says_so_once(manifests: Manifests, folder: str) -> None:
+    """Init containers of stream, replay and API: without a word in the loop."""
+    text = yaml.safe_dump_all(manifests(folder), width=1_000)
+    waiting = re.findall(r"published \|\| echo .+\n\s+until published; do (.+?); done", text)
+    assert waiting == ["sleep 2"] * (2 if folder.endswith("production") else 3)
+    assert not re.search(r"until .*echo", text)
 
 
 def test_what_skaffold_deploys_holds_no_data(manifests: Manifests) -> None:

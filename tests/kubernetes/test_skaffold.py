@@ -48,6 +48,22 @@ def test_artifact_is_the_image_of_the_manifests(modules: dict[str, Any], root: P
     assert (root / artifact["docker"]["dockerfile"]).is_file()
 
 
+def test_the_page_is_forwarded_once_the_first_training_has_ended(modules: dict[str, Any], manifests: Manifests) -> None:
+    """Its pods wait for that training: the status check must not give up before."""
+    forwarded = {one["resourceName"]: one["port"] for one in modules["app"]["portForward"]}
+    ports = manifests.one("manifests", "Service", "vitrine-api")["spec"]["ports"]
+    assert forwarded["vitrine-api"] == ports[0]["port"]
+    deadline = manifests.one("manifests", "Deployment", "vitrine-api")["spec"]["progressDeadlineSeconds"]
+    assert modules["app"]["deploy"]["statusCheckDeadlineSeconds"] == deadline == 1800
+
+
+def test_keys_are_made_before_what_needs_them(modules: dict[str, Any], root: Path) -> None:
+    """By a hook of infra, so that ending the application leaves them."""
+    hooks = [one["host"]["command"][-1] for one in modules["infra"]["deploy"]["helm"]["hooks"]["before"]]
+    assert hooks[-1].split()[:2] == ["scripts/api-keys", "vitrine"]
+    assert (root / "scripts/api-keys").stat().st_mode & 0o100
+
+
 def test_paths_are_there(modules: dict[str, Any], root: Path) -> None:
     for path in modules["app"]["manifests"]["kustomize"]["paths"]:
         assert (root / path / "kustomization.yaml").is_file()

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import pandas as pd
 
 from app.monitor.schema import (
+    API,
     BEHAVIOUR,
     EVENTS,
     LISTS,
@@ -24,6 +25,8 @@ VERSIONS = ("20260101_000000", "20260102_000000")
 BATCH_SECONDS, BATCHES, WINDOWS, LISTS_PER_BATCH = 2, 30, 6, 5
 HITS = {"blend": 4, "most_popular": 1}  #: of 10 queries, per batch, segment and version
 GENERATORS = ("als", "covisitation", "popularity")
+ROUTES = {"/v1/popular": 0.01, "/health/live": 0.002}  #: and the seconds that their answers took
+QUANTILES = ("seconds_p50", "seconds_p95", "seconds_p99")
 
 
 def sample_lines(now: datetime, shop_time: datetime) -> list[str]:
@@ -61,6 +64,10 @@ def _batch(at: datetime, number: int, shop_time: datetime) -> list[str]:
             **{field.name: 1 for field in STREAM_PROGRESS.fields if field.type != "string"}
             | {"rows": 2_000, "model_version": version, "event_time_last": int(shop_time.timestamp() * 1000)},
         )
+    ]
+    lines += [
+        API.line(time=at, route=route, requests=20, refused=2, errors=1, **dict.fromkeys(QUANTILES, seconds))
+        for route, seconds in ROUTES.items()
     ]
     for segment in SEGMENT_IDS:
         lines += [

@@ -22,6 +22,7 @@ from tests.monitor.sample import (
     GENERATORS,
     HITS,
     LISTS_PER_BATCH,
+    ROUTES,
     SEGMENT_IDS,
     VERSIONS,
     WINDOWS,
@@ -193,6 +194,17 @@ def test_the_figures_are_right(filled: InfluxServer) -> None:
     assert {(row["segment"], int(row["_value"])) for row in moved} == {(segment, 2 * 3) for segment in SEGMENT_IDS}
     assert len(moved) == len(SEGMENT_IDS) * len(VERSIONS), "of each training"
     assert len(answer(filled, "Movement between segments")) == len(SEGMENT_IDS) ** 2 * len(VERSIONS)
+    asked = answer(filled, "API: requests per second")
+    assert {row["route"] for row in asked} == set(ROUTES)
+    assert sum(float(row["_value"]) for row in asked) * 10 == pytest.approx(20 * len(ROUTES) * BATCHES)
+    slow = answer(filled, "API: latency p95")
+    assert {(row["route"], float(row["_value"])) for row in slow} == set(ROUTES.items())
+    (errors,) = [panel for _, panel in PANELS if panel["title"] == "API: errors per second"]
+    counts = run(filled, errors["targets"][0]["query"], "-30m")
+    sums = {
+        name: sum(float(row["_value"]) for row in counts if row["figure"] == name) for name in ("refused", "errors")
+    }
+    assert sums["refused"] == pytest.approx(2 * sums["errors"])
     (ago,) = [float(row["_value"]) for row in answer(filled, "Last micro-batch")]
     assert 0 <= ago < 60
 

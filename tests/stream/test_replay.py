@@ -22,6 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.core.errors import InputError
+from app.events.layout import REES46, Layout, TimeFormat
 from app.events.vocabulary import RAW_COLUMNS
 from app.stream import replay as replay_module
 from app.stream.replay import Clock, Pace, ReplaySummary, replay
@@ -340,6 +341,59 @@ def test_mistakes_are_told_in_one_line(tmp_path: Path, options: dict[str, Any], 
     with pytest.raises(InputError, match=message) as caught:
         play(tmp_path, folder / options.pop("source"), **options)
     assert "\n" not in str(caught.value)
+
+
+def present(folder: Path, source: Path, layout: Layout = REES46) -> Path:
+    """Play a log at 2 events a second, as of noon of 27 November 2026; returns the landing folder."""
+    fake = FakeTime()
+    noon = datetime(2026, 11, 27, 12, tzinfo=UTC).timestamp() - fake.now
+    clock = Clock(fake.clock, fake.sleep, wall=lambda: noon + fake.now)
+    options = {"state": folder / "state.json", "layout": layout, "clock": clock, "present": True}
+    replay(str(source), folder / "landing", Pace(rate=2), **options)
+    return folder / "landing"
+
+
+def test_rows_of_the_present_bear_the_time_at_which_they_land(tmp_path: Path) -> None:
+    """The first file lands after a second with the two rows of it; all else of a row stays, and so do broken rows."""
+    rows = [*write_log(tmp_path / "log.csv", [0, 86_400, 86_400]), '"2019-10-03 00:00:00 UTC",view,"a,b"', ""]
+    (tmp_path / "log.csv").write_text("\n".join([HEADER, *rows]) + "\n")
+    times = [f"2026-11-27 12:00:0{second} UTC" for second in ("0.500000", "1.000000", "1.500000", "2.000000")]
+    wanted = [f"{time},{row.partition(',')[2]}" for time, row in zip(times, rows, strict=False)]
+    assert flat(landed(present(tmp_path, tmp_path / "log.csv"))) == wanted
+
+
+def test_a_row_that_has_no_time_stays_as_it_is_in_the_present(tmp_path: Path) -> None:
+    columns = ["product_id", "event_time"]
+    (tmp_path / "log.csv").write_text("product_id,event_time\n7,2019-10-01 00:00:00 UTC\n8\n")
+    (file,) = present(tmp_path, tmp_path / "log.csv").iterdir()
+    assert file.read_text().splitlines() == [",".join(columns), "7,2026-11-27 12:00:00.500000 UTC", "8"]
+
+
+def test_numbers_and_timestamps_become_the_present_too(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text("event_time,product_id\n1569888000,7\n1569888001,8\n")
+    layout = REES46.model_copy(update={"time": TimeFormat(format="epoch_seconds")})
+    (file,) = present(tmp_path / "numbers", tmp_path / "log.csv", layout).iterdir()
+    assert file.read_text() == "event_time,product_id\n1795780800,7\n1795780801,8\n"
+    berlin = REES46.model_copy(update={"time": TimeFormat(zone="Europe/Berlin")})
+    pq.write_table(
+        pa.table({"event_time": pa.array([START.replace(tzinfo=None)] * 2, pa.timestamp("ms"))}),
+        tmp_path / "log.parquet",
+    )
+    (file,) = present(tmp_path / "timestamps", tmp_path / "log.parquet", berlin).iterdir()
+    assert [str(time) for time in pq.read_table(file)["event_time"].to_pylist()] == [
+        "2026-11-27 13:00:00.500000",
+        "2026-11-27 13:00:01",
+    ]
+
+
+def test_times_that_cannot_be_written_anew_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text("event_time\n1/10/2019 00:00\n")
+    layout = REES46.model_copy(update={"time": TimeFormat(format="d/M/yyyy H:mm")})
+    with pytest.raises(InputError, match="--replay-present: times by the pattern d/M/yyyy H:mm"):
+        present(tmp_path, tmp_path / "log.csv", layout)
+    pq.write_table(pa.table({"event_time": ["2019-10-01 00:00:00 UTC"]}), tmp_path / "log.parquet")
+    with pytest.raises(InputError, match="times are of type string"):
+        present(tmp_path, tmp_path / "log.parquet")
 
 
 def test_a_state_of_another_replay_is_refused(tmp_path: Path) -> None:

@@ -1,15 +1,15 @@
-"""Streaming health: is the stream alive, fresh and bounded?"""
+"""Streaming health: is the stream alive, fresh and bounded, and what does the API answer?"""
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from app.monitor.dashboards.common import BYTES, COUNT, PER_SECOND, SECONDS, SHARE, TEXT, Panel, chart, new, number
 from app.monitor.dashboards.flux import figures, latest, per_second, per_window, points, total, total_ratio
-from app.monitor.schema import STREAM_PROGRESS
+from app.monitor.schema import API, STREAM_PROGRESS
 
 AIM_SECONDS, PROMISE_SECONDS = 3, 60  #: freshness: what is aimed at, what is promised
 _FRESH = ((None, "green"), (AIM_SECONDS, "orange"), (PROMISE_SECONDS, "red"))
 _NONE_IS_GOOD = ((None, "green"), (1, "red"))
-_FIGURE = "${__field.labels.figure}"
+_FIGURE, _ROUTE = "${__field.labels.figure}", "${__field.labels.route}"
 
 
 def _progress(*fields: str) -> str:
@@ -17,15 +17,15 @@ def _progress(*fields: str) -> str:
 
 
 def dashboard() -> Dashboard:
-    """Freshness, throughput, durations, state, and what went wrong."""
+    """Freshness, throughput, durations, state, what went wrong, and the API."""
     board = new(
         "Streaming health",
         "streaming",
-        "Whether the stream is alive, fresh and bounded, by the time its micro-batches ran.",
+        "Whether the stream is alive, fresh and bounded, by the time its micro-batches ran; and what the API answers.",
         since="now-30m",
         refresh="5s",
     )
-    for panel in (*_freshness(), *_faults(), _bundle(), *_charts()):
+    for panel in (*_freshness(), *_faults(), _bundle(), *_charts(), *_api()):
         board.with_panel(panel)
     return board
 
@@ -159,5 +159,37 @@ def _charts() -> tuple[Panel, ...]:
             per_window(_progress("state_bytes"), fn="max"),
             unit=BYTES,
             name="bytes",
+        ),
+    )
+
+
+def _api() -> tuple[Panel, ...]:
+    return (
+        chart(
+            "API: requests per second",
+            "Answered by all replicas, by route. Health routes are asked by the cluster.",
+            per_second(per_window(points(API, "requests"), "route")),
+            unit=PER_SECOND,
+            name=_ROUTE,
+            width=8,
+            interval="10s",
+        ),
+        chart(
+            "API: errors per second",
+            "Requests refused (4xx: the client's fault, or too many) and errors (5xx: the server's).",
+            figures(per_second(per_window(points(API, "refused", "errors")))),
+            unit=PER_SECOND,
+            name=_FIGURE,
+            width=8,
+            interval="10s",
+        ),
+        chart(
+            "API: latency p95",
+            "From a request's head to the end of its answer, by route; the slowest replica of each point.",
+            per_window(points(API, "seconds_p95"), "route", fn="max"),
+            unit=SECONDS,
+            name=_ROUTE,
+            width=8,
+            interval="10s",
         ),
     )
