@@ -246,5 +246,5 @@ def leaders(rows: Sequence[LeaderRow], kind: str, plural: str) -> Chart:
                 *([("Revenue (shop currency)", lambda row: decimal(row.revenue))] if len(figures) > 2 else []),
             ],
         ),
-        wide=True,
+        wide=len(panels) > 2,
     )

@@ -335,6 +335,7 @@ def test_what_a_log_does_not_name_or_price_is_left_out() -> None:
     html = render_report(only(exploration=exploration.model_copy(update={"events": events})))
     assert "Top categories" in html
     assert "revenue (shop currency)" not in html.split('id="funnel"')[0]
+    assert re.search(r'<figure class="card">\s*<h3>Top categories', html), "two panels are as wide as half the page"
 
 
 def test_lists_of_one_length_are_no_picture() -> None:
