@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import click
@@ -109,7 +110,7 @@ def ranking(recommender: Recommender, rng: np.random.Generator) -> dict[str, flo
     """Figures of the ranker, without what its pool takes."""
     one, many = (recommender.recommend(visitors(recommender, n, rng), 10) for n in (1, 1024))
     single, batch = (
-        timed(times, lambda asked=asked: recommender.ranker.rank(asked.pool, asked.visits, 10))
+        timed(times, partial(recommender.ranker.rank, asked.pool, asked.visits, 10))
         for times, asked in ((SINGLE_VISITS // 4, one), (3, many))
     )
     return {
@@ -193,15 +194,15 @@ def synthetic(products: int, users: int, rng: np.random.Generator) -> Recommende
         np.empty(0, np.int32),
         np.empty(0, np.int64),
     )
-    factors = [rng.normal(size=(n, FACTORS)).astype(np.float32) for n in (users, products)]
-    factors[1] *= rng.lognormal(sigma=SPREAD, size=(products, 1)).astype(np.float32)
+    user_factors, item_factors = (rng.normal(size=(n, FACTORS)).astype(np.float32) for n in (users, products))
+    item_factors *= rng.lognormal(sigma=SPREAD, size=(products, 1)).astype(np.float32)
     neighbours = rng.integers(NONE, products, (products, NEIGHBOURS)).astype(np.int32)
     similarities = -np.sort(-rng.random((products, NEIGHBOURS)).astype(np.float32), axis=1)
     lists = rng.integers(0, products, (SEGMENTS + 1, CATEGORIES + 1, NEIGHBOURS)).astype(np.int32)
     popularity = Popularity(lists, np.tile(similarities[:1], (*lists.shape[:2], 1)), catalogue.category)
     inward, outward = (rng.normal(size=(products, LOW_PASS)).astype(np.float32) for _ in range(2))
     generators = (
-        ImplicitALS.of(*factors, 0.1, 1.0),
+        ImplicitALS.of(user_factors, item_factors, 0.1, 1.0),
         CoVisitation(neighbours, similarities),
         popularity,
         SessionWalk(rows(products, WALK, rng), decay=2.0),

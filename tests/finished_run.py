@@ -426,6 +426,6 @@ def recommendations(brand: str) -> RecommendationFigures:
         unknown_categories=10,
         unknown_brands=15,
         sources=(RecommendedRow(name="als", recommendations=30, mean_score=0.5),),
-        per_user=(PerUserRow(recommendations=10, users=3),),
+        per_user=(PerUserRow(recommendations=9, users=1), PerUserRow(recommendations=10, users=2)),
         per_user_cap=50,
     )

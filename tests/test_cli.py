@@ -170,7 +170,7 @@ def test_report_without_a_run_says_what_makes_one(tmp_path: Path) -> None:
         ("", "is damaged"),
         ('{"half": ', "is damaged"),
         ('{"version": "20191101_080000", "synthetic": false}', "the first edition of Vitrine wrote it"),
-        ('{"schema_version": 3}', "schema version 3, this program reads 2"),
+        ('{"schema_version": 2}', "schema version 2, this program reads 3"),
     ],
 )
 def test_report_of_a_run_that_cannot_be_read_is_one_line(content: str, says: str, tmp_path: Path) -> None:

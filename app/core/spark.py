@@ -8,6 +8,7 @@ from pathlib import Path
 from pyspark.sql import DataFrame, SparkSession
 
 from app.core.class_archive import class_path, java_options
+from app.core.interrupts import interrupts_later
 from app.core.settings import Settings
 
 LOG_CONFIGURATION = Path(__file__).with_name("log4j2.properties")
@@ -68,7 +69,8 @@ def create_session(settings: Settings, name: str, extra: dict[str, str] | None =
         builder = builder.config("spark.sql.shuffle.partitions", str(settings.shuffle_partitions))
     for key, value in (extra or {}).items():
         builder = builder.config(key, value)
-    session = builder.getOrCreate()
+    with interrupts_later():  # an interrupted launcher would leave a JVM that nobody talks to, for good
+        session = builder.getOrCreate()
     if submitted:
         _catch_up(session)
     return session

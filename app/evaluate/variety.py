@@ -1,5 +1,6 @@
 """How new and how various the products of lists are, whatever is right about them."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,5 +70,6 @@ class Variety:
         return {
             "products": np.unique(lists[:, :10][items != NONE]).tolist(),
             "novelty": float(novelty(items, self.information).sum()),
-            "diversity": float(diversity(items, self.groups).sum()),
+            # Where no two products are known to differ, nothing is known of diversity.
+            "diversity": float(diversity(items, self.groups).sum()) if self.groups.any() else math.nan,
         }

@@ -140,6 +140,6 @@ def _figures(connection: Connection, shop: Shop, windows: Windows, folder: Path)
         carts=carts(counted("cart_lines"), counted("cart_times"), products, windows.cart_hours, priced)
         if CART in types
         else None,
-        performance=performance(table, rates, priced),
+        performance=performance(table, rates),
         paths=paths(counted("paths"), categories) if len(types) > 1 else None,
     )

@@ -46,7 +46,7 @@ class Funnel(Part):
         description="all steps within one category; of those with the most events; empty where none is known"
     )
     by_price: tuple[FunnelGroup, ...] = Field(
-        description="all steps within one band of prices; empty where no price is known"
+        description="all steps within one band of prices; empty where none is known, or they differ too little"
     )
 
 
@@ -69,7 +69,7 @@ class LeftBehind(Part):
     name: str = Field(description="title or id of the product; category")
     category: str | None = Field(description="of a product; null where it is not known")
     left: int = Field(description="cart lines left behind")
-    value: float | None = Field(description="what they were worth, in shop currency; null without prices")
+    value: float | None = Field(description="what they were worth, in shop currency; null where no price is known")
     decided: int = Field(description="cart lines whose window is over, or that were bought")
 
 
@@ -125,7 +125,7 @@ class ProductRow(Part):
     low: Measured = Field(description="lower end of its 95 % interval")
     high: Measured = Field(description="upper end")
     purchases: int = Field(description="purchase events, whoever viewed before")
-    revenue: float | None = Field(description="price × quantity, in shop currency; null without prices")
+    revenue: float | None = Field(description="price × quantity, in shop currency; null where no purchase has a price")
 
 
 class Performance(Part):

@@ -67,7 +67,7 @@ def cart_lines(events: Relation, products: Relation, as_of: datetime, window_hou
 
 def line_counts(lines: Relation) -> Relation:
     """`cart_lines` of a part, by product: product_id, outcome, lines, cents."""
-    return lines.aggregate("product_id, outcome, count(*) as lines, coalesce(sum(cents), 0)::bigint as cents")
+    return lines.aggregate("product_id, outcome, count(*) as lines, sum(cents)::bigint as cents")
 
 
 def time_counts(lines: Relation) -> Relation:
@@ -77,7 +77,7 @@ def time_counts(lines: Relation) -> Relation:
 
 def carts(counts: Relation, times: Relation, products: Relation, window_hours: int, priced: bool) -> Carts:
     """What becomes of carts, from `line_counts` and `time_counts` of all parts; `priced`: whether prices are known."""
-    sums = counts.aggregate("outcome, sum(lines)::bigint, sum(cents)::bigint").fetchall()
+    sums = counts.aggregate("outcome, sum(lines)::bigint, coalesce(sum(cents), 0)::bigint").fetchall()
     found = {outcome: (lines, cents) for outcome, lines, cents in sums}
     outcomes = []
     for outcome in OUTCOMES:
@@ -95,22 +95,33 @@ def carts(counts: Relation, times: Relation, products: Relation, window_hours: i
     return Carts(
         window_hours=window_hours,
         outcomes=tuple(outcomes),
-        products=_most_left(by_product, "coalesce(title, product_key, product_id::varchar)", "label", priced),
-        categories=_most_left(by_product.filter("label is not null"), "label", "null::varchar", priced),
+        products=_most_left(
+            by_product,
+            "product_id",
+            "any_value(coalesce(title, product_key, product_id::varchar))",
+            "any_value(label)",
+            priced,
+        ),
+        categories=_most_left(by_product.filter("label is not null"), "label", "label", "null::varchar", priced),
         times=_times(times),
     )
 
 
-def _most_left(lines: Relation, name: str, category: str, priced: bool) -> tuple[LeftBehind, ...]:
+def _most_left(lines: Relation, key: str, name: str, category: str, priced: bool) -> tuple[LeftBehind, ...]:
     left = f"filter (outcome = '{LEFT}')"
     found = lines.aggregate(
         f"{name} as name, {category} as category, coalesce(sum(lines) {left}, 0)::bigint as gone, "
-        f"coalesce(sum(cents) {left}, 0)::bigint as lost, sum(lines)::bigint as decided"
+        f"sum(cents) {left} / 100 as lost, sum(lines)::bigint as decided, {key} as key",
+        key,
     )
-    order = f"{'lost' if priced else 'gone'} desc, gone desc, name, category"
+    order = f"{'lost desc nulls last, ' if priced else ''}gone desc, name, key"
     return tuple(
-        LeftBehind(name=name, category=category, left=gone, value=lost / 100 if priced else None, decided=decided)
-        for name, category, gone, lost, decided in found.filter("gone > 0").order(order).limit(TOP).fetchall()
+        LeftBehind(name=name, category=category, left=gone, value=lost if priced else None, decided=decided)
+        for name, category, gone, lost, decided in found.filter("gone > 0")
+        .order(order)
+        .limit(TOP)
+        .select("name, category, gone, lost, decided")
+        .fetchall()
     )
 
 

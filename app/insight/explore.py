@@ -34,6 +34,8 @@ MISSING = {
     "category_id": "category_id is null",
     "price": "listed_price is null",
 }
+#: A category's id stands in where its name is missing.
+CATEGORY = f"coalesce(nullif(main_category, '{UNKNOWN}'), 'category ' || category_id, '{UNKNOWN}')"
 #: Which columns a row of the cube tells apart: a bit of 1 for each of date, hour, main_category, brand that it has not.
 TIMES, CATEGORIES, BRANDS = 0b0011, 0b1101, 0b1110
 
@@ -64,7 +66,7 @@ def event_cube(events: Relation, timezone: str) -> Relation:
             {_rows("listed_price is not null")} as priced, fsum(listed_price * copies) as paid_for,
             min(listed_price) as cheapest, max(listed_price) as dearest, {_rows("listed_price <= 0")} as not_positive,
             min(event_time) as first, max(event_time) as last, {missing}
-        from (select * replace ({local} as hour) from events)
+        from (select * replace ({local} as hour, {CATEGORY} as main_category) from events)
         group by grouping sets ((event_type, date, hour), (event_type, main_category), (event_type, brand))
         """,
         events=events,

@@ -17,8 +17,8 @@ from app.serve.users import UserTable
 
 def moved(
     spark: SparkSession, now: Segmented, users: Path, model: SegmentModel, version: str, folder: Path
-) -> Movement:
-    """How users known at both times moved.
+) -> Movement | None:
+    """How users known at both times moved; None where no segment of today was there before.
 
     Parameters
     ----------
@@ -33,6 +33,9 @@ def moved(
     folder
         For the counts, on such a disk as well.
     """
+
+    if all(was is None for was in now.came_from):
+        return None
 
     def count(part: Part) -> None:
         present = part.read(now.users).fetchnumpy()

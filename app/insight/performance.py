@@ -27,7 +27,7 @@ PERFORMANCE_SCHEMA = T.StructType(
         T.StructField("views", T.LongType()),  # events, like carts and purchases
         T.StructField("carts", T.LongType()),
         T.StructField("purchases", T.LongType()),
-        T.StructField("revenue", T.DoubleType()),  # null where no price is known
+        T.StructField("revenue", T.DoubleType()),  # null where no purchase has a price
         T.StructField("viewers", T.LongType()),  # users who viewed it
         T.StructField("carters", T.LongType()),  # of these, users who put it into the cart
         T.StructField("buyers", T.LongType()),  # of these, users who bought it
@@ -122,19 +122,19 @@ def _apart(shop: ShopRate) -> str:
     )
 
 
-def performance(table: Relation, rates: tuple[ShopRate, ...], priced: bool) -> Performance:
-    """The products to look at, from `product_performance`; `priced`: whether prices are known."""
-    sold = f"{'coalesce(revenue, 0) desc, ' if priced else ''}purchases desc, product_id"
+def performance(table: Relation, rates: tuple[ShopRate, ...]) -> Performance:
+    """The products to look at, from `product_performance`."""
+    sold = "revenue desc nulls last, purchases desc, product_id"
     return Performance(
         products=len(table),
         rates=rates,
-        above=_rows(table.filter("stands_out = 'above'").order("purchase_rate_low desc, product_id"), priced),
-        below=_rows(table.filter("stands_out = 'below'").order("purchase_rate_high, product_id"), priced),
-        best_sellers=_rows(table.filter("purchases > 0").order(sold), priced),
+        above=_rows(table.filter("stands_out = 'above'").order("purchase_rate_low desc, product_id")),
+        below=_rows(table.filter("stands_out = 'below'").order("purchase_rate_high, product_id")),
+        best_sellers=_rows(table.filter("purchases > 0").order(sold)),
     )
 
 
-def _rows(table: Relation, priced: bool) -> tuple[ProductRow, ...]:
+def _rows(table: Relation) -> tuple[ProductRow, ...]:
     columns = (
         "coalesce(title, product_key, product_id::varchar), category, viewers, buyers, purchase_rate, "
         "purchase_rate_low, purchase_rate_high, purchases, revenue"
@@ -149,7 +149,7 @@ def _rows(table: Relation, priced: bool) -> tuple[ProductRow, ...]:
             low=low,
             high=high,
             purchases=purchases,
-            revenue=(revenue or 0.0) if priced else None,
+            revenue=revenue,
         )
         for name, category, viewers, buyers, rate, low, high, purchases, revenue in table.limit(TOP)
         .select(columns)

@@ -2,6 +2,7 @@
 
 from pyspark.sql import Column, DataFrame, Row, Window
 from pyspark.sql import functions as F
+from pyspark.sql.types import StringType
 
 from app.events.vocabulary import UNKNOWN
 from app.insight.results import Bin, Cell, PerUserRow, RecommendationFigures, RecommendedRow
@@ -55,6 +56,22 @@ def recommendation_figures(recommendations: DataFrame) -> RecommendationFigures:
         per_user=per_user,
         per_user_cap=MOST_PER_USER,
     )
+
+
+def with_category_ids(recommendations: DataFrame, performance: DataFrame) -> DataFrame:
+    """The same with categories by their ids, in a shop that has no names for them.
+
+    Parameters
+    ----------
+    recommendations
+        As for `recommendation_figures`.
+    performance
+        `app.insight.performance.PERFORMANCE_SCHEMA`.
+    """
+    text = isinstance(recommendations.schema["product_id"].dataType, StringType)
+    own_id = F.coalesce("product_key", F.col("product_id").cast("string")) if text else F.col("product_id")
+    categories = performance.select(own_id.alias("product_id"), F.col("category").alias("recommended_category_code"))
+    return recommendations.drop("recommended_category_code").join(categories, "product_id", how="left")
 
 
 def _extent(table: DataFrame) -> Row:

@@ -47,9 +47,12 @@ WORDS = {
     "avg_price": Words("price", "high prices", "low prices"),
     "price_level": Words("price", "prefers dear products", "prefers cheap products"),
 }
+NEAR = "near the average"  #: a rule of the brief holds, and hardly anything sets them apart
 ONE_DAY = "one day only"  #: said of few visits
+ONCE, STILL_ONCE = 1.05, 1.1  #: mean number of days below which it is said, and below which it stays
 #: What is said -> the feature, and whether it lies above (1) or below (-1).
 SAID = {words: (name, sign) for name, pair in WORDS.items() for words, sign in ((pair.above, 1.0), (pair.below, -1.0))}
+SAID[ONE_DAY] = ("frequency", -1.0)
 
 
 @dataclass(frozen=True)
@@ -67,9 +70,19 @@ class Cluster:
     def at(self, feature: str) -> float:
         return float(self.apart[FEATURES.index(feature)])
 
+    def is_near(self, below: float = TELLS) -> bool:
+        return max(map(abs, self.apart)) < below
+
     def buys_hardly(self, slack: float = 0.0) -> bool:
         means = self.means
         return means is not None and means.conversion_rate < HARDLY * (1 + slack) * self.shop_buys
+
+    def buys_nothing(self) -> bool:
+        means = self.means
+        return means is not None and means.conversion_rate == means.monetary == 0
+
+    def comes_once(self, most: float = ONCE) -> bool:
+        return self.means is not None and self.means.frequency < most
 
 
 def segment_name(means: Means) -> str:
@@ -130,25 +143,22 @@ def traits(cluster: Cluster) -> list[str]:
     if not cluster.buys_hardly():
         return list(found.values())
     found.pop(BUYING, None)
-    means = cluster.means
-    none = means is not None and means.conversion_rate == means.monetary == 0
     texts = list(found.values())
-    return [*texts[:1], NEVER_BUYS if none else HARDLY_BUYS, *texts[1:]]
+    return [*texts[:1], NEVER_BUYS if cluster.buys_nothing() else HARDLY_BUYS, *texts[1:]]
 
 
 def _said(feature: str, cluster: Cluster) -> str:
     words = WORDS[feature]
     if cluster.at(feature) > 0:
         return words.above
-    once = feature == "frequency" and cluster.means is not None and cluster.means.frequency < 1.05
-    return ONE_DAY if once else words.below
+    return ONE_DAY if feature == "frequency" and cluster.comes_once() else words.below
 
 
 def still_true(name: str, cluster: Cluster) -> bool:
     """Whether what a name says holds, thresholds loosened, and no rule of the brief speaks clearly against it."""
     base, *said = NUMBER.sub("", name).split(", ")
     if base == AVERAGE:
-        return max(map(abs, cluster.apart)) < TELLS + HOLDS
+        return cluster.is_near(TELLS + HOLDS)
     if base not in (VIP, LOYAL, ACTIVE, DORMANT):
         said, base = [base[:1].lower() + base[1:], *said], CASUAL
     if cluster.means is not None and stable_name(cluster.means, base) != base:
@@ -158,9 +168,14 @@ def still_true(name: str, cluster: Cluster) -> bool:
 
 def _holds(words: str, cluster: Cluster) -> bool:
     if words in (NEVER_BUYS, HARDLY_BUYS):
-        return cluster.means is None or cluster.buys_hardly(SLACK)
+        holds = cluster.buys_nothing() if words == NEVER_BUYS else cluster.buys_hardly(SLACK)
+        return cluster.means is None or holds
+    if words == NEAR:
+        return cluster.is_near(TELLS + HOLDS)
     if words not in SAID:
         return False  # of an earlier edition
+    if words == ONE_DAY and not (cluster.means is None or cluster.comes_once(STILL_ONCE)):
+        return False
     name, sign = SAID[words]
     return sign * cluster.at(name) >= HOLDS
 
@@ -173,5 +188,6 @@ def _candidates(cluster: Cluster) -> Iterator[str]:
         longer = [", ".join(said[:length]) for length in range(min(2, len(said)), len(said) + 1)]
         fitting = [text[:1].upper() + text[1:] or AVERAGE for text in longer]
     else:
+        said = [NEAR] if cluster.is_near() else said
         fitting = [", ".join([base, *said[:length]]) for length in range(len(said) + 1)]
     return chain(fitting, (f"{fitting[-1]} ({number})" for number in count(2)))

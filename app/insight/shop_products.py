@@ -80,13 +80,14 @@ def shop_products(products: Relation, names: Relation) -> Relation:
     -------
     Relation
         The columns of `products`, in their order; category (int, in `names`, or as many as these are) and band (int, in
-        `BANDS`; null without a price).
+        `BANDS`; null without a price, and where prices differ too little to be cut in thirds).
     """
     return query(
         """
-        with cuts as (select quantile_disc(avg_price, [1 / 3, 2 / 3]) as cut from products)
+        with cuts as (select quantile_disc(avg_price, [1 / 3, 2 / 3, 1]) as cut from products)
         select products.*, coalesce(number, (select count(*) from names))::int as category,
-            case when avg_price is null then null else (avg_price > cut[1])::int + (avg_price > cut[2])::int end as band
+            case when avg_price is not null and cut[1] < cut[2] and cut[2] < cut[3]
+                then (avg_price > cut[1])::int + (avg_price > cut[2])::int end as band
         from products left join names using (label), cuts
         """,
         products=products,

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from app.core.duck import Relation, query
 from app.core.settings import ProfileThreshold
 
+CHEAP = 0.9  #: of the usual price; who pays more has no taste for cheap products, though the others pay more still
+
 
 @dataclass(frozen=True)
 class Thresholds:
@@ -16,7 +18,8 @@ class Thresholds:
     products from which on a cart tells something; the median of those who cart. `abandoned_share`: of them, left
     behind. `regular_days`: days with a visit; the median of those who come on more than one. `cheap_products`:
     products looked at from which on a taste in prices can be told; the median of those who look at more than
-    one. `cheap_ratio`: their prices against what is usual in their categories; the lowest fifth of such users.
+    one. `cheap_ratio`: their prices against what is usual in their categories; the lowest fifth of such users, and
+    `CHEAP` at most.
     """
 
     impulsive_minutes: float = 10.0
@@ -56,7 +59,7 @@ def thresholds(
     known: dict[str, float] = {name: value for name, value in found.items() if value is not None} | {**given}
     least = known.get("cheap_products", Thresholds.cheap_products)
     lowest = _quantile(users.filter(f"unique_products >= {least}"), "price_level", 0.2)
-    return Thresholds(**({} if lowest is None else {"cheap_ratio": lowest}) | known)
+    return Thresholds(**({} if lowest is None else {"cheap_ratio": min(lowest, CHEAP)}) | known)
 
 
 def _quantile(relation: Relation, value: str, share: float) -> float | None:

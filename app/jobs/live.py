@@ -1,6 +1,7 @@
 """The live demo: one synthetic shop from its first event to its lists, watched as it goes."""
 
 import json
+import signal
 import threading
 import time
 from dataclasses import asdict
@@ -37,6 +38,7 @@ def run_live(settings: Settings, events: int, rate: float, seconds: float, *, as
     InputError
         More events to be replayed than the shop has, or `output` is no folder of an earlier demo.
     """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the same end as Ctrl-C, whatever is being done
     root = settings.output.absolute()
     shop = make_shop(root, events, int(rate * seconds), settings.seed)
     with own_influx(settings) as chosen, trained_stream(chosen, shop.history) as stream:

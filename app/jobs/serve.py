@@ -30,7 +30,7 @@ def run_serve(settings: Settings) -> None:
     BundleError
         No published bundle is whole.
     """
-    _check_keys(settings)
+    check_keys(settings)
     logging.basicConfig(format="%(levelname)s: %(message)s")
     with listening(settings) as listener:
         service = Service(settings, say)
@@ -88,7 +88,7 @@ def listening(settings: Settings) -> socket.socket:
         ) from None
 
 
-def _check_keys(settings: Settings) -> None:
+def check_keys(settings: Settings) -> None:
     """Refuse to be reachable from elsewhere without keys: anyone could write events."""
     missing = [f"VITRINE_{name.upper()}" for name in ("read_key", "write_key") if getattr(settings, name) is None]
     if missing and not _of_this_machine(settings.host):

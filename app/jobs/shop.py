@@ -12,7 +12,7 @@ from app.core.settings import Settings
 from app.jobs.demo import make_shop, own_influx, trained_stream
 from app.jobs.guard import say
 from app.jobs.replay import play
-from app.jobs.serve import listening
+from app.jobs.serve import check_keys, listening
 from app.stream.engine import Stream
 
 PLAYED_SECONDS = 3_600  #: of other visitors' events; the page goes on without them
@@ -34,18 +34,21 @@ def run_shop(settings: Settings, events: int, rate: float) -> None:
     Raises
     ------
     InputError
-        `output` is no folder of an earlier demonstration, or the page's address is taken.
+        `output` is no folder of an earlier demonstration, or the page's address is taken or can be reached from
+        elsewhere, and keys are missing.
     """
-    listening(settings).close()  # told before a shop is made
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the same end as Ctrl-C, whatever is being done
+    check_keys(settings)  # these two are told before a shop is made
+    listening(settings).close()
     root = settings.output.absolute()
     shop = make_shop(root, events, min(int(rate * PLAYED_SECONDS), events // 5), settings.seed)
     with own_influx(settings) as chosen, trained_stream(chosen, shop.history) as stream:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stream.stopping.set())
         playing = chosen.model_copy(update={"events": str(shop.live), "replay_rate": rate, "replay_present": True})
         with _page(chosen, stream) as url, _others(playing, stream):
             if url:
                 say(f"\nSynthetic shop: open {url}  (training report: {root / 'report.html'}; Ctrl-C stops)\n")
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, lambda *_: stream.stopping.set())
             stream.wait(tell=lambda summary: None)
     say("stopped")
 
@@ -58,16 +61,10 @@ def _page(settings: Settings, stream: Stream) -> Iterator[str | None]:
     server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert server.stderr is not None
     lines = iter(server.stderr)
-    url = None
-    for line in lines:
-        say(line.rstrip())
-        _, found, place = line.partition("listening at ")
-        if found:
-            url = place.strip()
-            break
     watching = threading.Thread(target=_watch, args=(lines, stream))
-    watching.start()
     try:
+        url = _address(lines)
+        watching.start()
         yield url
         code = server.poll()
         if url is None or code not in (None, 0):
@@ -79,7 +76,18 @@ def _page(settings: Settings, stream: Stream) -> Iterator[str | None]:
         except subprocess.TimeoutExpired:
             server.kill()
             server.wait()
-        watching.join()
+        if watching.ident is not None:
+            watching.join()
+
+
+def _address(lines: Iterator[str]) -> str | None:
+    """The page's address, once the server has said it."""
+    for line in lines:
+        say(line.rstrip())
+        _, found, place = line.partition("listening at ")
+        if found:
+            return place.strip()
+    return None
 
 
 def _watch(lines: Iterator[str], stream: Stream) -> None:

@@ -38,9 +38,13 @@ class LocalInflux:
         self._process: subprocess.Popen[bytes] | None = None
         paths = [part for name in ("bolt", "sqlite", "engine") for part in (f"--{name}-path", str(folder / name))]
         self._command = [program, "--http-bind-address", f"127.0.0.1:{port}", *paths, "--reporting-disabled"]
-        self.start()
         account = {"username": "vitrine", "password": secrets.token_urlsafe(16), "org": org, "bucket": bucket}
-        self.post("/api/v2/setup", account | {"token": self.config.token})
+        try:
+            self.start()
+            self.post("/api/v2/setup", account | {"token": self.config.token})
+        except BaseException:
+            self.kill()
+            raise
 
     def start(self) -> None:
         """Start, and wait until it answers."""

@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from app.evaluate.names import BLEND, MOST_POPULAR
+from app.events.vocabulary import CART, PURCHASE, VIEW
 from app.monitor.lines import TIME, Field, Measurement, Tag
 from app.serve.segments import UNITS, Means
 
@@ -22,8 +23,11 @@ NANOSECONDS_PER_MILLISECOND = 1_000_000
 #: Generators of `quality` that are no candidate generators: the list as served, and the baseline.
 SERVED, BASELINE = BLEND, MOST_POPULAR
 
+STEPS = (VIEW, CART, PURCHASE)  #: of the funnel
+
 _SEGMENT = Tag("segment", 'customer segment\'s id, "unknown" where the bundle does not know the user')
 _VERSION = Tag("model_version", "bundle that made the list; one more per training")
+_ENDS = {"bought": "bought in time", "removed": "taken out", "left": "left behind", "open": "not decided yet"}
 _GENERATOR = Tag("generator", "candidate generator that put the product there")
 
 EVENTS = Measurement(
@@ -129,6 +133,7 @@ MODEL = Measurement(
         Field("popular_mrr_10", "float", "", "mean reciprocal rank at 10 of most popular"),
         Field("popular_recall_10", "float", "", "recall at 10 of most popular"),
         Field("silhouette", "float", "", "silhouette of the segments"),
+        Field("stayed_share", "float", "", "share of users whom the bundle in use knew that are in the same segment"),
         Field("users", "integer", "users", "users trained on"),
         Field("products", "integer", "products", "products trained on"),
         Field("interactions", "integer", "pairs", "user-product pairs trained on"),
@@ -153,6 +158,40 @@ SEGMENTS = Measurement(
     ),
 )
 
+MOVES = Measurement(
+    "moves",
+    "One point per training and pair of segments: users who were in the one by the bundle in use, and are in the other "
+    "now.",
+    f"{BATCH_CLOCK}: start of the training",
+    (_SEGMENT, Tag("was", "segment's id before"), Tag("model_version", "bundle trained")),
+    (
+        Field("users", "integer", "users", "users who moved, or stayed where both are the same"),
+        Field("share", "float", "", "share of those who were in the segment before"),
+        Field("name", "string", "", "the segment's name now"),
+        Field("was_name", "string", "", "name of the segment before"),
+    ),
+)
+
+BEHAVIOUR = Measurement(
+    "behaviour",
+    "One point per training: how far sessions go and what becomes of cart lines, in all of its log. What the log can't "
+    "tell has no field.",
+    f"{BATCH_CLOCK}: start of the training",
+    (Tag("model_version", "bundle trained"),),
+    (
+        *(
+            Field(f"sessions_{step}", "integer", "sessions", f"sessions that reach the step {step}, in order")
+            for step in STEPS
+        ),
+        Field("to_cart", "float", "", "share of the sessions with a view that go on to a cart"),
+        Field("to_purchase", "float", "", "share of the sessions at the step before that go on to a purchase"),
+        Field("all_the_way", "float", "", "share of the sessions with the first step that reach the last"),
+        *(Field(f"carts_{end}", "integer", "cart lines", f"cart lines {meaning}") for end, meaning in _ENDS.items()),
+        Field("carts_left_share", "float", "", "share of the decided ones that were left behind"),
+        Field("cart_value_left", "float", "shop currency", "price × quantity of those left behind"),
+    ),
+)
+
 API = Measurement(
     "api",
     "What a replica of `vitrine serve` answered since its last point, by route; written every ten seconds.",
@@ -168,7 +207,7 @@ API = Measurement(
     ),
 )
 
-MEASUREMENTS = (EVENTS, RECOMMENDATIONS, LISTS, QUALITY, STREAM_PROGRESS, MODEL, SEGMENTS, API)
+MEASUREMENTS = (EVENTS, RECOMMENDATIONS, LISTS, QUALITY, STREAM_PROGRESS, MODEL, SEGMENTS, MOVES, BEHAVIOUR, API)
 
 
 #: The same of a shop whose ids are text. A bucket holds one of the two: InfluxDB keeps a field's type.

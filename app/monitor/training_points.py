@@ -1,8 +1,12 @@
-"""What a training leaves in InfluxDB: one point of its quality, one for each segment."""
+"""What a training leaves in InfluxDB: a point of its quality and of behaviour, one for each segment and movement."""
+
+from itertools import pairwise
 
 from app.evaluate.names import BLEND, HR_10, MOST_POPULAR, MRR_10, NDCG_10, RECALL_10, SESSION
 from app.evaluate.results import Quality, find_row
-from app.monitor.schema import MODEL, SEGMENTS
+from app.insight.behaviour_results import Behaviour, Carts, Funnel
+from app.insight.results import Movement
+from app.monitor.schema import BEHAVIOUR, MODEL, MOVES, SEGMENTS
 from app.results.run import RunResult
 
 
@@ -22,12 +26,13 @@ def training_lines(result: RunResult) -> list[str]:
     exploration, segments, quality, gate = result.exploration, result.segments, result.quality, result.gate
     if exploration is None or segments is None or quality is None or gate is None:
         raise ValueError(f"run {result.version} trained nothing, so it has no points")
-    at = result.created
+    at, movement = result.created, segments.movement
     model = MODEL.line(
         time=at,
         model_version=result.version,
         published=int(gate.published),
         silhouette=segments.silhouette,
+        stayed_share=movement.stayed / movement.users if movement and movement.users else None,
         users=exploration.events.users,
         products=exploration.events.products,
         interactions=result.pairs,
@@ -48,7 +53,53 @@ def training_lines(result: RunResult) -> list[str]:
             )
             for row in segments.rows
         ),
+        *(_moves(result, movement) if movement else ()),
+        *(_behaviour(result, result.behaviour) if result.behaviour else ()),
     ]
+
+
+def _moves(result: RunResult, movement: Movement) -> list[str]:
+    return [
+        MOVES.line(
+            time=result.created,
+            model_version=result.version,
+            segment=str(move.segment_id),
+            was=str(move.was_id),
+            users=move.users,
+            share=move.share,
+            name=move.segment,
+            was_name=move.was,
+        )
+        for move in movement.moves
+    ]
+
+
+def _behaviour(result: RunResult, found: Behaviour) -> list[str]:
+    """One point; none of a log that tells neither of a funnel nor of carts."""
+    fields = _funnel_fields(found.funnel) | _cart_fields(found.carts)
+    return [BEHAVIOUR.line(time=result.created, model_version=result.version, **fields)] if fields else []
+
+
+def _funnel_fields(funnel: Funnel | None) -> dict[str, float | None]:
+    if funnel is None:
+        return {}
+    reached = dict(zip(funnel.steps, funnel.total.sessions, strict=True))
+    fields: dict[str, float | None] = {f"sessions_{step}": sessions for step, sessions in reached.items()}
+    for (_, before), (step, sessions) in pairwise(reached.items()):
+        fields[f"to_{step}"] = sessions / before if before else None
+    first, *_, last = funnel.total.sessions
+    return fields | {"all_the_way": last / first if first else None}
+
+
+def _cart_fields(carts: Carts | None) -> dict[str, float | None]:
+    if carts is None:
+        return {}
+    ends = {row.outcome: row for row in carts.outcomes}
+    decided = sum(row.lines for name, row in ends.items() if name != "open")
+    return {f"carts_{name}": row.lines for name, row in ends.items()} | {
+        "carts_left_share": ends["left"].lines / decided if decided else None,
+        "cart_value_left": ends["left"].value,
+    }
 
 
 def _quality_fields(quality: Quality) -> dict[str, float | None]:

@@ -11,5 +11,5 @@ def sections(found: Behaviour) -> list[Section]:
         funnel.section(found.funnel, found.has_prices, found.has_categories),
         paths.section(found.paths, found.has_categories),
         carts.section(found.carts, found.has_prices, found.has_categories),
-        products.section(found.performance, found.has_prices),
+        products.section(found.performance),
     ]

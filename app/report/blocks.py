@@ -1,7 +1,7 @@
 """What a page is made of: sections of charts and tables."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from matplotlib.figure import Figure
@@ -49,6 +49,15 @@ class Section:
     blocks: Sequence[Block]
 
 
+def answered(section: Section) -> Section:
+    """The section without what the log has no data for, which its head names."""
+    empty = [block.title for block in section.blocks if not (block.svg if isinstance(block, Chart) else block.rows)]
+    if not empty:
+        return section
+    intro = f"{section.intro} Left out, as the log has no data for it: {', '.join(empty)}."
+    return replace(section, intro=intro, blocks=[block for block in section.blocks if block.title not in empty])
+
+
 def chart(
     title: str,
     caption: str = "",
@@ -56,7 +65,7 @@ def chart(
     table: Table | None = None,
     wide: bool = False,
 ) -> Chart:
-    """A chart drawn from its figure; without a figure, a note that there are no data.
+    """A chart drawn from its figure; one without a figure is left out of the page (`answered`).
 
     Parameters
     ----------

@@ -81,6 +81,8 @@ def left(rows: Sequence[LeftBehind], kind: str, priced: bool) -> Chart:
     shares = [row.left / row.decided for row in rows]
     values = [row.value if priced else row.left for row in rows]
     texts = [f"{compact(value)} ({percent(share)} of its lines)" for value, share in zip(values, shares, strict=True)]
+    form = decimal if priced else count
+    exact = [f"{form(value)} ({percent(share)} of its lines)" for value, share in zip(values, shares, strict=True)]
     axis = "value left behind (shop currency)" if priced else "lines left behind"
     columns = [(kind.capitalize(), lambda row: row.name)]
     if any(row.category for row in rows):
@@ -97,7 +99,9 @@ def left(rows: Sequence[LeftBehind], kind: str, priced: bool) -> Chart:
         f"Left behind, by {'product' if kind == 'products' else 'category'}",
         f"Of {label(rows[0].name, 60)} most is left: {count(rows[0].left)} lines, {percent(shares[0])} of its decided "
         "ones.",
-        charts.bars([row.name for row in rows], [charts.Panel(axis, values, texts, colours=ORANGE)], room=0.75),
+        charts.bars(
+            [row.name for row in rows], [charts.Panel(axis, values, texts, colours=ORANGE, exact=exact)], room=0.75
+        ),
         table_of(rows, columns, left=range(words)),
     )
 

@@ -8,21 +8,27 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from app.report.text import Format, compact, known, label
+from app.report.hover import answer_column, answer_row
+from app.report.text import Format, compact, count, known, label, percent_tick
 from app.report.theme import BLUE, GREY, INK, MUTED
 
 WIDTH, WIDE = 6.2, 12.8  # inches: half and full width of the page
+FULL = 120  #: letters of a name that was cut in the drawing
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One set of bars: axis title with its unit, a value and a printed text per bar."""
+    """One set of bars: axis title with its unit, a value and a printed text per bar.
+
+    `exact`: what a bar answers when it is pointed at, where its text is short of that.
+    """
 
     axis: str
     values: Sequence[float | None]
     texts: Sequence[str]
     tick: Format = compact
     colours: str | Sequence[str] = BLUE
+    exact: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -80,11 +86,15 @@ def _bars(axis: Axes, names: Sequence[str], panel: Panel, room: float) -> None:
     for row, (value, text) in enumerate(zip(values, panel.texts, strict=True)):
         place = max(value, 0.0)
         axis.annotate(text, (place, row), xytext=(4, 0), textcoords="offset points", va="center_baseline", fontsize=8.5)
+    for row, (name, text) in enumerate(zip(names, panel.exact or panel.texts, strict=True)):
+        answer_row(axis, row - 0.5, 1.0, label(name, FULL), f"{panel.axis}: {text}")
     axis.set_xlim(min([*values, 0.0]) * 1.1, longest * (1 + room) or 1.0)
     axis.set_ylim(len(names) - 0.5, -0.5)
-    axis.set_yticks(rows, [label(name) for name in names])
+    axis.set_yticks(rows, [label(name, 40) for name in names])
     axis.tick_params(axis="y", labelcolor=INK)
     axis.xaxis.set_major_locator(MaxNLocator(4))
+    if panel.tick is percent_tick and longest <= 1:  # room for the texts is no share
+        axis.set_xticks([tick for tick in axis.get_xticks() if tick <= 1])
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: panel.tick(value)))
     axis.grid(axis="x")
     axis.set_xlabel(panel.axis)
@@ -100,7 +110,11 @@ def columns(
     axis.bar(range(len(names)), values, width=0.8, color=colour)
     step = -(-len(names) // 20)
     axis.set_xticks(range(0, len(names), step), list(names)[::step])
+    if max(map(len, names)) > 4:
+        axis.tick_params(axis="x", rotation=30)
     axis.set_xlim(-0.6, max(len(names), 6) - 0.4)
+    for place, (name, value) in enumerate(zip(names, values, strict=True)):
+        answer_column(axis, place - 0.5, 1.0, f"{x}: {name}", f"{y}: {tick(value)}")
     _upright(axis, x, y, tick)
     return figure
 
@@ -121,6 +135,11 @@ def histogram(
     widths = [(high - low) * 0.94 if span else 1.0 for low, high in zip(lows, highs, strict=True)]
     colours = [BLUE] * (len(values) - 1) + [GREY if beyond else BLUE]
     axis.bar(lows, values, width=widths, align="edge" if span else "center", color=colours)
+    for number, (low, high, value) in enumerate(zip(lows, highs, values, strict=True)):
+        last = beyond and number == len(values) - 1
+        until = "and above" if last else f"to {compact(high)}"
+        left, width = (low, high - low) if span else (low - 0.5, 1.0)
+        answer_column(axis, left, width, f"{x}: {compact(low)} {until}", f"{y}: {count(value)}")
     if not span:  # one bin without width: keep its bar from filling the chart
         axis.set_xlim(lows[0] - 4, lows[0] + 4)
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: compact(value)))
@@ -150,6 +169,9 @@ def lines(ticks: Mapping[int, str], series: Sequence[Line], x: str, y: str, tick
     axis = figure.subplots()
     for line in series:
         _line(axis, line, width=2.0)
+    for place in range(max(len(line.values) for line in series)):
+        each = [f"{line.name}: {tick(line.values[place])}" for line in series]
+        answer_column(axis, place - 0.5, 1.0, f"{x}: {place}", *each)
     axis.set_xticks(list(ticks), list(ticks.values()))
     _upright(axis, x, y, tick)
     figure.legend(loc="outside upper left", ncols=4, frameon=False, fontsize=8.5, handlelength=1.4)
@@ -168,6 +190,9 @@ def days(dates: Sequence[date], series: Sequence[Line], y: str, x: str = "day") 
         axis.yaxis.set_major_locator(MaxNLocator(3))
         axis.set_title(line.name, loc="left", fontsize=9, pad=3)
         axis.margins(x=0.01)
+        for place, day in enumerate(dates):
+            each = [f"{line.name}: {count(line.values[place])}" for line in series]
+            answer_column(axis, place - 0.5, 1.0, f"{x} {day}", *each)
     step = -(-len(dates) // 16)
     axes[-1].set_xticks(range(0, len(dates), step), [f"{day.day} {day:%b}" for day in dates[::step]])
     axes[-1].set_xlabel(f"{x}, {dates[0]} to {dates[-1]}")
@@ -199,7 +224,10 @@ def intervals(
         for number, (name, dots) in enumerate(series.items()):
             shift = (number - (len(series) - 1) / 2) * 0.3
             _dots(axis, name, dots, shift)
-        axis.set_yticks(range(len(names)), [label(name, 34) for name in names])
+        for row, name in enumerate(names):
+            each = (_told(series_name, dots[row], tick) for series_name, dots in series.items())
+            answer_row(axis, row - 0.5, 1.0, label(name, FULL), title, *each)
+        axis.set_yticks(range(len(names)), [label(name, 44) for name in names])
         axis.tick_params(axis="y", labelcolor=INK)
         axis.set_ylim(len(names) - 0.5, -0.5)
         axis.set_xlim(left=0)
@@ -212,6 +240,11 @@ def intervals(
         handles, texts = axes[0].get_legend_handles_labels()
         figure.legend(handles, texts, loc="outside upper left", ncols=4, frameon=False, fontsize=8.5)
     return figure
+
+
+def _told(name: str, dot: Dot, tick: Format) -> str:
+    ends = "" if dot.low is None or dot.high is None else f" ({tick(dot.low)} to {tick(dot.high)})"
+    return f"{name}: {tick(dot.mean)}{ends}".removeprefix(": ")
 
 
 def _dots(axis: Axes, name: str, dots: Sequence[Dot], shift: float) -> None:

@@ -9,16 +9,22 @@ from app.report.text import compact, count, decimal, percent
 from app.report.theme import BLUE, GREEN, GREY, ORANGE
 
 MOST_PERIODS = 16  #: rows and columns of a table of cohorts that fit a picture
+RFM_TITLE = "Whom to keep, whom to win back?"
 WORDS = {"visits": "visit", "purchases": "buy"}
 
 
 def sections(found: Customers) -> list[Section]:
     """A section for each question that the log can answer."""
-    made = [rfm(found.rfm)] if found.rfm else []
-    made.append(coming_back(found))
+    made = [coming_back(found)]
+    if found.rfm:
+        made.insert(0, rfm(found.rfm))
+    elif any(row.kind == "purchases" and _any_users(row) for row in found.lifecycle):
+        made.insert(
+            0, Section("rfm", RFM_TITLE, "Of no purchase a price is known, so nobody is known to have spent.", [])
+        )
     if found.value is not None and found.value.rows:
         made.append(value.section(found.value))
-    return [section for section in made if section.blocks]
+    return [section for section in made if section.blocks or section.title == RFM_TITLE]
 
 
 def rfm(rows: Sequence[RfmRow]) -> Section:
@@ -40,6 +46,7 @@ def rfm(rows: Sequence[RfmRow]) -> Section:
         [row.revenue for row in rows],
         [f"{compact(row.revenue)} ({percent(row.revenue_share)})" for row in rows],
         colours=ORANGE,
+        exact=[f"{decimal(row.revenue)} ({percent(row.revenue_share)})" for row in rows],
     )
     pictures = [
         chart(
@@ -67,7 +74,7 @@ def rfm(rows: Sequence[RfmRow]) -> Section:
         title="RFM in figures",
         wide=True,
     )
-    return Section("rfm", "Whom to keep, whom to win back?", intro, [*pictures, table])
+    return Section("rfm", RFM_TITLE, intro, [*pictures, table])
 
 
 def coming_back(found: Customers) -> Section:
@@ -131,6 +138,9 @@ def cohorts(found: PeriodCohorts) -> Block:
     names = [f"{row.start} ({count(row.users[0])})" for row in shown]
     if not any(cells.values()):
         return Table(table.headers, table.rows, title, f"{caption} Nobody did.{whole}", wide=True)
+    if len(later) == 1:  # one share is no picture
+        caption = f"{caption} {percent(cells[0, 0])} of the first {period}'s did."
+        return Table(table.headers, table.rows, title, caption + whole, wide=True)
     figure = grids.heatmap(names, list(map(str, later)), cells, f"{period}s later", f"first {period}, from", percent)
     return chart(title, caption + whole, figure, table, wide=True)
 
@@ -154,7 +164,8 @@ def lifecycle(found: Lifecycle) -> Chart:
     )
     if not found.last_is_whole:
         caption += " The last week is not over."
-    series = [charts.Line(state, [getattr(row, state) for row in weeks], colour) for state, colour in states.items()]
+    counts = {state: [getattr(row, state) for row in weeks] for state in states}
+    series = [charts.Line(state, counts[state], colour) for state, colour in states.items() if any(counts[state])]
     return chart(
         title,
         caption,

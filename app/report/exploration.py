@@ -24,9 +24,12 @@ def section(cleaning: Cleaning, found: Exploration | None, zone: str) -> Section
         return Section("exploration", "Exploration", intro, [rows_read(cleaning)])
     events = found.events
     intro = f"What the event log holds from {events.first} to {events.last}, before any model."
+    kinds = [row.event_type for row in events.event_mix if row.events]
+    if len(kinds) == 1:
+        intro += f" All events are of the type {words(kinds[0])}."
     blocks: list[Block] = [
         rows_read(cleaning),
-        event_mix(events.event_mix),
+        *([event_mix(events.event_mix)] if len(kinds) != 1 else []),
         missing(events.missing, events.prices_not_positive),
         visits.sessions(found.sessions),
         by_day(events.by_day),
@@ -180,6 +183,7 @@ def by_hour(rows: Sequence[HourRow], zone: str) -> Chart:
 def prices(rows: Sequence[PriceRow]) -> Chart:
     """Mean price by event type."""
     title = "Mean price by event type"
+    rows = [row for row in rows if row.mean is not None]
     if not rows:
         return chart(title)
     rows = sorted(rows, key=lambda row: EVENT_TYPES.index(row.event_type))
@@ -209,32 +213,29 @@ def prices(rows: Sequence[PriceRow]) -> Chart:
 def leaders(rows: Sequence[LeaderRow], kind: str, plural: str) -> Chart:
     """The categories or brands with the most events, and what they earn."""
     title = f"Top {plural}"
-    if not rows:
-        return chart(title, wide=True)
     named = [row for row in rows if row.name != UNKNOWN]
-    figures = (
+    if not named:
+        return chart(title, wide=True)
+    figures: list[tuple[str, list[float], str]] = [
         ("events", [row.events for row in rows], BLUE),
         ("purchases", [row.purchases for row in rows], GREEN),
-        ("revenue (shop currency)", [row.revenue for row in rows], ORANGE),
-    )
+    ]
+    if any(row.revenue for row in rows):
+        figures.append(("revenue (shop currency)", [row.revenue for row in rows], ORANGE))
     panels = [
         charts.Panel(
             axis,
             values,
             [compact(value) for value in values],
             colours=[GREY if row.name == UNKNOWN else colour for row in rows],
+            exact=[count(value) for value in values],
         )
         for axis, values, colour in figures
     ]
-    caption = "Those with the most events; grey where it is missing in the log."
-    if named:
-        caption = (
-            f"{label(named[0].name)} leads with {count(named[0].events)} events and "
-            f"{count(named[0].purchases)} purchases; grey is what the log does not name."
-        )
     return chart(
         title,
-        caption,
+        f"{label(named[0].name)} leads with {count(named[0].events)} events and "
+        f"{count(named[0].purchases)} purchases; grey is what the log does not name.",
         charts.bars([row.name for row in rows], panels),
         table_of(
             rows,
@@ -242,7 +243,7 @@ def leaders(rows: Sequence[LeaderRow], kind: str, plural: str) -> Chart:
                 (kind.capitalize(), lambda row: row.name),
                 ("Events", lambda row: count(row.events)),
                 ("Purchases", lambda row: count(row.purchases)),
-                ("Revenue (shop currency)", lambda row: decimal(row.revenue)),
+                *([("Revenue (shop currency)", lambda row: decimal(row.revenue))] if len(figures) > 2 else []),
             ],
         ),
         wide=True,

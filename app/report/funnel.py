@@ -70,6 +70,8 @@ def _intro(found: Funnel, priced: bool, categorised: bool) -> str:
     unknown = [name for name, known in (("prices", priced), ("categories", categorised)) if not known]
     if unknown:
         told.append(f"The log has no {' and no '.join(unknown)}, so the funnel is not cut by them.")
+    if priced and not found.by_price:
+        told.append("Products differ too little in price for the funnel to be cut by it.")
     return " ".join(told)
 
 

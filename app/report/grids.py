@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from app.report.charts import WIDE, WIDTH
-from app.report.text import Format, compact
+from app.report.hover import answer
+from app.report.text import Format, compact, count
 
 COLOUR_MAP = "viridis"
 
@@ -36,6 +37,7 @@ def heatmap(
     for (row, col), value in cells.items():
         colour = "#000000" if value > 0.55 * top else "#ffffff"
         axis.text(col + 0.5, row + 0.5, tick(value), ha="center", va="center_baseline", color=colour, fontsize=8)
+        answer(axis, (col, row), 1.0, 1.0, f"{y}: {rows[row]}", f"{x}: {cols[col]}", tick(value))
     axis.set_xticks([c + 0.5 for c in range(len(cols))], list(cols))
     axis.set_yticks([r + 0.5 for r in range(len(rows))], list(rows))
     axis.invert_yaxis()
@@ -75,6 +77,13 @@ def density(
         edgecolors="face",
         linewidth=0.3,
     )
+    for (i, j), value in cells.items():
+        corner, width, height = (x_edges[i], y_edges[j]), x_edges[i + 1] - x_edges[i], y_edges[j + 1] - y_edges[j]
+        sides = (
+            f"{name}: {compact(edges[at])} to {compact(edges[at + 1])}"
+            for name, edges, at in ((x, x_edges, i), (y, y_edges, j))
+        )
+        answer(axis, corner, width, height, *sides, f"{unit}: {count(value)}")
     bar = figure.colorbar(mesh, ax=axis, label=unit, pad=0.02)
     bar.ax.yaxis.set_major_locator(LogLocator())
     bar.ax.yaxis.set_minor_locator(NullLocator())

@@ -15,6 +15,9 @@ PRICE = "average price (shop currency)"
 def section(figures: RecommendationFigures) -> Section:
     """Charts of the lists for active users."""
     intro = f"{count(figures.recommendations)} recommended products in the lists of {count(figures.users)} users."
+    sizes = {row.recommendations for row in figures.per_user}
+    if len(sizes) == 1:
+        intro += f" Each has {count(*sizes)}."
     blocks: list[Block] = [
         score_distribution(figures),
         price_distribution(figures),
@@ -23,7 +26,7 @@ def section(figures: RecommendationFigures) -> Section:
         mean_scores(figures.categories, "categories", "main category"),
         mean_scores(figures.brands, "brands", "brand"),
         score_by_price(figures),
-        per_user(figures),
+        *([per_user(figures)] if len(sizes) != 1 else []),
         sources(figures),
     ]
     return Section("recommendations", "Recommendations", intro, blocks)

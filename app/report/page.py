@@ -1,5 +1,7 @@
 """The report: one offline HTML page about a training run."""
 
+import base64
+import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -8,8 +10,9 @@ from markupsafe import Markup
 
 from app.core.files import write_text
 from app.evaluate.results import Quality
+from app.events.vocabulary import PURCHASE
 from app.report import behaviour, customers, exploration, lists, process, quality, segments
-from app.report.blocks import Chart, Section
+from app.report.blocks import Chart, Section, answered
 from app.report.text import count, percent
 from app.report.theme import style
 from app.results.run import RunResult
@@ -37,10 +40,10 @@ def write_report(result: RunResult, path: Path) -> None:
 def render_report(result: RunResult) -> str:
     """The report's HTML: charts inline, nothing loaded from elsewhere, same input, same text.
 
-    A part that the run did not make has no section; one that is empty says "no data".
+    A part that the run did not make has no section; what the log has no data for is named at its section's head.
     """
     with style():
-        sections = _sections(result)
+        sections = [answered(section) for section in _sections(result)]
     if result.synthetic:
         sections = [_labelled(part) for part in sections]
     environment = jinja2.Environment(
@@ -51,7 +54,9 @@ def render_report(result: RunResult) -> str:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters["svg"] = Markup  # our own drawing; matplotlib has escaped the names in it
+    environment.filters["script"] = Markup  # likewise; the page's policy names its checksum, so that no other one runs
     environment.tests["chart"] = _is_chart
+    script = (HERE / "page.js").read_text()
     return environment.get_template("page.html.j2").render(
         title=f"Training run {result.version}",
         created=result.created.isoformat(timespec="seconds"),
@@ -60,6 +65,8 @@ def render_report(result: RunResult) -> str:
         synthetic=result.synthetic,
         tiles=tiles(result),
         sections=sections,
+        script=script,
+        checksum=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
 
 
@@ -125,6 +132,6 @@ def _shop_tiles(result: RunResult) -> list[Tile]:
             Tile("Products", count(events.products)),
             Tile("Sessions", count(visits)),
         ]
-        if visits:
+        if visits and any(row.events and row.event_type != PURCHASE for row in result.exploration.events.event_mix):
             found.append(Tile("Conversion", percent(buying / visits), f"{count(buying)} sessions with a purchase"))
     return found

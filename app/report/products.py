@@ -1,6 +1,6 @@
 """The section on products: which convert unusually well, which badly, and what sells best."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from app.insight.behaviour_results import Performance, ProductRow, ShopRate
 from app.report import charts
@@ -11,7 +11,7 @@ from app.report.theme import BLUE, GREEN, ORANGE
 TITLE = "Which products convert unusually well?"
 
 
-def section(found: Performance, priced: bool) -> Section:
+def section(found: Performance) -> Section:
     """Products that stand out by their purchase rate, and those that sell best."""
     blocks: list[Block] = []
     purchase = next((rate for rate in found.rates if rate.event == "purchase"), None)
@@ -22,7 +22,7 @@ def section(found: Performance, priced: bool) -> Section:
             if rows
         ]
     if found.best_sellers:
-        blocks.append(best_sellers(found.best_sellers, priced))
+        blocks.append(best_sellers(found.best_sellers))
     return Section("products", TITLE, _intro(found, purchase), blocks)
 
 
@@ -67,26 +67,33 @@ def _name(row: ProductRow) -> str:
 
 
 def _table(rows: Sequence[ProductRow]) -> Table:
+    named = _named(rows)
     return table_of(
         rows,
         [
-            ("Product", lambda row: label(row.product, 60)),
-            ("Category", lambda row: row.category or ""),
+            *named,
             ("Viewers", lambda row: count(row.viewers)),
             ("Buyers", lambda row: count(row.buyers)),
             ("Rate, smoothed", lambda row: percent(row.purchase_rate)),
             ("From", lambda row: percent(row.low)),
             ("To", lambda row: percent(row.high)),
         ],
-        left=(0, 1),
+        left=range(len(named)),
     )
 
 
-def best_sellers(rows: Sequence[ProductRow], priced: bool) -> Table:
+def _named(rows: Sequence[ProductRow]) -> list[tuple[str, Callable[[ProductRow], str]]]:
+    """Columns that say which product it is; a category where any is known."""
+    category = [("Category", lambda row: row.category or "")] if any(row.category for row in rows) else []
+    return [("Product", lambda row: label(row.product, 60)), *category]
+
+
+def best_sellers(rows: Sequence[ProductRow]) -> Table:
     """The products with the most revenue, else the most purchases."""
+    priced = any(row.revenue is not None for row in rows)
+    named = _named(rows)
     columns = [
-        ("Product", lambda row: label(row.product, 60)),
-        ("Category", lambda row: row.category or ""),
+        *named,
         ("Purchases", lambda row: count(row.purchases)),
     ]
     if priced:
@@ -99,7 +106,7 @@ def best_sellers(rows: Sequence[ProductRow], priced: bool) -> Table:
     return table_of(
         rows,
         columns,
-        left=(0, 1),
+        left=range(len(named)),
         title="What sells best",
         caption=f"The products with the most {'revenue' if priced else 'purchases'}.",
     )

@@ -188,20 +188,22 @@ def _metric_column(metric: str) -> tuple[str, Callable[[QualityRow], str]]:
 
 def overall_table(task: str, rows: Sequence[QualityRow]) -> Block:
     """Every metric of every model over all queries."""
+    overall = _overall(rows)
+    various = any(row.diversity_10 is not None for row in overall)
     return table_of(
-        _overall(rows),
+        overall,
         [
             ("Model", lambda row: words(row.model)),
             ("Queries", lambda row: count(row.queries)),
             *(_metric_column(metric) for metric in SHOWN),
             ("Coverage @10", lambda row: percent(row.coverage_10)),
             ("Novelty @10", lambda row: decimal(row.novelty_10, 1)),
-            ("Diversity @10", lambda row: percent(row.diversity_10)),
+            *([("Diversity @10", lambda row: percent(row.diversity_10))] if various else []),
         ],
         title=f"All metrics: {words(task)} task",
         caption="Estimate, and its interval below it; coverage is the share of the catalogue recommended, "
-        "novelty the bits that a product tells (10: one of a thousand equally popular ones), diversity the share of "
-        "pairs of different categories.",
+        "novelty the bits that a product tells (10: one of a thousand equally popular ones)"
+        f"{', diversity the share of pairs of different categories' if various else ''}.",
         wide=True,
     )
 

@@ -100,7 +100,8 @@ def segment_spending(rows: Sequence[SegmentRow]) -> Block:
     spent = [row.users * row.means.monetary for row in rows]
     shares = [row.revenue_share or 0.0 for row in rows]
     texts = [f"{compact(money)} ({percent(share)})" for money, share in zip(spent, shares, strict=True)]
-    panel = charts.Panel("spent in all (shop currency)", spent, texts, colours=ORANGE)
+    exact = [f"{decimal(money)} ({percent(share)})" for money, share in zip(spent, shares, strict=True)]
+    panel = charts.Panel("spent in all (shop currency)", spent, texts, colours=ORANGE, exact=exact)
     top = max(range(len(rows)), key=lambda place: spent[place])
     return chart(
         "Spending by segment",
@@ -169,7 +170,9 @@ def numbers_tried(tried: Sequence[TriedNumber], chosen: int) -> Block:
         ],
         title="How many segments",
         caption="Taken is what is best set apart (silhouette) among the numbers whose segments are found again in "
-        "bootstrap samples of the users (stability, the adjusted Rand index, of 0.8 or more).",
+        "bootstrap samples of the users (stability, the adjusted Rand index, of 0.8 or more); the number of the "
+        "training before stays where its silhouette is less than 0.02 lower. Where no number is found again, the "
+        "most stable is taken.",
     )
 
 
@@ -213,13 +216,14 @@ def profiles(rows: Sequence[ProfileRow]) -> Section:
     title = "Users by profile"
     if not rows:
         return Section("profiles", "Behaviour profiles", intro, [chart(title)])
-    texts = [f"{count(row.users)} ({percent(row.share)})" for row in rows]
-    panel = charts.Panel("users", [row.users for row in rows], texts, colours=GREEN)
+    there = [row for row in rows if row.users]
+    texts = [f"{count(row.users)} ({percent(row.share)})" for row in there]
+    panel = charts.Panel("users", [row.users for row in there], texts, colours=GREEN)
     most = max(rows, key=lambda row: row.users)
     picture = chart(
         title,
         f"The most common profile is {words(most.profile)}, with {percent(most.share)} of users.",
-        charts.bars([words(row.profile) for row in rows], [panel]),
+        charts.bars([words(row.profile) for row in there], [panel]),
     )
     rules = table_of(
         rows,

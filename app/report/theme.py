@@ -16,6 +16,8 @@ from typing import Any
 import matplotlib
 from matplotlib.figure import Figure
 
+from app.report.hover import told
+
 BLUE, ORANGE, GREEN = "#0072b2", "#e69f00", "#009e73"
 PURPLE, GREY = "#cc79a7", "#8a929b"
 EVENT_COLOURS = {"view": BLUE, "cart": ORANGE, "remove_from_cart": PURPLE, "purchase": GREEN}
@@ -84,7 +86,7 @@ def to_svg(figure: Figure, title: str, description: str) -> str:
     opening = text.index(">") + 1
     view = re.search(r'viewBox="[^"]*"', text[:opening])
     assert view is not None
-    body = re.sub(r'<g id="[^"]*"/>\s*', "", text[opening:])
+    body = told(re.sub(r'<g id="[^"]*"/>\s*', "", text[opening:]))
     body = re.sub(r'<g id="[^"]*">', "<g>", body)  # nothing refers to groups, and their ids would repeat
     body = re.sub(r"<style.*?</style>", "", body, flags=re.DOTALL)  # the page's own style has it once
     for placeholder, variable in THEME.items():

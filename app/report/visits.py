@@ -43,9 +43,12 @@ def sessions(figures: SessionFigures) -> Block:
         ("Median events", count(figures.median_events)),
         ("75th percentile of events", count(figures.p75_events)),
         ("Most events", count(figures.max_events)),
-        ("Mean duration (minutes)", decimal(figures.mean_minutes)),
-        ("Median duration (minutes)", decimal(figures.median_minutes)),
     ]
+    if figures.mean_minutes and figures.mean_minutes >= 0.005:  # else orders are sessions: all of a moment
+        rows += [
+            ("Mean duration (minutes)", decimal(figures.mean_minutes)),
+            ("Median duration (minutes)", decimal(figures.median_minutes)),
+        ]
     return table_of(
         rows,
         [("Sessions", lambda row: row[0]), ("Value", lambda row: row[1])],

@@ -15,7 +15,7 @@ from app.insight.behaviour_results import Behaviour
 from app.insight.customer_results import Customers
 from app.insight.results import Exploration, ProfileRow, RecommendationFigures, Segments
 
-SCHEMA_VERSION: Final = 2  #: of `run.json`; the first edition wrote none
+SCHEMA_VERSION: Final = 3  #: of `run.json`; the first edition wrote none
 
 
 class Cleaning(Part):
@@ -56,7 +56,7 @@ class Paths(Part):
 class RunResult(Part):
     """A run of `vitrine train`, `explore`, `segments` or `customers`; a part that the command does not make is null."""
 
-    schema_version: Literal[2] = Field(default=SCHEMA_VERSION, description="of this file")
+    schema_version: Literal[3] = Field(default=SCHEMA_VERSION, description="of this file")
     version: str = Field(description="of the bundle; the start of the run where it makes none")
     created: datetime = Field(description="start of the run, UTC")
     timezone: str = Field(description="the shop's time zone, of hours of the day")

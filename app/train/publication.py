@@ -14,7 +14,8 @@ from app.evaluate.names import ALL, METRICS
 from app.evaluate.results import QualityRow
 from app.events.layout import layout_of
 from app.features.slices import Slice
-from app.insight.recommendations import recommendation_figures
+from app.insight.performance import PERFORMANCE_SCHEMA
+from app.insight.recommendations import recommendation_figures, with_category_ids
 from app.insight.results import Exploration, RecommendationFigures
 from app.learn.recommender import fit_recommender
 from app.registry.registry import Registry
@@ -47,16 +48,9 @@ def make_bundle(
     """Train on everything, write the bundle, publish it if the gate and `check` let it, and delete old ones."""
     settings, registry, verdict = run.settings, Registry(run.output.models), evaluation.verdict
     with run.progress.stage("train on everything and publish") as stage:
-        recommender = fit_recommender(whole, found.users, settings, run.scratch / "fit")
-        if evaluation.ranker is not None:
-            recommender = replace(recommender, ranker=evaluation.ranker.over(recommender.catalogue))
-        entries = _manifest(run, log, exploration, found.model, evaluation)
-
-        def fill(folder: Path) -> None:
-            recommender.save(folder)
-            found.model.save(folder)
-
-        folder = registry.add(run.stamp, entries, fill)
+        folder = registry.folder / run.stamp
+        if not (settings.resume and folder.is_dir()):  # else this run was killed after it had written its bundle
+            folder = _fit(run, whole, found, evaluation, _manifest(run, log, exploration, found.model, evaluation))
         if verdict.published:
             registry.publish(folder.name, check)
         pruned = registry.prune(settings.keep_bundles)
@@ -65,6 +59,19 @@ def make_bundle(
         prune_tables(run.output.processed, settings.keep_bundles)
         stage.note = f"{'published' if verdict.published else 'NOT published'}: {verdict.reason}"
     return Publication(folder, tuple(pruned))
+
+
+def _fit(run: Run, whole: Slice, found: Segmentation, evaluation: Evaluation, entries: ManifestEntries) -> Path:
+    """The bundle of everything the log holds; returns its folder."""
+    recommender = fit_recommender(whole, found.users, run.settings, run.scratch / "fit")
+    if evaluation.ranker is not None:
+        recommender = replace(recommender, ranker=evaluation.ranker.over(recommender.catalogue))
+
+    def fill(folder: Path) -> None:
+        recommender.save(folder)
+        found.model.save(folder)
+
+    return Registry(run.output.models).add(run.stamp, entries, fill)
 
 
 def _manifest(
@@ -104,8 +111,11 @@ class ActiveLists:
     figures: RecommendationFigures
 
 
-def recommend_active(run: Run, whole: Slice, folder: Path) -> ActiveLists:
-    """Lists for users seen lately, by the bundle in `folder`, as Parquet and CSV."""
+def recommend_active(run: Run, whole: Slice, folder: Path, performance: Path) -> ActiveLists:
+    """Lists for users seen lately, by the bundle in `folder`, as Parquet and CSV.
+
+    `performance`: stored table of `app.insight.performance.PERFORMANCE_SCHEMA`, for categories without a name.
+    """
     with run.progress.stage("lists for active users") as stage:
         settings = run.settings
         since = whole.until - timedelta(days=settings.active_days)
@@ -114,6 +124,10 @@ def recommend_active(run: Run, whole: Slice, folder: Path) -> ActiveLists:
         lists = lists_for_users(active, folder, settings.top_k, at_utc, run.now)
         target = run.output.recommendations / folder.name
         shutil.rmtree(target, ignore_errors=True)  # a champion that stayed has lists of an earlier day
-        figures = recommendation_figures(stored(lists, target))
+        kept = stored(lists, target)
+        figures = recommendation_figures(kept)
+        if figures.unknown_categories == figures.recommendations:
+            products = run.spark.read.schema(PERFORMANCE_SCHEMA).parquet(str(performance))
+            figures = recommendation_figures(with_category_ids(kept, products))
         stage.rows = write_csv(target, run.output.merged_csv)
     return ActiveLists(target, figures)

@@ -14,7 +14,7 @@ from pydantic import JsonValue
 from pyspark.sql import SparkSession
 
 from app.core.files import WORK, replacing, write_text
-from app.core.folders import Output
+from app.core.folders import CLEANED, Output, latest_complete
 from app.core.progress import Progress
 from app.core.settings import Settings
 from app.events.layout import layout_of
@@ -30,13 +30,16 @@ Found = TypeVar("Found")
 
 def asked_for(spark: SparkSession, settings: Settings) -> dict[str, JsonValue]:
     """All that a training's outcome depends on: the program, settings, files by size, and the bundle in use."""
-    champion = Registry(Output(settings.output).models).champion()
+    output = Output(settings.output)
+    champion = Registry(output.models).champion()
+    cleaned = latest_complete(output.processed, CLEANED) if settings.events is None else None
     read = [source for source in (settings.events, settings.catalogue) if source]
     asked: dict[str, Any] = {
         "program": version("vitrine"),
         "settings": settings.recorded(),
         "champion": champion.name if champion else None,
         "layout": layout_of(settings).model_dump(mode="json"),
+        "cleaned": cleaned.name if cleaned else None,
         "files": [list_event_files(spark, source) for source in read],
     }
     return json.loads(json.dumps(asked))  # as it is read back: pairs are lists
@@ -47,9 +50,11 @@ def killed_run(settings: Settings, asked: dict[str, JsonValue], say: Callable[[s
     for folder in sorted(settings.output.glob(f"{WORK}*"), reverse=True):
         if (folder / ASKED).is_file():
             before = json.loads((folder / ASKED).read_text())
-            different = [name for name in asked if before.get(name) != asked[name]]
+            stamp = folder.name.removeprefix(WORK)
+            own = {"champion"} if str(asked["champion"]).startswith(stamp) else set()  # killed after it had published
+            different = [name for name in asked if name not in own and before.get(name) != asked[name]]
             if not different:
-                return datetime.strptime(folder.name.removeprefix(WORK), STAMP_FORMAT).replace(tzinfo=UTC)
+                return datetime.strptime(stamp, STAMP_FORMAT).replace(tzinfo=UTC)
             say(f"{folder.name}: was asked for something else ({', '.join(different)}); starting anew")
             return None
     say("no training that was killed is left here; starting anew")

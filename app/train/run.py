@@ -25,7 +25,17 @@ from app.train.context import Run
 from app.train.evaluation import evaluate, usable_champion
 from app.train.publication import make_bundle, recommend_active
 from app.train.resume import asked_for, killed_run
-from app.train.stages import Log, behaviour, clean_log, customer_base, explore, segment, slice_before_test, whole_slice
+from app.train.stages import (
+    Log,
+    behaviour,
+    check_span,
+    clean_log,
+    customer_base,
+    explore,
+    segment,
+    slice_before_test,
+    whole_slice,
+)
 
 TRAIN_STAGES, EXPLORE_STAGES, SEGMENTS_STAGES, CUSTOMERS_STAGES = 13, 4, 4, 3
 INFLUX_SECONDS = 120.0  #: how long a training waits for InfluxDB before it says so and fails
@@ -60,6 +70,7 @@ def train(
         catalogue = read_catalogue(spark, settings)  # first: a wrong one is told at once
         once, scratch = run.finished.once, run.scratch
         log = once("clean", lambda: clean_log(run), *run.tables(CLEANED, REJECTED))
+        check_span(log)
         if settings.resume:
             fit_partitions(spark, settings, log.source)  # of the session: a run that goes on may not have cleaned
         whole = once(
@@ -83,7 +94,7 @@ def train(
         tested = once("evaluate", lambda: evaluate(run, known, whole, found.model, champion))
         made = once("bundle", lambda: make_bundle(run, log, exploration, whole, found, tested, check))
         in_use = made.folder if tested.verdict.published else Registry(run.output.models).champion() or made.folder
-        lists = once("lists", lambda: recommend_active(run, whole, in_use))
+        lists = once("lists", lambda: recommend_active(run, whole, in_use, done.table))
         merged = run.output.merged_csv
         result = _result(
             run,

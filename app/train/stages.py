@@ -78,6 +78,22 @@ def clean_log(run: Run) -> Log:
     return Log(source, is_synthetic(str(report.cleaned)), cleaning, report.cleaned, report.rejected_table)
 
 
+def check_span(log: Log) -> None:
+    """Refuse a log of which nothing lies before a test slice.
+
+    Raises
+    ------
+    InputError
+        All events lie in one second.
+    """
+    first, last = span(log.cleaned)
+    if cut_time(first, last, days=1) <= first:
+        raise InputError(
+            f"{log.source}: all events lie in one second ({first:%Y-%m-%d %H:%M:%S}), so none are left to test on; "
+            "vitrine explore, segments and customers take it"
+        )
+
+
 def _latest_cleaned(run: Run) -> Path:
     latest = latest_complete(run.output.processed, CLEANED)
     if latest is None:

@@ -1,10 +1,12 @@
 """Novelty and diversity of lists, by hand."""
 
+import math
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from app.evaluate.variety import category_groups, diversity, novelty, self_information
+from app.evaluate.variety import Variety, category_groups, diversity, novelty, self_information
 from app.serve.catalogue import Catalogue
 
 #: Half of all popularity, twice a quarter, none.
@@ -25,6 +27,15 @@ def test_a_product_tells_as_many_bits_as_its_share_of_all_popularity() -> None:
 def test_novelty_is_the_mean_of_a_list() -> None:
     lists = np.array([[0, 1, -1], [3, -1, -1], [-1, -1, -1]], np.int32)
     assert novelty(lists, self_information(catalogue(POPULARITY))).tolist() == [1.5, 2, 0]
+
+
+def test_diversity_of_products_without_categories_is_not_known() -> None:
+    known = catalogue(POPULARITY)
+    at = known.table.column_names.index("category_code")
+    bare = Catalogue.of(known.table.set_column(at, "category_code", pa.array(["unknown"] * 4)))
+    lists = np.array([[0, 1]], np.int64)
+    assert not math.isnan(Variety.of(known).top_10(lists)["diversity"])
+    assert math.isnan(Variety.of(bare).top_10(lists)["diversity"])
 
 
 def test_diversity_is_the_share_of_pairs_of_different_categories() -> None:

@@ -82,12 +82,23 @@ def test_what_was_left(found: Carts) -> None:
         LeftBehind(name="7", category="phones", left=1, value=100.0, decided=2),
         LeftBehind(name="8", category="phones", left=1, value=40.0, decided=1),
         LeftBehind(name="9", category="sofas", left=1, value=5.0, decided=2),
-        LeftBehind(name="10", category=None, left=1, value=0.0, decided=1),
+        LeftBehind(name="10", category=None, left=1, value=None, decided=1),
     )
     assert found.categories == (
         LeftBehind(name="phones", category=None, left=2, value=140.0, decided=3),
         LeftBehind(name="sofas", category=None, left=1, value=5.0, decided=2),
     )
+
+
+def test_products_of_one_title_are_told_apart(duck: Connection, lines: Relation) -> None:
+    shop = shop_relation(duck).select("* replace ('Gift card' as title)")
+    found = carts(line_counts(lines), time_counts(lines), shop, HOURS, priced=True)
+    assert [(row.name, row.value) for row in found.products] == [
+        ("Gift card", 100.0),
+        ("Gift card", 40.0),
+        ("Gift card", 5.0),
+        ("Gift card", None),
+    ]
 
 
 def test_without_prices_lines_are_counted(duck: Connection, lines: Relation) -> None:

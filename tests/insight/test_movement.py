@@ -52,6 +52,7 @@ def test_users_known_at_both_times_are_counted_by_segment(
     # Segment 2 of today is segment 1 of then: their number had changed.
     now = Segmented(model("A", "B", "C"), (), tmp_path / "now", came_from=(0, None, 1))
     found = moved(spark, now, users_then(tmp_path / "then"), model("a", "b", "c"), "v1", tmp_path / "counts")
+    assert found is not None
     assert [(move.was, move.segment, move.users) for move in found.moves] == [
         ("a", "A", 2),
         ("a", "B", 1),
@@ -60,3 +61,9 @@ def test_users_known_at_both_times_are_counted_by_segment(
     ]
     assert [move.share for move in found.moves] == pytest.approx([2 / 3, 1 / 3, 1, 1])
     assert (found.since, found.users, found.stayed, found.newcomers) == ("v1", 6, 4, 2)
+
+
+def test_between_segments_of_other_features_nobody_moves(spark: SparkSession, tmp_path: Path) -> None:
+    """As at the first training after an upgrade: all would seem to have left."""
+    now = Segmented(model("A", "B"), (), tmp_path / "now", came_from=(None, None))
+    assert moved(spark, now, tmp_path / "then", model("a", "b"), "v1", tmp_path / "counts") is None

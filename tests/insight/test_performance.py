@@ -17,7 +17,7 @@ def found(duck: Connection) -> tuple[Relation, Performance]:
     shop = {n: (200, 15 + n % 11) for n in range(40)} | {40: (200, 100), 41: (1, 1), 42: (200, 0), 43: (0, 0)}
     table, rates = product_performance(duck, sold(duck, shop), EVENT_TYPES)
     table = kept(table)
-    return table, performance(table, rates, priced=True)
+    return table, performance(table, rates)
 
 
 def test_products_whose_interval_is_apart_stand_out(found: tuple[Relation, Performance]) -> None:
@@ -56,12 +56,13 @@ def test_where_products_do_not_differ_each_has_the_shops_rate(duck: Connection) 
 
 
 def test_best_sellers_are_by_revenue_else_by_purchases(duck: Connection) -> None:
-    shop = sold(duck, {7: (9, 1), 8: (9, 5), 9: (4, 0)}, {7: 3.0, 8: 2.0})
-    table, rates = product_performance(duck, shop, EVENT_TYPES)
-    for priced, order in ((True, ["7", "8"]), (False, ["8", "7"])):
-        sellers = performance(kept(table), rates, priced).best_sellers
+    """What a product without a price has brought is not known, and not nothing."""
+    shop = {7: (9, 1), 8: (9, 5), 9: (4, 0)}
+    for revenue, order in (({7: 3.0, 8: 2.0}, ["7", "8"]), ({7: 3.0}, ["7", "8"]), ({}, ["8", "7"])):
+        table, rates = product_performance(duck, sold(duck, shop, revenue), EVENT_TYPES)
+        sellers = performance(kept(table), rates).best_sellers
         assert [row.product for row in sellers] == order
-        assert [row.revenue is None for row in sellers] == [not priced] * 2
+        assert [row.revenue for row in sellers] == [revenue.get(int(product)) for product in order]
 
 
 @pytest.mark.parametrize(("types", "known"), [(("purchase",), []), (("view", "purchase"), ["purchase"])])

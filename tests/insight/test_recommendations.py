@@ -3,9 +3,11 @@
 from datetime import datetime
 from typing import Any
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, Row, SparkSession
+from pyspark.sql import functions as F
 
-from app.insight.recommendations import BINS, MOST_PER_USER, recommendation_figures
+from app.insight.performance import PERFORMANCE_SCHEMA
+from app.insight.recommendations import BINS, MOST_PER_USER, recommendation_figures, with_category_ids
 from app.insight.results import Bin, Cell, PerUserRow, RecommendationFigures, RecommendedRow
 
 SCHEMA = (
@@ -118,3 +120,28 @@ def test_no_recommendations(spark: SparkSession) -> None:
     assert (figures.recommendations, figures.users, figures.highest_price) == (0, 0, None)
     tables = (figures.scores, figures.prices, figures.grid, figures.categories, figures.brands, figures.sources)
     assert (*tables, figures.per_user) == ((),) * 7
+
+
+def test_categories_without_names_are_shown_by_their_ids(spark: SparkSession) -> None:
+    """By the shop's own id of a product, whether that is a number or a text."""
+    lists = table(spark, [(1, 0.5, "unknown", "acme", None, "als"), (2, 0.1, None, "acme", None, "als")] * 2)
+    known = [(100, None, "category 7"), (101, "a", None), (102, "b", "category 7"), (9, None, "category 8")]
+    rows = [
+        Row(
+            **dict.fromkeys(PERFORMANCE_SCHEMA.names) | {"product_id": number, "product_key": key, "category": category}
+        )
+        for number, key, category in known
+    ]
+    products = spark.createDataFrame(rows, PERFORMANCE_SCHEMA)
+    figures = recommendation_figures(with_category_ids(lists, products))
+    assert (figures.recommendations, figures.unknown_categories) == (4, 2)
+    assert [(row.name, row.recommendations) for row in figures.categories] == [("category 7", 2)]
+    texts = lists.withColumn(
+        "product_id",
+        F.element_at(
+            F.create_map(*(F.lit(x) for x in (100, "100", 101, "a", 102, "b", 103, "c"))),
+            F.col("product_id").cast("int"),
+        ),
+    )
+    figures = recommendation_figures(with_category_ids(texts, products))
+    assert [(row.name, row.recommendations) for row in figures.categories] == [("category 7", 2)]

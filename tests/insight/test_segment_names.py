@@ -158,13 +158,27 @@ def test_every_segment_of_a_run_has_a_name_of_its_own() -> None:
     assert segment_names([cluster(None, frequency=2.0)], [""]) == ["Many visits"]  # nobody is in it
 
 
+def test_namesakes_are_told_apart_by_how_far_they_are_from_the_average() -> None:
+    """As among Online Retail's customers, most of whom the brief calls dormant."""
+    long_ago = means(90, 2, 10, SHOP_BUYS)
+    faint = cluster(long_ago, frequency=-0.2, recency=-0.1)
+    found = segment_names([faint, cluster(long_ago, monetary=-1.0), cluster(long_ago, frequency=-0.9)], [""] * 3)
+    assert found == [f"{DORMANT}, near the average", DORMANT, f"{DORMANT}, few visits"]
+
+
 @pytest.mark.parametrize(
     ("name", "now", "stays"),
     [
         ("Many visits, never buys", cluster(means(5, 2, 0, 0), frequency=0.11, unique_products=2), True),
         ("Many visits, never buys", cluster(means(5, 2, 0, 0), frequency=0.09, unique_products=2), False),
-        ("Many visits, never buys", cluster(means(5, 2, 9, 0.0057), frequency=1), True),  # a quarter of .02, and 15 %
-        ("Many visits, never buys", cluster(means(5, 2, 9, 0.0058), frequency=1), False),
+        ("Many visits, hardly ever buys", cluster(means(5, 2, 9, 0.0057), frequency=1), True),  # 1/4 of .02, and 15 %
+        ("Many visits, hardly ever buys", cluster(means(5, 2, 9, 0.0058), frequency=1), False),
+        ("Many visits, never buys", cluster(means(5, 2, 9, 0.0), frequency=1), False),  # of what nobody looked at
+        ("Many visits, never buys", cluster(means(5, 2, 0, 0.001), frequency=1), False),
+        ("One day only", cluster(means(40, 1.09, 10, SHOP_BUYS), frequency=-0.7), True),
+        ("One day only", cluster(means(40, 1.1, 10, SHOP_BUYS), frequency=-0.7), False),
+        ("One day only", cluster(means(40, 1.0, 10, SHOP_BUYS), frequency=-0.09), False),
+        ("Few visits", cluster(means(40, 1.0, 10, SHOP_BUYS), frequency=-0.7), True),
         ("Few visits", cluster(CALM, frequency=0.3), False),
         ("Many visits", cluster(means(5, 5.5, 0), frequency=1), True),  # loyal only just
         ("Many visits", cluster(means(5, 6, 0), frequency=1), False),  # loyal beyond doubt
@@ -172,6 +186,8 @@ def test_every_segment_of_a_run_has_a_name_of_its_own() -> None:
         (LOYAL, cluster(means(20, 4.2, 0)), False),
         (f"{LOYAL}, spends much (2)", cluster(means(20, 6, 0), monetary=1), True),
         (f"{LOYAL}, spends much", cluster(means(20, 6, 0), monetary=-1), False),
+        (f"{DORMANT}, near the average", cluster(means(90, 2, 0), frequency=-0.35), True),
+        (f"{DORMANT}, near the average", cluster(means(90, 2, 0), frequency=-0.45), False),
         (AVERAGE, cluster(CALM, frequency=0.35), True),
         (AVERAGE, cluster(CALM, frequency=0.45), False),
         (f"{CASUAL}_2", cluster(CALM), False),  # as the first edition named it

@@ -1,5 +1,7 @@
 """Products by category and price band: names before ids, the busiest first, thirds of the shop's own prices."""
 
+import pytest
+
 from app.core.duck import Connection
 from app.features.pairs import user_product_pairs
 from app.features.products import product_sums
@@ -52,3 +54,21 @@ def test_the_busiest_categories_have_numbers_and_prices_are_cut_in_thirds(duck: 
     found = by_key(shop_products(products, names), "product_id")
     assert [found[n]["category"] for n in (0, 9, 10, 12)] == [0, 9, 10, 10]
     assert [found[n]["band"] for n in range(13)] == [None, *[0] * 4, *[1] * 4, *[2] * 4]
+
+
+@pytest.mark.parametrize(
+    ("prices", "bands"),
+    [
+        ([5.0] * 6, [None] * 6),
+        ([5.0] * 3 + [9.0] * 3, [None] * 6),  # halves, not thirds
+        ([5.0] * 5 + [9.0], [None] * 6),
+        ([5.0, 7.0, 9.0], [0, 1, 2]),
+    ],
+)
+def test_prices_that_differ_too_little_are_not_cut(
+    duck: Connection, prices: list[float], bands: list[int | None]
+) -> None:
+    rows = [(n, "c", price, 1) for n, price in enumerate(prices)]
+    products = relation(duck, rows, "product_id bigint, label varchar, avg_price double, events bigint")
+    found = by_key(shop_products(products, top_categories(products)), "product_id")
+    assert [found[n]["band"] for n in range(len(prices))] == bands

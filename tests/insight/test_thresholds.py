@@ -48,6 +48,16 @@ def test_they_are_quantiles_of_the_users_they_are_about(duck: Connection) -> Non
     )
 
 
+@pytest.mark.parametrize(
+    ("levels", "ratio"), [([1.0] * 5, 0.9), ([0.97, 0.99, 1.0, 1.01, 1.02], 0.9), ([0.6] * 5, 0.6)]
+)
+def test_nobody_is_after_cheap_products_where_prices_hardly_differ(
+    duck: Connection, levels: list[float], ratio: float
+) -> None:
+    found = thresholds(*tables(duck, [(1, 3, level) for level in levels], [], []), given={})
+    assert found.cheap_ratio == ratio
+
+
 def test_what_is_given_holds(duck: Connection) -> None:
     users = [(1, 3, 0.5), (4, 5, 0.7), (9, 9, 0.9)]
     found = thresholds(*tables(duck, users, [], []), given={"cheap_products": 4, "regular_days": 7})

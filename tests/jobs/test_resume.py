@@ -14,10 +14,12 @@ import pytest
 from pyspark.sql import SparkSession
 
 from app.core.files import WORK
+from app.core.folders import CLEANED
 from app.core.progress import Progress
 from app.core.settings import Settings
+from app.registry.registry import Registry
 from app.synthetic import generate
-from app.train.resume import ASKED, Finished, asked_for, killed_run
+from app.train.resume import ASKED, FINISHED, Finished, asked_for, killed_run
 from tests.api.client import ROOT
 from tests.small_spark import SMALL_SPARK
 
@@ -62,8 +64,13 @@ def test_a_killed_training_goes_on_with_the_same_result(tmp_path: Path) -> None:
     assert not (killed / "run.json").exists()
     said = train(events, killed, "--resume", kill_at="train on everything and publish")
     assert sum(": done before, in" in line for line in said) == 8, said  # up to "train before the test slice"
+    said = train(events, killed, "--resume", kill_at="lists for active users")
+    assert sum(": done before, in" in line for line in said) == 10, said
+    (scratch,) = killed.glob(f"{WORK}*")
+    (scratch / f"bundle{FINISHED}").unlink()  # as if it had been killed just after it had published
     said = train(events, killed, "--resume")
     assert sum(": done before, in" in line for line in said) == 10, said
+    assert len(Registry(killed / "models").history()) == len(list((killed / "models").glob("2*"))) == 1
     assert not list(killed.glob(f"{WORK}*"))
     train(events, undisturbed)
     assert found(killed) == found(undisturbed)
@@ -82,10 +89,22 @@ def test_only_a_run_that_was_asked_the_same_is_gone_on_with(spark: SparkSession,
     began = killed_run(settings, asked, said.append)
     assert began is not None
     assert (began.isoformat(), said) == ("2026-01-02T03:04:05+00:00", [])
+    assert (
+        killed_run(settings, asked | {"champion": "20260102_030405"}, said.append) == began
+    )  # it published that itself
+    assert killed_run(settings, asked | {"champion": "20260102_030400"}, said.append) is None
+    assert said == [f"{folder.name}: was asked for something else (champion); starting anew"]
+    said.clear()
     events.write_text("longer\n")
     other = settings.model_copy(update={"segments": 7})
     assert killed_run(other, asked_for(spark, other), said.append) is None
     assert said == [f"{folder.name}: was asked for something else (settings, files); starting anew"]
+    without = Settings(output=settings.output)
+    Finished(folder, spark, Progress(1, said.append)).begin(asked_for(spark, without))
+    assert killed_run(without, asked_for(spark, without), said.append) == began
+    spark.range(1).write.parquet(str(settings.output / "processed" / f"{CLEANED}20260102_030500"))
+    assert killed_run(without, asked_for(spark, without), said.append) is None
+    assert said.pop() == f"{folder.name}: was asked for something else (cleaned); starting anew"
     (folder / ASKED).unlink()  # of an exploration, say
     assert killed_run(settings, asked, said.append) is None
 

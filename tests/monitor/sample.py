@@ -9,9 +9,11 @@ import pandas as pd
 
 from app.monitor.schema import (
     API,
+    BEHAVIOUR,
     EVENTS,
     LISTS,
     MODEL,
+    MOVES,
     QUALITY,
     SEGMENTS,
     STREAM_PROGRESS,
@@ -114,4 +116,12 @@ def _trainings(trained: list[datetime]) -> list[str]:
             )
             for segment in SEGMENT_IDS
         ]
+        lines += [
+            MOVES.line(
+                time=at, segment=segment, was=was, model_version=version, users=3, share=1 / 3, name="a", was_name="b"
+            )
+            for segment in SEGMENT_IDS
+            for was in SEGMENT_IDS
+        ]
+        lines.append(BEHAVIOUR.line(time=at, model_version=version, **{field.name: 2 for field in BEHAVIOUR.fields}))
     return lines

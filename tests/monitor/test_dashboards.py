@@ -39,7 +39,7 @@ def test_committed_json_is_in_step(tmp_path: Path) -> None:
     ours = {path.name: path.read_text() for path in tmp_path.glob("*.json")}
     committed = {path.name: path.read_text() for path in (GRAFANA / "dashboards").glob("*.json")}
     assert committed == ours, "run: python -m app.monitor.dashboards"
-    assert len(ours) == len(DASHBOARDS) == 5
+    assert len(ours) == len(DASHBOARDS) == 6
 
 
 @pytest.mark.parametrize("name", BOARDS)
@@ -190,6 +190,10 @@ def test_the_figures_are_right(filled: InfluxServer) -> None:
     assert [row["_value"] for row in answer(filled, "Bundle in use")] == [VERSIONS[1]]
     assert [row["_value"] for row in answer(filled, "Trainings")] == ["2"]
     assert [float(row["_value"]) for row in answer(filled, "Rejected rows")] == [1 / 2000]
+    moved = answer(filled, "Users who came from another segment")
+    assert {(row["segment"], int(row["_value"])) for row in moved} == {(segment, 2 * 3) for segment in SEGMENT_IDS}
+    assert len(moved) == len(SEGMENT_IDS) * len(VERSIONS), "of each training"
+    assert len(answer(filled, "Movement between segments")) == len(SEGMENT_IDS) ** 2 * len(VERSIONS)
     asked = answer(filled, "API: requests per second")
     assert {row["route"] for row in asked} == set(ROUTES)
     assert sum(float(row["_value"]) for row in asked) * 10 == pytest.approx(20 * len(ROUTES) * BATCHES)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from app.monitor.schema import MODEL, SEGMENTS
+from app.monitor.schema import BEHAVIOUR, MODEL, MOVES, SEGMENTS
 from app.monitor.training_points import training_lines
 from app.results.run import RunResult
 from tests.finished_run import finished_run
@@ -14,7 +14,8 @@ AT = datetime(2019, 11, 1, 8, 15, tzinfo=UTC)
 
 def points(result: RunResult) -> list[tuple[str, dict[str, str]]]:
     """Measurement with tags, and fields as they are written, of each line."""
-    lines = [line.split(" ") for line in training_lines(result)]
+    halves = [line.rsplit(" ", 1) for line in training_lines(result)]
+    lines = [(*rest.split(" ", 1), time) for rest, time in halves]  # a name may hold a space
     assert {time for _, _, time in lines} == {str(int(AT.timestamp()) * 10**9)}
     return [(head, dict(field.split("=") for field in fields.split(","))) for head, fields, _ in lines]
 
@@ -32,14 +33,73 @@ def test_one_point_of_the_model_with_every_field() -> None:
     assert (fields["ndcg_10"], fields["ndcg_10_low"], fields["ndcg_10_high"]) == ("0.3", "0.29", "0.31")
     assert (fields["popular_ndcg_10"], fields["coverage_10"]) == ("0.05", "0.25")
     assert (fields["silhouette"], fields["training_seconds"]) == ("0.412", "125.4")
+    assert fields["stayed_share"] == "0.95"
 
 
 def test_one_point_a_segment_with_every_field() -> None:
-    _, vip, new = points(finished_run())
+    _, vip, new, *_ = points(finished_run())
     assert [vip[0], new[0]] == [f"segments,model_version=20191101_081500,segment={number}" for number in (0, 1)]
     assert [vip[1]["name"], new[1]["name"]] == ['"VIP_Customers"', '"New_Customers"']
     assert set(vip[1]) == {field.name for field in SEGMENTS.fields}
     assert (vip[1]["users"], vip[1]["monetary"], new[1]["users"], new[1]["monetary"]) == ("30i", "2310.5", "270i", "0")
+
+
+def of(result: RunResult, measurement: str) -> list[tuple[str, dict[str, str]]]:
+    return [point for point in points(result) if point[0].startswith(f"{measurement},")]
+
+
+def test_one_point_a_movement() -> None:
+    moves = of(finished_run(), "moves")
+    assert [(head, fields["users"]) for head, fields in moves] == [
+        ("moves,model_version=20191101_081500,segment=0,was=0", "20i"),
+        ("moves,model_version=20191101_081500,segment=1,was=0", "5i"),
+        ("moves,model_version=20191101_081500,segment=1,was=1", "75i"),
+    ]
+    assert set(moves[1][1]) == {field.name for field in MOVES.fields}
+    assert (moves[1][1]["share"], moves[1][1]["name"], moves[1][1]["was_name"]) == (
+        "0.2",
+        '"New_Customers"',
+        '"VIP_Customers"',
+    )
+
+
+def test_a_first_training_has_no_movement() -> None:
+    segments = finished_run().segments
+    assert segments is not None
+    run = finished_run().model_copy(update={"segments": segments.model_copy(update={"movement": None})})
+    assert of(run, "moves") == []
+    assert "stayed_share" not in of(run, "model")[0][1]
+
+
+def test_one_point_of_behaviour_with_every_field() -> None:
+    ((head, fields),) = of(finished_run(), "behaviour")
+    assert head == "behaviour,model_version=20191101_081500"
+    assert set(fields) == {field.name for field in BEHAVIOUR.fields}
+    assert (fields["sessions_view"], fields["sessions_cart"], fields["sessions_purchase"]) == ("400i", "50i", "30i")
+    assert (fields["to_cart"], fields["to_purchase"], fields["all_the_way"]) == ("0.125", "0.6", "0.075")
+    assert (fields["carts_left"], fields["carts_left_share"], fields["cart_value_left"]) == ("15i", "0.3", "4321.75")
+
+
+def test_behaviour_that_a_log_cannot_tell_has_no_field() -> None:
+    run = finished_run()
+    assert run.behaviour is not None
+    assert run.behaviour.funnel is not None
+    funnel = run.behaviour.funnel.model_copy(
+        update={
+            "steps": ("view", "purchase"),
+            "total": run.behaviour.funnel.total.model_copy(update={"sessions": (400, 30)}),
+        }
+    )
+    bare = run.model_copy(update={"behaviour": run.behaviour.model_copy(update={"funnel": funnel, "carts": None})})
+    ((_, fields),) = of(bare, "behaviour")
+    assert fields == {
+        "sessions_view": "400i",
+        "sessions_purchase": "30i",
+        "to_purchase": "0.075",
+        "all_the_way": "0.075",
+    }
+    nothing = run.model_copy(update={"behaviour": run.behaviour.model_copy(update={"funnel": None, "carts": None})})
+    assert of(nothing, "behaviour") == []
 
 
 def test_a_model_without_test_queries_has_no_quality() -> None:

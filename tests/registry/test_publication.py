@@ -158,13 +158,13 @@ def test_a_killed_writer_never_shows_half_a_bundle(tmp_path: Path, record_proper
 def train(log: Path, output: Path) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "app.cli", "train", "--events", str(log), "--output", str(output)]
     command += ["--master", "local[2]", "--driver-memory", "1g", "--force-publish", "--json"]
-    environment = os.environ | {"VITRINE_BOOTSTRAP": "20", "VITRINE_ALS_ITERATIONS": "3"}
+    quick = {"VITRINE_BOOTSTRAP": "20", "VITRINE_ALS_ITERATIONS": "3", "VITRINE_GENERATORS": "als,popularity"}
     return subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=environment,
+        env=os.environ | quick,
         start_new_session=True,
     )
 
@@ -182,11 +182,11 @@ def wait_for(training: subprocess.Popen[str], happened: Any) -> None:
         time.sleep(0.002)
 
 
-@pytest.mark.slow(seconds=150)
+@pytest.mark.slow(seconds=70)
 @pytest.mark.timeout(1_500)
 def test_a_killed_training_leaves_the_champion_whole(tmp_path: Path) -> None:
     log, output = tmp_path / "shop.synthetic.csv", Output(tmp_path / "out")
-    generate(log, 8_000, 1, days=8)
+    generate(log, 4_000, 1, days=8)
     with reading(output.models, pause=0.01) as reader:  # leaves the training its cores
         for number in range(TRAINING_KILLS):
             before, champion = Registry(output.models).history(), Registry(output.models).champion()

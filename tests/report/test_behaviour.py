@@ -139,8 +139,23 @@ def test_time_to_purchase_has_its_bars_between_edges() -> None:
 def test_products_that_do_not_differ_are_said_to() -> None:
     found = finished("acme").performance
     alike = tuple(rate.model_copy(update={"alpha": None, "beta": None}) for rate in found.rates)
-    section = products.section(found.model_copy(update={"rates": alike, "above": (), "below": ()}), priced=True)
+    section = products.section(found.model_copy(update={"rates": alike, "above": (), "below": ()}))
     assert "Products do not differ beyond chance, so none stands out." in section.intro
     (table,) = section.blocks
     assert isinstance(table, Table)
-    assert table.rows[0] == ["acme", "", "30", "315.00", "200", "12.5%"]
+    assert table.rows[0] == ["acme", "30", "315.00", "200", "12.5%"], "no category is known"
+
+
+def test_what_a_product_without_a_price_has_brought_is_a_dash() -> None:
+    (priced,) = finished("acme").performance.best_sellers
+    unpriced = priced.model_copy(update={"product": "gift", "revenue": None})
+    assert [row[2] for row in products.best_sellers([priced, unpriced]).rows] == ["315.00", "–"]
+    assert "Revenue (shop currency)" not in products.best_sellers([unpriced]).headers
+
+
+def test_a_shop_of_one_price_is_not_cut_by_it() -> None:
+    found = finished("acme").funnel
+    assert found is not None
+    section = funnel.section(found.model_copy(update={"by_price": ()}), priced=True, categorised=True)
+    assert section.intro.endswith("Products differ too little in price for the funnel to be cut by it.")
+    assert "too little" not in funnel.section(found, priced=True, categorised=True).intro

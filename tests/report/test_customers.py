@@ -1,8 +1,9 @@
 """The sections on customers: what a log doesn't carry is said, and what hasn't happened yet stays blank."""
 
+from datetime import date
 from typing import Any
 
-from app.insight.customer_results import Customers, ModelFit, Value
+from app.insight.customer_results import Cohort, Customers, ModelFit, Value
 from app.report import value
 from app.report.blocks import Chart, Section, Table
 from app.report.customers import coming_back, rfm, sections
@@ -30,6 +31,32 @@ def test_a_section_for_each_question() -> None:
         assert [section.key for section in sections(customers())] == ["rfm", "coming-back", "value"]
         nobody_bought = Customers(rfm=(), lifecycle=(), cohorts=(), value=None)
         assert sections(nobody_bought) == []
+
+
+def test_customers_without_prices_are_said_to_be_so() -> None:
+    with style():
+        first = sections(customers().model_copy(update={"rfm": ()}))[0]
+    assert (first.key, first.blocks) == ("rfm", [])
+    assert first.intro == "Of no purchase a price is known, so nobody is known to have spent."
+
+
+def test_one_share_is_a_table_and_a_state_of_nobody_no_line() -> None:
+    found = customers()
+    (visits, purchases), lifecycle = found.cohorts, found.lifecycle
+    short = visits.model_copy(update={"rows": (Cohort(start=date(2019, 10, 7), users=(30, 12)), visits.rows[2])})
+    weeks = tuple(row.model_copy(update={"resurrected": 0}) for row in lifecycle[0].weeks)
+    calm = lifecycle[0].model_copy(update={"weeks": weeks})
+    with style():
+        section = coming_back(
+            found.model_copy(update={"cohorts": (short, purchases), "lifecycle": (calm, lifecycle[1])})
+        )
+    again, weekly = section.blocks[:2]
+    assert isinstance(again, Table)
+    assert "40.0% of the first week's did." in again.caption
+    assert isinstance(weekly, Chart)
+    assert weekly.svg is not None
+    assert ">dormant</text>" in weekly.svg
+    assert ">resurrected</text>" not in weekly.svg
 
 
 def test_rfm_says_who_brings_the_money() -> None:

@@ -96,7 +96,7 @@ FIRST_EDITION = json.dumps(
         ("null", "is damaged"),
         ("\udcff", r"is damaged \(Invalid JSON"),
         (FIRST_EDITION, "the first edition of Vitrine wrote it; run vitrine train"),
-        (written(schema_version=3), "schema version 3, this program reads 2; run vitrine train"),
+        (written(schema_version=2), "schema version 2, this program reads 3; run vitrine train"),
         (written(schema_version="two"), "is damaged"),
         (written(pairs="many"), r"is damaged \(pairs: Input should be a valid integer"),
         (written(cleaning={"read": 3}), r"is damaged \(cleaning\.kept: Field required\)"),

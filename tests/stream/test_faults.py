@@ -73,7 +73,7 @@ def test_ten_kills_lose_and_double_nothing(tmp_path: Path, server: InfluxServer)
             stream.until_ready()
             commits = stream.commits()
             until(lambda before=commits: stream.commits() > before or not player.is_alive(), "a micro-batch")
-        time.sleep(dice.uniform(0, 5))  # one in three dies while it starts, or amid what it has to do again
+        time.sleep(dice.uniform(0, 3))  # one in three dies while it starts, or amid what it has to do again
         stream.kill(everything=number % 2 == 0)
         in_flight += stream.in_flight()
         archived.append(stream.archived())

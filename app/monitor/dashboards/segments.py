@@ -17,7 +17,7 @@ from app.monitor.dashboards.common import (
     version_variable,
 )
 from app.monitor.dashboards.flux import as_table, points, ranked, total, total_ratio
-from app.monitor.schema import LISTS, QUALITY, SEGMENTS, SERVED
+from app.monitor.schema import LISTS, MODEL, MOVES, QUALITY, SEGMENTS, SERVED
 
 _FEATURES = tuple(field.name for field in SEGMENTS.fields)
 _SERVED = f'\n  |> filter(fn: (r) => r.generator == "{SERVED}")'
@@ -40,7 +40,7 @@ def dashboard() -> Dashboard:
         refresh="1m",
         variables=[segment_variable(SEGMENTS), version_variable(SEGMENTS)],
     )
-    for panel in (*_charts(), *_rankings(), *_means()):
+    for panel in (*_charts(), *_movement(), *_rankings(), *_means()):
         board.with_panel(panel)
     return board
 
@@ -79,6 +79,46 @@ def _charts() -> tuple[Panel, ...]:
             unit=SHARE,
             name=_SEGMENT,
             points=True,
+        ),
+    )
+
+
+def _movement() -> tuple[Panel, ...]:
+    return (
+        chart(
+            "Users who stay in their segment",
+            "Of users whom the bundle in use knew, one point per training. Low where behaviour or borders change.",
+            f'{points(MODEL, "stayed_share")}\n  |> group(columns: ["_field"])\n  |> sort(columns: ["_time"])',
+            unit=SHARE,
+            name="stay",
+            points=True,
+        ),
+        chart(
+            "Users who came from another segment",
+            "By the segment that they are in now, one point per training.",
+            f"{points(MOVES, 'users')}\n  |> filter(fn: (r) => r.was != r.segment)"
+            '\n  |> group(columns: ["segment", "_time", "_field"])\n  |> sum()'
+            '\n  |> group(columns: ["segment", "_field"])\n  |> sort(columns: ["_time"])',
+            unit=COUNT,
+            name=_SEGMENT,
+            stacked=StackingMode.NORMAL,
+            points=True,
+        ),
+        grid(
+            "Movement between segments",
+            "Where the users of each segment before are now, newest training first.",
+            as_table(points(MOVES, "users", "share", "name", "was_name"), "was", "segment", "model_version"),
+            units={"_time": MOMENT, "users": COUNT, "share": SHARE},
+            names={
+                "_time": "Trained",
+                "was": "Was in",
+                "was_name": "Its name",
+                "segment": "Is in",
+                "name": "Name",
+                "model_version": "Model version",
+                "users": "Users",
+                "share": "Of those who were",
+            },
         ),
     )
 

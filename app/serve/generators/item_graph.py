@@ -4,6 +4,7 @@ BSPM (Choi, Hong, Park, Cho, "Blurring-Sharpening Process Models for Collaborati
 operators go from products to products, so that a user of whom training knew nothing is answered as one it knew.
 """
 
+from itertools import pairwise
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -14,7 +15,8 @@ from scipy.sparse import csr_matrix
 from app.serve.arrays import mapped
 from app.serve.catalogue import Catalogue
 from app.serve.contract import Candidates, best_per_row
-from app.serve.ragged import NONE
+from app.serve.ragged import NONE, first_of_each
+from app.serve.row_products import strongest_of_product
 from app.serve.sparse import best_columns, load_rows, save_rows, values_at, visit_rows
 from app.serve.visits import Touches, Visits
 
@@ -42,7 +44,7 @@ class ItemGraph:
     @classmethod
     def load(cls, folder: Path, catalogue: Catalogue) -> Self:
         inward, outward = (mapped(folder / f"{name}.npy") for name in ("inward", "outward"))
-        return cls(load_rows(folder, "near", len(catalogue)), inward, outward)
+        return cls(load_rows(folder, "near", len(catalogue), "c"), inward, outward)
 
     def candidates(self, visits: Visits, k: int) -> Candidates:
         counted = _counted(visits)
@@ -56,7 +58,8 @@ class ItemGraph:
 
     def _answer(self, counted: Touches, k: int) -> Candidates:
         asked = visit_rows(counted, np.ones(len(counted.products), np.float32), self.near.shape[0])
-        nearest = best_columns(csr_matrix(asked @ self.near), max(k, NEAREST))
+        width = max(k, NEAREST)
+        nearest = best_columns(strongest_of_product(asked, self.near, width), width)
         low_pass = np.empty(nearest.items.shape, np.float32)
         for visit, inward in enumerate(asked @ self.inward):  # one's rows of `outward` fit a core's cache, not all
             low_pass[visit] = self.outward[nearest.items[visit]] @ inward
@@ -69,8 +72,16 @@ class ItemGraph:
         counted = _counted(visits)
         shape, entries = counted.shape.take(rows)
         seen, item = counted.products[entries], items[shape.rows()]
-        low_pass = np.einsum("mf,mf->m", self.inward[seen], self.outward[item])
-        return shape.strongest(seen, values_at(self.near, seen, item) + low_pass)
+        return shape.strongest(seen, values_at(self.near, seen, item) + self._low_pass(counted, rows, items))
+
+    def _low_pass(self, counted: Touches, rows: NDArray[np.int64], items: NDArray[np.int32]) -> NDArray[np.float32]:
+        """What each product that a visit (m,) touched gives its item (m,): one after the other, for each visit."""
+        firsts = first_of_each(rows)  # items of one visit stand together: its products are fetched once for all
+        parts = [np.empty(0, np.float32)]
+        for first, end in pairwise([*firsts, len(rows)]):
+            touched = counted.products[slice(*counted.shape.offsets[rows[first] : rows[first] + 2])]
+            parts.append((self.outward[items[first:end]] @ self.inward[touched].T).ravel())
+        return np.concatenate(parts)
 
 
 def _counted(visits: Visits) -> Touches:

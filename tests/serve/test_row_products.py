@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from app.learn.row_products import strongest_of_product
+from app.serve.row_products import strongest_of_product
 from app.serve.sparse import canonical_rows, load_rows, save_rows
 
 
@@ -36,5 +36,5 @@ def test_nothing_times_nothing() -> None:
 
 
 def test_where_nobody_knows_the_number_of_cores() -> None:
-    told = "import psutil; psutil.cpu_count = lambda logical=True: None; import app.learn.row_products"
+    told = "import psutil; psutil.cpu_count = lambda logical=True: None; import app.serve.row_products"
     subprocess.run([sys.executable, "-c", told], check=True)

@@ -1,0 +1,154 @@
+"""The page in a browser: its script sorts tables, answers for charts and folds sections, by pointer and by key."""
+
+import json
+import re
+import shutil
+import subprocess
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.report.page import render_report
+from tests.finished_run import finished_run
+
+#: What a reader does, and what the page is like then.
+READER = """
+const found = {};
+const table = [...document.querySelectorAll(".card")].find((card) => card.textContent.includes("RFM in figures"))
+  .querySelector("table");
+const column = (number) => [...table.tBodies[0].rows].map((row) => row.cells[number].textContent);
+const heads = [...table.querySelectorAll("th")];
+const sorts = () => heads.map((head) => head.getAttribute("aria-sort")).join(" ");
+found.buttons = heads.every((head) => head.querySelector("button").tabIndex === 0);
+found.turns = [1, 2, 3].map(() => { heads[1].querySelector("button").click(); return [column(1), sorts()]; });
+heads[0].querySelector("button").click();
+found.words = column(0);
+const cases = document.querySelector(".cases");
+found.cases = [...cases.querySelectorAll("th button")].map((button) => {
+  button.click();
+  return [...cases.tBodies[0].rows].map((row) => row.cells[button.closest("th").cellIndex].textContent);
+});
+
+const tip = document.querySelector(".tooltip");
+const chart = [...document.querySelectorAll("figure")].find((one) => one.textContent.includes("Events by type"));
+const frame = chart.querySelector(".scroll");
+const press = (key) => frame.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true }));
+const told = () => [tip.classList.contains("shown"), tip.textContent, chart.querySelectorAll(".on").length];
+found.frame = frame.tabIndex;
+found.keys = ["ArrowRight", "ArrowRight", "ArrowLeft", "End", "Escape"].map((key) => { press(key); return told(); });
+const area = chart.querySelector(".tip path");
+area.dispatchEvent(new PointerEvent("pointermove", { bubbles: true, clientX: 30, clientY: 30 }));
+found.pointed = told();
+chart.querySelector("svg").dispatchEvent(new PointerEvent("pointerleave"));
+found.left = told()[0];
+found.titles = document.querySelectorAll("svg title").length;
+
+const sections = [...document.querySelectorAll("details.section")];
+const open = () => sections.filter((section) => section.open).length;
+const all = document.querySelector("nav button");
+found.folds = [open() === sections.length, all.textContent];
+all.click();
+found.folds.push(open());
+document.querySelector("nav a[href='#carts']").click();
+dispatchEvent(new Event("hashchange"));
+found.folds.push(sections.filter((section) => section.open).map((section) => section.parentElement.id));
+dispatchEvent(new Event("beforeprint"));
+found.folds.push(open() === sections.length);
+dispatchEvent(new Event("afterprint"));
+found.folds.push(open());
+document.body.insertAdjacentHTML("beforeend", "<pre id=found></pre>");
+document.getElementById("found").textContent = JSON.stringify(found);
+"""
+#: What stands in cells, in an order of its own.
+CASES = [
+    ("&lt;0.01%", "1.5 s", "4.32k (80.0% of it)", "b"),
+    ("0.01%", "2 min 05 s", "1.2M", "A 10"),
+    ("12.5%", "2 h 00 min", "–", "a 9"),
+]
+
+
+@pytest.fixture(scope="module")
+def chromium() -> str:
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("no chromium on PATH: install it to look at the report in a browser")
+    return program
+
+
+def dom(chromium: str, page: Path) -> str:
+    """What the browser made of a page, as text."""
+    flags = ("--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={page.parent / 'profile'}")
+    done = subprocess.run(
+        [chromium, *flags, "--virtual-time-budget=5000", "--dump-dom", page.as_uri()],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_script_runs_under_the_policy_of_the_page(chromium: str, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    page.write_text(render_report(finished_run()))
+    assert '<th scope="col" class="left" aria-sort="none"><button type="button">' in dom(chromium, page)
+
+
+@pytest.fixture(scope="module")
+def found(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What `READER` found; the policy is taken away, which would not let it run."""
+    html = render_report(finished_run())
+    html = re.sub(r"<meta http-equiv=.Content-Security-Policy.[^>]*>", "", html)
+    rows = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in CASES)
+    heads = "".join(f"<th>{name}</th>" for name in "abcd")
+    cases = f'<table class="cases"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>'
+    page = tmp_path_factory.mktemp("page") / "report.html"
+    page.write_text(
+        html.replace("</main>", f"{cases}</main>").replace("</body>", f"<script>{{{READER}}}</script></body>")
+    )
+    told = re.search(r'<pre id="found">(.*?)</pre>', dom(chromium, page))
+    assert told is not None, "the reader got stuck"
+    result: dict[str, Any] = json.loads(unescape(told[1]))
+    return result
+
+
+def test_a_table_sorts_and_comes_back(found: dict[str, Any]) -> None:
+    assert found["buttons"]
+    assert [turn[0] for turn in found["turns"]] == [["30", "10"], ["10", "30"], ["10", "30"]]
+    assert [turn[1].split()[:2] for turn in found["turns"]] == [
+        ["none", "descending"],
+        ["none", "ascending"],
+        ["none", "none"],
+    ]
+    assert found["words"] == ["Champions", "Hibernating"]
+
+
+def test_cells_are_ordered_by_what_they_say(found: dict[str, Any]) -> None:
+    """Numbers from the largest, whatever their unit; words from A; what is not known last."""
+    assert found["cases"] == [
+        ["12.5%", "0.01%", "<0.01%"],
+        ["2 h 00 min", "2 min 05 s", "1.5 s"],
+        ["1.2M", "4.32k (80.0% of it)", "–"],
+        ["a 9", "A 10", "b"],
+    ]
+
+
+def test_charts_answer_to_keys_and_pointer(found: dict[str, Any]) -> None:
+    view, cart, purchase = "view\nevents: 900 (90.0%)", "cart\nevents: 60 (6.00%)", "purchase\nevents: 40 (4.00%)"
+    assert found["frame"] == 0, "it can be reached by Tab"
+    assert [told[:2] for told in found["keys"][:4]] == [[True, view], [True, cart], [True, view], [True, purchase]]
+    assert all(told[2] == 1 for told in found["keys"][:4])
+    assert (found["keys"][4][0], found["keys"][4][2]) == (False, 0), "Escape ends it"
+    assert found["pointed"] == [True, view, 1]
+    assert not found["left"]
+    assert found["titles"] == 0, "the browser's own tips would lie over these"
+
+
+def test_sections_fold_and_open_where_they_are_wanted(found: dict[str, Any]) -> None:
+    all_open, says, folded, wanted, printed, after = found["folds"]
+    assert (all_open, says, folded) == (True, "Fold all", 0)
+    assert wanted == ["carts"], "a link opens its section"
+    assert printed, "a report on paper is whole"
+    assert after == 1
