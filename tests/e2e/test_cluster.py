@@ -138,7 +138,7 @@ def test_executors_scaled_in_the_manifest(shop: Cluster) -> None:
     print(f"scaled to {wanted} executors after {time.monotonic() - begun:.0f} s")
 
 
-@stage(5, then=25)
+@stage(3, then=10)
 def test_api_is_asked_for_more_replicas_and_replaced_under_load(shop: Cluster, changed: dict[str, Any]) -> None:
     """The autoscaler's least number is changed by hand, and all pods are replaced; seen further down."""
     changed["before"] = ready(shop)
@@ -179,7 +179,7 @@ def test_influxdb_lost_with_its_volume(shop: Cluster) -> None:
     assert all(points_of(shop, name) for name in ("model", "segments", "events", "quality"))
 
 
-@stage(25)
+@stage(10)
 def test_api_was_replaced_without_a_failed_request(shop: Cluster, changed: dict[str, Any]) -> None:
     """Three new pods, and nobody has noticed: no request without an answer, none with a 5xx, each event once."""
     if "load" not in changed:
@@ -197,7 +197,7 @@ def test_api_was_replaced_without_a_failed_request(shop: Cluster, changed: dict[
     assert shop.get("hpa", "vitrine-api")["status"]["desiredReplicas"] >= 2
 
 
-@stage(30)
+@stage(20)
 def test_api_pod_killed_under_load(shop: Cluster) -> None:
     """As of a node that is cut off; clients that send again what got no answer lose nothing."""
     before = ready(shop)

@@ -58,9 +58,9 @@ def test_the_page_is_forwarded_once_the_first_training_has_ended(modules: dict[s
 
 
 def test_keys_are_made_before_what_needs_them(modules: dict[str, Any], root: Path) -> None:
-    """By a hook of infra, so that ending the application leaves them."""
-    hooks = [one["host"]["command"][-1] for one in modules["infra"]["deploy"]["helm"]["hooks"]["before"]]
-    assert hooks[-1].split()[:2] == ["scripts/api-keys", "vitrine"]
+    """By a hook, so that ending the application leaves them."""
+    (hook,) = modules["app"]["deploy"]["kubectl"]["hooks"]["before"]
+    assert hook["host"]["command"][-1].split()[:2] == ["scripts/api-keys", "vitrine"]
     assert (root / "scripts/api-keys").stat().st_mode & 0o100
 
 
