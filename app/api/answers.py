@@ -1,12 +1,12 @@
 """Lists for what is asked: from requests to visits, and from answers of the recommender to lists with reasons."""
 
-import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from app.api.attribution.answered import Answered, Because
 from app.api.models import Ask, RankedProduct, Recommendations, SimilarAsk, Touched
 from app.api.posted.sessions import PostedSessions, SessionEvent
 from app.api.reasons import Cause, product_name, reason
@@ -23,7 +23,12 @@ FALLBACK = "popularity"  #: source of a place that no generator speaks for
 MICROS = 1_000_000
 
 
-def recommendations(shop: Shop, sessions: PostedSessions, asks: Sequence[Ask], now: float) -> list[Recommendations]:
+Remember = Callable[[Answered], str]  #: keeps a list that was answered, and gives it its id
+
+
+def recommendations(
+    shop: Shop, sessions: PostedSessions, asks: Sequence[Ask], now: float, remember: Remember
+) -> list[Recommendations]:
     """Lists for n requests, all from one bundle.
 
     Parameters
@@ -37,6 +42,8 @@ def recommendations(shop: Shop, sessions: PostedSessions, asks: Sequence[Ask], n
         the others get the very lists that the stream would write.
     now
         Seconds since 1970: the moment of a visit without events. Another's is that of its last event.
+    remember
+        Gets each list.
     """
     ordinary = shop.recommender.parameters.candidates
     special = [not ask.filters.free or ask.count > ordinary for ask in asks]
@@ -48,7 +55,7 @@ def recommendations(shop: Shop, sessions: PostedSessions, asks: Sequence[Ask], n
             visitors = _visitors(shop, sessions, chosen, now)
             wanted = shop.wanted([ask.filters for ask in chosen]) if filtered else None
             answer = shop.recommender.recommend(visitors, max(ask.count for ask in chosen), wanted)
-            found |= zip(rows, _Places(shop, answer, chosen).lists(), strict=True)
+            found |= zip(rows, _Places(shop, answer, chosen).lists(now, remember), strict=True)
     return [found[row] for row in range(len(asks))]
 
 
@@ -90,6 +97,21 @@ def _touches(visits: Sequence[Sequence[SessionEvent]], max_products: int) -> Tou
     return events.touches(shape.offsets[:-1], shape.offsets[1:], max_products)
 
 
+def _answered(now: float, version: str, variant: str, products: Sequence[RankedProduct]) -> Answered:
+    """A list as it is kept."""
+    pairs = [(product.source, product.reason.kind) for product in products]
+    causes = list(dict.fromkeys(pairs))
+    return Answered(
+        at=now,
+        model_version=version,
+        variant=variant,
+        experiment="",
+        products=tuple(product.product_id for product in products),
+        causes=tuple(Because(source=source, reason=kind) for source, kind in causes),
+        because=tuple(causes.index(pair) for pair in pairs),
+    )
+
+
 @dataclass(frozen=True)
 class _Places:
     """The places of the lists of an answer, with what people are told of each."""
@@ -98,7 +120,7 @@ class _Places:
     answer: Answer
     asks: Sequence[Ask]
 
-    def lists(self) -> list[Recommendations]:
+    def lists(self, now: float, remember: Remember) -> list[Recommendations]:
         counts = np.array([ask.count for ask in self.asks])
         items = self.answer.lists.items
         rows, places = np.nonzero((items != NONE) & (np.arange(items.shape[1]) < counts[:, None]))
@@ -107,7 +129,7 @@ class _Places:
             products[row].append(product)
         return [
             Recommendations(
-                recommendation_id=secrets.token_hex(12),
+                recommendation_id=remember(_answered(now, self.shop.bundle.version, CHAMPION, of_list)),
                 model_version=self.shop.bundle.version,
                 variant=CHAMPION,
                 user_id=ask.user_id,

@@ -37,6 +37,7 @@ Id = Annotated[
     ),
 ]
 Touched = Literal["session", "history"]
+ReasonKind = Literal["session", "history", "product", "category", "shop"]
 Price = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -104,6 +105,10 @@ class Asks(Asked):
 class Reason(BaseModel):
     """Why a product is in a list."""
 
+    kind: ReasonKind = Field(
+        description="goes with something of this session, of an earlier visit, or with the product asked about; or "
+        "popular in the category, or in the shop"
+    )
     text: str = Field(description="in words", examples=["often seen with acme smartphone in this session"])
     product_id: str | None = Field(default=None, description="the touched product that speaks most for it, if one does")
     touched_in: Touched | None = Field(default=None, description="where that product was touched")

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from app.api.answers import recommendations
+from app.api.attribution.attribution import Attribution
 from app.api.gathering import Gathering
 from app.api.metrics import ApiMetrics
 from app.api.models import Ask, Id, PostedEvent, PostedEvents, Receipt, Recommendations
@@ -59,6 +60,7 @@ class Service:
         self._layout = layout_of(settings)
         self._in_use = BundleInUse(Registry(StreamFolders.of(settings).models), settings, say)
         self._sessions = PostedSessions(self._layout, settings.session_window_hours, settings.session_max_events)
+        self.attribution = Attribution(settings, self.metrics, now)
         self._log: EventLog | None = None
         self._intake: Intake | None = None
         self._no_events = ""  #: why no events are taken
@@ -123,6 +125,7 @@ class Service:
         self.ready = False
         self.lists.close()
         self._commits.close()
+        self.attribution.close()
 
     def _take_up(self) -> None:
         shop = Shop(self._in_use.bundle)
@@ -166,7 +169,7 @@ class Service:
         self._follow_log()
         asks = [ask for request in requests for ask in request]
         self.metrics.batch.observe(len(asks))
-        found = iter(recommendations(shop, self._sessions, asks, self._now()))
+        found = iter(recommendations(shop, self._sessions, asks, self._now(), self.attribution.remember))
         lists = [[next(found) for _ in request] for request in requests]
         for request in lists:
             for one in request:

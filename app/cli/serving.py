@@ -20,6 +20,7 @@ from app.jobs.guard import guarded
     "request_bytes",
     "commit_seconds",
     "remember_hours",
+    "attribution_hours",
 )
 def serve(**flags: Any) -> None:
     """Answer over HTTP from the bundle in use, and take events in, until stopped (Ctrl-C, SIGTERM).

@@ -232,6 +232,9 @@ class Settings(BaseSettings):
     remember_hours: Unrecorded[float] = Field(
         48, ge=24, description="Hours during which an event that is posted again is known by its id."
     )
+    attribution_hours: Unrecorded[float] = Field(
+        24, gt=0, description="Hours after a list in which an event that names it is attributed to it."
+    )
 
     # Replay
     replay_speed: Unrecorded[float | None] = Field(
