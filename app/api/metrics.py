@@ -28,9 +28,7 @@ class ApiMetrics:
         self.lists = counter(
             "vitrine_api_lists_total", "Lists answered, by the source of their first place.", ["source"]
         )
-        self.places = counter(
-            "vitrine_api_places_total", "Places of lists answered.", ["variant", "source", "reason"]
-        )
+        self.places = counter("vitrine_api_places_total", "Places of lists answered.", ["variant", "source", "reason"])
         self.attributed = counter(
             "vitrine_api_attributed_events_total",
             "Events that name a list, counted by this replica for all, by what became of them.",

@@ -187,7 +187,7 @@ ATTRIBUTED_LISTS = Measurement(
     (_EXPERIMENT, _VARIANT, _ANSWERED_BY),
     (
         Field("answered", "integer", "lists", "lists answered"),
-        Field("clicked", "integer", "lists", "of these, with a product that was viewed by an event that names the list"),
+        Field("clicked", "integer", "lists", "of these, with a product viewed by an event that names the list"),
         Field("carted", "integer", "lists", "likewise put into the cart"),
         Field("bought", "integer", "lists", "likewise bought"),
         Field("revenue", "float", "shop currency", "price × quantity of these purchases, each event once"),

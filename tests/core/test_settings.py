@@ -161,6 +161,7 @@ NOT_OF_THE_MODEL = {
     "request_bytes",
     "commit_seconds",
     "remember_hours",
+    "attribution_hours",
     "replay_speed",
     "replay_rate",
     "replay_tick",

@@ -149,7 +149,7 @@ class Counter:
         while self._waiting and self._waiting[0].number <= counted:
             self._waiting.popleft()
         latest = self._now() - SETTLED_SECONDS
-        found = []
+        found: list[EventBatch] = []
         for batch in self._waiting:
             if batch.at > latest or len(found) == MOST_BATCHES:
                 break
@@ -174,9 +174,7 @@ class Counter:
         step.add("events", (self._window(at), event.event_type, outcome), "events")
         return outcome
 
-    def _attribute(
-        self, event: AcceptedEvent, answered: Answered, place: int, step: Step, counted: Counted
-    ) -> None:
+    def _attribute(self, event: AcceptedEvent, answered: Answered, place: int, step: Step, counted: Counted) -> None:
         kind = KINDS.get(event.event_type)
         if kind is None:
             return

@@ -161,5 +161,5 @@ class Counts:
             yield
         except sqlite3.Error as error:
             raise VitrineError(
-                f"{self._path}: {error}; if it is damaged, move it away: what is kept of lists and events is counted anew"
+                f"{self._path}: {error}; if it is damaged, move it away: what is kept is counted anew"
             ) from None
