@@ -11,6 +11,7 @@ from app.api.models import Ask, RankedProduct, Recommendations, SimilarAsk, Touc
 from app.api.posted.sessions import PostedSessions, SessionEvent
 from app.api.reasons import Cause, product_name, reason
 from app.api.shop import Shop, main_category
+from app.api.variants import Variant
 from app.events.ids import number_of
 from app.events.vocabulary import KINDS
 from app.serve.ragged import NONE, Ragged, pair_keys
@@ -18,7 +19,6 @@ from app.serve.recommender import Answer
 from app.serve.sessions import SessionEvents
 from app.serve.visits import Touches, Visitors
 
-CHAMPION = "champion"  #: the variant
 FALLBACK = "popularity"  #: source of a place that no generator speaks for
 MICROS = 1_000_000
 
@@ -27,14 +27,14 @@ Remember = Callable[[Answered], str]  #: keeps a list that was answered, and giv
 
 
 def recommendations(
-    shop: Shop, sessions: PostedSessions, asks: Sequence[Ask], now: float, remember: Remember
+    variant: Variant, sessions: PostedSessions, asks: Sequence[Ask], now: float, remember: Remember
 ) -> list[Recommendations]:
     """Lists for n requests, all from one bundle.
 
     Parameters
     ----------
-    shop
-        The bundle in use.
+    variant
+        Whose bundle answers.
     sessions
         Of users whose events were posted.
     asks
@@ -45,6 +45,7 @@ def recommendations(
     remember
         Gets each list.
     """
+    shop = variant.shop
     ordinary = shop.recommender.parameters.candidates
     special = [not ask.filters.free or ask.count > ordinary for ask in asks]
     found: dict[int, Recommendations] = {}
@@ -55,7 +56,7 @@ def recommendations(
             visitors = _visitors(shop, sessions, chosen, now)
             wanted = shop.wanted([ask.filters for ask in chosen]) if filtered else None
             answer = shop.recommender.recommend(visitors, max(ask.count for ask in chosen), wanted)
-            found |= zip(rows, _Places(shop, answer, chosen).lists(now, remember), strict=True)
+            found |= zip(rows, _Places(variant, shop, answer, chosen).lists(now, remember), strict=True)
     return [found[row] for row in range(len(asks))]
 
 
@@ -97,15 +98,15 @@ def _touches(visits: Sequence[Sequence[SessionEvent]], max_products: int) -> Tou
     return events.touches(shape.offsets[:-1], shape.offsets[1:], max_products)
 
 
-def _answered(now: float, version: str, variant: str, products: Sequence[RankedProduct]) -> Answered:
+def _answered(now: float, variant: Variant, ask: Ask, products: Sequence[RankedProduct]) -> Answered:
     """A list as it is kept."""
     pairs = [(product.source, product.reason.kind) for product in products]
     causes = list(dict.fromkeys(pairs))
     return Answered(
         at=now,
-        model_version=version,
-        variant=variant,
-        experiment="",
+        model_version=variant.shop.bundle.version,
+        variant=variant.name,
+        experiment=variant.experiment_of(ask),
         products=tuple(product.product_id for product in products),
         causes=tuple(Because(source=source, reason=kind) for source, kind in causes),
         because=tuple(causes.index(pair) for pair in pairs),
@@ -116,6 +117,7 @@ def _answered(now: float, version: str, variant: str, products: Sequence[RankedP
 class _Places:
     """The places of the lists of an answer, with what people are told of each."""
 
+    variant: Variant
     shop: Shop
     answer: Answer
     asks: Sequence[Ask]
@@ -129,9 +131,9 @@ class _Places:
             products[row].append(product)
         return [
             Recommendations(
-                recommendation_id=remember(_answered(now, self.shop.bundle.version, CHAMPION, of_list)),
+                recommendation_id=remember(_answered(now, self.variant, ask, of_list)),
                 model_version=self.shop.bundle.version,
-                variant=CHAMPION,
+                variant=self.variant.name,
                 user_id=ask.user_id,
                 products=of_list,
             )

@@ -100,7 +100,7 @@ async def recommend(ask: Ask, behind: Behind) -> Response:
 
 @router.post("/recommendations/batch", response_model=Lists, tags=["lists"])
 async def recommend_many(asks: Asks, behind: Behind) -> Response:
-    """Many lists at once, all by the same model version."""
+    """Many lists at once, all of a variant by the same model version."""
     return answer(Lists(lists=await behind.recommend(*asks.requests)))
 
 

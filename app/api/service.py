@@ -19,6 +19,7 @@ from app.api.posted.log import HOUR, EventLog
 from app.api.posted.sessions import PostedSessions
 from app.api.problems import Fault, RefusedError
 from app.api.shop import Shop
+from app.api.variants import ChallengerInUse
 from app.core.errors import InputError, VitrineError
 from app.core.settings import Settings
 from app.events.ids import number_of, written
@@ -58,7 +59,9 @@ class Service:
     def __init__(self, settings: Settings, say: Callable[[str], Any], now: Callable[[], float] = time.time):
         self.settings, self.metrics, self._say, self._now = settings, ApiMetrics(), say, now
         self._layout = layout_of(settings)
-        self._in_use = BundleInUse(Registry(StreamFolders.of(settings).models), settings, say)
+        registry = Registry(StreamFolders.of(settings).models)
+        self._in_use = BundleInUse(registry, settings, say)
+        self._challenger = ChallengerInUse(registry, settings, say)
         self._sessions = PostedSessions(self._layout, settings.session_window_hours, settings.session_max_events)
         self.attribution = Attribution(settings, self.metrics, now)
         self._log: EventLog | None = None
@@ -69,16 +72,16 @@ class Service:
             self._take, len, EVENTS_TOGETHER, EVENTS_WAITING, settings.commit_seconds
         )
         self._open_events()
+        self._variants = self._challenger.beside(self._opened())
         self.ready = True
-        self._take_up()
 
     @property
     def shop(self) -> Shop:
-        """The bundle in use; ask once for what belongs together."""
-        return self._shop
+        """The champion; ask once for what belongs together."""
+        return self._variants.champion.shop
 
     async def recommend(self, *asks: Ask) -> list[Recommendations]:
-        """A list for each, all from one bundle."""
+        """A list for each, all of a variant from one bundle."""
         for ask in asks:
             _check_times(ask)
         return await self.lists.do(asks)
@@ -108,10 +111,10 @@ class Service:
         return Receipt(accepted=taken.accepted, duplicates=taken.duplicates, event_ids=ids)
 
     def follow_champion(self) -> None:
-        """Take up the registry's champion; lists that are being worked out keep the bundle that they have."""
+        """Take up the registry's champion, and the challenger once it is there; lists that are being worked out keep the bundle that they have."""
         before = self._in_use.refused
-        if self._in_use.follow() is not self._shop.bundle:
-            self._take_up()
+        champion = self._opened() if self._in_use.follow() is not self.shop.bundle else self.shop
+        self._variants = self._challenger.beside(champion)
         self.metrics.refused.inc(self._in_use.refused - before)
 
     async def tidy(self) -> None:
@@ -127,11 +130,11 @@ class Service:
         self._commits.close()
         self.attribution.close()
 
-    def _take_up(self) -> None:
+    def _opened(self) -> Shop:
         shop = Shop(self._in_use.bundle)
         shop.warm()
-        self._shop = shop
         self.metrics.bundle.info({"version": shop.bundle.version})
+        return shop
 
     def _open_events(self) -> None:
         try:
@@ -165,12 +168,20 @@ class Service:
         return self._now() - self.settings.session_window_hours * HOUR
 
     def _answer(self, requests: Sequence[tuple[Ask, ...]]) -> list[list[Recommendations]]:
-        shop = self._shop
+        variants = self._variants
         self._follow_log()
         asks = [ask for request in requests for ask in request]
         self.metrics.batch.observe(len(asks))
-        found = iter(recommendations(shop, self._sessions, asks, self._now(), self.attribution.remember))
-        lists = [[next(found) for _ in request] for request in requests]
+        found: dict[int, Recommendations] = {}
+        theirs = [variants.of(ask) for ask in asks]
+        for variant in filter(None, (variants.champion, variants.challenger)):
+            places = [place for place, other in enumerate(theirs) if other is variant]
+            chosen = [asks[place] for place in places]
+            if chosen:
+                answers = recommendations(variant, self._sessions, chosen, self._now(), self.attribution.remember)
+                found |= zip(places, answers, strict=True)
+        in_order = iter(found[place] for place in range(len(asks)))
+        lists = [[next(in_order) for _ in request] for request in requests]
         for request in lists:
             for one in request:
                 self.metrics.lists.labels(one.products[0].source if one.products else "none").inc()

@@ -22,6 +22,9 @@ from app.jobs.guard import guarded
     "commit_seconds",
     "remember_hours",
     "attribution_hours",
+    "challenger",
+    "challenger_share",
+    "experiment",
 )
 def serve(**flags: Any) -> None:
     """Answer over HTTP from the bundle in use, and take events in, until stopped (Ctrl-C, SIGTERM).

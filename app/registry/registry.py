@@ -133,13 +133,15 @@ class Registry:
                 f"{self.folder}: no champion before {names[0]} is whole ({'; '.join(damage)}); train again"
             )
 
-    def prune(self, keep: int) -> list[str]:
+    def prune(self, keep: int, challenger: str | None = None) -> list[str]:
         """Delete old bundles, never the champion nor the one before it, and what dead trainings left.
 
         Parameters
         ----------
         keep
             How many of the latest stay.
+        challenger
+            A version that stays as well.
 
         Returns
         -------
@@ -148,7 +150,7 @@ class Registry:
         """
         with self._lock():
             bundles = sorted(path for path in self.folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-            safe = {path.name for path in bundles[-keep:]} | set(self.history()[:2])
+            safe = {path.name for path in bundles[-keep:]} | {*self.history()[:2], challenger}
             gone = [path for path in bundles if path.name not in safe]
             now = time.time()
             staging = self.folder.glob(f"{STAGING}*")

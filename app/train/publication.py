@@ -59,7 +59,7 @@ def make_bundle(
         folder = registry.add(run.stamp, entries, fill)
         if verdict.published:
             registry.publish(folder.name, check)
-        pruned = registry.prune(settings.keep_bundles)
+        pruned = registry.prune(settings.keep_bundles, settings.challenger)
         for name in pruned:
             shutil.rmtree(run.output.recommendations / name, ignore_errors=True)
         prune_tables(run.output.processed, settings.keep_bundles)

@@ -8,11 +8,11 @@ from typing import Any
 
 from app.api.attribution.counter import Folders
 from app.api.attribution.counts import FILE, Counts, Row
+from app.api.variants import CHALLENGER, CHAMPION
 from app.core.errors import InputError
 from app.core.settings import Settings
 from app.evaluate.proportions import Difference, Share
 
-CHAMPION, CHALLENGER = "champion", "challenger"  #: the variants
 WHAT = ("clicked", "carted", "bought")
 DAY = 86_400
 
