@@ -111,7 +111,10 @@ class Service:
         return Receipt(accepted=taken.accepted, duplicates=taken.duplicates, event_ids=ids)
 
     def follow_champion(self) -> None:
-        """Take up the registry's champion, and the challenger once it is there; lists that are being worked out keep the bundle that they have."""
+        """Take up the registry's champion, and the challenger once it is there.
+
+        Lists that are being worked out keep the bundle that they have.
+        """
         before = self._in_use.refused
         champion = self._opened() if self._in_use.follow() is not self.shop.bundle else self.shop
         self._variants = self._challenger.beside(champion)

@@ -1,4 +1,4 @@
-"""Variants: users are split once and for all, each is answered by one bundle, and a challenger that fails costs nothing."""
+"""Variants: users are split once and for all, each answered by one bundle; a challenger that fails costs nothing."""
 
 from pathlib import Path
 
