@@ -12,6 +12,7 @@ from app.api.posted.sessions import PostedSessions, SessionEvent
 from app.api.reasons import Cause, product_name, reason
 from app.api.shop import Shop, main_category
 from app.api.variants import Variant
+from app.events.forgotten import Forgotten
 from app.events.ids import number_of
 from app.events.vocabulary import KINDS
 from app.serve.ragged import NONE, Ragged, pair_keys
@@ -27,7 +28,12 @@ Remember = Callable[[Answered], str]  #: keeps a list that was answered, and giv
 
 
 def recommendations(
-    variant: Variant, sessions: PostedSessions, asks: Sequence[Ask], now: float, remember: Remember
+    variant: Variant,
+    sessions: PostedSessions,
+    forgotten: Forgotten,
+    asks: Sequence[Ask],
+    now: float,
+    remember: Remember,
 ) -> list[Recommendations]:
     """Lists for n requests, all from one bundle.
 
@@ -37,6 +43,8 @@ def recommendations(
         Whose bundle answers.
     sessions
         Of users whose events were posted.
+    forgotten
+        Users whom a bundle that knows them must not know.
     asks
         Answered in this order. Those that filter, or want more than generators are asked for, are answered apart:
         the others get the very lists that the stream would write.
@@ -53,14 +61,14 @@ def recommendations(
         rows = [row for row, other in enumerate(special) if other == filtered]
         if rows:
             chosen = [asks[row] for row in rows]
-            visitors = _visitors(shop, sessions, chosen, now)
+            visitors = _visitors(shop, sessions, forgotten, chosen, now)
             wanted = shop.wanted([ask.filters for ask in chosen]) if filtered else None
             answer = shop.recommender.recommend(visitors, max(ask.count for ask in chosen), wanted)
             found |= zip(rows, _Places(variant, shop, answer, chosen).lists(now, remember), strict=True)
     return [found[row] for row in range(len(asks))]
 
 
-def _visitors(shop: Shop, sessions: PostedSessions, asks: Sequence[Ask], now: float) -> Visitors:
+def _visitors(shop: Shop, sessions: PostedSessions, forgotten: Forgotten, asks: Sequence[Ask], now: float) -> Visitors:
     parameters = shop.recommender.parameters
     users = [shop.user(ask.user_id) for ask in asks]
     visits = [
@@ -70,7 +78,8 @@ def _visitors(shop: Shop, sessions: PostedSessions, asks: Sequence[Ask], now: fl
         for ask, user in zip(asks, users, strict=True)
     ]
     moments = [visit[-1].at / MICROS if visit else now for visit in visits]
-    return Visitors.of(users, np.array(moments), _touches(visits, parameters.session_max_products))
+    known = [shop.known_as(user, forgotten) for user in users]
+    return Visitors.of(known, np.array(moments), _touches(visits, parameters.session_max_products))
 
 
 def _given(shop: Shop, ask: Ask, now: float, most: int) -> list[SessionEvent]:

@@ -183,6 +183,23 @@ class Receipt(BaseModel):
     event_ids: list[str] = Field(description="ids of the events, in their order; made up where none was given")
 
 
+class Place(BaseModel):
+    """One of the places in which something was known of a user."""
+
+    place: str = Field(examples=["archive"])
+    done: bool = Field(description="nothing of before the forgetting is left there")
+    detail: str = Field(description="what it waits for, if it is not done")
+
+
+class Forgetting(BaseModel):
+    """What has become of a user's data from before a moment. What comes later is a new user's."""
+
+    user_id: str
+    forgotten_at: AwareDatetime
+    done: bool = Field(description="nothing is left anywhere")
+    places: list[Place]
+
+
 class Product(BaseModel):
     """A product of the catalogue."""
 

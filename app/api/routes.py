@@ -15,6 +15,7 @@ from app.api.models import (
     Asks,
     Categories,
     Filters,
+    Forgetting,
     Lists,
     PostedEvent,
     PostedEvents,
@@ -135,6 +136,21 @@ async def post_events(posted: OneOrMany, behind: Behind) -> Response:
     an event is taken once.
     """
     return answer(await behind.post(posted))
+
+
+@router.delete("/users/{user_id:id}", response_model=Forgetting, tags=["users"])
+async def forget(user_id: ShopId, behind: Behind) -> Response:
+    """Forget a user: from now on a stranger, in all lists; what happened before counts for nobody.
+
+    What happens from now on is a new user's. Answered with the receipt, which can be asked for again.
+    """
+    return answer(await behind.forget(user_id))
+
+
+@router.get("/users/{user_id:id}", response_model=Forgetting, tags=["users"])
+async def forgetting(user_id: ShopId, behind: Behind) -> Response:
+    """The receipt of a forgetting: place by place what is done, and what the others wait for."""
+    return answer(await behind.forgetting(user_id))
 
 
 @router.get("/products", tags=["catalogue"])

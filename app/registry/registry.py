@@ -19,7 +19,7 @@ from pydantic import BaseModel
 from app.core.errors import BundleError
 from app.core.files import LEFTOVER_SECONDS, sweep, sync, write_text
 from app.registry.bundle import file_entries, seal, verify
-from app.registry.manifest import Manifest
+from app.registry.manifest import Manifest, read_manifest
 
 POINTER, LOCK, STAGING = "CURRENT", ".lock", ".staging-"
 
@@ -162,6 +162,19 @@ class Registry:
             sweep(self.folder)
             return [path.name for path in gone]
 
+    def forget(self, names: frozenset[str]) -> list[str]:
+        """Delete bundles that have not obeyed all of these forgettings, but for the latest two champions.
+
+        The one before this may just be answering, and is deleted by the next training.
+        """
+        with self._lock():
+            safe = set(self.history()[:2])
+            paths = [path for path in self.folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
+            gone = [path for path in paths if path.name not in safe and not names <= _obeyed(path)]
+            for path in gone:
+                shutil.rmtree(path.rename(self.folder / f"{STAGING}{path.name}-gone-{os.getpid()}"), ignore_errors=True)
+            return [path.name for path in gone]
+
     def _point(self, names: list[str]) -> None:
         write_text(self.folder / POINTER, "".join(f"{name}\n" for name in names))
 
@@ -176,3 +189,10 @@ class Registry:
         with (self.folder / LOCK).open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
+
+
+def _obeyed(folder: Path) -> frozenset[str]:
+    try:
+        return read_manifest(folder).obeyed
+    except BundleError:
+        return frozenset()
