@@ -111,6 +111,7 @@ def test_every_command_that_writes_is_asked() -> None:
         "generate",
         "stream",
         "serve",
+        "attribution",
         "backfill",
         "replay",
         "live",

@@ -1,16 +1,18 @@
 """Lists for what is asked: from requests to visits, and from answers of the recommender to lists with reasons."""
 
-import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from app.api.attribution.answered import Answered, Because
 from app.api.models import Ask, RankedProduct, Recommendations, SimilarAsk, Touched
 from app.api.posted.sessions import PostedSessions, SessionEvent
 from app.api.reasons import Cause, product_name, reason
 from app.api.shop import Shop, main_category
+from app.api.variants import Variant
+from app.events.forgotten import Forgotten
 from app.events.ids import number_of
 from app.events.vocabulary import KINDS
 from app.serve.ragged import NONE, Ragged, pair_keys
@@ -18,26 +20,40 @@ from app.serve.recommender import Answer
 from app.serve.sessions import SessionEvents
 from app.serve.visits import Touches, Visitors
 
-CHAMPION = "champion"  #: the variant
 FALLBACK = "popularity"  #: source of a place that no generator speaks for
 MICROS = 1_000_000
 
 
-def recommendations(shop: Shop, sessions: PostedSessions, asks: Sequence[Ask], now: float) -> list[Recommendations]:
+Remember = Callable[[Answered], str]  #: keeps a list that was answered, and gives it its id
+
+
+def recommendations(
+    variant: Variant,
+    sessions: PostedSessions,
+    forgotten: Forgotten,
+    asks: Sequence[Ask],
+    now: float,
+    remember: Remember,
+) -> list[Recommendations]:
     """Lists for n requests, all from one bundle.
 
     Parameters
     ----------
-    shop
-        The bundle in use.
+    variant
+        Whose bundle answers.
     sessions
         Of users whose events were posted.
+    forgotten
+        Users whom a bundle that knows them must not know.
     asks
         Answered in this order. Those that filter, or want more than generators are asked for, are answered apart:
         the others get the very lists that the stream would write.
     now
         Seconds since 1970: the moment of a visit without events. Another's is that of its last event.
+    remember
+        Gets each list.
     """
+    shop = variant.shop
     ordinary = shop.recommender.parameters.candidates
     special = [not ask.filters.free or ask.count > ordinary for ask in asks]
     found: dict[int, Recommendations] = {}
@@ -45,14 +61,14 @@ def recommendations(shop: Shop, sessions: PostedSessions, asks: Sequence[Ask], n
         rows = [row for row, other in enumerate(special) if other == filtered]
         if rows:
             chosen = [asks[row] for row in rows]
-            visitors = _visitors(shop, sessions, chosen, now)
+            visitors = _visitors(shop, sessions, forgotten, chosen, now)
             wanted = shop.wanted([ask.filters for ask in chosen]) if filtered else None
             answer = shop.recommender.recommend(visitors, max(ask.count for ask in chosen), wanted)
-            found |= zip(rows, _Places(shop, answer, chosen).lists(), strict=True)
+            found |= zip(rows, _Places(variant, shop, answer, chosen).lists(now, remember), strict=True)
     return [found[row] for row in range(len(asks))]
 
 
-def _visitors(shop: Shop, sessions: PostedSessions, asks: Sequence[Ask], now: float) -> Visitors:
+def _visitors(shop: Shop, sessions: PostedSessions, forgotten: Forgotten, asks: Sequence[Ask], now: float) -> Visitors:
     parameters = shop.recommender.parameters
     users = [shop.user(ask.user_id) for ask in asks]
     visits = [
@@ -62,7 +78,8 @@ def _visitors(shop: Shop, sessions: PostedSessions, asks: Sequence[Ask], now: fl
         for ask, user in zip(asks, users, strict=True)
     ]
     moments = [visit[-1].at / MICROS if visit else now for visit in visits]
-    return Visitors.of(users, np.array(moments), _touches(visits, parameters.session_max_products))
+    known = [shop.known_as(user, forgotten) for user in users]
+    return Visitors.of(known, np.array(moments), _touches(visits, parameters.session_max_products))
 
 
 def _given(shop: Shop, ask: Ask, now: float, most: int) -> list[SessionEvent]:
@@ -90,15 +107,31 @@ def _touches(visits: Sequence[Sequence[SessionEvent]], max_products: int) -> Tou
     return events.touches(shape.offsets[:-1], shape.offsets[1:], max_products)
 
 
+def _answered(now: float, variant: Variant, ask: Ask, products: Sequence[RankedProduct]) -> Answered:
+    """A list as it is kept."""
+    pairs = [(product.source, product.reason.kind) for product in products]
+    causes = list(dict.fromkeys(pairs))
+    return Answered(
+        at=now,
+        model_version=variant.shop.bundle.version,
+        variant=variant.name,
+        experiment=variant.experiment_of(ask),
+        products=tuple(product.product_id for product in products),
+        causes=tuple(Because(source=source, reason=kind) for source, kind in causes),
+        because=tuple(causes.index(pair) for pair in pairs),
+    )
+
+
 @dataclass(frozen=True)
 class _Places:
     """The places of the lists of an answer, with what people are told of each."""
 
+    variant: Variant
     shop: Shop
     answer: Answer
     asks: Sequence[Ask]
 
-    def lists(self) -> list[Recommendations]:
+    def lists(self, now: float, remember: Remember) -> list[Recommendations]:
         counts = np.array([ask.count for ask in self.asks])
         items = self.answer.lists.items
         rows, places = np.nonzero((items != NONE) & (np.arange(items.shape[1]) < counts[:, None]))
@@ -107,9 +140,9 @@ class _Places:
             products[row].append(product)
         return [
             Recommendations(
-                recommendation_id=secrets.token_hex(12),
+                recommendation_id=remember(_answered(now, self.variant, ask, of_list)),
                 model_version=self.shop.bundle.version,
-                variant=CHAMPION,
+                variant=self.variant.name,
                 user_id=ask.user_id,
                 products=of_list,
             )

@@ -14,7 +14,7 @@ from app.api.problems import RefusedError
 from app.core.settings import Settings
 
 GUARDED = "/v1/"  #: begins the paths that ask for a key
-WRITING = "/v1/events"
+EVENTS, USERS, LISTS = "/v1/events", "/v1/users/", "/recommendations"
 BODY_SECONDS = 10.0  #: in which a body must have come
 BURST_SECONDS = 2.0  #: a client may use up so much of its rate at once
 MOST_CLIENTS = 10_000
@@ -119,7 +119,7 @@ class Gate:
         """What the application receives from, with the whole body at hand."""
         headers = dict(scope["headers"])
         key = _key(headers)
-        writing = scope["path"].rstrip("/") == WRITING
+        writing = _writes(scope["method"], scope["path"])
         address = (scope.get("client") or ("unknown", 0))[0]
         known = any(expected and _same(key, expected) for expected in (self._keys.read, self._keys.write))
         wait = self._rates.take(f"key {key}" if known else f"address {address}", time.monotonic())
@@ -159,6 +159,12 @@ class Gate:
     def _too_large(self) -> RefusedError:
         detail = f"the body is larger than {self._largest:,} bytes; send less at once"
         return RefusedError(413, detail, {"Connection": "close"})
+
+
+def _writes(method: str, path: str) -> bool:
+    """Whether a request asks for the writing key: for events, and for what is done with users, but for their lists."""
+    of_users = path.startswith(USERS) and (method != "GET" or not path.endswith(LISTS))
+    return path.rstrip("/") == EVENTS or of_users
 
 
 def _at_hand(body: bytes, receive: Receive) -> Receive:

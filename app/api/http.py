@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from app.api.service import Service
 
 #: Between two looks at the registry, at the log, and between two points of InfluxDB.
 CHAMPION_SECONDS, TIDY_SECONDS, POINTS_SECONDS = 1.0, 10.0, 10.0
+WRITE_SECONDS, COUNT_SECONDS = 1.0, 5.0  #: between two writes of answered lists, and two counts of what they led to
 PAGE = Path(__file__).parent / "page"
 #: The page loads nothing from elsewhere, and no other page may hold it.
 POLICY = {"Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'", "Cache-Control": "no-cache"}
@@ -77,7 +78,16 @@ def _add_health(app: FastAPI, service: Service) -> None:
 @asynccontextmanager
 async def _life(app: FastAPI) -> AsyncIterator[None]:
     service: Service = app.state.service
-    tasks = [asyncio.create_task(_champion(service)), asyncio.create_task(_tidy(service))]
+    attribution = service.attribution
+    tasks = [
+        asyncio.create_task(work)
+        for work in (
+            _champion(service),
+            _tidy(service),
+            _every(WRITE_SECONDS, attribution.write),
+            _every(COUNT_SECONDS, attribution.count),
+        )
+    ]
     if service.settings.influx_url is not None:
         tasks.append(asyncio.create_task(_points(service)))
     yield
@@ -94,6 +104,15 @@ async def _champion(service: Service) -> None:
             await asyncio.to_thread(service.follow_champion)
         except Exception as error:  # the bundle in use goes on serving
             logging.getLogger("vitrine").error("the registry cannot be read: %s", error)
+
+
+async def _every(seconds: float, work: Callable[[], None]) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await asyncio.to_thread(work)
+        except Exception as error:  # a bug; the next time may do
+            logging.getLogger("vitrine").error("unexpected %s", type(error).__name__, exc_info=error)
 
 
 async def _tidy(service: Service) -> None:

@@ -28,6 +28,20 @@ class ApiMetrics:
         self.lists = counter(
             "vitrine_api_lists_total", "Lists answered, by the source of their first place.", ["source"]
         )
+        self.places = counter("vitrine_api_places_total", "Places of lists answered.", ["variant", "source", "reason"])
+        self.attributed = counter(
+            "vitrine_api_attributed_events_total",
+            "Events that name a list, counted by this replica for all, by what became of them.",
+            ["event_type", "outcome"],
+        )
+        self.touched = counter(
+            "vitrine_api_touched_places_total",
+            "Places of lists that were clicked, carted or bought, each once, counted by this replica for all.",
+            ["what", "variant", "source", "reason"],
+        )
+        self.lost_lists = counter(
+            "vitrine_api_list_failures_total", "Times that answered lists could not be written down or counted."
+        )
         self.events = counter("vitrine_api_events_total", "Posted events by what became of them.", ["outcome"])
         self.commit_seconds = histogram(
             "vitrine_api_commit_seconds", "Time in which posted events were made durable and delivered.",

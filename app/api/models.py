@@ -37,6 +37,7 @@ Id = Annotated[
     ),
 ]
 Touched = Literal["session", "history"]
+ReasonKind = Literal["session", "history", "product", "category", "shop"]
 Price = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -104,6 +105,10 @@ class Asks(Asked):
 class Reason(BaseModel):
     """Why a product is in a list."""
 
+    kind: ReasonKind = Field(
+        description="goes with something of this session, of an earlier visit, or with the product asked about; or "
+        "popular in the category, or in the shop"
+    )
     text: str = Field(description="in words", examples=["often seen with acme smartphone in this session"])
     product_id: str | None = Field(default=None, description="the touched product that speaks most for it, if one does")
     touched_in: Touched | None = Field(default=None, description="where that product was touched")
@@ -176,6 +181,23 @@ class Receipt(BaseModel):
     accepted: int = Field(description="events that are new")
     duplicates: int = Field(description="events that were accepted before, by their ids")
     event_ids: list[str] = Field(description="ids of the events, in their order; made up where none was given")
+
+
+class Place(BaseModel):
+    """One of the places in which something was known of a user."""
+
+    place: str = Field(examples=["archive"])
+    done: bool = Field(description="nothing of before the forgetting is left there")
+    detail: str = Field(description="what it waits for, if it is not done")
+
+
+class Forgetting(BaseModel):
+    """What has become of a user's data from before a moment. What comes later is a new user's."""
+
+    user_id: str
+    forgotten_at: AwareDatetime
+    done: bool = Field(description="nothing is left anywhere")
+    places: list[Place]
 
 
 class Product(BaseModel):

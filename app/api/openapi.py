@@ -107,7 +107,7 @@ def _complete(path: str, operation: dict[str, Any]) -> None:
     if not path.startswith("/v1"):
         return
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    own = {"404": "no such product, or no id at all"} if "{" in path else {}
+    own = {"404": "no such product, no user who was forgotten, or no id at all"} if "{" in path else {}
     own |= {"501": "the shop's layout can't hold posted events"} if path == "/v1/events" else {}
     for status, words in sorted((STATUSES | own).items()):
         responses[status] = {"description": words, "content": content}

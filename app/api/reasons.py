@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from app.api.models import Product, Reason, Touched
+from app.api.models import Product, Reason, ReasonKind, Touched
 
 #: By source, with a touched product that speaks for the place.
 WITH_PRODUCT = {
@@ -38,10 +38,13 @@ def reason(source: str, cause: Cause | None, category: str | None) -> Reason:
         The place's main category, if the visit asked for it or has touched it.
     """
     if cause is None:
-        return Reason(text=f"popular in {category}" if category else "popular in the shop")
+        kind: ReasonKind = "category" if category else "shop"
+        return Reason(kind=kind, text=f"popular in {category or 'the shop'}")
     text = WITH_PRODUCT.get(source, OTHERWISE).format(name=cause.name)
     where = "" if cause.touched_in is None else WHERE[cause.touched_in]
-    return Reason(text=text + where, product_id=cause.product_id, touched_in=cause.touched_in)
+    return Reason(
+        kind=cause.touched_in or "product", text=text + where, product_id=cause.product_id, touched_in=cause.touched_in
+    )
 
 
 def product_name(product: Product) -> str:

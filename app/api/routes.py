@@ -15,6 +15,7 @@ from app.api.models import (
     Asks,
     Categories,
     Filters,
+    Forgetting,
     Lists,
     PostedEvent,
     PostedEvents,
@@ -100,7 +101,7 @@ async def recommend(ask: Ask, behind: Behind) -> Response:
 
 @router.post("/recommendations/batch", response_model=Lists, tags=["lists"])
 async def recommend_many(asks: Asks, behind: Behind) -> Response:
-    """Many lists at once, all by the same model version."""
+    """Many lists at once, all of a variant by the same model version."""
     return answer(Lists(lists=await behind.recommend(*asks.requests)))
 
 
@@ -135,6 +136,21 @@ async def post_events(posted: OneOrMany, behind: Behind) -> Response:
     an event is taken once.
     """
     return answer(await behind.post(posted))
+
+
+@router.delete("/users/{user_id:id}", response_model=Forgetting, tags=["users"])
+async def forget(user_id: ShopId, behind: Behind) -> Response:
+    """Forget a user: from now on a stranger, in all lists; what happened before counts for nobody.
+
+    What happens from now on is a new user's. Answered with the receipt, which can be asked for again.
+    """
+    return answer(await behind.forget(user_id))
+
+
+@router.get("/users/{user_id:id}", response_model=Forgetting, tags=["users"])
+async def forgetting(user_id: ShopId, behind: Behind) -> Response:
+    """The receipt of a forgetting: place by place what is done, and what the others wait for."""
+    return answer(await behind.forgetting(user_id))
 
 
 @router.get("/products", tags=["catalogue"])

@@ -1,28 +1,31 @@
 """What stands behind the routes: the bundle in use, sessions, the intake of events."""
 
+import asyncio
 import logging
 import time
-import uuid
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from app.api.answers import recommendations
+from app.api.attribution.attribution import Attribution
+from app.api.forgetting import receipt
 from app.api.gathering import Gathering
 from app.api.metrics import ApiMetrics
-from app.api.models import Ask, Id, PostedEvent, PostedEvents, Receipt, Recommendations
+from app.api.models import Ask, Forgetting, PostedEvent, PostedEvents, Receipt, Recommendations
 from app.api.posted.batches import AcceptedEvent
+from app.api.posted.checks import FIRST_MOMENT, accepted_events
 from app.api.posted.intake import Intake, Taken, log_folder
 from app.api.posted.landed import check_layout
 from app.api.posted.log import HOUR, EventLog
 from app.api.posted.sessions import PostedSessions
-from app.api.problems import Fault, RefusedError
+from app.api.problems import RefusedError
 from app.api.shop import Shop
+from app.api.variants import ChallengerInUse
 from app.core.errors import InputError, VitrineError
 from app.core.settings import Settings
-from app.events.ids import number_of, written
+from app.events.forgotten import ForgottenUsers
+from app.events.ids import number_of
 from app.events.layout import layout_of
-from app.events.vocabulary import EARLIEST
 from app.registry.in_use import BundleInUse
 from app.registry.registry import Registry
 from app.stream.folders import StreamFolders
@@ -30,7 +33,6 @@ from app.stream.folders import StreamFolders
 TOGETHER = 64  #: lists worked out in one call: these cost about three times one
 WAITING = 2_000  #: lists that may wait
 EVENTS_TOGETHER, EVENTS_WAITING = 5_000, 50_000
-FIRST_MOMENT = datetime.fromisoformat(EARLIEST).replace(tzinfo=UTC)
 LOG = logging.getLogger("vitrine")
 
 
@@ -57,8 +59,13 @@ class Service:
     def __init__(self, settings: Settings, say: Callable[[str], Any], now: Callable[[], float] = time.time):
         self.settings, self.metrics, self._say, self._now = settings, ApiMetrics(), say, now
         self._layout = layout_of(settings)
-        self._in_use = BundleInUse(Registry(StreamFolders.of(settings).models), settings, say)
+        registry = Registry(StreamFolders.of(settings).models)
+        self._in_use = BundleInUse(registry, settings, say)
+        self._challenger = ChallengerInUse(registry, settings, say)
         self._sessions = PostedSessions(self._layout, settings.session_window_hours, settings.session_max_events)
+        self.attribution = Attribution(settings, self.metrics, now)
+        self._forgotten = ForgottenUsers(settings.output)
+        self._obeyed = self._forgotten.read()
         self._log: EventLog | None = None
         self._intake: Intake | None = None
         self._no_events = ""  #: why no events are taken
@@ -67,16 +74,16 @@ class Service:
             self._take, len, EVENTS_TOGETHER, EVENTS_WAITING, settings.commit_seconds
         )
         self._open_events()
+        self._variants = self._challenger.beside(self._opened())
         self.ready = True
-        self._take_up()
 
     @property
     def shop(self) -> Shop:
-        """The bundle in use; ask once for what belongs together."""
-        return self._shop
+        """The champion; ask once for what belongs together."""
+        return self._variants.champion.shop
 
     async def recommend(self, *asks: Ask) -> list[Recommendations]:
-        """A list for each, all from one bundle."""
+        """A list for each, all of a variant from one bundle."""
         for ask in asks:
             _check_times(ask)
         return await self.lists.do(asks)
@@ -91,7 +98,7 @@ class Service:
         """
         if self._intake is None:
             raise RefusedError(501, self._no_events)
-        accepted = self._accepted(posted)
+        accepted = self._checked(posted)
         try:
             taken = await self._commits.do(accepted)
         except (OSError, VitrineError) as error:
@@ -105,15 +112,54 @@ class Service:
         ids = [event.event_id for event in accepted]
         return Receipt(accepted=taken.accepted, duplicates=taken.duplicates, event_ids=ids)
 
+    async def forget(self, user_id: str) -> Forgetting:
+        """From now on a user is a stranger, and what the user did before counts for nobody.
+
+        Raises
+        ------
+        RefusedError
+            It is no id of this shop; or the list could not be written to.
+        """
+        try:
+            await asyncio.to_thread(self._forgotten.forget, self._user(user_id), self._now())
+        except OSError as error:
+            LOG.error("a user was not forgotten: %s", error)
+            raise RefusedError(503, "the user could not be forgotten; try again", {"Retry-After": "5"}) from None
+        await self.lists.aside(self._follow_log)
+        return await self.forgetting(user_id)
+
+    async def forgetting(self, user_id: str) -> Forgetting:
+        """What has become of the latest forgetting of a user.
+
+        Raises
+        ------
+        RefusedError
+            The user was not forgotten, or it is no id of this shop.
+        """
+        name = self._forgotten.read().name(self._user(user_id))
+        if name is None:
+            raise RefusedError(404, "this user was not forgotten")
+        return await asyncio.to_thread(receipt, self.settings, user_id, name)
+
+    def _user(self, user_id: str) -> int:
+        user = number_of(user_id, self._layout.ids == "text")
+        if user is None:
+            raise RefusedError(422, "user_id: is no id of this shop")
+        return user
+
     def follow_champion(self) -> None:
-        """Take up the registry's champion; lists that are being worked out keep the bundle that they have."""
+        """Take up the registry's champion, and the challenger once it is there.
+
+        Lists that are being worked out keep the bundle that they have.
+        """
         before = self._in_use.refused
-        if self._in_use.follow() is not self._shop.bundle:
-            self._take_up()
+        champion = self._opened() if self._in_use.follow() is not self.shop.bundle else self.shop
+        self._variants = self._challenger.beside(champion)
         self.metrics.refused.inc(self._in_use.refused - before)
 
     async def tidy(self) -> None:
-        """Deliver what a killed replica left, and forget what is old."""
+        """Deliver what a killed replica left, and forget what is old, and whom others have forgotten."""
+        await self.lists.aside(self._follow_log)
         if self._intake is not None:
             await self._commits.aside(self._intake.tidy)
             self.metrics.remembered.set(self._intake.remembered)
@@ -123,12 +169,13 @@ class Service:
         self.ready = False
         self.lists.close()
         self._commits.close()
+        self.attribution.close()
 
-    def _take_up(self) -> None:
+    def _opened(self) -> Shop:
         shop = Shop(self._in_use.bundle)
         shop.warm()
-        self._shop = shop
         self.metrics.bundle.info({"version": shop.bundle.version})
+        return shop
 
     def _open_events(self) -> None:
         try:
@@ -145,14 +192,16 @@ class Service:
         self._follow_log()
 
     def _follow_log(self) -> None:
-        """Take into the sessions what any replica has accepted."""
-        if self._log is None:
-            return
+        """Take into the sessions what any replica has accepted, and out of them whom any has forgotten."""
         try:
-            for batch in self._log.follow():
-                self._sessions.add(batch)
+            forgotten = self._forgotten.read()
+            if forgotten != self._obeyed:
+                self._sessions.drop(forgotten)
+                self._obeyed = forgotten
+            for batch in self._log.follow() if self._log is not None else ():
+                self._sessions.add(batch, forgotten)
         except (OSError, VitrineError) as error:  # a list without the latest events is better than none
-            LOG.error("posted events are not followed: %s", error)
+            LOG.error("posted events or forgotten users are not followed: %s", error)
             self.metrics.failures.inc()
         self._sessions.forget(self._window_began())
         self.metrics.sessions.set(len(self._sessions))
@@ -162,69 +211,38 @@ class Service:
         return self._now() - self.settings.session_window_hours * HOUR
 
     def _answer(self, requests: Sequence[tuple[Ask, ...]]) -> list[list[Recommendations]]:
-        shop = self._shop
+        variants = self._variants
         self._follow_log()
         asks = [ask for request in requests for ask in request]
         self.metrics.batch.observe(len(asks))
-        found = iter(recommendations(shop, self._sessions, asks, self._now()))
-        lists = [[next(found) for _ in request] for request in requests]
+        found: dict[int, Recommendations] = {}
+        theirs = [variants.of(ask) for ask in asks]
+        for variant in filter(None, (variants.champion, variants.challenger)):
+            places = [place for place, other in enumerate(theirs) if other is variant]
+            chosen = [asks[place] for place in places]
+            if chosen:
+                answers = recommendations(
+                    variant, self._sessions, self._obeyed, chosen, self._now(), self.attribution.remember
+                )
+                found |= zip(places, answers, strict=True)
+        in_order = iter(found[place] for place in range(len(asks)))
+        lists = [[next(in_order) for _ in request] for request in requests]
         for request in lists:
             for one in request:
                 self.metrics.lists.labels(one.products[0].source if one.products else "none").inc()
         return lists
 
+    def _checked(self, posted: PostedEvent | PostedEvents) -> list[AcceptedEvent]:
+        try:
+            return accepted_events(posted, self.settings, self._layout, self._now())
+        except RefusedError:
+            self.metrics.events.labels("rejected").inc(len(posted.events) if isinstance(posted, PostedEvents) else 1)
+            raise
+
     def _take(self, requests: Sequence[Sequence[AcceptedEvent]]) -> Sequence[Taken]:
         assert self._intake is not None
         with self.metrics.commit_seconds.time():
             return self._intake.take(requests)
-
-    def _accepted(self, posted: PostedEvent | PostedEvents) -> list[AcceptedEvent]:
-        if isinstance(posted, PostedEvents):
-            events = {f"body/events/{place}": event for place, event in enumerate(posted.events)}
-        else:
-            events = {"body": posted}
-        now = datetime.fromtimestamp(self._now(), UTC)
-        faults: list[Fault] = []
-        accepted = []
-        for place, event in events.items():
-            wrong = self._wrong(event, now)
-            faults += [Fault(where=f"{place}/{where}", detail=detail) for where, detail in wrong.items()]
-            if not wrong:
-                accepted.append(_accepted(event, now))
-        if faults:
-            self.metrics.events.labels("rejected").inc(len(events))
-            raise RefusedError(422, f"{faults[0].where}: {faults[0].detail}; no event was taken", errors=faults[:20])
-        return accepted
-
-    def _wrong(self, event: PostedEvent, now: datetime) -> dict[str, str]:
-        """What would make the stream reject an event, by field."""
-        wrong: dict[str, str] = {}
-        text_ids = self._layout.ids == "text"
-        for name in ("product_id", "user_id"):
-            if number_of(getattr(event, name), text_ids) is None:
-                wrong[name] = "is no id of this shop: " + ("it stands for nothing" if text_ids else "ids are integers")
-        if event.event_id is not None and written(event.event_id) is None:
-            wrong["event_id"] = "stands for nothing"
-        latest = now + timedelta(minutes=self.settings.clock_tolerance_minutes)
-        if event.event_time is not None and not FIRST_MOMENT <= event.event_time <= latest:
-            wrong["event_time"] = "is out of range: before 2000, or too far in the future"
-        if self._layout.event_type not in (None, event.event_type):
-            wrong["event_type"] = f"the layout of this shop has {self._layout.event_type} alone"
-        return wrong
-
-
-def _accepted(event: PostedEvent, now: datetime) -> AcceptedEvent:
-    ids: dict[str, Id | None] = {
-        "event_id": event.event_id or str(uuid.uuid4()),
-        "product_id": event.product_id,
-        "user_id": event.user_id,
-        "user_session": event.user_session,
-        "recommendation_id": event.recommendation_id,
-    }
-    kept = event.model_dump(exclude={*ids, "event_time"})
-    texts = {name: None if value is None else written(value) for name, value in ids.items()}
-    moment = (event.event_time or now).astimezone(UTC)
-    return AcceptedEvent.model_validate(kept | texts | {"event_time": moment})
 
 
 def _check_times(ask: Ask) -> None:

@@ -9,11 +9,13 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from app.api.models import ALL, Category, Filters, Id, Product
-from app.events.ids import LARGEST, number_of
+from app.events.forgotten import Forgotten
+from app.events.ids import number_of
 from app.events.vocabulary import UNKNOWN
 from app.registry.bundle import Bundle
 from app.serve.catalogue import positions
 from app.serve.ragged import NONE
+from app.serve.users import stranger
 from app.serve.visits import Visitors
 from app.serve.wanted import Wanted
 
@@ -38,11 +40,7 @@ class Shop:
     @cached_property
     def stranger(self) -> int:
         """A number that no user of the bundle has."""
-        ids = self.recommender.users.ids
-        if len(ids) == 0 or ids[-1] < LARGEST:
-            return LARGEST
-        gaps = np.flatnonzero(np.diff(ids) > 1)
-        return int(ids[gaps[-1]]) + 1 if len(gaps) else int(ids[0]) - 1
+        return stranger(self.recommender.users.ids)
 
     def warm(self) -> None:
         """Work out what the first requests would else wait for."""
@@ -54,6 +52,11 @@ class Shop:
         """The internal number of a user; a stranger's where there is none."""
         number = number_of(user_id, self.text_ids)
         return self.stranger if number is None else number
+
+    def known_as(self, user: int, forgotten: Forgotten) -> int:
+        """The number by which the bundle may know a user: a stranger's if it knows what is forgotten."""
+        name = forgotten.name(user)
+        return user if name is None or name in self.bundle.obeyed else self.stranger
 
     def product(self, product_id: Id) -> int:
         """The position of a product in the catalogue, `NONE` if it is unknown."""

@@ -3,7 +3,7 @@
 import click
 
 from app.cli.batch import customers, explore, report, rollback, segments, train
-from app.cli.serving import serve
+from app.cli.serving import attribution, serve
 from app.cli.streaming import backfill, live, replay, shop, stream
 from app.cli.tools import generate, layout, settings
 
@@ -32,6 +32,7 @@ COMMANDS = (
     settings,
     stream,
     serve,
+    attribution,
     backfill,
     replay,
     live,

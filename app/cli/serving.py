@@ -1,10 +1,11 @@
-"""The command that answers over HTTP."""
+"""The commands that answer over HTTP, and tell what came of the answers."""
 
+import json
 from typing import Any
 
 import click
 
-from app.cli.options import setting_options
+from app.cli.options import json_option, setting_options
 from app.core.settings import load_settings
 from app.jobs.guard import guarded
 
@@ -20,6 +21,10 @@ from app.jobs.guard import guarded
     "request_bytes",
     "commit_seconds",
     "remember_hours",
+    "attribution_hours",
+    "challenger",
+    "challenger_share",
+    "experiment",
 )
 def serve(**flags: Any) -> None:
     """Answer over HTTP from the bundle in use, and take events in, until stopped (Ctrl-C, SIGTERM).
@@ -36,3 +41,23 @@ def serve(**flags: Any) -> None:
 
     with guarded():
         run_serve(load_settings(**flags))
+
+
+@click.command()
+@setting_options("output")
+@click.option("--days", type=click.FloatRange(0, min_open=True), default=7, show_default=True, help="Days looked at.")
+@json_option
+def attribution(as_json: bool, days: float, **flags: Any) -> None:
+    """What the API's lists led to: click-through and conversion by source, reason and variant, with intervals.
+
+    Counted by vitrine serve from posted events that name the list they come from.
+
+    \b
+    Example:
+      vitrine attribution --output shop/ --days 14
+    """
+    from app.api.attribution.summary import summary
+
+    with guarded():
+        found = summary(load_settings(**flags), days)
+        click.echo(json.dumps(found.as_json(), indent=2) if as_json else str(found))

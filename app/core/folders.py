@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from app.core.errors import InputError
@@ -12,6 +13,8 @@ from app.core.files import sweep
 #: The address of a place elsewhere, such as s3a://bucket/shop; a `Path` of it has one slash left.
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 STAMP = re.compile(r"_(\d{8}_\d{6})$")
+#: Ends the name of whatever a run made; of two bundles of a second one is numbered.
+RUN = re.compile(r"(?:^|_)(\d{8}_\d{6})(?:_\d+)?$")
 SYNTHETIC_LABEL = "_SYNTHETIC"  #: file that marks a table made from synthetic events
 CLEANED, REJECTED, USERS, PRODUCTS = "cleaned_data_", "rejected_", "user_behavior_", "product_data_"
 CUSTOMERS, PERFORMANCE = "customers_", "product_performance_"
@@ -108,6 +111,15 @@ def is_synthetic(sources: str) -> bool:
 def label_synthetic(table: Path) -> None:
     """Mark a table as made from synthetic events; Spark passes over names with a leading underscore."""
     (table / SYNTHETIC_LABEL).touch()
+
+
+def made_before(path: Path, moment: int) -> bool:
+    """Whether a run made a table or a bundle that began before a moment (microseconds since 1970)."""
+    found = RUN.search(path.name)
+    if found is None:
+        return False
+    began = datetime.strptime(found[1], "%Y%m%d_%H%M%S").replace(tzinfo=UTC)
+    return round(began.timestamp()) * 1_000_000 <= moment
 
 
 def prune_tables(folder: Path, keep: int) -> None:

@@ -232,6 +232,19 @@ class Settings(BaseSettings):
     remember_hours: Unrecorded[float] = Field(
         48, ge=24, description="Hours during which an event that is posted again is known by its id."
     )
+    attribution_hours: Unrecorded[float] = Field(
+        24, gt=0, description="Hours after a list in which an event that names it is attributed to it."
+    )
+    challenger: Unrecorded[str | None] = Field(
+        None, description="Version of a bundle that the API serves to some users beside the champion."
+    )
+    challenger_share: Unrecorded[float] = Field(
+        0.5, ge=0, le=1, description="Share of the users whom the challenger answers."
+    )
+    experiment: Unrecorded[str | None] = Field(
+        None,
+        description="Name of the experiment, by which users are split anew; default the challenger's version.",
+    )
 
     # Replay
     replay_speed: Unrecorded[float | None] = Field(
@@ -294,6 +307,13 @@ class Settings(BaseSettings):
     def _key(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and not re.fullmatch(r"[!-~]{16,}", value.get_secret_value()):
             raise ValueError("needs 16 characters or more, of ASCII and without blanks")
+        return value
+
+    @field_validator("experiment")
+    @classmethod
+    def _name(cls, value: str | None) -> str | None:
+        if value is not None and (value == "none" or not re.fullmatch(r"[\w.-]{1,64}", value)):
+            raise ValueError("needs 1 to 64 letters, digits, '_', '.' or '-', and must not be none")
         return value
 
     @field_validator("port", "metrics_port", mode="before")

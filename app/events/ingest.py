@@ -24,12 +24,15 @@ from app.events.archive_manifest import recent
 from app.events.canonical import LEFT_OUT
 from app.events.clean import REASONS, event_rows, is_event, parse, rejected_rows
 from app.events.distinct import events_table
+from app.events.forgotten import Forgotten
+from app.events.forgotten_rows import FORGOTTEN, without_forgotten
 from app.events.identity import identity
 from app.events.layout import Layout, layout_of
 from app.events.read import list_event_files, read_events
 from app.events.schema import CLEANED_SCHEMA
 
 OLD = "before the days that a training reads"  #: reason of `left_out`, beside those of the layout's rules
+NOBODY = Forgotten()
 GZIP_RATIO = 5  #: text is about so much larger than its gzip
 
 
@@ -62,7 +65,13 @@ def fit_partitions(spark: SparkSession, settings: Settings, source: str) -> None
 
 
 def ingest(
-    spark: SparkSession, settings: Settings, source: str, folder: Path, stamp: str, now: datetime
+    spark: SparkSession,
+    settings: Settings,
+    source: str,
+    folder: Path,
+    stamp: str,
+    now: datetime,
+    forgotten: Forgotten = NOBODY,
 ) -> CleaningReport:
     """Read and clean a log, and store `cleaned_data_<stamp>` and, if need be, `rejected_<stamp>`.
 
@@ -78,6 +87,8 @@ def ingest(
         YYYYMMDD_HHMMSS.
     now
         Events later than a day after this are out of range.
+    forgotten
+        Users whose earlier rows are left out.
 
     Raises
     ------
@@ -91,6 +102,7 @@ def ingest(
     parsed = parse(read_events(spark, source, layout, days), now, settings.max_price, layout)
     if days is not None:
         parsed = _without_old(parsed, days)
+    parsed = without_forgotten(parsed, forgotten)
     try:
         counts = _write_cleaned(parsed, target, layout, settings.session_idle_minutes)
         _check_share(source, counts, settings.max_rejected_share)
@@ -134,7 +146,7 @@ class _Counts:
 
 def _write_cleaned(parsed: DataFrame, target: Path, layout: Layout, idle_minutes: int) -> _Counts:
     """Rows are counted on their way into the table."""
-    rules = [*(rule.reason for rule in layout.leave_out), OLD]
+    rules = [*(rule.reason for rule in layout.leave_out), OLD, FORGOTTEN]
     seen = Observation("read")
     measures = [F.count("*").alias("read")]
     measures += [F.count_if(F.col("reason") == name).alias(f"r{i}") for i, name in enumerate(REASONS)]

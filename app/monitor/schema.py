@@ -207,7 +207,74 @@ API = Measurement(
     ),
 )
 
-MEASUREMENTS = (EVENTS, RECOMMENDATIONS, LISTS, QUALITY, STREAM_PROGRESS, MODEL, SEGMENTS, MOVES, BEHAVIOUR, API)
+
+_LISTED = f"{BATCH_CLOCK}: start of the window in which the lists were answered"
+_EXPERIMENT = Tag("experiment", 'experiment that the list takes part in, "none" for all others')
+_VARIANT = Tag("variant", "champion or challenger")
+_ANSWERED_BY = Tag("model_version", "bundle that answered")
+
+ATTRIBUTED_PLACES = Measurement(
+    "attributed_places",
+    "What came of the places of lists that the API answered, rewritten as long as events may come. Each place counts "
+    "once as clicked, carted and bought.",
+    _LISTED,
+    (
+        _EXPERIMENT,
+        _VARIANT,
+        _ANSWERED_BY,
+        Tag("generator", "the place's source"),
+        Tag("reason", "kind of its reason: session, history, product, category, shop"),
+    ),
+    (
+        Field("shown", "integer", "places", "places answered"),
+        Field("clicked", "integer", "places", "of these, whose product was viewed by an event that names the list"),
+        Field("carted", "integer", "places", "likewise put into the cart"),
+        Field("bought", "integer", "places", "likewise bought"),
+        Field("revenue", "float", "shop currency", "price × quantity of these purchases, each event once"),
+    ),
+)
+
+ATTRIBUTED_LISTS = Measurement(
+    "attributed_lists",
+    "What came of lists that the API answered, rewritten as long as events may come. Each list counts once as clicked, "
+    "carted and bought from.",
+    _LISTED,
+    (_EXPERIMENT, _VARIANT, _ANSWERED_BY),
+    (
+        Field("answered", "integer", "lists", "lists answered"),
+        Field("clicked", "integer", "lists", "of these, with a product viewed by an event that names the list"),
+        Field("carted", "integer", "lists", "likewise put into the cart"),
+        Field("bought", "integer", "lists", "likewise bought"),
+        Field("revenue", "float", "shop currency", "price × quantity of these purchases, each event once"),
+    ),
+)
+
+ATTRIBUTED_EVENTS = Measurement(
+    "attributed_events",
+    "Posted events that name a list, by what became of them.",
+    f"{BATCH_CLOCK}: start of the window in which they were posted",
+    (
+        Tag("event_type", "view, cart, remove_from_cart, purchase"),
+        Tag("outcome", "attributed; not_in_list: its product was not in it; unknown_list: none of ours, or too old"),
+    ),
+    (Field("events", "integer", "events", "accepted events, each once"),),
+)
+
+MEASUREMENTS = (
+    EVENTS,
+    RECOMMENDATIONS,
+    LISTS,
+    QUALITY,
+    STREAM_PROGRESS,
+    MODEL,
+    SEGMENTS,
+    MOVES,
+    BEHAVIOUR,
+    API,
+    ATTRIBUTED_PLACES,
+    ATTRIBUTED_LISTS,
+    ATTRIBUTED_EVENTS,
+)
 
 
 #: The same of a shop whose ids are text. A bucket holds one of the two: InfluxDB keeps a field's type.

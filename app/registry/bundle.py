@@ -28,6 +28,11 @@ class Bundle:
     def version(self) -> str:
         return self.folder.name
 
+    @property
+    def obeyed(self) -> frozenset[str]:
+        """Names of the forgettings (`app.events.forgotten`) that the training has obeyed."""
+        return self.manifest.obeyed
+
     @classmethod
     def open(cls, folder: Path, *, check: bool = True) -> "Bundle":
         """Open a bundle.

@@ -68,9 +68,7 @@ class BundleInUse:
         return self.bundle
 
     def _open(self, version: str) -> Bundle:
-        opened = Bundle.open(self._registry.open(version), check=False)
-        _check_fit(opened, self._settings)
-        return opened
+        return open_fitting(self._registry, version, self._settings)
 
     def _first(self, names: list[str]) -> Bundle:
         """The champion; where it is damaged, the latest whole one before it."""
@@ -86,6 +84,19 @@ class BundleInUse:
                 self._say(f"bundle refused, {name} before it is in use: {damage[0]}")
             return opened
         raise damage[0]
+
+
+def open_fitting(registry: Registry, version: str, settings: Settings) -> Bundle:
+    """Open a bundle, its checksums verified.
+
+    Raises
+    ------
+    BundleError
+        It is missing or damaged, or its bounds or ids are others than those of the settings.
+    """
+    opened = Bundle.open(registry.open(version), check=False)
+    _check_fit(opened, settings)
+    return opened
 
 
 def check_published(registry: Registry) -> None:

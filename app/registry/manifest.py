@@ -35,6 +35,12 @@ class Manifest(BaseModel):
     synthetic: bool = False
     files: dict[str, FileEntry]
 
+    @property
+    def obeyed(self) -> frozenset[str]:
+        """Names of the forgettings that the training has obeyed; a bundle that doesn't say knows all users."""
+        names = self.__pydantic_extra__.get("forgotten", [])
+        return frozenset(str(name) for name in names) if isinstance(names, list) else frozenset()
+
     @classmethod
     def of(cls, version: str, entries: BaseModel, files: dict[str, FileEntry]) -> "Manifest":
         """The manifest of a new bundle.

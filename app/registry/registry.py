@@ -19,7 +19,7 @@ from pydantic import BaseModel
 from app.core.errors import BundleError
 from app.core.files import LEFTOVER_SECONDS, sweep, sync, write_text
 from app.registry.bundle import file_entries, seal, verify
-from app.registry.manifest import Manifest
+from app.registry.manifest import Manifest, read_manifest
 
 POINTER, LOCK, STAGING = "CURRENT", ".lock", ".staging-"
 
@@ -133,13 +133,15 @@ class Registry:
                 f"{self.folder}: no champion before {names[0]} is whole ({'; '.join(damage)}); train again"
             )
 
-    def prune(self, keep: int) -> list[str]:
+    def prune(self, keep: int, challenger: str | None = None) -> list[str]:
         """Delete old bundles, never the champion nor the one before it, and what dead trainings left.
 
         Parameters
         ----------
         keep
             How many of the latest stay.
+        challenger
+            A version that stays as well.
 
         Returns
         -------
@@ -148,7 +150,7 @@ class Registry:
         """
         with self._lock():
             bundles = sorted(path for path in self.folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-            safe = {path.name for path in bundles[-keep:]} | set(self.history()[:2])
+            safe = {path.name for path in bundles[-keep:]} | {*self.history()[:2], challenger}
             gone = [path for path in bundles if path.name not in safe]
             now = time.time()
             staging = self.folder.glob(f"{STAGING}*")
@@ -158,6 +160,19 @@ class Registry:
             for path in stale:
                 shutil.rmtree(path, ignore_errors=True)
             sweep(self.folder)
+            return [path.name for path in gone]
+
+    def forget(self, names: frozenset[str]) -> list[str]:
+        """Delete bundles that have not obeyed all of these forgettings, but for the latest two champions.
+
+        The one before this may just be answering, and is deleted by the next training.
+        """
+        with self._lock():
+            safe = set(self.history()[:2])
+            paths = [path for path in self.folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
+            gone = [path for path in paths if path.name not in safe and not names <= _obeyed(path)]
+            for path in gone:
+                shutil.rmtree(path.rename(self.folder / f"{STAGING}{path.name}-gone-{os.getpid()}"), ignore_errors=True)
             return [path.name for path in gone]
 
     def _point(self, names: list[str]) -> None:
@@ -174,3 +189,10 @@ class Registry:
         with (self.folder / LOCK).open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
+
+
+def _obeyed(folder: Path) -> frozenset[str]:
+    try:
+        return read_manifest(folder).obeyed
+    except BundleError:
+        return frozenset()

@@ -8,12 +8,21 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import feather
 
+from app.events.ids import LARGEST
 from app.serve.arrays import mapped
 from app.serve.catalogue import positions
 from app.serve.ragged import Ragged
 from app.serve.visits import Touches
 
 KEYS = "keys.arrow"
+
+
+def stranger(ids: NDArray[np.int64]) -> int:
+    """A number that is none of these sorted ids (u,)."""
+    if len(ids) == 0 or ids[-1] < LARGEST:
+        return LARGEST
+    gaps = np.flatnonzero(np.diff(ids) > 1)
+    return int(ids[gaps[-1]]) + 1 if len(gaps) else int(ids[0]) - 1
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,12 @@ from app.core.errors import VitrineError
 from app.core.lease import Lease
 from app.core.settings import Settings
 from app.events.archive_names import BatchRange
+from app.events.forgotten import ForgottenUsers
 from app.stream.accounts import Accounts
 from app.stream.archive import Archive
 from app.stream.epoch import Epoch, drop_marks, marked
 from app.stream.folders import StreamFolders
+from app.stream.forgetting import ListCleaner
 from app.stream.landing import LandedFiles
 from app.stream.list_files import drop_uncounted, oldest_part, prune
 from app.stream.points import PointSink, accounts_line
@@ -27,6 +29,7 @@ from app.stream.window_counter import WindowCounter
 POOL = "beside"  #: Spark's scheduler pool of the counting
 TIDY_SECONDS = 60.0
 AUDIT_SECONDS = 20.0
+FORGET_SECONDS = 10.0
 INFLUX_SECONDS = 3_600.0
 IDLE_SHARE = 4.0  #: after a costly job, so many times its length is left to the micro-batches
 LONGEST_IDLE = 15.0  #: seconds, at the most
@@ -54,6 +57,8 @@ class Housekeeping:
 
     def __post_init__(self) -> None:
         self._landed = LandedFiles(self.folders.landing, self.epoch.checkpoint, self.lease)
+        self._forgotten = ForgottenUsers(self.settings.output)
+        self._cleaner = ListCleaner(self.folders, self.settings)
         self._shrinking = Shrinking(
             self.settings,
             self.archive,
@@ -91,6 +96,7 @@ class Housekeeping:
             _Job(self.audit, AUDIT_SECONDS),
             _Job(self.tidy, TIDY_SECONDS),
             _Job(self.clean_landing, TIDY_SECONDS),
+            _Job(self.clean_lists, FORGET_SECONDS),
             _Job(self._shrink_influx, INFLUX_SECONDS),
         ]
         try:
@@ -132,6 +138,10 @@ class Housekeeping:
         """Delete landed files that are done with, if that is wanted."""
         if self.settings.clean_landing:
             self._landed.clean()
+
+    def clean_lists(self) -> None:
+        """Take forgotten users out of list files."""
+        self._cleaner.run(self._forgotten.read(), self.epoch.checkpoint)
 
     def _shrink_influx(self) -> None:
         if self.settings.influx_days is None:

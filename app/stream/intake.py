@@ -27,6 +27,7 @@ from app.core.files import write_text
 from app.events.archive import ARCHIVE_SCHEMA
 from app.events.canonical import CORRUPT, LEFT_OUT, ROW_TEXT, SOURCE_FILE
 from app.events.category import main_category
+from app.events.forgotten import Forgotten, ForgottenUsers
 from app.events.revenue import revenue_cents
 from app.events.schema import REJECTED_SCHEMA
 from app.stream.latest import LatestEvents
@@ -67,9 +68,9 @@ Window = tuple[int, str, str]
 class PartCounts:
     """Rows of a part, or of several: `rows` = `archived` + `rejected` + `left_out` + `known`.
 
-    `left_out`: by a rule of the layout. `known`: archived by the previous version. `sums`: of the archived events,
-    copies among them: (start of the window in microseconds since 1970, event type, main category) → events, and
-    revenue in hundredths of the shop's currency.
+    `left_out`: by a rule of the layout, or of a forgotten user. `known`: archived by the previous version. `sums`: of
+    the archived events, copies among them: (start of the window in microseconds since 1970, event type, main category)
+    → events, and revenue in hundredths of the shop's currency.
     """
 
     rows: int = 0
@@ -114,7 +115,9 @@ def set_job_properties(context: SparkContext, staging: Path, moment: int) -> Non
     context.setLocalProperty(MOMENT, str(moment))
 
 
-def take_in(events: DataFrame, window_minutes: int, known: frozenset[str] = frozenset()) -> DataFrame:
+def take_in(
+    events: DataFrame, window_minutes: int, known: frozenset[str] = frozenset(), output: Path | None = None
+) -> DataFrame:
     """Events of `app.stream.source.event_stream`, archived where `set_job_properties` has set a folder.
 
     Parameters
@@ -125,6 +128,8 @@ def take_in(events: DataFrame, window_minutes: int, known: frozenset[str] = froz
         Length of the windows of `PartCounts`.
     known
         URIs of files whose rows are in the archive already.
+    output
+        Whose forgotten users' earlier rows are left out; None forgets nobody.
 
     Returns
     -------
@@ -138,7 +143,7 @@ def take_in(events: DataFrame, window_minutes: int, known: frozenset[str] = froz
     session = session_key().alias("session")
     rows = events.select(*archived, session, "reason", LEFT_OUT, row, SOURCE_FILE, ARRIVED, *counted)
     paths = sorted(re.sub(LOCAL, "/", name) for name in known)
-    return rows.mapInArrow(Intake(window_minutes, paths), HANDED_ON)
+    return rows.mapInArrow(Intake(window_minutes, paths, output), HANDED_ON)
 
 
 @dataclass(frozen=True)
@@ -147,6 +152,7 @@ class Intake:
 
     window_minutes: int
     known: list[str]
+    output: Path | None = None
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         context = TaskContext.get()
@@ -155,14 +161,15 @@ class Intake:
         if staging is None or moment is None:
             raise RuntimeError(f"a job over the stream's events without {STAGING} and {MOMENT}")
         seen = pa.scalar(int(moment), pa.timestamp("us", tz="UTC"))
+        forgotten = Forgotten() if self.output is None else ForgottenUsers(self.output).read()
         with _writing(Path(staging), context.partitionId(), self.window_minutes * MINUTE) as part:
             for batch in _gathered(batches):
-                events = self._take(part, batch)
+                events = self._take(part, batch, forgotten)
                 yield events.append_column(SEEN, pa.repeat(seen, len(events)))
 
-    def _take(self, part: "_Part", batch: pa.RecordBatch) -> pa.RecordBatch:
-        is_left_out = pc.is_valid(batch[LEFT_OUT])
-        is_rejected = pc.is_valid(batch["reason"])
+    def _take(self, part: "_Part", batch: pa.RecordBatch, forgotten: Forgotten) -> pa.RecordBatch:
+        is_left_out = pc.or_(pc.is_valid(batch[LEFT_OUT]), _of_forgotten(batch, forgotten))
+        is_rejected = pc.and_(pc.is_valid(batch["reason"]), pc.invert(is_left_out))
         events = batch.filter(pc.invert(pc.or_(is_left_out, is_rejected)))
         new = events
         if self.known:
@@ -174,6 +181,17 @@ class Intake:
         part.write(new, batch.filter(is_rejected))
         part.latest.add(events)
         return events.select([name for name in HANDED_ON.fieldNames() if name != SEEN])
+
+
+def _of_forgotten(batch: pa.RecordBatch, forgotten: Forgotten) -> pa.Array:
+    """Which rows (n,) are of users who were forgotten later; of a row without a time nothing else is known."""
+    theirs = np.zeros(len(batch), np.bool_)
+    users = batch["user_id"]
+    moments = batch["event_time"].cast(pa.timestamp("us", tz="UTC")).cast(pa.int64())
+    for user, until in forgotten.among(users.unique().drop_null().to_pylist()).items():
+        before = pc.fill_null(pc.less_equal(moments, until), True)
+        theirs |= pc.fill_null(pc.and_(pc.equal(users, user), before), False).to_numpy(zero_copy_only=False)
+    return pa.array(theirs)
 
 
 def _gathered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -29,9 +29,14 @@ def write_part(lists: pa.Table, parquet: Path, csv: Path, batch: int, epoch: int
         Name the files.
     """
     name = f"batch-{batch:09d}-e{epoch:06d}-{partition:03d}"
-    with replacing(parquet / f"{name}.parquet") as path:
+    write_table(lists, parquet / f"{name}.parquet", csv / f"{name}.csv")
+
+
+def write_table(lists: pa.Table, parquet: Path, csv: Path) -> None:
+    """Write lists as the two files of a part, each replaced whole."""
+    with replacing(parquet) as path:
         pq.write_table(lists, path, compression="zstd")
-    with replacing(csv / f"{name}.csv") as path:
+    with replacing(csv) as path:
         pacsv.write_csv(lists, path)
 
 

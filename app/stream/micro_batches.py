@@ -51,7 +51,8 @@ class MicroBatches:
 
     def frame(self, events: DataFrame) -> DataFrame:
         """Sessions that changed, of the rows of `app.stream.source.event_stream`."""
-        taken = take_in(observed(events), self.settings.window_minutes, known_files(self.epoch.folder))
+        known, output = known_files(self.epoch.folder), self.settings.output.absolute()
+        taken = take_in(observed(events), self.settings.window_minutes, known, output)
         return live_sessions(taken, self.settings)
 
     def handle(self, frame: DataFrame, batch: int) -> None:
@@ -93,6 +94,7 @@ class MicroBatches:
             int(partitions or 1),
             self.settings.top_k,
             self.points.config,
+            self.settings.output.absolute(),
         )
 
     def _score(self, frame: DataFrame, task: Task) -> Result:

@@ -11,7 +11,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -21,12 +21,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyspark import TaskContext
 
+from app.events.forgotten import Forgotten, ForgottenUsers
 from app.monitor.influx import InfluxConfig, trying_again, write_lines
 from app.monitor.schema import BASELINE, SERVED, recommendation_lines
 from app.registry.bundle import Bundle
 from app.serve.lists import ARROW_SCHEMA, list_table
 from app.serve.ragged import NONE
 from app.serve.recommender import CHUNK, Answer
+from app.stream.forgetting import known_as, without_earlier
 from app.stream.latest import LatestSessions
 from app.stream.list_files import write_part
 from app.stream.live import LiveSessions
@@ -44,7 +46,7 @@ class Task:
     """What the scorer of a micro-batch needs to know; travels to the workers.
 
     `moment`: the micro-batch's own time, microseconds since 1970. `staging`: where the intake has written each
-    user's latest event.
+    user's latest event. `output`: whose forgotten users are strangers.
     """
 
     batch: int
@@ -57,6 +59,7 @@ class Task:
     partitions: int
     top_k: int
     influx: InfluxConfig | None
+    output: Path
 
 
 @dataclass
@@ -128,10 +131,12 @@ def scorer(task: Task) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.Recor
         result, tables, answered = Result(), [], []
         started = time.monotonic()
         latest = None
+        forgotten = ForgottenUsers(task.output).read()
         for batch in batches:
+            batch = without_earlier(batch, forgotten)
             latest = latest or LatestSessions.read(task.staging)
             for start in range(0, len(batch), CHUNK):
-                table, sessions = _score_chunk(task, batch.slice(start, CHUNK), latest, result)
+                table, sessions = _score_chunk(task, batch.slice(start, CHUNK), latest, forgotten, result)
                 tables.append(table)
                 answered.append(sessions)
         scored = time.monotonic()
@@ -150,17 +155,18 @@ def scorer(task: Task) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.Recor
 
 
 def _score_chunk(
-    task: Task, batch: pa.RecordBatch, latest: LatestSessions, result: Result
+    task: Task, batch: pa.RecordBatch, latest: LatestSessions, forgotten: Forgotten, result: Result
 ) -> tuple[pa.Table, LiveSessions]:
     """Lists of the sessions, as `ARROW_SCHEMA` and `segment`, and the sessions; sums go to `result`."""
     bundle = open_bundle(task.bundle)
     result.generated_at = task.moment / 1e6
     sessions = LiveSessions.of(batch, task.moment, bundle.recommender.parameters)
     current = np.flatnonzero(latest.are_current(batch))
-    visitors = sessions.current(current)
-    answer = bundle.recommender.recommend(visitors, task.top_k)
+    named = sessions.current(current)
+    sessions = replace(sessions, user_ids=known_as(sessions.user_ids, forgotten, bundle))
+    answer = bundle.recommender.recommend(sessions.current(current), task.top_k)
     generated_at = datetime.fromtimestamp(task.moment / 1e6, UTC)
-    table = list_table(bundle.recommender, visitors, answer, bundle.version, generated_at)
+    table = list_table(bundle.recommender, named, answer, bundle.version, generated_at)
     segments = _segment_tags(answer.visits.segments)
     rows = np.nonzero(answer.lists.items != NONE)[0]
     _count_lists(answer, segments, result)

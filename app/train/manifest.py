@@ -40,6 +40,8 @@ class ManifestEntries(Part):
     quality: tuple[QualityRow, ...]
     silhouette: Measured
     gate: Verdict
+    #: Names of the forgettings that were obeyed (`app.events.forgotten`).
+    forgotten: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, folder: Path, manifest: Manifest) -> "ManifestEntries":

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pyspark.sql import functions as F
 
-from app.core.folders import prune_tables
+from app.core.folders import made_before, prune_tables
 from app.core.spark import stored
 from app.evaluate.names import ALL, METRICS
 from app.evaluate.results import QualityRow
@@ -53,10 +53,13 @@ def make_bundle(
             folder = _fit(run, whole, found, evaluation, _manifest(run, log, exploration, found.model, evaluation))
         if verdict.published:
             registry.publish(folder.name, check)
-        pruned = registry.prune(settings.keep_bundles)
+        pruned = registry.prune(settings.keep_bundles, settings.challenger)
         for name in pruned:
             shutil.rmtree(run.output.recommendations / name, ignore_errors=True)
         prune_tables(run.output.processed, settings.keep_bundles)
+        if verdict.published:
+            pruned += registry.forget(frozenset(log.forgotten))
+            _forget_tables(run, log)
         stage.note = f"{'published' if verdict.published else 'NOT published'}: {verdict.reason}"
     return Publication(folder, tuple(pruned))
 
@@ -72,6 +75,14 @@ def _fit(run: Run, whole: Slice, found: Segmentation, evaluation: Evaluation, en
         found.model.save(folder)
 
     return Registry(run.output.models).add(run.stamp, entries, fill)
+
+
+def _forget_tables(run: Run, log: Log) -> None:
+    """Delete tables of runs that began before the latest forgetting: they may know whom this one does not."""
+    latest = max((int(name.rpartition("-")[2]) for name in log.forgotten), default=0)
+    for path in (*run.output.processed.iterdir(), *run.output.recommendations.glob("*")):
+        if made_before(path, latest) and run.stamp not in path.name:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _manifest(
@@ -91,6 +102,7 @@ def _manifest(
         quality=evaluation.quality.rows,
         silhouette=model.silhouette,
         gate=evaluation.verdict,
+        forgotten=log.forgotten,
     )
 
 

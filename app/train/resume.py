@@ -17,6 +17,7 @@ from app.core.files import WORK, replacing, write_text
 from app.core.folders import CLEANED, Output, latest_complete
 from app.core.progress import Progress
 from app.core.settings import Settings
+from app.events.forgotten import ForgottenUsers
 from app.events.layout import layout_of
 from app.events.read import list_event_files
 from app.registry.registry import Registry
@@ -40,6 +41,7 @@ def asked_for(spark: SparkSession, settings: Settings) -> dict[str, JsonValue]:
         "champion": champion.name if champion else None,
         "layout": layout_of(settings).model_dump(mode="json"),
         "cleaned": cleaned.name if cleaned else None,
+        "forgotten": ForgottenUsers(settings.output).read().names,
         "files": [list_event_files(spark, source) for source in read],
     }
     return json.loads(json.dumps(asked))  # as it is read back: pairs are lists

@@ -18,8 +18,10 @@ from app.core.folders import (
     is_synthetic,
     label_synthetic,
     latest_complete,
+    made_before,
 )
 from app.core.parts import part_files, row_count
+from app.events.forgotten import Forgotten, ForgottenUsers
 from app.events.ingest import CleaningReport, check_collisions, fit_partitions, ingest, kept_rows, read_cleaned
 from app.events.read import list_event_files
 from app.features.slices import Slice, cut_time, make_slice, span
@@ -38,13 +40,14 @@ from app.train.evaluation import Champion
 
 @dataclass(frozen=True)
 class Log:
-    """The cleaned log: where it came from and lies now, and where every row went."""
+    """The cleaned log: where it came from and lies now, where every row went, and names of forgettings obeyed."""
 
     source: str
     synthetic: bool
     cleaning: Cleaning
     cleaned: Path
     rejected: Path | None
+    forgotten: tuple[str, ...]
 
 
 def clean_log(run: Run) -> Log:
@@ -56,9 +59,10 @@ def clean_log(run: Run) -> Log:
         There is neither, or the log can't be read or holds too many rows that are no events.
     """
     spark, settings = run.spark, run.settings
+    forgotten = ForgottenUsers(run.output.root).read()
     with run.progress.stage("clean") as stage:
         if settings.events is None:
-            latest = _latest_cleaned(run)
+            latest = _latest_cleaned(run, forgotten)
             source = str(latest)
             fit_partitions(spark, settings, source)
             report = _as_cleaned_before(latest)
@@ -66,7 +70,9 @@ def clean_log(run: Run) -> Log:
         else:
             source = settings.events
             fit_partitions(spark, settings, source)
-            report = ingest(spark, settings, source, run.output.processed, run.stamp, run.now + timedelta(days=1))
+            report = ingest(
+                spark, settings, source, run.output.processed, run.stamp, run.now + timedelta(days=1), forgotten
+            )
             stage.rows = report.read
             stage.note = f"{report.kept:,} kept, {report.duplicates:,} duplicates, {report.rejected:,} rejected"
             if report.left_out:
@@ -75,7 +81,9 @@ def clean_log(run: Run) -> Log:
             if is_synthetic(f"{source},{files}"):
                 label_synthetic(report.cleaned)
     cleaning = Cleaning.model_validate(report, from_attributes=True)
-    return Log(source, is_synthetic(str(report.cleaned)), cleaning, report.cleaned, report.rejected_table)
+    return Log(
+        source, is_synthetic(str(report.cleaned)), cleaning, report.cleaned, report.rejected_table, forgotten.names
+    )
 
 
 def check_span(log: Log) -> None:
@@ -94,12 +102,14 @@ def check_span(log: Log) -> None:
         )
 
 
-def _latest_cleaned(run: Run) -> Path:
+def _latest_cleaned(run: Run, forgotten: Forgotten) -> Path:
     latest = latest_complete(run.output.processed, CLEANED)
     if latest is None:
         raise InputError(
             f"no --events given, and {run.output.processed} holds no complete {CLEANED}* table; give --events the log"
         )
+    if made_before(latest, max(forgotten.moments.values(), default=0)):
+        raise InputError(f"{latest}: users were forgotten since; give --events the log, to clean it again")
     return latest
 
 

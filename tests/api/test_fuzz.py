@@ -28,6 +28,8 @@ OPERATIONS = [
     ("GET", "/v1/products/{product_id}/similar"),
     ("GET", "/v1/popular"),
     ("POST", "/v1/events"),
+    ("DELETE", "/v1/users/{user_id}"),
+    ("GET", "/v1/users/{user_id}"),
     ("GET", "/v1/products"),
     ("GET", "/v1/products/{product_id}"),
     ("GET", "/v1/categories"),

@@ -55,6 +55,7 @@ def test_a_known_answer(api: Api) -> None:
         "score": 0,
         "source": "covisitation",
         "reason": {
+            "kind": "session",
             "text": "often seen together with zeta y 120, seen in this session",
             "product_id": "120",
             "touched_in": "session",

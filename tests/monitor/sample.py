@@ -9,6 +9,9 @@ import pandas as pd
 
 from app.monitor.schema import (
     API,
+    ATTRIBUTED_EVENTS,
+    ATTRIBUTED_LISTS,
+    ATTRIBUTED_PLACES,
     BEHAVIOUR,
     EVENTS,
     LISTS,
@@ -27,12 +30,14 @@ HITS = {"blend": 4, "most_popular": 1}  #: of 10 queries, per batch, segment and
 GENERATORS = ("als", "covisitation", "popularity")
 ROUTES = {"/v1/popular": 0.01, "/health/live": 0.002}  #: and the seconds that their answers took
 QUANTILES = ("seconds_p50", "seconds_p95", "seconds_p99")
+#: By variant: lists answered, clicked, bought from, of each of both windows and versions.
+VARIANTS = {"champion": (1_000, 50, 5), "challenger": (500, 50, 2)}
 
 
 def sample_lines(now: datetime, shop_time: datetime) -> list[str]:
     """One minute of micro-batches before `now`, of events that happened in the half hour before `shop_time`."""
     trained = [now - timedelta(minutes=20), now - timedelta(minutes=10)]
-    lines = _windows(shop_time) + _trainings(trained)
+    lines = _windows(shop_time) + _trainings(trained) + _attributed(now)
     for number in range(BATCHES):
         at = now - timedelta(seconds=(BATCHES - number) * BATCH_SECONDS)
         lines += _batch(at, number, shop_time)
@@ -53,6 +58,28 @@ def _windows(shop_time: datetime) -> list[str]:
         for category in ("electronics", "appliances", "unknown")
         for event_type, count in counts.items()
     ]
+
+
+def _attributed(now: datetime) -> list[str]:
+    """Two windows of an experiment, and lists that take no part in it."""
+    lines = []
+    for version, minutes in zip(VERSIONS, (10, 5), strict=True):
+        at = now - timedelta(minutes=minutes)
+        lines.append(ATTRIBUTED_EVENTS.line(time=at, event_type="view", outcome="attributed", events=100))
+        lines.append(ATTRIBUTED_EVENTS.line(time=at, event_type="view", outcome="unknown_list", events=4))
+        of_all = {"none": {"champion": (100, 10, 1)}, "autumn": VARIANTS}
+        for experiment, variants in of_all.items():
+            for variant, (answered, clicked, bought) in variants.items():
+                tags = {"experiment": experiment, "variant": variant, "model_version": version}
+                came = {"clicked": clicked, "carted": bought, "bought": bought, "revenue": 2.5 * bought}
+                lines.append(ATTRIBUTED_LISTS.line(time=at, **tags, answered=answered, **came))
+                lines += [
+                    ATTRIBUTED_PLACES.line(
+                        time=at, **tags, generator=generator, reason=reason, shown=5 * answered, **came
+                    )
+                    for generator, reason in (("covisitation", "session"), ("popularity", "shop"))
+                ]
+    return lines
 
 
 def _batch(at: datetime, number: int, shop_time: datetime) -> list[str]:

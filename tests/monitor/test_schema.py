@@ -5,7 +5,10 @@ from pathlib import Path
 from app.monitor.lines import Field, Tag
 from app.monitor.schema import MEASUREMENTS, renewed
 
-ALLOWED_TAGS = {"event_type", "main_category", "segment", "was", "generator", "model_version", "route"}
+ALLOWED_TAGS = {
+    *("event_type", "main_category", "segment", "was", "generator", "model_version", "route"),
+    *("experiment", "variant", "reason", "outcome"),
+}
 
 
 def test_the_documentation_is_in_step() -> None:

@@ -66,6 +66,7 @@ def task(folder: Path, weights: dict[str, float]) -> Task:
         2,
         10,
         None,
+        folder,
     )
 
 

@@ -5,11 +5,14 @@ from datetime import UTC, datetime
 from math import floor
 
 from app.api.posted.batches import EventBatch
+from app.events.forgotten import Forgotten
 from app.events.identity import BY_ID, OWN_SESSION, ends_session, identity
 from app.events.ids import number_of
 from app.events.layout import Layout
 
 HOUR_MICROS = 3_600_000_000
+BEFORE_ALL = -(2**63)
+NOBODY = Forgotten()
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -54,13 +57,15 @@ class PostedSessions:
         """Users with a session."""
         return len(self._users)
 
-    def add(self, batch: EventBatch) -> None:
-        """Take a batch of the log into the sessions."""
+    def add(self, batch: EventBatch, forgotten: Forgotten = NOBODY) -> None:
+        """Take a batch of the log into the sessions, but for what forgotten users did before."""
         for event in batch.events:
             user, product = (number_of(value, self._text_ids) for value in (event.user_id, event.product_id))
             if user is None or product is None:
                 continue
             at = round((event.event_time - EPOCH).total_seconds() * 1e6)
+            if at <= (forgotten.until(user) or BEFORE_ALL):
+                continue
             own = f"{OWN_SESSION}{user}"
             key = (at // self._window, own if event.user_session is None else event.user_session)
             session = self._users.setdefault(user, {}).setdefault(key, _Session(event.user_session is not None))
@@ -93,6 +98,16 @@ class PostedSessions:
         while begin > 0 and not ends_session(_seconds(events[begin]) - _seconds(events[begin - 1]), idle_minutes):
             begin -= 1
         return events[begin:]
+
+    def drop(self, forgotten: Forgotten) -> None:
+        """Drop what forgotten users did before."""
+        for user, until in forgotten.among([*self._users]).items():
+            sessions = self._users[user]
+            for session in sessions.values():
+                session.events = {pair for pair in session.events if pair[0].at > until}
+            self._users[user] = {key: session for key, session in sessions.items() if session.events}
+            if not self._users[user]:
+                del self._users[user], self._arrived[user]
 
     def forget(self, before: float) -> None:
         """Drop users of whom nothing arrived since a moment (seconds since 1970)."""

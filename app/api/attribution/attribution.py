@@ -1,0 +1,85 @@
+"""What lists lead to: lists are written down as they are answered, and one of all replicas counts what came of them."""
+
+import logging
+import threading
+from collections import Counter as Tally
+from collections.abc import Callable
+
+from app.api.attribution.answered import HOUR, Answered, AnsweredLists
+from app.api.attribution.counter import Counter, Folders
+from app.api.metrics import ApiMetrics
+from app.core.errors import VitrineError
+from app.core.settings import Settings
+
+LOG = logging.getLogger("vitrine")
+
+
+class Attribution:
+    """Of one process.
+
+    Parameters
+    ----------
+    settings
+        Output, layout, `attribution_hours`, InfluxDB.
+    metrics
+        Count what was shown, and what came of it.
+    now
+        Seconds since 1970.
+    """
+
+    def __init__(self, settings: Settings, metrics: ApiMetrics, now: Callable[[], float]):
+        self._metrics, self._settings, self._now = metrics, settings, now
+        self._lists = AnsweredLists(Folders.of(settings).lists, now)
+        self._counter = Counter(settings, now)
+        self._counting, self._pruned = threading.Lock(), 0
+        self._failure = ""  #: that was said last, so that it is said once
+
+    def remember(self, answered: Answered) -> str:
+        """Keep a list, to be written down by `write`; its id."""
+        for cause, places in Tally(answered.because).items():
+            because = answered.causes[cause]
+            self._metrics.places.labels(answered.variant, because.source, because.reason).inc(places)
+        return self._lists.add(answered)
+
+    def write(self) -> None:
+        """Write down the lists that were answered since the last call."""
+        try:
+            self._lists.write()
+        except OSError as error:  # answering goes on
+            self._failed(f"answered lists were not written down, what comes of them is not known: {error}")
+
+    def count(self) -> None:
+        """Count on, if no other replica does, and write to InfluxDB what has changed."""
+        with self._counting:
+            try:
+                if self._counter.begin():
+                    self._count()
+                self._failure = ""
+            except (OSError, VitrineError) as error:
+                self._failed(f"what lists led to is not counted or shown yet: {error}")
+
+    def close(self) -> None:
+        """Write down what is left, and leave the counting to another replica."""
+        self.write()
+        with self._counting:
+            self._counter.close()
+
+    def _count(self) -> None:
+        counted = self._counter.step()
+        for (event_type, outcome), events in counted.events.items():
+            self._metrics.attributed.labels(event_type, outcome).inc(events)
+        for labels, places in counted.places.items():
+            self._metrics.touched.labels(*labels).inc(places)
+        if (hour := int(self._now() // HOUR)) != self._pruned:
+            self._counter.prune()
+            self._pruned = hour
+        if self._settings.influx_url is not None and self._counter.counts is not None:
+            from app.api.attribution.publish import publish  # loads pandas
+
+            publish(self._counter.counts, self._settings)
+
+    def _failed(self, text: str) -> None:
+        self._metrics.lost_lists.inc()
+        if text != self._failure:
+            LOG.error(text)
+        self._failure = text

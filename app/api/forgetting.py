@@ -1,0 +1,133 @@
+"""The receipt of a forgetting: what is done in each place, and what is not yet, as the disk says."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from app.api.models import Forgetting, Place
+from app.api.posted.intake import log_folder
+from app.api.posted.log import NAME as LOG_FILE
+from app.api.posted.log import file_name
+from app.core.errors import BundleError, VitrineError
+from app.core.folders import Output, made_before
+from app.core.settings import Settings
+from app.events.archive_manifest import read_manifest
+from app.events.archive_names import BatchRange
+from app.registry.manifest import read_manifest as read_bundle
+from app.stream.folders import StreamFolders
+from app.stream.forgetting import read_marker
+
+MICROS = 1_000_000
+LANDING_SECONDS = 60.0  #: an event is landed so long after it came, at the most
+
+
+def receipt(settings: Settings, user_id: str, name: str) -> Forgetting:
+    """What has become of a forgetting.
+
+    Parameters
+    ----------
+    settings
+        Of the API; places that others write to are looked at.
+    user_id
+        As it was asked for.
+    name
+        Of the forgetting, from `Forgotten.name`.
+    """
+    moment = int(name.rpartition("-")[2])
+    places = list(_Places(settings, name, moment / MICROS).all())
+    return Forgetting(
+        user_id=user_id,
+        forgotten_at=datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=moment),
+        done=all(place.done for place in places),
+        places=places,
+    )
+
+
+@dataclass(frozen=True)
+class _Places:
+    settings: Settings
+    name: str
+    at: float  # seconds since 1970
+
+    def all(self) -> Iterator[Place]:
+        folders, output = StreamFolders.of(self.settings), Output(self.settings.output.absolute())
+        yield Place(place="sessions and lists of the API", done=True, detail="every replica, as soon as it has read it")
+        yield from self._stream(folders)
+        yield self._place(
+            "log of posted events",
+            not any(
+                LOG_FILE.fullmatch(name) and name <= file_name(self.at) for name in _names(log_folder(self.settings))
+            ),
+            f"files older than {self.settings.remember_hours:g} hours (VITRINE_REMEMBER_HOURS) are deleted",
+        )
+        yield self._place(
+            "landing folder",
+            not any(self._landed_before(path) for path in _paths(folders.landing)),
+            "files are deleted once they are archived if VITRINE_CLEAN_LANDING is set, else by the shop",
+        )
+        yield self._place(
+            "archive",
+            not any(self._archived_before(path) for path in _paths(folders.archive)),
+            "passed over by every training; deleted with its day (VITRINE_ARCHIVE_DAYS)",
+        )
+        yield self._place(
+            "bundles",
+            all(self._obeyed(path) for path in _paths(output.models)),
+            "the next training knows nothing of the user; the bundle before it goes with the training after that",
+        )
+        yield self._place(
+            "tables of trainings",
+            not any(self._made_before(path) for path in (*_paths(output.processed), *_paths(output.recommendations))),
+            "deleted by the next training that is published",
+        )
+        if self.settings.influx_url is not None:
+            days = self.settings.influx_days
+            gone = days is not None and self.at + days * 86_400 < datetime.now(UTC).timestamp()
+            yield self._place("InfluxDB", gone, "points of lists are deleted after VITRINE_INFLUX_DAYS")
+
+    def _stream(self, folders: StreamFolders) -> Iterator[Place]:
+        marker, there = read_marker(folders), any(_paths(folders.lists))
+        moment = self.at * MICROS
+        yield self._place("list files of the stream", marker.lists >= moment or not there, "the stream rewrites them")
+        yield self._place(
+            "sessions of the stream",
+            marker.state >= moment or not folders.checkpoints.is_dir(),
+            "nobody is listed from them; dropped when their window has passed in the shop's time",
+        )
+
+    def _place(self, name: str, done: bool, waits_for: str) -> Place:
+        return Place(place=name, done=done, detail="nothing is left" if done else waits_for)
+
+    def _landed_before(self, path: Path) -> bool:
+        try:
+            return path.name[0] not in "._" and path.stat().st_mtime <= self.at + LANDING_SECONDS
+        except FileNotFoundError:
+            return False
+
+    def _archived_before(self, path: Path) -> bool:
+        if BatchRange.parse(path.name) is None:
+            return False
+        try:
+            return read_manifest(path).oldest <= self.at + LANDING_SECONDS
+        except VitrineError:  # its manifest is lost: nothing is known of it
+            return True
+
+    def _obeyed(self, path: Path) -> bool:
+        if path.name.startswith(".") or not path.is_dir():
+            return True
+        try:
+            return self.name in read_bundle(path).obeyed
+        except BundleError:
+            return False
+
+    def _made_before(self, path: Path) -> bool:
+        return made_before(path, round(self.at * MICROS))
+
+
+def _names(folder: Path) -> list[str]:
+    return [path.name for path in _paths(folder)]
+
+
+def _paths(folder: Path) -> list[Path]:
+    return list(folder.iterdir()) if folder.is_dir() else []

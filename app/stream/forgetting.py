@@ -1,0 +1,138 @@
+"""What the stream does about forgotten users: sessions and list files without them, and a marker of what is done."""
+
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from app.core.files import write_text
+from app.core.part import Part
+from app.core.settings import Settings
+from app.events.forgotten import Forgotten
+from app.events.ids import number_of
+from app.registry.bundle import Bundle
+from app.serve.ragged import Ragged
+from app.serve.users import stranger
+from app.stream.epoch import newest_number
+from app.stream.folders import StreamFolders
+from app.stream.list_files import parts, write_table
+
+MARKER = "forgotten.json"
+SETTLED_SECONDS = 300.0  #: a micro-batch that was under way at a forgetting has written its lists by then
+RETAINED = 10  #: micro-batches whose state Spark keeps (`spark.sql.streaming.minBatchesToRetain`)
+MICROS = 1_000_000
+FIRST = -(2**63)
+
+
+class Marker(Part):
+    """Forgettings up to these moments (microseconds since 1970) are done with: in list files, and in the state."""
+
+    lists: int = 0
+    state: int = 0
+
+
+def read_marker(folders: StreamFolders) -> Marker:
+    """How far the stream is."""
+    try:
+        return Marker.model_validate_json((folders.root / MARKER).read_text())
+    except (FileNotFoundError, ValueError):
+        return Marker()
+
+
+class ListCleaner:
+    """Takes forgotten users out of list files, and marks what is done.
+
+    Parameters
+    ----------
+    folders
+        Of the stream.
+    settings
+        Length of a session's window.
+    """
+
+    def __init__(self, folders: StreamFolders, settings: Settings):
+        self._folders, self._window = folders, settings.session_window_hours * 3600 * MICROS
+
+    def run(self, forgotten: Forgotten, checkpoint: Path) -> None:
+        """Rewrite what holds lists from before a forgetting that isn't marked as done."""
+        before = read_marker(self._folders)
+        pending = {digest: moment for digest, moment in forgotten.moments.items() if moment > before.lists}
+        latest = before.lists
+        if pending:
+            self._rewrite(Forgotten(forgotten.salt, pending))
+            settled = round((time.time() - SETTLED_SECONDS) * MICROS)
+            latest = max((moment for moment in pending.values() if moment <= settled), default=before.lists)
+        evicted = evicted_until(checkpoint, self._window)
+        state = max((moment for moment in forgotten.moments.values() if moment <= evicted), default=before.state)
+        marker = Marker(lists=max(latest, before.lists), state=max(state, before.state))
+        if marker != before:
+            write_text(self._folders.root / MARKER, marker.model_dump_json())
+
+    def _rewrite(self, forgotten: Forgotten) -> None:
+        for _, _, name in list(parts(self._folders.lists)):
+            path = self._folders.lists / name
+            try:
+                lists = pq.read_table(path)
+            except FileNotFoundError:  # pruned meanwhile
+                continue
+            kept = without(lists, forgotten)
+            if len(kept) < len(lists):
+                write_table(kept, path, self._folders.csv / f"{path.stem}.csv")
+
+
+def without(lists: pa.Table, forgotten: Forgotten) -> pa.Table:
+    """Lists without those that forgotten users had before."""
+    users = lists["user_id"].unique()
+    shown = users.to_pylist()
+    numbers = {user: number for user in shown if (number := number_of(user, isinstance(user, str))) is not None}
+    theirs = forgotten.among(numbers.values())
+    for user, number in numbers.items():
+        if number in theirs:
+            moment = pa.scalar(theirs[number], pa.timestamp("us", tz="UTC"))
+            old = pc.and_(pc.equal(lists["user_id"], user), pc.less_equal(lists["generated_at"], moment))
+            lists = lists.filter(pc.invert(old))
+    return lists
+
+
+def evicted_until(checkpoint: Path, window: int) -> int:
+    """Up to which event time, in microseconds since 1970, no session is kept, by the watermark of the oldest state."""
+    offsets = checkpoint / "offsets"
+    number = newest_number(offsets) - RETAINED if offsets.is_dir() else -1
+    try:
+        line = (offsets / str(number)).read_text().splitlines()[1]
+        return int(json.loads(line)["batchWatermarkMs"]) * 1000 - window
+    except (FileNotFoundError, IndexError, KeyError, ValueError):
+        return 0
+
+
+def without_earlier(sessions: pa.RecordBatch, forgotten: Forgotten) -> pa.RecordBatch:
+    """Rows of `app.stream.sessions.live_sessions` without events from before their users were forgotten."""
+    theirs = forgotten.among(sessions["user_id"].unique().to_pylist())
+    if not theirs:
+        return sessions
+    lists = sessions["events"]
+    rows = Ragged.of_lists(lists).rows()
+    moments = lists.flatten().field("event_time").cast(pa.timestamp("us", tz="UTC")).cast(pa.int64())
+    until = np.array([theirs.get(user, FIRST) for user in sessions["user_id"].to_pylist()], np.int64)
+    kept = moments.to_numpy(zero_copy_only=False) > until[rows]
+    lengths = np.bincount(rows[kept], minlength=len(sessions))
+    offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int32())
+    events = pa.ListArray.from_arrays(offsets, lists.flatten().filter(pa.array(kept)))
+    place = sessions.schema.get_field_index("events")
+    return sessions.set_column(place, sessions.schema.field(place), events.cast(lists.type)).filter(
+        pa.array(lengths > 0)
+    )
+
+
+def known_as(users: NDArray[np.int64], forgotten: Forgotten, bundle: Bundle) -> NDArray[np.int64]:
+    """The numbers (n,) by which a bundle may know users: a stranger's where it knows what is forgotten."""
+    names = {user: forgotten.name(user) for user in forgotten.among(set(users.tolist()))}
+    strange = [user for user, name in names.items() if name not in bundle.obeyed]
+    if not strange:
+        return users
+    return np.where(np.isin(users, strange), stranger(bundle.recommender.users.ids), users)

@@ -1,0 +1,106 @@
+"""A training obeys the list of forgotten users, and takes with it what earlier ones know of them."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+from pyarrow import feather
+from pyspark.sql import SparkSession
+
+from app.core.errors import InputError
+from app.core.folders import made_before
+from app.events.forgotten import ForgottenUsers
+from app.events.forgotten_rows import FORGOTTEN
+from app.registry.manifest import MANIFEST
+from app.registry.registry import Registry
+from tests.registry.bundles import make
+from tests.train.test_training import NOW, Shop, log
+
+__all__ = ["log"]  # the fixture
+QUICK = {"generators": "covisitation,popularity", "force_publish": True, "bootstrap": 20}
+
+
+def places_of(output: Path, user: int) -> set[str]:
+    """Files below a folder that a user's id stands in, whatever they are."""
+    return {path.relative_to(output).as_posix() for path in output.rglob("*") if path.is_file() and _holds(path, user)}
+
+
+def _holds(path: Path, user: int) -> bool:
+    if path.suffix == ".parquet":
+        return any(_in_column(column, user) for column in pq.read_table(path).itercolumns())
+    if path.suffix == ".arrow":
+        return any(_in_column(column, user) for column in feather.read_table(path).itercolumns())
+    if path.suffix == ".npy":
+        return bool((np.load(path, mmap_mode="r") == user).any())
+    return str(user).encode() in path.read_bytes()
+
+
+def _in_column(column: pa.ChunkedArray, user: int) -> bool:
+    while pa.types.is_list(column.type):
+        column = pa.chunked_array([chunk.flatten() for chunk in column.chunks], column.type.value_type)
+    if pa.types.is_int64(column.type):
+        return bool(pc.any(pc.equal(column, user)).as_py())
+    return pa.types.is_string(column.type) and str(user) in column.to_pylist()
+
+
+def users_of(output: Path) -> Iterator[int]:
+    for path in output.glob("recommendations/*/*.parquet"):
+        yield from pq.read_table(path)["user_id"].to_pylist()
+
+
+@pytest.mark.timeout(600)
+def test_nothing_but_the_bundle_before_knows_a_forgotten_user(spark: SparkSession, log: Path, tmp_path: Path) -> None:
+    shop = Shop(spark, tmp_path / "shop")
+    first = shop.train(log, **QUICK)
+    user = next(users_of(shop.output))
+    known = places_of(shop.output, user)
+    assert {path.partition("/")[0] for path in known} >= {"processed", "models", "recommendations"}
+    users = ForgottenUsers(shop.output)
+    users.forget(user, (NOW + timedelta(hours=1.5)).timestamp())
+    with pytest.raises(InputError, match="users were forgotten since; give --events"):
+        shop.train(None, **QUICK)
+    second = shop.train(log, **QUICK)
+    assert second.cleaning.left_out == {FORGOTTEN: second.cleaning.left_out[FORGOTTEN]}
+    assert second.cleaning.left_out[FORGOTTEN] > 0
+    assert first.exploration is not None
+    assert second.exploration is not None
+    assert second.exploration.events.users == first.exploration.events.users - 1
+    left = {path for path in places_of(shop.output, user) if not path.startswith(f"models/{first.version}/")}
+    assert left == set()
+    manifest = json.loads((shop.models / second.version / MANIFEST).read_text())
+    assert manifest["forgotten"] == list(users.read().names)
+    assert Registry(shop.models).history() == [second.version, first.version]
+
+
+def test_bundles_that_know_whom_the_new_one_does_not_are_deleted(tmp_path: Path) -> None:
+    make(tmp_path, "a", "b", "c", "d")
+    for name, forgotten in (("b", ["x-1", "y-2"]), ("d", ["x-1", "y-2"])):
+        manifest = json.loads((tmp_path / name / MANIFEST).read_text())
+        (tmp_path / name / MANIFEST).write_text(json.dumps(manifest | {"forgotten": forgotten}))
+    registry = Registry(tmp_path)
+    assert registry.forget(frozenset()) == []
+    assert registry.forget(frozenset({"x-1", "y-2"})) == ["a"], "c was the champion before, and may be answering"
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["b", "c", "d"]
+
+
+@pytest.mark.parametrize(
+    ("name", "before"),
+    [
+        ("cleaned_data_20200101_115959", True),
+        ("20200101_120000", True),
+        ("20200101_115959_2", True),
+        ("cleaned_data_20200101_120001", False),
+        ("20200101_120001_2", False),
+        ("CURRENT", False),
+        ("a_2", False),
+    ],
+)
+def test_what_a_run_made_tells_when_it_began(name: str, before: bool) -> None:
+    noon = datetime(2020, 1, 1, 12, tzinfo=UTC)
+    assert made_before(Path(name), round(noon.timestamp() * 1e6)) is before
