@@ -45,7 +45,7 @@ FILE_FAILURES = (
 #: The same for the machine and for Spark itself.
 SYSTEM_FAILURES = (
     (
-        r"No space left on device|Disk quota exceeded",
+        r"No space left on device|Disk quota exceeded|\d+ requested and \d+ written",  # the last is NumPy's
         "the disk is full: free space on the volume of --output or of Spark's temporary files (SPARK_LOCAL_DIRS)",
     ),
     (r"Read-only file system", "the disk is read-only: give --output a folder that can be written to"),

@@ -27,6 +27,7 @@ FILES = [
 SYSTEM = [
     ("java.io.IOException: No space left on device", "disk is full"),
     ("java.io.IOException: Disk quota exceeded", "disk is full"),
+    ("OSError: 6221824 requested and 1048448 written", "disk is full"),
     ("java.io.FileNotFoundException: /x/y (Read-only file system)", "read-only"),
     ("java.io.IOException: Mkdirs failed to create file:/x", "--output"),
     ("java.lang.OutOfMemoryError: Java heap space", "--driver-memory"),

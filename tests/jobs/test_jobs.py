@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from app.events.vocabulary import RAW_COLUMNS
@@ -130,7 +131,7 @@ def test_a_full_disk_while_writing_the_bundle(small_disk: Path, capsys: pytest.C
     from app.jobs.guard import guarded
 
     def fill(folder: Path) -> None:
-        (folder / "users.npy").write_bytes(bytes(600_000))
+        np.save(folder / "users.npy", np.zeros(600_000, np.int8))
 
     models = small_disk / "models"
     Registry(models).publish(Registry(models).add("a", Entries(), fill).name)
