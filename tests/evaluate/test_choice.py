@@ -69,5 +69,11 @@ def test_small_slices_say_nothing() -> None:
     )
 
 
+def test_slices_of_just_enough_queries_are_judged() -> None:
+    better = asked({("session", "all"): 0.01}, MIN_QUERIES)
+    assert choose(better).tasks == ("session",)
+    assert choose(better | asked({("session", PURCHASE): -0.01}, MIN_QUERIES)).tasks == ()
+
+
 def test_without_a_learned_ranker_there_is_nothing_to_compare() -> None:
     assert choose({("session", "blend", "all"): score(np.ones(1000))}).name == "reciprocal_rank"

@@ -91,6 +91,14 @@ def test_a_small_slice_says_nothing() -> None:
     assert judge(unseen(slices), [], "v1", []).published
 
 
+def test_just_enough_queries_are_judged() -> None:
+    enough = noisy(0.3, MIN_QUERIES)
+    verdict = judge(unseen({"unseen": (enough - 0.01, enough)}), [], "v1", [])
+    assert verdict.reason.startswith("worse than champion v1 on the same unseen queries: session all")
+    mine, before = (row("all", mean, queries=MIN_QUERIES) for mean in (0.1, 0.9))
+    assert judge({}, [mine], "v1", [before]).reason.startswith("worse than champion v1 by their recorded tests")
+
+
 def test_too_few_unseen_queries_fall_back_on_recorded_tests() -> None:
     few = noisy(0.3, MIN_QUERIES - 1)
     scores = unseen({"unseen": (few - 0.2, few)})

@@ -49,6 +49,7 @@ KEPT: dict[str, dict[str, Any]] = {
     "three parts": {"category_code": "appliances.kitchen.kettle"},
     "no brand": {"brand": None},
     "NaN brand": {"brand": "nan"},
+    "padded": {"category_code": " furniture.chair ", "brand": " acme "},
     "free": {"price": "0"},
     "negative": {"price": "-5"},
     "huge": {"price": "1000.01"},
@@ -120,6 +121,7 @@ def test_time_columns_in_utc(kept: dict[str, dict[str, Any]]) -> None:
         ("plain", "electronics.smartphone", "electronics"),
         ("three parts", "appliances.kitchen.kettle", "appliances"),
         ("one part", "furniture", "furniture"),
+        ("padded", "furniture.chair", "furniture"),
         ("no category", "unknown", "unknown"),
         ("empty category", "unknown", "unknown"),
         ("NaN category", "unknown", "unknown"),
@@ -132,8 +134,9 @@ def test_main_category_is_the_first_part_where_the_brief_never_splits(
     assert (kept[case]["category_code"], kept[case]["main_category"]) == (code, main)
 
 
-def test_missing_brand_is_unknown(kept: dict[str, dict[str, Any]]) -> None:
-    assert [kept[case]["brand"] for case in ("plain", "no brand", "NaN brand")] == ["acme", "unknown", "unknown"]
+def test_a_brand_is_one_however_it_is_padded_and_unknown_where_it_is_missing(kept: dict[str, dict[str, Any]]) -> None:
+    cases = ("plain", "padded", "no brand", "NaN brand")
+    assert [kept[case]["brand"] for case in cases] == ["acme", "acme", "unknown", "unknown"]
 
 
 @pytest.mark.parametrize(

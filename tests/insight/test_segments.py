@@ -2,6 +2,7 @@
 
 import math
 import random
+import statistics
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -128,6 +129,16 @@ def test_a_segment_is_explained_by_the_features_that_set_it_apart(first: Fitted)
     assert {row.segment_id: row.revenue_share for row in first.rows} == pytest.approx(
         {number: money / sum(spent.values()) for number, money in spent.items()}
     )
+
+
+def test_a_feature_of_half_the_weight_has_a_unit_of_two_deviations(first: Fitted) -> None:
+    """Of what is left below the cap; long tails after their logarithm."""
+    table = pq.read_table(first.table)
+    for name, shown, deviations in (("recency", float, 2), ("frequency", math.log1p, 1), ("avg_price", math.log1p, 2)):
+        at = FEATURES.index(name)
+        cut = [min(shown(value), first.model.caps[at]) for value in table[name].to_pylist()]
+        assert first.model.centre[at] == pytest.approx(statistics.mean(cut))
+        assert first.model.scale[at] == pytest.approx(deviations * statistics.stdev(cut))
 
 
 def test_rows_show_means_in_original_units(first: Fitted) -> None:

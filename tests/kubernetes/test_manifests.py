@@ -140,6 +140,7 @@ def test_spark_applications(manifests: Manifests) -> None:
             assert role["podSecurityContext"]["fsGroup"] == 185
             mounts = {mount["name"]: mount["mountPath"] for mount in role["volumeMounts"]}
             assert mounts["data"] == "/data"
+            assert not [mount for mount in role["volumeMounts"] if mount.get("readOnly")], "all are written to"
             assert mounts["tmp"] == "/tmp"
             assert "spark-local-dir-1" in mounts
         assert spec["mainApplicationFile"].startswith("local:///opt/vitrine/app/jobs/")

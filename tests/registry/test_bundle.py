@@ -66,6 +66,15 @@ def test_another_schema_version_is_refused(tmp_path: Path) -> None:
         bundle.verify(tmp_path / "a")
 
 
+def test_every_file_is_checked_at_opening_unless_told_otherwise(tmp_path: Path) -> None:
+    make(tmp_path, "a")
+    (tmp_path / "a" / "generators" / "als" / "factors.npy").write_bytes(b"other")
+    with pytest.raises(BundleError, match=r"generators/als/factors\.npy is damaged"):
+        bundle.Bundle.open(tmp_path / "a")
+    with pytest.raises(BundleError, match="cannot be opened"):  # for it has no recommender
+        bundle.Bundle.open(tmp_path / "a", check=False)
+
+
 def test_a_bundle_without_a_recommender_cannot_be_opened(tmp_path: Path) -> None:
     make(tmp_path, "a")
     with pytest.raises(BundleError, match="cannot be opened"):

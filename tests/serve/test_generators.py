@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from implicit.cpu.topk import topk
 from pyspark.sql import SparkSession
+from scipy.sparse import csr_matrix
 
 from app.core.duck import Connection
 from app.core.settings import Settings
@@ -19,6 +20,7 @@ from app.learn.popularity import SEGMENT_PRIOR, popular_products, segment_intere
 from app.serve.generators import als
 from app.serve.generators.als import ImplicitALS
 from app.serve.generators.covisitation import RECENCY, CoVisitation
+from app.serve.generators.item_graph import ItemGraph
 from app.serve.generators.popularity import Popularity
 from app.serve.ragged import NONE
 from app.serve.visits import Visits
@@ -115,6 +117,15 @@ def test_als_reason_is_the_touched_product_with_the_most_like_factors() -> None:
     asked = visits([[0, 1, 2], [3]], weights=[[3.0, 1.0, 1.0], [1.0]])
     reasons = model.because(asked, np.array([0, 0, 1]), np.array([2, 1, 0], np.int32))
     assert reasons.tolist() == [0, 1, NONE]  # 3 x 1 x 2 beats 1 x 2 x 2; what points the other way speaks for nothing
+
+
+def test_item_graph_reason_is_the_touched_product_with_the_most_of_both_parts() -> None:
+    """Of the first visit 0 gives 2 a score of 0.5 + 0.1 x 1, 1 gives it 0.2 + 1 x 1; the second is not asked about."""
+    near = csr_matrix(np.array([[0, 0, 0.5, 0.9], [0, 0, 0.2, 0.1], [0, 0, 0, 0], [0, 0, 0.4, 0]], np.float32))
+    inward, outward = (np.array([column], np.float32).T for column in ([0.1, 1, 0, 0.3], [0, 0, 1, 0.2]))
+    asked = visits([[0, 1], [2, 1], [3, 0]])
+    reasons = ItemGraph(near, inward, outward).because(asked, np.array([0, 0, 2]), np.array([2, 3, 2], np.int32))
+    assert reasons.tolist() == [1, 0, 3]  # 0.9 + 0.1 x 0.2 beats 0.1 + 1 x 0.2; 0.4 + 0.3 x 1 beats 0.5 + 0.1 x 1
 
 
 def test_als_looks_no_further_than_the_best_can_lie(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.serve.contract import Candidates
@@ -84,6 +84,7 @@ def test_no_rows() -> None:
 RANKING = st.lists(st.integers(0, 8), unique=True, max_size=5)
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(RANKING, RANKING, RANKING), min_size=1, max_size=4),
     st.tuples(*[st.integers(0, 3)] * 3),

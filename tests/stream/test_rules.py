@@ -58,10 +58,16 @@ def test_late_doubled_and_disordered_events(spark: SparkSession, tmp_path: Path)
         until(lambda: run.metric("vitrine_stream_late_events_total"), "the late event is counted")
         assert run.metric("vitrine_stream_late_events_total") == 1
         assert run.stream.telemetry.summary().late == 1
+
+        # Two hours and nine minutes on: the watermark, 119 minutes, has not passed the second hour's end.
+        run.deliver("6.csv", [(128 * minutes, "view", 113, 8_002, "z")])
+        run.deliver("7.csv", [(129 * minutes, "view", 114, 8_002, "z")])
+        run.deliver("8.csv", [(119 * minutes, "view", 105, 8_003, "w")])
+        assert [products[0] for _, products in run.lists(8_003)] == [106]
     archived = Counter(row["product_id"] for row in folder_rows(run.folders.archive))
-    assert archived == {101: 1, 102: 2, 103: 1, 110: 1, 111: 1, 125: 1, 112: 1}
+    assert archived == {101: 1, 102: 2, 103: 1, 110: 1, 111: 1, 125: 1, 112: 1, 113: 1, 114: 1, 105: 1}
     windows = read_windows(run.folders.windows, marked(run.folders)).to_pylist()
-    assert sum(row["events"] for row in windows) == 7  # 125, however late, and 102 once
+    assert sum(row["events"] for row in windows) == 10  # 125, however late, and 102 once
 
 
 def test_a_stream_goes_on_where_it_was(spark: SparkSession, tmp_path: Path) -> None:
