@@ -45,7 +45,7 @@ class Shrinking:
     _refused: set[BatchRange] = field(default_factory=set)
 
     def run(self, epochs: Epochs) -> None:
-        """Delete what is old or does not count, and put together what can be.
+        """Delete what is old or does not count, put together what can be, and shorten the accounts.
 
         Raises
         ------
@@ -63,6 +63,7 @@ class Shrinking:
             epochs, now - self.settings.archive_single_minutes * MINUTE
         ):
             pass
+        self.accounts.fold(self.archive.newest(epochs))  # last, when there are the fewest folders
 
     def _may_delete(self) -> bool:
         self.lease.check()

@@ -1,5 +1,6 @@
 """The archive is made smaller only while nobody minds: no training, no successor, nothing that is missing."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from unittest.mock import Mock
@@ -11,6 +12,7 @@ from app.core.lease import stream_lease, training_lease
 from app.core.settings import Settings
 from app.events.archive_names import BatchRange, Epochs
 from app.stream import shrinking as module
+from app.stream.account_files import CHUNK
 from app.stream.accounts import Accounts
 from app.stream.archive import Archive
 from app.stream.compaction import STEP
@@ -81,6 +83,29 @@ def test_all_ranges_are_put_together(tmp_path: Path) -> None:
     shop.run()
     assert shop.together() == [0, 1, 2]
     assert shop.accounts.audit() == shop.said == []
+
+
+def test_accounts_of_long_ago_are_shortened_by_the_way(tmp_path: Path) -> None:
+    """Also without `archive_days`; what is lost is told all the same, as is a folder that no account tells of."""
+    shop = Shop(tmp_path)
+    late = BatchRange(CHUNK, CHUNK, 1)
+    fill(shop.archive, late, 4, written=CHUNK)
+    shop.accounts.write(account(CHUNK, 4))
+    shop.accounts.write(account(5, 0))  # all of it was rejected: no folder
+    shutil.rmtree(shop.archive.folder / BatchRange(STEP, STEP, 1).name)
+    (missed,) = map(str, shop.accounts.audit())
+    assert missed == f"micro-batch {STEP}: 4 rows must be there, 0 are"
+    shop.run()
+    assert {path.name for path in shop.folders.accounts.glob("*.jsonl")} == {
+        "folded.e000001.jsonl",
+        f"{CHUNK:09d}.e000001.jsonl",
+    }
+    again = Accounts(shop.folders.accounts, shop.archive, 2, shop.epochs)
+    for accounts in (shop.accounts, again):
+        assert [*map(str, accounts.audit())] == [missed]
+    shop.run()
+    again.forget(STEP + 1)
+    assert again.audit() == Accounts(shop.folders.accounts, shop.archive, 3, shop.epochs).audit() == []
 
 
 def test_a_training_that_begins_meanwhile_is_not_disturbed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
