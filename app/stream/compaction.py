@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from app.core.errors import VitrineError
 from app.events.archive_manifest import Manifest, write_manifest
 from app.events.archive_names import BatchRange, Epochs
-from app.stream.archive import Archive, place, read_points, stored_rows, write_points
+from app.stream.archive import Archive, damage_told, place, read_points, stored_rows, write_points
 from app.stream.rows_file import RowsFile
 
 STEP = 64
@@ -76,29 +76,36 @@ def put_together(archive: Archive, target: BatchRange, parts: list[BatchRange], 
     Raises
     ------
     VitrineError
-        A folder does not hold what it must; nothing is written.
+        A folder does not hold what it must, or a file is damaged; nothing is written.
     """
-    manifests = [archive.manifest(part) for part in parts]
     staging = archive.stage(target)
+    try:
+        _fill(archive, staging, target, parts)
+        check()
+    except VitrineError:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
+    place(staging, archive.folder / target.name)
+
+
+def _fill(archive: Archive, staging: Path, target: BatchRange, parts: list[BatchRange]) -> None:
+    manifests = [archive.manifest(part) for part in parts]
     rows = _write([path for part in parts for path in archive.files(part)], staging / "part-00000.parquet")
     must = sum(manifest.rows for manifest in manifests)
     if rows != must:
-        shutil.rmtree(staging)
         raise VitrineError(f"archive {archive.folder}: {target.name} must hold {must} rows, its folders hold {rows}")
     write_points(staging, (line for part in parts for line in read_points(archive.folder / part.name)))
     windows = sorted({start for manifest in manifests for start in manifest.windows})
     written = max(manifest.written for manifest in manifests)
     begun = min(manifest.oldest for manifest in manifests)
     write_manifest(staging, Manifest(rows=rows, windows=windows, written=written, begun=begun))
-    check()
-    place(staging, archive.folder / target.name)
 
 
 def _write(files: list[Path], target: Path) -> int:
     with ExitStack() as open_files:
         table = RowsFile(target, open_files)
         for name in files:
-            with pq.ParquetFile(name) as file:
+            with damage_told(name), pq.ParquetFile(name) as file:
                 for batch in file.iter_batches():
                     table.add(batch)
         table.close()

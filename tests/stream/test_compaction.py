@@ -14,11 +14,11 @@ from app.core.errors import VitrineError
 from app.core.settings import Settings
 from app.events.archive_names import BatchRange, Epochs
 from app.stream import compaction
-from app.stream.archive import Archive
+from app.stream.archive import Archive, write_points
 from app.stream.compaction import LONGEST, STEP, delete_old, delete_uncounted, due, put_together
 from app.stream.first_edition import take_over
 from app.stream.folders import StreamFolders
-from tests.stream.test_accounts import EPOCHS, fill
+from tests.stream.test_accounts import EPOCHS, cut, fill
 
 LATER = time.time() + 10 * 86_400  # later than the tests that come before these may take
 
@@ -123,6 +123,28 @@ def test_folders_that_are_not_whole_are_not_put_together(archive: Archive) -> No
     with pytest.raises(VitrineError, match="must hold 8 rows, its folders hold 4"):
         put_together(archive, target, parts, lambda: None)
     assert len(list(archive.folder.iterdir())) == 3
+
+
+@pytest.mark.parametrize("damaged", ["part-00000.parquet", "_points.lp.gz"])
+def test_a_damaged_file_is_named_and_nothing_is_put_together(archive: Archive, damaged: str) -> None:
+    for batch in (0, 1, STEP):
+        fill(archive, single(batch), 4)
+        write_points(archive.folder / single(batch).name, [f"lists,generator=a x={batch}i {batch}"])
+    cut(archive.folder / single(1).name / damaged)
+    ((target, parts),) = due(archive.folders(EPOCHS), EPOCHS, STEP)
+    with pytest.raises(VitrineError, match=f"{single(1).name}/{damaged}: is damaged"):
+        put_together(archive, target, parts, lambda: None)
+    assert {path.name for path in archive.folder.iterdir()} == {single(batch).name for batch in (0, 1, STEP)}
+
+
+def test_what_a_damaged_file_was_put_together_from_stays(archive: Archive) -> None:
+    for batch in (0, 1, STEP):
+        fill(archive, single(batch), 4)
+    ((target, parts),) = due(archive.folders(EPOCHS), EPOCHS, STEP)
+    put_together(archive, target, parts, lambda: None)
+    cut(archive.folder / target.name / "part-00000.parquet")
+    delete_uncounted(archive, EPOCHS, LATER)
+    assert len(list(archive.folder.iterdir())) == 4
 
 
 def test_no_folder_is_of_more_than_a_day() -> None:
