@@ -88,6 +88,10 @@ class Accounts:
         with self._lock:
             self._books = since(self._books, before)
 
+    def oldest(self) -> int:
+        """The lowest micro-batch whose account may be neither closed nor folded: whose it is, its epoch's mark says."""
+        return max(self._books.begin, self._files.oldest())
+
     def fold(self, before: int) -> None:
         """Keep one line for each folder of the archive, of micro-batches that are before one and long past."""
         before = before // CHUNK * CHUNK

@@ -132,7 +132,7 @@ class Housekeeping:
         for folder in (self.folders.lists, self.folders.csv):
             drop_uncounted(folder, epochs)
             prune(folder, kept_from)
-        drop_marks(self.folders, oldest_number(self.folders))
+        drop_marks(self.folders, min(oldest_number(self.folders), self.accounts.oldest()))
 
     def clean_landing(self) -> None:
         """Delete landed files that are done with, if that is wanted."""

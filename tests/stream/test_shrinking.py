@@ -63,6 +63,22 @@ class Shop:
         """The ranges that were put together, by their place."""
         return [part.first // STEP for part in self.archive.folders(self.epochs) if part.last > part.first]
 
+    def house(self, windows: Mock) -> Housekeeping:
+        windows.counted = lambda: 3 * STEP
+        return Housekeeping(
+            Mock(),
+            self.settings,
+            self.folders,
+            self.archive,
+            self.accounts,
+            windows,
+            Mock(),
+            Mock(),
+            self.epoch,
+            self.lease,
+            self.said.append,
+        )
+
     def run(self) -> None:
         self.shrinking.run(self.epochs)
 
@@ -150,20 +166,7 @@ def test_what_was_deleted_is_not_counted_from_whatever_else_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop, windows = Shop(tmp_path, archive_days=1), Mock()
-    windows.counted = lambda: 3 * STEP
-    house = Housekeeping(
-        Mock(),
-        shop.settings,
-        shop.folders,
-        shop.archive,
-        shop.accounts,
-        windows,
-        Mock(),
-        Mock(),
-        shop.epoch,
-        shop.lease,
-        shop.said.append,
-    )
+    house = shop.house(windows)
 
     def vanished(*_: object) -> None:
         raise FileNotFoundError(2, "No such file", "batch")
@@ -173,6 +176,23 @@ def test_what_was_deleted_is_not_counted_from_whatever_else_fails(
         house.tidy()
     assert shop.archive.folders(shop.epochs) == []
     windows.refresh.assert_called_once()
+
+
+def test_a_loss_is_told_though_nothing_else_is_left_of_its_stream(tmp_path: Path) -> None:
+    """Neither folders nor lists: the mark of its epoch, by which its accounts count, stays."""
+    shop = Shop(tmp_path)
+    for folder in shop.archive.folder.glob("batch-*"):
+        shutil.rmtree(folder)
+    begin(shop.folders, 2)
+    last = BatchRange(4 * STEP, 4 * STEP, 2)
+    fill(shop.archive, last, 4, written=last.first)
+    told = [*map(str, shop.accounts.audit())]
+    assert len(told) == 6
+    shop.house(Mock()).tidy()
+    assert [*map(str, Accounts(shop.folders.accounts, shop.archive, 3, shop.epochs).audit())] == told
+    shop.accounts.forget(3 * STEP + 1)
+    shop.house(Mock()).tidy()
+    assert shop.epochs.starts == ((2, 3 * STEP + 1),)
 
 
 def test_a_stream_that_was_replaced_moves_no_file_that_its_successor_reads(tmp_path: Path) -> None:
