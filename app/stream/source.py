@@ -66,7 +66,7 @@ def event_stream(spark: SparkSession, settings: Settings, landing: Path) -> Data
     layout = layout_of(settings)
     check_delimiter(layout.delimiter)
     # A damaged file stops the query, is set aside, and is then missing: it is never skipped silently.
-    common = {
+    common: dict[str, str | int | bool] = {
         "maxFilesPerTrigger": settings.files_per_trigger,
         "maxFileAge": ANY_AGE,
         "ignoreMissingFiles": True,
