@@ -133,8 +133,8 @@ def delete_uncounted(archive: Archive, epochs: Epochs, before: float) -> None:
         shutil.rmtree(archive.rejected / part.name, ignore_errors=True)
 
 
-def delete_old(archive: Archive, epochs: Epochs, before: float, counted: int) -> int:
-    """Delete what was archived before a moment; returns the first micro-batch that stays.
+def delete_old(archive: Archive, epochs: Epochs, before: float, counted: int, close: Callable[[int], object]) -> None:
+    """Delete what was archived before a moment.
 
     Parameters
     ----------
@@ -144,19 +144,19 @@ def delete_old(archive: Archive, epochs: Epochs, before: float, counted: int) ->
         Seconds since 1970.
     counted
         The last micro-batch whose events are in window counts: later ones stay until they are.
+    close
+        Gets the first micro-batch that stays, before anything is deleted: killed amid, nothing is missed.
     """
     folders = archive.folders(epochs)
     uncounted = _uncounted(archive, folders)
     old = [*takewhile(lambda part: part.last <= counted and archive.written(part) < before, folders)]
+    close(folders[len(old)].first if len(old) < len(folders) else old[-1].last + 1 if old else 0)
     for part in old:
         archive.note_deleted(part)
         _delete(archive, [*uncounted.get(part, []), part])  # in this order, or what it holds would count again
     for path in archive.rejected.iterdir():
         if _part(path) and path.stat().st_mtime < before:
             shutil.rmtree(path, ignore_errors=True)
-    if len(old) < len(folders):
-        return folders[len(old)].first
-    return old[-1].last + 1 if old else 0
 
 
 def _uncounted(archive: Archive, counting: list[BatchRange]) -> dict[BatchRange | None, list[BatchRange]]:

@@ -58,7 +58,7 @@ class Shrinking:
         delete_uncounted(self.archive, epochs, now - UNCOUNTED_KEPT)
         if self.settings.archive_days is not None:
             before = now - self.settings.archive_days * DAY
-            self.accounts.forget(delete_old(self.archive, epochs, before, self.counted()))
+            delete_old(self.archive, epochs, before, self.counted(), self.accounts.forget)
         while self._may_delete() and self._put_next_together(
             epochs, now - self.settings.archive_single_minutes * MINUTE
         ):

@@ -200,9 +200,8 @@ def test_the_archive_is_kept_for_so_long(archive: Archive, folder: Path) -> None
         rejected.mkdir()
         os.utime(rejected, (number, number))
         accounts.write(account(batch, 1))
-    kept = delete_old(archive, EPOCHS, 2, 3 * CHUNK)
-    assert kept == 2 * CHUNK
-    accounts.forget(kept)
+    delete_old(archive, EPOCHS, 2, 3 * CHUNK, accounts.forget)
+    assert accounts.oldest() == 2 * CHUNK
     assert archive.deleted_up_to() == int(NOON.timestamp()) * 1_000_000
     names = {BatchRange(batch, batch, 2).name for batch in (2 * CHUNK, 3 * CHUNK)}
     assert {path.name for path in archive.folder.glob("b*")} == names
@@ -210,5 +209,5 @@ def test_the_archive_is_kept_for_so_long(archive: Archive, folder: Path) -> None
     assert len(list(folder.glob("*.jsonl"))) == 2
     assert differences(accounts) == differences(accounts_of(folder, archive, 2)) == []
     for _ in range(2):
-        accounts.forget(delete_old(archive, EPOCHS, 9, 3 * CHUNK))  # nothing stays, and nothing is missed
+        delete_old(archive, EPOCHS, 9, 3 * CHUNK, accounts.forget)  # nothing stays, and nothing is missed
     assert differences(accounts) == differences(accounts_of(folder, archive, 2)) == []

@@ -32,6 +32,13 @@ def held(archive: Archive, part: BatchRange) -> list[int]:
     return [batch for path in archive.files(part) for batch in pq.read_table(path)["batch"].to_pylist()]
 
 
+def kept_from(archive: Archive, before: float, counted: int) -> int:
+    """Delete what is old; the first micro-batch that stays."""
+    told: list[int] = []
+    delete_old(archive, EPOCHS, before, counted, told.append)
+    return told[-1]
+
+
 def test_small_folders_become_one(archive: Archive) -> None:
     batches = [0, 1, 5, STEP - 1, STEP]
     for batch in batches:
@@ -172,8 +179,8 @@ def test_with_a_folder_that_is_too_old_goes_what_it_was_put_together_from(archiv
         fill(archive, single(batch), 2, written=batch)
     ((target, parts),) = due(archive.folders(EPOCHS), EPOCHS, STEP)
     put_together(archive, target, parts, lambda: None)
-    assert delete_old(archive, EPOCHS, STEP + 1, counted=STEP - 2) == 0  # not yet in windows
-    assert delete_old(archive, EPOCHS, STEP + 1, counted=STEP) == STEP + 1
+    assert kept_from(archive, STEP + 1, counted=STEP - 2) == 0  # not yet in windows
+    assert kept_from(archive, STEP + 1, counted=STEP) == STEP + 1
     assert {path.name for path in archive.folder.glob("b*")} == {single(STEP + 1).name}
 
 
@@ -189,7 +196,7 @@ def test_a_folder_of_the_first_edition_is_as_old_as_it_is(tmp_path: Path) -> Non
     take_over(Mock(), settings, folders, tmp_path / "epoch")
     assert archive.written(old) == 5
     fill(archive, single(0), 2, written=9)
-    assert delete_old(archive, EPOCHS, 6, counted=0) == 0
+    assert kept_from(archive, 6, counted=0) == 0
     assert archive.folders(EPOCHS) == [single(0)]
 
 

@@ -171,11 +171,29 @@ def test_what_was_deleted_is_not_counted_from_whatever_else_fails(
     def vanished(*_: object) -> None:
         raise FileNotFoundError(2, "No such file", "batch")
 
-    monkeypatch.setattr(shop.accounts, "forget", vanished)
+    monkeypatch.setattr(shop.accounts, "fold", vanished)
     with pytest.raises(FileNotFoundError):
         house.tidy()
     assert shop.archive.folders(shop.epochs) == []
     windows.refresh.assert_called_once()
+
+
+def test_what_was_too_old_is_not_missed_by_the_next_when_this_one_is_killed_amid(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = Shop(tmp_path, archive_days=1)
+    real = shutil.rmtree
+
+    def killed(path: Path, **_: object) -> None:
+        real(path)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("app.stream.compaction.shutil.rmtree", killed)
+    with pytest.raises(KeyboardInterrupt):
+        shop.run()
+    monkeypatch.undo()
+    assert len(shop.archive.folders(shop.epochs)) == 6  # one of seven is gone
+    assert Accounts(shop.folders.accounts, shop.archive, 2, shop.epochs).audit() == []
 
 
 def test_a_loss_is_told_though_nothing_else_is_left_of_its_stream(tmp_path: Path) -> None:
