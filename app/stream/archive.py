@@ -50,7 +50,9 @@ class Archive:
         staging.mkdir()
         return staging
 
-    def commit(self, staging: Path, part: BatchRange, now: float, points: Sequence[str] = ()) -> PartCounts:
+    def commit(
+        self, staging: Path, part: BatchRange, now: float, points: Sequence[str] = (), *, answered: bool = False
+    ) -> PartCounts:
         """Move a micro-batch's parts into their place; those of an earlier try give way.
 
         Parameters
@@ -63,6 +65,8 @@ class Archive:
             Seconds since 1970.
         points
             What InfluxDB was told of it.
+        answered
+            Whether it has led to lists, and so had rows.
 
         Returns
         -------
@@ -77,6 +81,11 @@ class Archive:
         counts = PartCounts()
         for path in staging.glob(f"{COUNTS}*.json"):
             counts.add(PartCounts.from_json(path.read_text()))
+        if answered and counts.rows == 0:
+            raise VitrineError(
+                f"archive {staging}: lists were written, and no rows are there; the micro-batch is done again at the "
+                "next start"
+            )
         stored = stored_rows(staging)
         if stored != counts.archived:
             raise VitrineError(
