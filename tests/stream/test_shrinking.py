@@ -11,6 +11,7 @@ from app.core.errors import VitrineError
 from app.core.lease import stream_lease, training_lease
 from app.core.settings import Settings
 from app.events.archive_names import BatchRange, Epochs
+from app.events.forgotten import ForgottenUsers
 from app.stream import shrinking as module
 from app.stream.account_files import CHUNK
 from app.stream.accounts import Accounts
@@ -211,6 +212,39 @@ def test_a_loss_is_told_though_nothing_else_is_left_of_its_stream(tmp_path: Path
     shop.accounts.forget(3 * STEP + 1)
     shop.house(Mock()).tidy()
     assert shop.epochs.starts == ((2, 3 * STEP + 1),)
+
+
+def test_a_folder_that_is_just_lost_does_not_disturb_the_end(tmp_path: Path) -> None:
+    shop, windows = Shop(tmp_path), Mock()
+    windows.settle.side_effect = FileNotFoundError(2, "is gone", "batch")
+    shop.house(windows).stop(float("inf"))
+    assert shop.said == ["[Errno 2] is gone: 'batch'"]
+    stream = Mock(_running=None)
+    stream._lease.lost.is_set.return_value = True
+    stream._beside.stop.side_effect = ValueError
+    with pytest.raises(ValueError, match=r"^$"):
+        Stream.stop(stream)
+    stream.spark.streams.removeListener.assert_called_once()
+
+
+def test_a_list_of_forgotten_users_that_can_not_be_read_is_told_once_and_read_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = Shop(tmp_path)
+    house = shop.house(Mock())
+
+    def away(_: object) -> None:
+        raise OSError(5, "Input/output error", "forgotten")
+
+    house._cleaner = Mock()
+    with monkeypatch.context() as broken:
+        broken.setattr(ForgottenUsers, "read", away)
+        for _ in range(2):
+            house.clean_lists()
+    assert shop.said == ["forgotten users: [Errno 5] Input/output error: 'forgotten'; looked at again"]
+    house._cleaner.run.assert_not_called()
+    house.clean_lists()
+    house._cleaner.run.assert_called_once()
 
 
 def test_a_stream_that_was_replaced_moves_no_file_that_its_successor_reads(tmp_path: Path) -> None:
