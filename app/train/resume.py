@@ -108,6 +108,7 @@ class Finished:
             shutil.rmtree(path, ignore_errors=True)
         before = len(self.progress.stages)
         found = work()
+        self.check()  # or what two have written at once would be taken for finished
         with replacing(file) as part, part.open("wb") as written:
             _Pickler(written).dump((found, self.progress.stages[before:]))
         return found

@@ -150,6 +150,10 @@ def test_a_replaced_training_begins_no_stage_and_deletes_nothing(spark: SparkSes
     (made := run.folder / "made").mkdir()
     with pytest.raises(VitrineError, match="taken over"):
         run.once("one", lambda: pytest.fail("was begun"), made)
+    late = Finished(run.folder, spark, run.progress, Mock(side_effect=[None, VitrineError("another has taken over")]))
+    with pytest.raises(VitrineError, match="taken over"):
+        late.once("two", lambda: "replaced meanwhile")
+    assert not (run.folder / f"two{FINISHED}").exists()
     run.drop()
     assert made.is_dir()
     Finished(run.folder, spark, run.progress).drop()
