@@ -8,9 +8,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pydantic import SecretStr
+from pyspark.sql import SparkSession
 
 from app.core.errors import InputError
-from app.core.lease import stream_lease
+from app.core.lease import stream_lease, training_lease
 from app.core.settings import Settings
 from app.core.spark import create_session
 from app.jobs.guard import say
@@ -80,7 +81,7 @@ def trained_stream(settings: Settings, history: Path) -> Iterator[Stream]:
     spark = create_session(settings, "vitrine-live", SPARK_CONFIGURATION | FOR_BATCH)
     lease = stream_lease(settings.output)
     try:
-        train(spark, settings.model_copy(update={"events": str(history)}), datetime.now(UTC), say)
+        _train(spark, settings.model_copy(update={"events": str(history)}))
         for name in FOR_BATCH:
             spark.conf.set(name, SPARK_CONFIGURATION[name])
         lease.acquire(wait=False, say=say)
@@ -93,3 +94,13 @@ def trained_stream(settings: Settings, history: Path) -> Iterator[Stream]:
     finally:
         lease.release()
         spark.stop()
+
+
+def _train(spark: SparkSession, settings: Settings) -> None:
+    """As `vitrine train` does: of two trainings on one output one gives way."""
+    lease = training_lease(settings.output)
+    lease.acquire(wait=False, say=say)
+    try:
+        train(spark, settings, datetime.now(UTC), say, lease.check)
+    finally:
+        lease.release()

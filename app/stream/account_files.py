@@ -137,6 +137,10 @@ class AccountFiles:
         """Whether there are lines of micro-batches before one, in files of their own."""
         return any(_first(path) + CHUNK <= before for path in self._chunks())
 
+    def oldest(self) -> int:
+        """The lowest micro-batch that files of single accounts may tell of."""
+        return min(map(_first, self._chunks()), default=0)
+
     def _begin(self, first: int) -> int:
         path = self.folder / FROM
         return int(path.read_text()) if path.exists() else first

@@ -88,6 +88,10 @@ class Accounts:
         with self._lock:
             self._books = since(self._books, before)
 
+    def oldest(self) -> int:
+        """The lowest micro-batch whose account may be neither closed nor folded: whose it is, its epoch's mark says."""
+        return max(self._books.begin, self._files.oldest())
+
     def fold(self, before: int) -> None:
         """Keep one line for each folder of the archive, of micro-batches that are before one and long past."""
         before = before // CHUNK * CHUNK
@@ -157,11 +161,11 @@ def _groups(ranges: Iterable[Range]) -> Iterator[tuple[Range, list[Range]]]:
 
 
 def _folded(rows: dict[Range, int], folders: list[BatchRange]) -> dict[Range, int]:
-    """Sums by folder; what must be in none is left out, and what is in none stays as it is."""
+    """Sums by folder; what must be in none is left out, as is a folder without account, whose own word counts."""
     there = {(part.first, part.last) for part in folders}
     folded: dict[Range, int] = {}
     for largest, ranges in _groups({*rows, *there}):
-        must = sum(rows.get(found, 0) for found in ranges)
-        if must or largest in there:
-            folded[largest] = must
+        told = [rows[found] for found in ranges if found in rows]
+        if told and (sum(told) or largest in there):
+            folded[largest] = sum(told)
     return folded

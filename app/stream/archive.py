@@ -6,12 +6,15 @@
 import gzip
 import secrets
 import shutil
-from collections.abc import Iterable, Sequence
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from errno import ENOENT
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from app.core.errors import VitrineError
@@ -47,7 +50,9 @@ class Archive:
         staging.mkdir()
         return staging
 
-    def commit(self, staging: Path, part: BatchRange, now: float, points: Sequence[str] = ()) -> PartCounts:
+    def commit(
+        self, staging: Path, part: BatchRange, now: float, points: Sequence[str] = (), *, answered: bool = False
+    ) -> PartCounts:
         """Move a micro-batch's parts into their place; those of an earlier try give way.
 
         Parameters
@@ -60,6 +65,8 @@ class Archive:
             Seconds since 1970.
         points
             What InfluxDB was told of it.
+        answered
+            Whether it has led to lists, and so had rows.
 
         Returns
         -------
@@ -74,6 +81,11 @@ class Archive:
         counts = PartCounts()
         for path in staging.glob(f"{COUNTS}*.json"):
             counts.add(PartCounts.from_json(path.read_text()))
+        if answered and counts.rows == 0:
+            raise VitrineError(
+                f"archive {staging}: lists were written, and no rows are there; the micro-batch is done again at the "
+                "next start"
+            )
         stored = stored_rows(staging)
         if stored != counts.archived:
             raise VitrineError(
@@ -152,7 +164,11 @@ class Archive:
         try:
             return self.manifest(part).windows
         except VitrineError:  # that it is lost is told by the accounts
+            pass
+        try:
             return describe(self.folder / part.name, window_minutes, 0).windows
+        except VitrineError:  # and so is this
+            return []
 
     def manifest(self, part: BatchRange) -> Manifest:
         """What a folder must hold.
@@ -172,16 +188,29 @@ def write_points(folder: Path, points: Iterable[str]) -> None:
 
 
 def read_points(folder: Path) -> list[str]:
-    """Lines of line protocol; none where none were kept."""
+    """Lines of line protocol; none where none were kept.
+
+    Raises
+    ------
+    VitrineError
+        They are damaged.
+    """
     path = folder / POINTS
-    return gzip.decompress(path.read_bytes()).decode().splitlines() if path.exists() else []
+    with damage_told(path):
+        return gzip.decompress(path.read_bytes()).decode().splitlines() if path.exists() else []
 
 
 def describe(folder: Path, window_minutes: int, now: float) -> Manifest:
-    """The manifest of a folder that has none, from what is in its files."""
+    """The manifest of a folder that has none, from what is in its files.
+
+    Raises
+    ------
+    VitrineError
+        A file is damaged.
+    """
     window, rows, starts = window_minutes * MINUTE, 0, set[int]()
     for path in parquet_files(folder):
-        with pq.ParquetFile(path) as file:
+        with damage_told(path), pq.ParquetFile(path) as file:
             for batch in file.iter_batches(columns=["event_time"]):
                 rows += len(batch)
                 starts.update(np.unique(window_starts(batch["event_time"], window)).tolist())
@@ -194,8 +223,27 @@ def parquet_files(folder: Path) -> list[Path]:
 
 
 def stored_rows(folder: Path) -> int:
-    """Rows in the files of a folder, as their footers tell."""
-    return sum(pq.read_metadata(path).num_rows for path in parquet_files(folder))
+    """Rows in the files of a folder, as their footers tell; a damaged file has none."""
+    return sum(map(_rows, parquet_files(folder)))
+
+
+def _rows(path: Path) -> int:
+    try:
+        with damage_told(path):
+            return int(pq.read_metadata(path).num_rows)
+    except VitrineError:
+        return 0
+
+
+@contextmanager
+def damage_told(path: Path) -> Iterator[None]:
+    """Make one line of what a damaged file raises; what the system says of a file stays as it is."""
+    try:
+        yield
+    except (pa.ArrowException, OSError, EOFError, zlib.error) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise VitrineError(f"archive {path}: is damaged ({str(error).splitlines()[0]})") from None
 
 
 def place(source: Path, target: Path) -> None:

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from app.core.errors import VitrineError
 from app.events.archive_manifest import Manifest, write_manifest
 from app.events.archive_names import BatchRange, Epochs
-from app.stream.archive import Archive, place, read_points, stored_rows, write_points
+from app.stream.archive import Archive, damage_told, place, read_points, stored_rows, write_points
 from app.stream.rows_file import RowsFile
 
 STEP = 64
@@ -76,29 +76,36 @@ def put_together(archive: Archive, target: BatchRange, parts: list[BatchRange], 
     Raises
     ------
     VitrineError
-        A folder does not hold what it must; nothing is written.
+        A folder does not hold what it must, or a file is damaged; nothing is written.
     """
-    manifests = [archive.manifest(part) for part in parts]
     staging = archive.stage(target)
+    try:
+        _fill(archive, staging, target, parts)
+        check()
+    except VitrineError:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
+    place(staging, archive.folder / target.name)
+
+
+def _fill(archive: Archive, staging: Path, target: BatchRange, parts: list[BatchRange]) -> None:
+    manifests = [archive.manifest(part) for part in parts]
     rows = _write([path for part in parts for path in archive.files(part)], staging / "part-00000.parquet")
     must = sum(manifest.rows for manifest in manifests)
     if rows != must:
-        shutil.rmtree(staging)
         raise VitrineError(f"archive {archive.folder}: {target.name} must hold {must} rows, its folders hold {rows}")
     write_points(staging, (line for part in parts for line in read_points(archive.folder / part.name)))
     windows = sorted({start for manifest in manifests for start in manifest.windows})
     written = max(manifest.written for manifest in manifests)
     begun = min(manifest.oldest for manifest in manifests)
     write_manifest(staging, Manifest(rows=rows, windows=windows, written=written, begun=begun))
-    check()
-    place(staging, archive.folder / target.name)
 
 
 def _write(files: list[Path], target: Path) -> int:
     with ExitStack() as open_files:
         table = RowsFile(target, open_files)
         for name in files:
-            with pq.ParquetFile(name) as file:
+            with damage_told(name), pq.ParquetFile(name) as file:
                 for batch in file.iter_batches():
                     table.add(batch)
         table.close()
@@ -126,8 +133,8 @@ def delete_uncounted(archive: Archive, epochs: Epochs, before: float) -> None:
         shutil.rmtree(archive.rejected / part.name, ignore_errors=True)
 
 
-def delete_old(archive: Archive, epochs: Epochs, before: float, counted: int) -> int:
-    """Delete what was archived before a moment; returns the first micro-batch that stays.
+def delete_old(archive: Archive, epochs: Epochs, before: float, counted: int, close: Callable[[int], object]) -> None:
+    """Delete what was archived before a moment.
 
     Parameters
     ----------
@@ -137,19 +144,19 @@ def delete_old(archive: Archive, epochs: Epochs, before: float, counted: int) ->
         Seconds since 1970.
     counted
         The last micro-batch whose events are in window counts: later ones stay until they are.
+    close
+        Gets the first micro-batch that stays, before anything is deleted: killed amid, nothing is missed.
     """
     folders = archive.folders(epochs)
     uncounted = _uncounted(archive, folders)
     old = [*takewhile(lambda part: part.last <= counted and archive.written(part) < before, folders)]
+    close(folders[len(old)].first if len(old) < len(folders) else old[-1].last + 1 if old else 0)
     for part in old:
         archive.note_deleted(part)
         _delete(archive, [*uncounted.get(part, []), part])  # in this order, or what it holds would count again
     for path in archive.rejected.iterdir():
         if _part(path) and path.stat().st_mtime < before:
             shutil.rmtree(path, ignore_errors=True)
-    if len(old) < len(folders):
-        return folders[len(old)].first
-    return old[-1].last + 1 if old else 0
 
 
 def _uncounted(archive: Archive, counting: list[BatchRange]) -> dict[BatchRange | None, list[BatchRange]]:

@@ -203,8 +203,10 @@ class Stream:
                 self._busy.release()
                 time.sleep(COMMIT_WAIT)
             self._running.stop()
-        self._beside.stop(until)
-        self.spark.streams.removeListener(self._listener)
+        try:
+            self._beside.stop(until)
+        finally:
+            self.spark.streams.removeListener(self._listener)
 
     def _first_epoch(self, folder: Path) -> None:
         if first_edition.is_of_first_edition(self.folders):

@@ -52,6 +52,7 @@ class Housekeeping:
     say: Callable[[str], Any]
     failure: Exception | None = None
     _said: frozenset[str] = frozenset()
+    _unreadable: str = ""
     _stopping: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
 
@@ -85,7 +86,7 @@ class Housekeeping:
         try:
             if time.monotonic() < until:
                 self.windows.settle(everything=True)
-        except VitrineError as error:  # InfluxDB is away: the next start counts again
+        except (VitrineError, FileNotFoundError) as error:  # InfluxDB is away, a folder: the next start counts again
             self.say(str(error))
 
     def _run(self) -> None:
@@ -132,7 +133,7 @@ class Housekeeping:
         for folder in (self.folders.lists, self.folders.csv):
             drop_uncounted(folder, epochs)
             prune(folder, kept_from)
-        drop_marks(self.folders, oldest_number(self.folders))
+        drop_marks(self.folders, min(oldest_number(self.folders), self.accounts.oldest()))
 
     def clean_landing(self) -> None:
         """Delete landed files that are done with, if that is wanted."""
@@ -141,7 +142,15 @@ class Housekeeping:
 
     def clean_lists(self) -> None:
         """Take forgotten users out of list files."""
-        self._cleaner.run(self._forgotten.read(), self.epoch.checkpoint)
+        try:
+            forgotten = self._forgotten.read()
+        except OSError as error:  # a file system that is away for a moment: looked at again
+            if str(error) != self._unreadable:
+                self._unreadable = str(error)
+                self.say(f"forgotten users: {error}; looked at again")
+            return
+        self._unreadable = ""
+        self._cleaner.run(forgotten, self.epoch.checkpoint)
 
     def _shrink_influx(self) -> None:
         if self.settings.influx_days is None:

@@ -68,15 +68,15 @@ class MicroBatches:
         old = ages(result.arrived, result.readable_at)
         refused = self.telemetry.uses_bundle(bundle.version, self.champion.refused)
         lines = batch_lines(result, bundle.version, old, refused)
-        self._keep(part, staging, lines)
+        self._keep(part, staging, lines, answered=bool(result.arrived))
         self.telemetry.scored(result, old)
         self.points.write(lines)
 
-    def _keep(self, part: BatchRange, staging: Path, lines: list[str]) -> None:
+    def _keep(self, part: BatchRange, staging: Path, lines: list[str], *, answered: bool) -> None:
         self.lease.check()
         if self.champion.bundle.manifest.synthetic:
             label_synthetic(self.folders.archive)  # trained on a synthetic shop, so fed by one
-        counts = self.archive.commit(staging, part, time.time(), lines)
+        counts = self.archive.commit(staging, part, time.time(), lines, answered=answered)
         self.accounts.write(Account.of(part.first, counts))
         self.windows.archived(part, counts.sums)
 

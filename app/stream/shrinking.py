@@ -45,7 +45,7 @@ class Shrinking:
     _refused: set[BatchRange] = field(default_factory=set)
 
     def run(self, epochs: Epochs) -> None:
-        """Delete what is old or does not count, and put together what can be.
+        """Delete what is old or does not count, put together what can be, and shorten the accounts.
 
         Raises
         ------
@@ -58,11 +58,12 @@ class Shrinking:
         delete_uncounted(self.archive, epochs, now - UNCOUNTED_KEPT)
         if self.settings.archive_days is not None:
             before = now - self.settings.archive_days * DAY
-            self.accounts.forget(delete_old(self.archive, epochs, before, self.counted()))
+            delete_old(self.archive, epochs, before, self.counted(), self.accounts.forget)
         while self._may_delete() and self._put_next_together(
             epochs, now - self.settings.archive_single_minutes * MINUTE
         ):
             pass
+        self.accounts.fold(self.archive.newest(epochs))  # last, when there are the fewest folders
 
     def _may_delete(self) -> bool:
         self.lease.check()

@@ -34,6 +34,10 @@ CSV_SUFFIXES = (".csv", ".csv.gz")
 #: Spark's parser allocates arrays of this size for every file; with a million, the garbage collector took more time
 #: than all tasks together. A file with a longer line can't be read, and is set aside.
 MOST_COLUMNS = 4_096
+#: A file is read whatever its modification time: by Spark's default of seven days, one that bears a time far in the
+#: future would keep every later one from being read. The price: names of all files ever read stay in the driver's
+#: memory, some 170 bytes each with names of 64 characters.
+ANY_AGE = "365000d"
 ARRIVED = "arrived_at"  #: when the file came (its modification time; a rename keeps it)
 
 #: Types of Parquet columns until the first file has shown its own; all others are text.
@@ -62,7 +66,11 @@ def event_stream(spark: SparkSession, settings: Settings, landing: Path) -> Data
     layout = layout_of(settings)
     check_delimiter(layout.delimiter)
     # A damaged file stops the query, is set aside, and is then missing: it is never skipped silently.
-    common = {"maxFilesPerTrigger": settings.files_per_trigger, "ignoreMissingFiles": True}
+    common: dict[str, str | int | bool] = {
+        "maxFilesPerTrigger": settings.files_per_trigger,
+        "maxFileAge": ANY_AGE,
+        "ignoreMissingFiles": True,
+    }
     csv = (
         spark.readStream.schema(csv_schema(_csv_columns(landing, layout) or layout.named_columns()))
         .options(**common, pathGlobFilter=CSV_PATTERN, **csv_options(layout.delimiter, MOST_COLUMNS))

@@ -67,8 +67,11 @@ def window_counts(events: DataFrame, starts: Collection[int], settings: Settings
 
 
 def count_windows(spark: SparkSession, files: Sequence[Path], starts: Collection[int], settings: Settings) -> pa.Table:
-    """`window_counts` of these files: bounded by windows × event types × main categories."""
-    events = spark.read.schema(ARCHIVE_SCHEMA).parquet(*map(str, files))
+    """`window_counts` of these files: bounded by windows × event types × main categories.
+
+    A damaged file is passed over: the accounts tell of it.
+    """
+    events = spark.read.schema(ARCHIVE_SCHEMA).option("ignoreCorruptFiles", True).parquet(*map(str, files))
     return window_counts(events, starts, settings).toArrow()
 
 

@@ -28,9 +28,15 @@ class Run:
 
     @classmethod
     def start(
-        cls, spark: SparkSession, settings: Settings, now: datetime, stages: int, say: Callable[[str], Any]
+        cls,
+        spark: SparkSession,
+        settings: Settings,
+        now: datetime,
+        stages: int,
+        say: Callable[[str], Any],
+        check: Callable[[], object] = lambda: None,
     ) -> "Run":
-        """A run of so many stages.
+        """A run of so many stages; `check` raises once another one has taken over.
 
         Raises
         ------
@@ -41,7 +47,7 @@ class Run:
         output.prepare()
         progress = Progress(stages, say)
         scratch = output.root / f"{WORK}{now.strftime(STAMP_FORMAT)}"
-        return cls(spark, settings, progress, now, output, Finished(scratch, spark, progress))
+        return cls(spark, settings, progress, now, output, Finished(scratch, spark, progress, check))
 
     @property
     def stamp(self) -> str:

@@ -4,6 +4,7 @@ import json
 import pickle
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -13,6 +14,7 @@ from typing import Any, TypeVar
 from pydantic import JsonValue
 from pyspark.sql import SparkSession
 
+from app.core.errors import VitrineError
 from app.core.files import WORK, replacing, write_text
 from app.core.folders import CLEANED, Output, latest_complete
 from app.core.progress import Progress
@@ -68,12 +70,13 @@ class Finished:
     """The stages that a run has behind it.
 
     `folder`: the run's scratch folder. What is kept refers to tables there, to the `spark` session, and to nothing else
-    that a new process has not.
+    that a new process has not. `check`: raises once another training has taken over, whose the folder may be then.
     """
 
     folder: Path
     spark: SparkSession
     progress: Progress
+    check: Callable[[], object] = lambda: None
 
     def begin(self, asked: dict[str, JsonValue]) -> None:
         """Remember what the run was asked; from here on it can be gone on with."""
@@ -91,7 +94,13 @@ class Finished:
             Does them.
         made
             What they make and may have left half made.
+
+        Raises
+        ------
+        VitrineError
+            Another training has taken over.
         """
+        self.check()
         file = self.folder / f"{name}{FINISHED}"
         if file.exists():
             return self._remembered(file)
@@ -99,9 +108,16 @@ class Finished:
             shutil.rmtree(path, ignore_errors=True)
         before = len(self.progress.stages)
         found = work()
+        self.check()  # or what two have written at once would be taken for finished
         with replacing(file) as part, part.open("wb") as written:
             _Pickler(written).dump((found, self.progress.stages[before:]))
         return found
+
+    def drop(self) -> None:
+        """Delete the scratch folder, unless it may be another training's."""
+        with suppress(VitrineError, OSError):
+            self.check()
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def _remembered(self, file: Path) -> Any:
         with file.open("rb") as written:

@@ -1,6 +1,5 @@
 """The batch runs, stage after stage: from a log to a published bundle, lists and a report."""
 
-import shutil
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -56,14 +55,14 @@ def train(
     say
         Gets progress lines.
     check
-        Called just before the bundle is published; what it raises keeps it from being so.
+        Called before each stage, and just before the bundle is published; what it raises ends the training.
     """
     if settings.ranker == "auto":
         check_library()
     asked = asked_for(spark, settings)
     if settings.resume:
         now = killed_run(settings, asked, say) or now
-    run = Run.start(spark, settings, now, TRAIN_STAGES, say)
+    run = Run.start(spark, settings, now, TRAIN_STAGES, say, check)
     try:
         run.finished.begin(asked)
         champion = usable_champion(run)
@@ -125,7 +124,7 @@ def train(
         _tell_influx(run, result)
         return result
     finally:
-        shutil.rmtree(run.scratch, ignore_errors=True)
+        run.finished.drop()
 
 
 def explore_only(spark: SparkSession, settings: Settings, now: datetime, say: Say) -> RunResult:
@@ -136,7 +135,7 @@ def explore_only(spark: SparkSession, settings: Settings, now: datetime, say: Sa
         exploration = explore(run, log)
         done = behaviour(run, log, exploration)
     finally:
-        shutil.rmtree(run.scratch, ignore_errors=True)
+        run.finished.drop()
     paths = _paths(run, log, performance=done.table)
     result = _result(run, log, paths, exploration=exploration, behaviour=done.figures)
     _finish(run, result)
@@ -165,7 +164,7 @@ def segments_only(spark: SparkSession, settings: Settings, now: datetime, say: S
         _finish(run, result)
         return result
     finally:
-        shutil.rmtree(run.scratch, ignore_errors=True)
+        run.finished.drop()
 
 
 def customers_only(spark: SparkSession, settings: Settings, now: datetime, say: Say) -> RunResult:
@@ -175,7 +174,7 @@ def customers_only(spark: SparkSession, settings: Settings, now: datetime, say: 
         log = clean_log(run)
         base = customer_base(run, log)
     finally:
-        shutil.rmtree(run.scratch, ignore_errors=True)
+        run.finished.drop()
     result = _result(run, log, _paths(run, log, customers=base.table), customers=base.figures)
     _finish(run, result)
     return result
@@ -207,6 +206,7 @@ def _stages(run: Run) -> tuple[StageRun, ...]:
 
 def _finish(run: Run, result: RunResult) -> None:
     """Write report and `run.json`."""
+    run.finished.check()
     with run.progress.stage("report") as stage:
         write_report(result, run.output.report)
         write_run(run.output, result, run.settings.keep_runs)

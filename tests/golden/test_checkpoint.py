@@ -51,7 +51,7 @@ def land(folders: StreamFolders, name: str, product: int, second: int, arrived: 
 
 
 def land_two(folders: StreamFolders) -> None:
-    """Younger than those that the checkpoint knows: Spark passes over files that are much older."""
+    """A minute younger than those that the checkpoint knows."""
     for number, product in enumerate((101, 103)):
         land(folders, f"on-{number}.csv", product, AFTER_ITS_WATERMARK + number, LAST_LANDED + 60)
 

@@ -5,20 +5,25 @@ import os
 import signal
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
+from app.core.errors import VitrineError
 from app.core.files import WORK
 from app.core.folders import CLEANED
 from app.core.progress import Progress
 from app.core.settings import Settings
 from app.registry.registry import Registry
 from app.synthetic import generate
+from app.train import run as run_module
+from app.train.context import Run
 from app.train.resume import ASKED, FINISHED, Finished, asked_for, killed_run
 from tests.api.client import ROOT
 from tests.small_spark import SMALL_SPARK
@@ -132,3 +137,37 @@ def test_a_finished_stage_is_not_done_again_and_a_half_made_table_is(spark: Spar
     assert second.once("two", lambda: stage(second, "two"), tmp_path / "two") == ("two", spark)
     assert [(done.stage, done.rows) for done in second.progress.stages] == [("one", 3), ("two", 3)]
     assert sum("one: done before" in line for line in said) == 1
+
+
+def replaced() -> None:
+    raise VitrineError("another has taken over")
+
+
+def test_a_replaced_training_begins_no_stage_and_deletes_nothing(spark: SparkSession, tmp_path: Path) -> None:
+    """Whoever goes on from it works in the same folder."""
+    run = Finished(tmp_path / "scratch", spark, Progress(1, print), replaced)
+    run.begin({})
+    (made := run.folder / "made").mkdir()
+    with pytest.raises(VitrineError, match="taken over"):
+        run.once("one", lambda: pytest.fail("was begun"), made)
+    late = Finished(run.folder, spark, run.progress, Mock(side_effect=[None, VitrineError("another has taken over")]))
+    with pytest.raises(VitrineError, match="taken over"):
+        late.once("two", lambda: "replaced meanwhile")
+    assert not (run.folder / f"two{FINISHED}").exists()
+    run.drop()
+    assert made.is_dir()
+    Finished(run.folder, spark, run.progress).drop()
+    assert not run.folder.exists()
+
+
+def test_a_training_looks_before_its_first_stage_and_before_its_report(spark: SparkSession, tmp_path: Path) -> None:
+    events, now = tmp_path / "shop.synthetic.csv", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    generate(events, 200, 3, days=2)
+    settings = Settings(events=str(events), output=tmp_path / "out")
+    with pytest.raises(VitrineError, match="taken over"):
+        run_module.train(spark, settings, now, print, replaced)
+    assert (settings.output / f"{WORK}20260102_030405" / ASKED).is_file()
+    assert not (settings.output / "processed").exists()
+    run = Run.start(spark, settings, now, 1, print, replaced)
+    with pytest.raises(VitrineError, match="taken over"):
+        run_module._finish(run, Mock())

@@ -63,6 +63,28 @@ def test_a_loss_is_told(archive: Archive, folder: Path) -> None:
     assert differences(accounts_of(folder, archive, 2)) == told  # by the next stream as well
 
 
+def cut(path: Path) -> None:
+    """As a full disk or a volume that was restored by halves leaves it."""
+    path.write_bytes(path.read_bytes()[:50])
+
+
+def test_a_damaged_file_is_told_as_a_loss(archive: Archive, folder: Path) -> None:
+    """And raises nothing, without a manifest either."""
+    accounts = accounts_of(folder, archive)
+    for batch in (0, 1, 2):
+        fill(archive, BatchRange(batch, batch, 1), 4)
+        accounts.write(account(batch, 4))
+    assert differences(accounts) == []
+    lost = archive.folder / BatchRange(1, 1, 1).name
+    cut(lost / "part-00000.parquet")
+    (archive.folder / BatchRange(2, 2, 1).name / "part-00000.parquet").write_bytes(b"")
+    told = ["micro-batch 1: 4 rows must be there, 0 are", "micro-batch 2: 4 rows must be there, 0 are"]
+    accounts = accounts_of(folder, archive, 2)
+    assert differences(accounts) == told
+    (lost / "_batch.json").unlink()
+    assert archive.windows(BatchRange(1, 1, 1), 5) == []
+
+
 def test_rows_that_never_came_to_the_archive_are_told(archive: Archive, folder: Path) -> None:
     accounts = accounts_of(folder, archive)
     fill(archive, BatchRange(0, 0, 1), 4)
@@ -178,9 +200,8 @@ def test_the_archive_is_kept_for_so_long(archive: Archive, folder: Path) -> None
         rejected.mkdir()
         os.utime(rejected, (number, number))
         accounts.write(account(batch, 1))
-    kept = delete_old(archive, EPOCHS, 2, 3 * CHUNK)
-    assert kept == 2 * CHUNK
-    accounts.forget(kept)
+    delete_old(archive, EPOCHS, 2, 3 * CHUNK, accounts.forget)
+    assert accounts.oldest() == 2 * CHUNK
     assert archive.deleted_up_to() == int(NOON.timestamp()) * 1_000_000
     names = {BatchRange(batch, batch, 2).name for batch in (2 * CHUNK, 3 * CHUNK)}
     assert {path.name for path in archive.folder.glob("b*")} == names
@@ -188,5 +209,5 @@ def test_the_archive_is_kept_for_so_long(archive: Archive, folder: Path) -> None
     assert len(list(folder.glob("*.jsonl"))) == 2
     assert differences(accounts) == differences(accounts_of(folder, archive, 2)) == []
     for _ in range(2):
-        accounts.forget(delete_old(archive, EPOCHS, 9, 3 * CHUNK))  # nothing stays, and nothing is missed
+        delete_old(archive, EPOCHS, 9, 3 * CHUNK, accounts.forget)  # nothing stays, and nothing is missed
     assert differences(accounts) == differences(accounts_of(folder, archive, 2)) == []

@@ -14,11 +14,11 @@ from app.core.errors import VitrineError
 from app.core.settings import Settings
 from app.events.archive_names import BatchRange, Epochs
 from app.stream import compaction
-from app.stream.archive import Archive
+from app.stream.archive import Archive, write_points
 from app.stream.compaction import LONGEST, STEP, delete_old, delete_uncounted, due, put_together
 from app.stream.first_edition import take_over
 from app.stream.folders import StreamFolders
-from tests.stream.test_accounts import EPOCHS, fill
+from tests.stream.test_accounts import EPOCHS, cut, fill
 
 LATER = time.time() + 10 * 86_400  # later than the tests that come before these may take
 
@@ -30,6 +30,13 @@ def single(batch: int, epochs: Epochs = EPOCHS) -> BatchRange:
 def held(archive: Archive, part: BatchRange) -> list[int]:
     """Which micro-batch each row of a folder is of."""
     return [batch for path in archive.files(part) for batch in pq.read_table(path)["batch"].to_pylist()]
+
+
+def kept_from(archive: Archive, before: float, counted: int) -> int:
+    """Delete what is old; the first micro-batch that stays."""
+    told: list[int] = []
+    delete_old(archive, EPOCHS, before, counted, told.append)
+    return told[-1]
 
 
 def test_small_folders_become_one(archive: Archive) -> None:
@@ -125,6 +132,28 @@ def test_folders_that_are_not_whole_are_not_put_together(archive: Archive) -> No
     assert len(list(archive.folder.iterdir())) == 3
 
 
+@pytest.mark.parametrize("damaged", ["part-00000.parquet", "_points.lp.gz"])
+def test_a_damaged_file_is_named_and_nothing_is_put_together(archive: Archive, damaged: str) -> None:
+    for batch in (0, 1, STEP):
+        fill(archive, single(batch), 4)
+        write_points(archive.folder / single(batch).name, [f"lists,generator=a x={batch}i {batch}"])
+    cut(archive.folder / single(1).name / damaged)
+    ((target, parts),) = due(archive.folders(EPOCHS), EPOCHS, STEP)
+    with pytest.raises(VitrineError, match=f"{single(1).name}/{damaged}: is damaged"):
+        put_together(archive, target, parts, lambda: None)
+    assert {path.name for path in archive.folder.iterdir()} == {single(batch).name for batch in (0, 1, STEP)}
+
+
+def test_what_a_damaged_file_was_put_together_from_stays(archive: Archive) -> None:
+    for batch in (0, 1, STEP):
+        fill(archive, single(batch), 4)
+    ((target, parts),) = due(archive.folders(EPOCHS), EPOCHS, STEP)
+    put_together(archive, target, parts, lambda: None)
+    cut(archive.folder / target.name / "part-00000.parquet")
+    delete_uncounted(archive, EPOCHS, LATER)
+    assert len(list(archive.folder.iterdir())) == 4
+
+
 def test_no_folder_is_of_more_than_a_day() -> None:
     folders = [BatchRange(number, number, 1) for number in range(STEP + 1)]
     assert [*due(folders, EPOCHS, STEP, lambda parts: LONGEST + 1)] == []
@@ -150,8 +179,8 @@ def test_with_a_folder_that_is_too_old_goes_what_it_was_put_together_from(archiv
         fill(archive, single(batch), 2, written=batch)
     ((target, parts),) = due(archive.folders(EPOCHS), EPOCHS, STEP)
     put_together(archive, target, parts, lambda: None)
-    assert delete_old(archive, EPOCHS, STEP + 1, counted=STEP - 2) == 0  # not yet in windows
-    assert delete_old(archive, EPOCHS, STEP + 1, counted=STEP) == STEP + 1
+    assert kept_from(archive, STEP + 1, counted=STEP - 2) == 0  # not yet in windows
+    assert kept_from(archive, STEP + 1, counted=STEP) == STEP + 1
     assert {path.name for path in archive.folder.glob("b*")} == {single(STEP + 1).name}
 
 
@@ -167,7 +196,7 @@ def test_a_folder_of_the_first_edition_is_as_old_as_it_is(tmp_path: Path) -> Non
     take_over(Mock(), settings, folders, tmp_path / "epoch")
     assert archive.written(old) == 5
     fill(archive, single(0), 2, written=9)
-    assert delete_old(archive, EPOCHS, 6, counted=0) == 0
+    assert kept_from(archive, 6, counted=0) == 0
     assert archive.folders(EPOCHS) == [single(0)]
 
 

@@ -1,6 +1,8 @@
 """Files that can't be read are set aside, and the stream goes on without them."""
 
 import gzip
+import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -99,6 +101,22 @@ def test_a_name_is_taken_once(live: Running) -> None:
     land(live.folders.landing, "good.csv", csv_text([(5, "view", 110, user, "e")]))
     live.deliver("other.csv", [(6, "view", 111, user, "e")])  # younger: what is read of both comes before it
     assert [row["product_id"] for row in folder_rows(live.folders.archive) if row["user_id"] == user] == [111]
+
+
+def test_a_file_of_any_age_is_read(live: Running) -> None:
+    """Neither one from the future nor an old one that was copied with its time keeps the others from being read."""
+    user = 9_200
+    for number, year in enumerate((2150, 2019, None)):
+        hidden = live.folders.landing / ".aged"
+        hidden.write_text(csv_text([(7 + number, "view", 112 + number, user, "f")]))
+        if year is not None:
+            moment = datetime(year, 10, 2, tzinfo=UTC).timestamp()
+            os.utime(hidden, (moment, moment))
+        hidden.rename(live.folders.landing / f"aged-{number}.csv")
+        live.delivered += 1
+        live.drained()
+    archived = [row["product_id"] for row in folder_rows(live.folders.archive) if row["user_id"] == user]
+    assert sorted(archived) == [112, 113, 114]
 
 
 def names(folder: Path) -> set[str]:

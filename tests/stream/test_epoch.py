@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.core.errors import InputError, VitrineError
@@ -177,6 +177,7 @@ def test_folders_are_made_without_touching_what_another_is_writing(folders: Stre
 
 
 @given(starts=st.lists(st.integers(0, 9), max_size=8).map(sorted), oldest=st.integers(0, 9))
+@settings(deadline=None)
 def test_marks_that_say_nothing_any_more_are_deleted(
     tmp_path_factory: pytest.TempPathFactory, starts: list[int], oldest: int
 ) -> None:

@@ -105,6 +105,12 @@ def test_a_folder_that_is_not_its_micro_batch_is_noticed(spark: SparkSession, ar
     assert archive.folders(Epochs(())) == []
 
 
+def test_a_micro_batch_whose_files_are_all_lost_is_noticed_by_its_lists(archive: Archive) -> None:
+    assert archive.commit(archive.stage(PART), PART, 9.0).rows == 0  # one that had no rows: no lists either
+    with pytest.raises(VitrineError, match="lists were written, and no rows are there"):
+        archive.commit(archive.stage(PART), PART, 9.0, answered=True)
+
+
 def test_many_rows_make_large_row_groups(spark: SparkSession, archive: Archive) -> None:
     rows = parsed(spark, (1, None, None)).crossJoin(spark.range(0, 200_000, 1, 1)).drop("id").coalesce(1)
     _, counts = taken(rows, archive)

@@ -1,5 +1,6 @@
 """The archive is made smaller only while nobody minds: no training, no successor, nothing that is missing."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from unittest.mock import Mock
@@ -10,7 +11,9 @@ from app.core.errors import VitrineError
 from app.core.lease import stream_lease, training_lease
 from app.core.settings import Settings
 from app.events.archive_names import BatchRange, Epochs
+from app.events.forgotten import ForgottenUsers
 from app.stream import shrinking as module
+from app.stream.account_files import CHUNK
 from app.stream.accounts import Accounts
 from app.stream.archive import Archive
 from app.stream.compaction import STEP
@@ -61,6 +64,22 @@ class Shop:
         """The ranges that were put together, by their place."""
         return [part.first // STEP for part in self.archive.folders(self.epochs) if part.last > part.first]
 
+    def house(self, windows: Mock) -> Housekeeping:
+        windows.counted = lambda: 3 * STEP
+        return Housekeeping(
+            Mock(),
+            self.settings,
+            self.folders,
+            self.archive,
+            self.accounts,
+            windows,
+            Mock(),
+            Mock(),
+            self.epoch,
+            self.lease,
+            self.said.append,
+        )
+
     def run(self) -> None:
         self.shrinking.run(self.epochs)
 
@@ -81,6 +100,29 @@ def test_all_ranges_are_put_together(tmp_path: Path) -> None:
     shop.run()
     assert shop.together() == [0, 1, 2]
     assert shop.accounts.audit() == shop.said == []
+
+
+def test_accounts_of_long_ago_are_shortened_by_the_way(tmp_path: Path) -> None:
+    """Also without `archive_days`; what is lost is told all the same, as is a folder that no account tells of."""
+    shop = Shop(tmp_path)
+    late = BatchRange(CHUNK, CHUNK, 1)
+    fill(shop.archive, late, 4, written=CHUNK)
+    shop.accounts.write(account(CHUNK, 4))
+    shop.accounts.write(account(5, 0))  # all of it was rejected: no folder
+    shutil.rmtree(shop.archive.folder / BatchRange(STEP, STEP, 1).name)
+    (missed,) = map(str, shop.accounts.audit())
+    assert missed == f"micro-batch {STEP}: 4 rows must be there, 0 are"
+    shop.run()
+    assert {path.name for path in shop.folders.accounts.glob("*.jsonl")} == {
+        "folded.e000001.jsonl",
+        f"{CHUNK:09d}.e000001.jsonl",
+    }
+    again = Accounts(shop.folders.accounts, shop.archive, 2, shop.epochs)
+    for accounts in (shop.accounts, again):
+        assert [*map(str, accounts.audit())] == [missed]
+    shop.run()
+    again.forget(STEP + 1)
+    assert again.audit() == Accounts(shop.folders.accounts, shop.archive, 3, shop.epochs).audit() == []
 
 
 def test_a_training_that_begins_meanwhile_is_not_disturbed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,29 +167,84 @@ def test_what_was_deleted_is_not_counted_from_whatever_else_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop, windows = Shop(tmp_path, archive_days=1), Mock()
-    windows.counted = lambda: 3 * STEP
-    house = Housekeeping(
-        Mock(),
-        shop.settings,
-        shop.folders,
-        shop.archive,
-        shop.accounts,
-        windows,
-        Mock(),
-        Mock(),
-        shop.epoch,
-        shop.lease,
-        shop.said.append,
-    )
+    house = shop.house(windows)
 
     def vanished(*_: object) -> None:
         raise FileNotFoundError(2, "No such file", "batch")
 
-    monkeypatch.setattr(shop.accounts, "forget", vanished)
+    monkeypatch.setattr(shop.accounts, "fold", vanished)
     with pytest.raises(FileNotFoundError):
         house.tidy()
     assert shop.archive.folders(shop.epochs) == []
     windows.refresh.assert_called_once()
+
+
+def test_what_was_too_old_is_not_missed_by_the_next_when_this_one_is_killed_amid(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = Shop(tmp_path, archive_days=1)
+    real = shutil.rmtree
+
+    def killed(path: Path, **_: object) -> None:
+        real(path)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("app.stream.compaction.shutil.rmtree", killed)
+    with pytest.raises(KeyboardInterrupt):
+        shop.run()
+    monkeypatch.undo()
+    assert len(shop.archive.folders(shop.epochs)) == 6  # one of seven is gone
+    assert Accounts(shop.folders.accounts, shop.archive, 2, shop.epochs).audit() == []
+
+
+def test_a_loss_is_told_though_nothing_else_is_left_of_its_stream(tmp_path: Path) -> None:
+    """Neither folders nor lists: the mark of its epoch, by which its accounts count, stays."""
+    shop = Shop(tmp_path)
+    for folder in shop.archive.folder.glob("batch-*"):
+        shutil.rmtree(folder)
+    begin(shop.folders, 2)
+    last = BatchRange(4 * STEP, 4 * STEP, 2)
+    fill(shop.archive, last, 4, written=last.first)
+    told = [*map(str, shop.accounts.audit())]
+    assert len(told) == 6
+    shop.house(Mock()).tidy()
+    assert [*map(str, Accounts(shop.folders.accounts, shop.archive, 3, shop.epochs).audit())] == told
+    shop.accounts.forget(3 * STEP + 1)
+    shop.house(Mock()).tidy()
+    assert shop.epochs.starts == ((2, 3 * STEP + 1),)
+
+
+def test_a_folder_that_is_just_lost_does_not_disturb_the_end(tmp_path: Path) -> None:
+    shop, windows = Shop(tmp_path), Mock()
+    windows.settle.side_effect = FileNotFoundError(2, "is gone", "batch")
+    shop.house(windows).stop(float("inf"))
+    assert shop.said == ["[Errno 2] is gone: 'batch'"]
+    stream = Mock(_running=None)
+    stream._lease.lost.is_set.return_value = True
+    stream._beside.stop.side_effect = ValueError
+    with pytest.raises(ValueError, match=r"^$"):
+        Stream.stop(stream)
+    stream.spark.streams.removeListener.assert_called_once()
+
+
+def test_a_list_of_forgotten_users_that_can_not_be_read_is_told_once_and_read_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = Shop(tmp_path)
+    house = shop.house(Mock())
+
+    def away(_: object) -> None:
+        raise OSError(5, "Input/output error", "forgotten")
+
+    house._cleaner = Mock()
+    with monkeypatch.context() as broken:
+        broken.setattr(ForgottenUsers, "read", away)
+        for _ in range(2):
+            house.clean_lists()
+    assert shop.said == ["forgotten users: [Errno 5] Input/output error: 'forgotten'; looked at again"]
+    house._cleaner.run.assert_not_called()
+    house.clean_lists()
+    house._cleaner.run.assert_called_once()
 
 
 def test_a_stream_that_was_replaced_moves_no_file_that_its_successor_reads(tmp_path: Path) -> None:

@@ -1,13 +1,14 @@
 """Counts of windows, from an archive at rest: distinct events, however often and late they come."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from app.core.settings import Settings
 from app.events.archive import ARCHIVE_SCHEMA
-from app.stream.windows import window_counts
+from app.stream.windows import count_windows, window_counts
 
 NOON = datetime(2019, 10, 1, 12, tzinfo=UTC)
 
@@ -69,3 +70,13 @@ def test_events_that_have_an_id_are_the_same_by_it(
     )
     events = archived(spark, (0, "view", "a", 1.0, "1"), (1, "view", "a", 1.0, "1"), (1, "view", "a", 1.0, "2"))
     assert counted(events, 0, layout=layout) == {(0, "view", "a"): (2, 0)}
+
+
+def test_a_damaged_file_of_the_archive_is_passed_over(spark: SparkSession, tmp_path: Path) -> None:
+    """The accounts tell of it; the stream goes on, and counts what is left."""
+    archived(spark, (0, "view", "a", 1.0, "s")).coalesce(1).write.parquet(str(tmp_path / "batch"))
+    (whole,) = (tmp_path / "batch").glob("*.parquet")
+    damaged = tmp_path / "damaged.parquet"
+    damaged.write_bytes(whole.read_bytes()[:50])
+    counts = count_windows(spark, [whole, damaged], [micros(0)], Settings())
+    assert counts["events"].to_pylist() == [1]
