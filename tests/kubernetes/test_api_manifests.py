@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from app.events.forgotten import ForgottenUsers
 from app.jobs.serve import STOP_SECONDS
 from tests.kubernetes.conftest import ROOT, Manifests
 
@@ -69,7 +70,7 @@ def test_probes_ask_what_the_server_answers(manifests: Manifests, folder: str) -
 
 @BOTH
 def test_all_is_read_only_but_what_the_api_writes(manifests: Manifests, folder: str) -> None:
-    """The log of posted events, the landing folder, and beside it the forgotten, wherever the settings have them."""
+    """The log of posted events, the list of the forgotten and the landing folder, wherever the settings have them."""
     name = server(manifests, folder)["envFrom"][0]["configMapRef"]["name"]
     settings = manifests.one(folder, "ConfigMap", name)["data"]
     output = settings["VITRINE_OUTPUT"]
@@ -77,7 +78,7 @@ def test_all_is_read_only_but_what_the_api_writes(manifests: Manifests, folder: 
     mounts = server(manifests, folder)["volumeMounts"]
     writable = {one["mountPath"]: one.get("subPath") for one in mounts if not one.get("readOnly")}
     assert writable.pop("/tmp") is None
-    forgotten = str(Path(landing).with_name("forgotten"))
+    forgotten = str(ForgottenUsers(Path(output)).folder)
     assert writable == {path: path.removeprefix("/data/") for path in (f"{output}/api", landing, forgotten)}
     (volume,) = [one for one in mounts if one.get("readOnly")]
     assert (volume["name"], volume["mountPath"]) == ("data", "/data")
@@ -97,15 +98,17 @@ def shell(script: str, folder: Path, **variables: str) -> subprocess.Popen[str]:
     return subprocess.Popen(["bash", "-c", script], cwd=folder, env=environment, stdout=subprocess.PIPE, text=True)
 
 
-def test_a_pod_waits_for_a_bundle_and_makes_its_folders(manifests: Manifests, tmp_path: Path) -> None:
+@pytest.mark.parametrize("landing", ["landing", "elsewhere/landing"])
+def test_a_pod_waits_for_a_bundle_and_makes_its_folders(manifests: Manifests, tmp_path: Path, landing: str) -> None:
     """The init container's own script, on this machine."""
     (init,) = pod(manifests, LAPTOP)["initContainers"]
     (tmp_path / "models").mkdir()
-    process = shell(init["args"][0], tmp_path, VITRINE_OUTPUT=str(tmp_path))
+    process = shell(init["args"][0], tmp_path, VITRINE_OUTPUT=str(tmp_path), VITRINE_LANDING=str(tmp_path / landing))
     assert process.stdout is not None
     assert process.stdout.readline() == "no bundle is published yet; waiting for the first training\n"
     assert process.poll() is None
-    assert {path.name for path in tmp_path.iterdir()} == {"models", "api", "landing", "forgotten"}
+    assert {path.name for path in tmp_path.iterdir()} == {"models", "api", landing.partition("/")[0], "forgotten"}
+    assert (tmp_path / landing).is_dir()
     (tmp_path / "models" / "CURRENT").write_text("20261127_000000\n")
     assert process.communicate(timeout=30)[0] == ""
     assert process.returncode == 0
