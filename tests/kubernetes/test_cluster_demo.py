@@ -1,4 +1,4 @@
-"""`scripts/cluster-demo` with stand-ins for the programs it calls: what it asks of the cluster, the first time and again."""
+"""`scripts/cluster-demo` with stand-ins for the programs it calls: what it asks of the cluster, then and again."""
 
 import os
 import subprocess
