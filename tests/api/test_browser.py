@@ -1,7 +1,6 @@
 """The shop page in a browser: what clicks change, and that everybody can use it."""
 
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,21 +12,15 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from tests.api.client import Server
 from tests.stream.shop import HALF, PRODUCTS, recommender, write_bundle
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 PROMISED = 60_000.0  #: milliseconds from a click to its list
 WIDTHS = {"desktop": (1280, 900), "phone": (390, 844)}
 
-pytestmark = [
-    pytest.mark.programs,
-    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is missing; on Debian type: apt-get install chromium"),
-]
-
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def browser(chromium: str) -> Iterator[Browser]:
     expect.set_options(timeout=PROMISED)
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        started = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         yield started
         started.close()
 
