@@ -102,6 +102,39 @@ def test_what_is_bought_leaves_the_lists(page: Page) -> None:
     assert bought not in listed(page), "nor is it back at the next click"
 
 
+def test_events_name_the_list_that_led_to_them(page: Page) -> None:
+    """From the click on the live list to the purchase; what was found in a category is no list's."""
+    posted: list[dict[str, Any]] = []
+    page.on(
+        "request", lambda asked: posted.extend(asked.post_data_json["events"]) if "/v1/events" in asked.url else None
+    )
+    with page.expect_response("**/v1/recommendations") as shown:
+        page.get_by_role("button", name="Be someone else").click()
+    answered = shown.value.json()["recommendation_id"]
+    first = int(PRODUCTS[HALF])
+    expect(page.locator("#list li a").first).to_have_attribute("data-list", answered)
+    best = listed(page)[0]
+    click(page, best, within="#list")
+    page.get_by_role("button", name="Add to cart").click()
+    expect(page.locator("#cart-count")).to_have_text("1")
+    open_category(page, "b")
+    click(page, first)
+    page.get_by_role("button", name="Add to cart").click()
+    expect(page.locator("#cart-count")).to_have_text("2")
+    page.locator("a.cart").click()
+    page.get_by_role("button", name=re.compile("^Buy for")).click()
+    expect(page.locator("#title")).to_have_text("Thank you")
+    named = [(one["event_type"], int(one["product_id"]), one.get("recommendation_id")) for one in posted]
+    assert named == [
+        ("view", best, answered),
+        ("cart", best, answered),
+        ("view", first, None),
+        ("cart", first, None),
+        ("purchase", best, answered),
+        ("purchase", first, None),
+    ]
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious(page: Page, scheme: str) -> None:
     """On the first page, at a product after a click, in the cart, and where keys are asked for."""
