@@ -19,9 +19,9 @@ os.environ |= SMALL_SPARK  # for the session below, and for the processes that t
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """`-m programs` selects tests of InfluxDB and manifests too; slow ones come last, the longest first."""
+    """`-m programs` selects tests of InfluxDB, manifests and pages too; slow ones come last, the longest first."""
     for item in items:
-        if {"influxd_program", "manifests"} & set(getattr(item, "fixturenames", ())):
+        if {"influxd_program", "manifests", "chromium"} & set(getattr(item, "fixturenames", ())):
             item.add_marker("programs")
     items.sort(key=_slowness)
 
@@ -59,6 +59,15 @@ def influxd_program() -> str:
     program = shutil.which("influxd")
     if program is None:
         pytest.skip("no influxd on PATH: install InfluxDB 2.7 to run these tests")
+    return program
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The browser; tests that need it are skipped where there is none."""
+    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if program is None:
+        pytest.skip("no Chromium on PATH; on Debian type: apt-get install chromium")
     return program
 
 

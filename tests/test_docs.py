@@ -108,6 +108,15 @@ def test_the_commands_are_found_and_wrong_ones_refused() -> None:
         check_command("train --evens log.csv")
 
 
+def test_keys_are_made_before_what_needs_them() -> None:
+    """Pods of the API don't start without them, in a new installation and in one of an edition without an API."""
+    blocks = FENCE.findall(text(ROOT / "docs/operations.md"))
+    applied = [block for block in blocks if "kubectl apply -k manifests/ " in block]
+    assert len(applied) == 2, "to install and to upgrade"
+    for block in applied:
+        assert 0 < block.find("scripts/api-keys vitrine") < block.find("kubectl apply -k manifests/ ")
+
+
 def test_readme_names_every_command() -> None:
     missing = [name for name in main.commands if f"`vitrine {name}`" not in text(ROOT / "README.md")]
     assert not missing

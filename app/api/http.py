@@ -131,9 +131,7 @@ async def _points(service: Service) -> None:
     config = influx_config(service.settings)
     assert config is not None
     points = ApiPoints(config, service.metrics, logging.getLogger("vitrine").warning)
-    while True:
-        await asyncio.sleep(POINTS_SECONDS)
-        try:
-            await asyncio.to_thread(points.write)
-        except Exception as error:
-            logging.getLogger("vitrine").error("points of the API cannot be written: %s", error)
+    try:
+        await _every(POINTS_SECONDS, points.write)
+    finally:
+        await asyncio.to_thread(points.write)  # what was answered since, as the server stops

@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
 #: Around a target of 20 ms.
 LATENCY_BUCKETS = (0.0025, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1.0, 2.5, 10.0)
+EVENT_OUTCOMES = ("accepted", "duplicate", "rejected", "failed")  #: what becomes of posted events
 BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128)
 
 
@@ -43,6 +44,8 @@ class ApiMetrics:
             "vitrine_api_list_failures_total", "Times that answered lists could not be written down or counted."
         )
         self.events = counter("vitrine_api_events_total", "Posted events by what became of them.", ["outcome"])
+        for outcome in EVENT_OUTCOMES:  # from 0 on: Prometheus sees no increase in a series' first value
+            self.events.labels(outcome)
         self.commit_seconds = histogram(
             "vitrine_api_commit_seconds", "Time in which posted events were made durable and delivered.",
             buckets=LATENCY_BUCKETS,

@@ -3,17 +3,18 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from threading import Lock
 from typing import Any
 
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
 from app.api.metrics import LATENCY_BUCKETS, ApiMetrics
-from app.core.errors import VitrineError
+from app.core.errors import InputError, VitrineError
 from app.monitor.influx import InfluxConfig, write_lines
 from app.monitor.schema import API
 
-TIMEOUT = 3.0  #: seconds for a write; what is not written comes with the next points
+TIMEOUT = 3.0  #: seconds for a write; what is not written by then is tried again with the next points
 QUANTILES = {"seconds_p50": 0.5, "seconds_p95": 0.95, "seconds_p99": 0.99}
 
 
@@ -100,21 +101,40 @@ class ApiPoints:
     ):
         self._config, self._metrics, self._say, self._now = replace(config, timeout=TIMEOUT), metrics, say, now
         self._written: dict[str, Route] = {}
+        self._waiting: tuple[list[str], dict[str, Route]] | None = None
+        self._one_at_a_time = Lock()
         self._failed = False
 
     def write(self) -> None:
-        """Write a point for each route that was asked; where InfluxDB is away, the next ones count for these too."""
-        routes = routes_of(self._metrics)
+        """Write a point for each route that was asked; for any thread.
+
+        Where no answer came they are written again as they were, since they may have arrived; what was asked
+        meanwhile is counted by the next ones.
+        """
+        with self._one_at_a_time:
+            try:
+                if self._waiting is not None:
+                    self._send(*self._waiting)
+                routes = routes_of(self._metrics)
+                self._send(self._lines(routes), routes)
+            except VitrineError as error:
+                if not self._failed:
+                    self._say(f"points of the API are not written, and will be later: {error}")
+                self._failed = True
+                return
+            if self._failed:
+                self._say("points of the API are written again")
+            self._failed = False
+
+    def _send(self, lines: list[str], routes: dict[str, Route]) -> None:
+        """Write the points up to a state, or keep them."""
+        self._waiting = lines, routes
         try:
-            write_lines(self._config, self._lines(routes), deadline=0)
-        except VitrineError as error:
-            if not self._failed:
-                self._say(f"points of the API are not written, the next ones will count for them: {error}")
-            self._failed = True
-            return
-        if self._failed:
-            self._say("points of the API are written again")
-        self._failed, self._written = False, routes
+            write_lines(self._config, lines, deadline=0)
+        except InputError:  # refused, so none of them is there, and the next ones may count for them
+            self._waiting = None
+            raise
+        self._waiting, self._written = None, routes
 
     def _lines(self, routes: dict[str, Route]) -> list[str]:
         at = self._now()

@@ -50,8 +50,8 @@ def make_shop(root: Path, events: int, replayed: int, seed: int) -> DemoShop:
     (root / MARKER).touch()
     say(f"making a synthetic shop of {events:,} events, the last {replayed:,} of them to be replayed")
     shop = DemoShop(root / "history.synthetic.csv", root / "live.synthetic.csv", replayed)
-    # The shop ends today, so that the dashboards' last days hold what is replayed.
-    start = datetime.now(UTC).date() - timedelta(days=DAYS - 1)
+    # It ends with yesterday: what is trained on lies in the past, and what is replayed bears the present's times.
+    start = datetime.now(UTC).date() - timedelta(days=DAYS)
     generate(root / "shop.synthetic.csv", events, seed, days=DAYS, start=start)
     cut_in_two(root / "shop.synthetic.csv", events - replayed, shop.history, shop.live)
     return shop

@@ -43,7 +43,7 @@ def run_live(settings: Settings, events: int, rate: float, seconds: float, *, as
     shop = make_shop(root, events, int(rate * seconds), settings.seed)
     with own_influx(settings) as chosen, trained_stream(chosen, shop.history) as stream:
         stop = threading.Event()
-        playing = chosen.model_copy(update={"events": str(shop.live), "replay_rate": rate})
+        playing = chosen.model_copy(update={"events": str(shop.live), "replay_rate": rate, "replay_present": True})
         player = threading.Thread(target=_feed, args=(stream, playing, shop, stop))
         player.start()
         try:

@@ -50,12 +50,20 @@ class Section:
 
 
 def answered(section: Section) -> Section:
-    """The section without what the log has no data for, which its head names."""
-    empty = [block.title for block in section.blocks if not (block.svg if isinstance(block, Chart) else block.rows)]
+    """The section without what is empty, which its head names: with its reason, else the log has no data for it."""
+    empty = [block for block in section.blocks if _is_empty(block)]
     if not empty:
         return section
-    intro = f"{section.intro} Left out, as the log has no data for it: {', '.join(empty)}."
-    return replace(section, intro=intro, blocks=[block for block in section.blocks if block.title not in empty])
+    because = {block.title: block.caption for block in empty if isinstance(block, Chart) and block.caption}
+    others = [block.title for block in empty if block.title not in because]
+    said = [section.intro, *(f"Left out, “{title}”: {reason}" for title, reason in because.items())]
+    if others:
+        said.append(f"Left out, as the log has no data for it: {', '.join(others)}.")
+    return replace(section, intro=" ".join(said), blocks=[block for block in section.blocks if not _is_empty(block)])
+
+
+def _is_empty(block: Block) -> bool:
+    return not (block.svg if isinstance(block, Chart) else block.rows)
 
 
 def chart(
@@ -72,7 +80,7 @@ def chart(
     title
         What is shown; unique on the page.
     caption
-        One or two sentences, also read to those who do not see the picture.
+        One or two sentences, also read to those who do not see the picture; without a figure, why there is none.
     table
         The numbers behind the picture, folded under it.
     wide

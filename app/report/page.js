@@ -77,6 +77,7 @@ function answering(svg) {
   const frame = svg.parentElement;
   frame.addEventListener("blur", () => tell(null));
   frame.addEventListener("keydown", (event) => {
+    if (event.altKey || event.ctrlKey || event.metaKey) return; // the browser's own: Alt and Left goes back
     const at = areas.indexOf(told);
     const goes = { ArrowRight: at + 1, ArrowLeft: at < 0 ? areas.length - 1 : at - 1, Home: 0, End: areas.length - 1 };
     if (event.key === "Escape") tell(null);

@@ -116,7 +116,7 @@ def by_model(task: str, what: str, rows: Sequence[QualityRow]) -> Block:
     title = f"Models compared: {words(task)} task"
     overall = _overall(rows)
     if not overall:
-        return chart(title, what)
+        return chart(title)
     panels = {
         f"{METRIC_LABELS[metric]} (0 to 1)": {"": [_dot(row, metric, _colour(row.model)) for row in overall]}
         for metric in (NDCG_10, HR_10)

@@ -154,7 +154,8 @@ def replay(
     clock
         The real one by default.
     present
-        Rows bear the time at which they land, spread over the tick before it, in place of their own.
+        Rows bear the time at which they land, spread over the tick before it, in place of their own; over
+        less where the file before is late, so that times never go back.
     progress
         Called after each landed file.
 
@@ -172,7 +173,7 @@ def replay(
     _make_folder(state.parent)
     kept = ReplayState(state, landing, events, asdict(pace))
     first = position = kept.resume()
-    begun, first_tick, stopped = clock.now(), None, False
+    begun, first_tick, stopped, last = clock.now(), None, False, 0
     for tick, parts, reached in _files(events, pace, position, limit):
         if first_tick is None:  # a resumed run starts at the tick it is at, once it has found it
             begun, first_tick = clock.now(), tick
@@ -180,7 +181,11 @@ def replay(
             stopped = True
             break
         position = replace(reached, files=position.files + 1)
-        kept.land(_at(parts, clock.wall(), pace.tick_seconds, events) if present else parts, position)
+        if present:
+            landed = max(last, round(clock.wall() * MICROSECONDS))
+            parts = _at(parts, max(last, landed - round(pace.tick_seconds * MICROSECONDS)), landed, events)
+            last = landed
+        kept.land(parts, position)
         if progress:
             progress(_summary(position, first, clock.now() - begun))
     if not stopped and position.rows == 0 and limit is None:
@@ -225,10 +230,10 @@ def _files(
         yield tick, parts, position
 
 
-def _at(parts: list[Any], landed: float, seconds: float, events: Events) -> list[Any]:
-    """Rows with times of the tick that ends as they land, in their order."""
+def _at(parts: list[Any], begin: int, landed: int, events: Events) -> list[Any]:
+    """Rows with times from a moment to that at which they land, in microseconds, in their order."""
     count = sum(map(len, parts))
-    times = ((landed + seconds * (np.arange(1, count + 1) / count - 1)) * MICROSECONDS).astype(np.int64)
+    times = begin + (landed - begin) * np.arange(1, count + 1, dtype=np.int64) // count
     ends = np.cumsum([len(part) for part in parts])[:-1]
     return [events.at(part, moments) for part, moments in zip(parts, np.split(times, ends), strict=True)]
 

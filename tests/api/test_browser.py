@@ -1,7 +1,6 @@
 """The shop page in a browser: what clicks change, and that everybody can use it."""
 
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,21 +12,15 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from tests.api.client import Server
 from tests.stream.shop import HALF, PRODUCTS, recommender, write_bundle
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 PROMISED = 60_000.0  #: milliseconds from a click to its list
 WIDTHS = {"desktop": (1280, 900), "phone": (390, 844)}
 
-pytestmark = [
-    pytest.mark.programs,
-    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is missing; on Debian type: apt-get install chromium"),
-]
-
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def browser(chromium: str) -> Iterator[Browser]:
     expect.set_options(timeout=PROMISED)
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        started = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         yield started
         started.close()
 
@@ -107,6 +100,39 @@ def test_what_is_bought_leaves_the_lists(page: Page) -> None:
     assert bought not in listed(page)
     click(page, listed(page)[0], within="#list")
     assert bought not in listed(page), "nor is it back at the next click"
+
+
+def test_events_name_the_list_that_led_to_them(page: Page) -> None:
+    """From the click on the live list to the purchase; what was found in a category is no list's."""
+    posted: list[dict[str, Any]] = []
+    page.on(
+        "request", lambda asked: posted.extend(asked.post_data_json["events"]) if "/v1/events" in asked.url else None
+    )
+    with page.expect_response("**/v1/recommendations") as shown:
+        page.get_by_role("button", name="Be someone else").click()
+    answered = shown.value.json()["recommendation_id"]
+    first = int(PRODUCTS[HALF])
+    expect(page.locator("#list li a").first).to_have_attribute("data-list", answered)
+    best = listed(page)[0]
+    click(page, best, within="#list")
+    page.get_by_role("button", name="Add to cart").click()
+    expect(page.locator("#cart-count")).to_have_text("1")
+    open_category(page, "b")
+    click(page, first)
+    page.get_by_role("button", name="Add to cart").click()
+    expect(page.locator("#cart-count")).to_have_text("2")
+    page.locator("a.cart").click()
+    page.get_by_role("button", name=re.compile("^Buy for")).click()
+    expect(page.locator("#title")).to_have_text("Thank you")
+    named = [(one["event_type"], int(one["product_id"]), one.get("recommendation_id")) for one in posted]
+    assert named == [
+        ("view", best, answered),
+        ("cart", best, answered),
+        ("view", first, None),
+        ("cart", first, None),
+        ("purchase", best, answered),
+        ("purchase", first, None),
+    ]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

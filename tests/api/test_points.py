@@ -1,30 +1,37 @@
 """The API's points: counted by hand, without gaps while InfluxDB is away, without a word too many."""
 
+import asyncio
 import gzip
 import math
 import re
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from itertools import count
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
 import pytest
+from httpx import ASGITransport, AsyncClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.api.http import application
 from app.api.metrics import LATENCY_BUCKETS, ApiMetrics
 from app.api.points import ApiPoints, Route, quantile, routes_of
+from app.api.service import Service
+from app.core.settings import Settings
 from app.monitor.influx import InfluxConfig
 from tests.api.conftest import MakeApi
 
 
 class Writes(HTTPServer):
-    """Takes lines as InfluxDB does, or answers 503 while it is away."""
+    """Takes lines as InfluxDB does, or answers 503 while it is away; while it is slow it does both."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Write)
         self.lines: list[str] = []
-        self.away = False
+        self.away = self.slow = self.refuses = False
 
 
 class _Write(BaseHTTPRequestHandler):
@@ -32,9 +39,10 @@ class _Write(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = gzip.decompress(self.rfile.read(int(self.headers["Content-Length"])))
-        if not self.server.away:
+        if not self.server.away and not self.server.refuses:
             self.server.lines += body.decode().splitlines()
-        self.send_response(503 if self.server.away else 204)
+        away = self.server.away or self.server.slow
+        self.send_response(401 if self.server.refuses else 503 if away else 204)
         self.end_headers()
 
     def log_message(self, *_: Any) -> None:
@@ -64,7 +72,7 @@ def metrics() -> ApiMetrics:
 @pytest.fixture
 def points(writes: Writes, metrics: ApiMetrics, said: list[str]) -> ApiPoints:
     config = InfluxConfig(f"http://127.0.0.1:{writes.server_port}", "token", "shop", "shop")
-    return ApiPoints(config, metrics, said.append, now=lambda: 1_764_000_000_000_000_000)
+    return ApiPoints(config, metrics, said.append, now=count(1_764_000_000_000_000_000).__next__)
 
 
 def answer(metrics: ApiMetrics, route: str, status: int, *seconds: float) -> None:
@@ -98,20 +106,48 @@ def test_a_point_for_each_route_that_was_asked_since_the_last(
     assert figures(writes.lines[2])["requests"] == 2
 
 
-def test_what_could_not_be_written_counts_later_and_is_said_once(
-    points: ApiPoints, writes: Writes, metrics: ApiMetrics, said: list[str]
+@pytest.mark.parametrize("slow", [False, True])
+def test_what_could_not_be_written_comes_later_once_and_is_said_once(
+    points: ApiPoints, writes: Writes, metrics: ApiMetrics, said: list[str], slow: bool
 ) -> None:
-    writes.away = True
+    """Three requests, a point after each: the first point waits, the next counts two. InfluxDB has each time once."""
+    writes.away, writes.slow = not slow, slow
     for _ in range(3):
         answer(metrics, "/v1/popular", 200, 0.001)
         points.write()
-    writes.away = False
+    writes.away = writes.slow = False
     points.write()
-    assert figures(writes.lines[0])["requests"] == 3
-    assert len(writes.lines) == 1
+    points.write()
+    stored = {line.rsplit(" ", 1)[1]: figures(line)["requests"] for line in writes.lines}
+    assert list(stored.values()) == [1, 2]
+    assert len(writes.lines) == (5 if slow else 2)
     assert len(said) == 2
-    assert said[0].startswith("points of the API are not written, the next ones will count for them: InfluxDB at")
+    assert said[0].startswith("points of the API are not written, and will be later: InfluxDB at")
     assert said[1] == "points of the API are written again"
+
+
+def test_what_is_refused_is_counted_by_the_next_ones(points: ApiPoints, writes: Writes, metrics: ApiMetrics) -> None:
+    writes.refuses = True
+    for _ in range(2):
+        answer(metrics, "/v1/popular", 200, 0.001)
+        points.write()
+    writes.refuses = False
+    points.write()
+    assert [figures(line)["requests"] for line in writes.lines] == [2]
+
+
+def test_the_last_answers_are_written_as_the_server_stops(output: Path, writes: Writes) -> None:
+    """It serves for less than the time between two points."""
+    server = Settings(output=output, influx_url=f"http://127.0.0.1:{writes.server_port}")
+    app = application(Service(server, print), "test")
+
+    async def life() -> None:
+        async with app.router.lifespan_context(app), AsyncClient(transport=ASGITransport(app)) as client:
+            await asyncio.sleep(0)
+            assert (await client.get("http://shop/v1/popular")).is_success
+
+    asyncio.run(life())
+    assert [figures(line)["requests"] for line in writes.lines if "route=/v1/popular" in line] == [1]
 
 
 def test_nobody_asked_nothing_is_written(points: ApiPoints, writes: Writes) -> None:

@@ -54,6 +54,7 @@ def test_another_thread_goes_on_as_ever() -> None:
     assert passed.is_set()
 
 
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="there is no /proc here to look for a JVM in")
 def test_a_program_told_to_stop_while_its_jvm_starts_leaves_none() -> None:
     process = subprocess.Popen([sys.executable, "-c", STARTS], cwd=ROOT, start_new_session=True)
     try:

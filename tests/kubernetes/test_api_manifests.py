@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from app.events.forgotten import ForgottenUsers
 from app.jobs.serve import STOP_SECONDS
 from tests.kubernetes.conftest import ROOT, Manifests
 
@@ -69,7 +70,7 @@ def test_probes_ask_what_the_server_answers(manifests: Manifests, folder: str) -
 
 @BOTH
 def test_all_is_read_only_but_what_the_api_writes(manifests: Manifests, folder: str) -> None:
-    """The log of posted events, the landing folder, and beside it the forgotten, wherever the settings have them."""
+    """The log of posted events, the list of the forgotten and the landing folder, wherever the settings have them."""
     name = server(manifests, folder)["envFrom"][0]["configMapRef"]["name"]
     settings = manifests.one(folder, "ConfigMap", name)["data"]
     output = settings["VITRINE_OUTPUT"]
@@ -77,7 +78,7 @@ def test_all_is_read_only_but_what_the_api_writes(manifests: Manifests, folder: 
     mounts = server(manifests, folder)["volumeMounts"]
     writable = {one["mountPath"]: one.get("subPath") for one in mounts if not one.get("readOnly")}
     assert writable.pop("/tmp") is None
-    forgotten = str(Path(landing).with_name("forgotten"))
+    forgotten = str(ForgottenUsers(Path(output)).folder)
     assert writable == {path: path.removeprefix("/data/") for path in (f"{output}/api", landing, forgotten)}
     (volume,) = [one for one in mounts if one.get("readOnly")]
     assert (volume["name"], volume["mountPath"]) == ("data", "/data")
@@ -88,38 +89,51 @@ def test_keys_come_from_the_secret_and_no_token_of_the_cluster(manifests: Manife
     env = {one["name"]: one for one in server(manifests, folder)["env"]}
     for name, key in (("VITRINE_READ_KEY", "read-key"), ("VITRINE_WRITE_KEY", "write-key")):
         assert env[name]["valueFrom"]["secretKeyRef"] == {"name": "api-auth", "key": key}
+    token = env["VITRINE_INFLUX_TOKEN"]["valueFrom"]["secretKeyRef"]
+    assert token == {"name": "influxdb-auth", "key": "token", "optional": True}, "lists do without InfluxDB"
     account = manifests.one(folder, "ServiceAccount", pod(manifests, folder)["serviceAccountName"])
     assert account["automountServiceAccountToken"] is False
 
 
-def shell(script: str, folder: Path, **variables: str) -> subprocess.Popen[str]:
+def shell(container: dict[str, Any], folder: Path, **variables: str) -> subprocess.Popen[str]:
+    """A container's own command, on this machine."""
     environment = {"PATH": os.environ["PATH"], **variables}
-    return subprocess.Popen(["bash", "-c", script], cwd=folder, env=environment, stdout=subprocess.PIPE, text=True)
+    command = [*container["command"], *container["args"]]
+    return subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True)
 
 
-def test_a_pod_waits_for_a_bundle_and_makes_its_folders(manifests: Manifests, tmp_path: Path) -> None:
-    """The init container's own script, on this machine."""
+@pytest.mark.parametrize("landing", ["landing", "elsewhere/landing"])
+def test_a_pod_waits_for_a_bundle_and_makes_its_folders(manifests: Manifests, tmp_path: Path, landing: str) -> None:
     (init,) = pod(manifests, LAPTOP)["initContainers"]
     (tmp_path / "models").mkdir()
-    process = shell(init["args"][0], tmp_path, VITRINE_OUTPUT=str(tmp_path))
+    process = shell(init, tmp_path, VITRINE_OUTPUT=str(tmp_path), VITRINE_LANDING=str(tmp_path / landing))
     assert process.stdout is not None
     assert process.stdout.readline() == "no bundle is published yet; waiting for the first training\n"
     assert process.poll() is None
-    assert {path.name for path in tmp_path.iterdir()} == {"models", "api", "landing", "forgotten"}
+    assert {path.name for path in tmp_path.iterdir()} == {"models", "api", landing.partition("/")[0], "forgotten"}
+    assert (tmp_path / landing).is_dir()
     (tmp_path / "models" / "CURRENT").write_text("20261127_000000\n")
     assert process.communicate(timeout=30)[0] == ""
     assert process.returncode == 0
 
 
+def test_a_pod_whose_folders_cannot_be_made_does_not_wait_but_fails(manifests: Manifests, tmp_path: Path) -> None:
+    (init,) = pod(manifests, LAPTOP)["initContainers"]
+    (tmp_path / "file").touch()
+    process = shell(init, tmp_path, VITRINE_OUTPUT=str(tmp_path / "file"))
+    assert process.communicate(timeout=30)[0] == ""
+    assert process.returncode not in (0, None)
+
+
 def first_training(manifests: Manifests, folder: Path, *, python: str) -> subprocess.Popen[str]:
-    """The Job's own script, with a `python` that shows how it is called."""
+    """The Job, with a `python` that shows how it is called."""
     job = manifests.one(LAPTOP, "Job", "first-training")["spec"]["template"]["spec"]
     (folder / "bin").mkdir()
     (folder / "bin" / "python").write_text(f"#!/bin/sh\n{python}\n")
     (folder / "bin" / "python").chmod(0o755)
     variables = {"VITRINE_OUTPUT": str(folder), "VITRINE_EVENTS": f"{folder}/log.csv,{folder}/archive"}
     path = f"{folder}/bin:{os.environ['PATH']}"
-    return shell(job["containers"][0]["args"][0], folder, **variables, PATH=path, POD_NAME="pod", POD_UID="7")
+    return shell(job["containers"][0], folder, **variables, PATH=path, POD_NAME="pod", POD_UID="7")
 
 
 def test_the_first_training_starts_once_there_are_events(manifests: Manifests, tmp_path: Path) -> None:

@@ -21,10 +21,11 @@ GROUPS: list[dict[str, Any]] = yaml.safe_load(RULES.read_text())["groups"]
 ALERTS = {rule["alert"]: rule for group in GROUPS for rule in group["rules"]}
 #: Of kube-state-metrics and the kubelet, with the labels that are asked for.
 OTHERS = {
-    "kube_deployment_status_replicas_available": {"deployment"},
-    "kube_job_failed": {"job_name", "condition"},
-    "kubelet_volume_stats_used_bytes": {"persistentvolumeclaim"},
-    "kubelet_volume_stats_capacity_bytes": {"persistentvolumeclaim"},
+    "kube_deployment_status_replicas_available": {"namespace", "deployment"},
+    "kube_job_failed": {"namespace", "job_name", "condition"},
+    "kube_job_status_start_time": {"namespace", "job_name"},
+    "kubelet_volume_stats_used_bytes": {"namespace", "persistentvolumeclaim"},
+    "kubelet_volume_stats_capacity_bytes": {"namespace", "persistentvolumeclaim"},
 }
 
 
@@ -39,7 +40,6 @@ def known() -> dict[str, set[str]]:
     api = ApiMetrics()
     api.requests.labels("/v1/popular", "GET", 200).inc()
     api.seconds.labels("/v1/popular").observe(0.1)
-    api.events.labels("failed").inc()
     stream = StreamMetrics()
     stream.judged("0", "blend", 1, 1, 1.0)
     return OTHERS | exported(api.registry) | exported(stream.registry)
@@ -90,6 +90,12 @@ def test_an_alert_is_filled_in(name: str) -> None:
     assert rule["labels"]["severity"] in ("warning", "critical")
     assert re.fullmatch(r"\d+m", rule.get("for", "0m"))
     assert rule["annotations"].keys() == {"summary"}
+
+
+def test_an_alert_has_a_case_in_which_it_fires() -> None:
+    cases = yaml.safe_load((RULES.parent / "rules_test.yaml").read_text())["tests"]
+    asked = [one for case in cases for one in case["alert_rule_test"]]
+    assert {one["alertname"] for one in asked if one["exp_alerts"]} == set(ALERTS)
 
 
 def test_names_are_unique() -> None:

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import subprocess
 from html import unescape
 from pathlib import Path
@@ -38,6 +37,9 @@ const press = (key) => frame.dispatchEvent(new KeyboardEvent("keydown", { key, b
 const told = () => [tip.classList.contains("shown"), tip.textContent, chart.querySelectorAll(".on").length];
 found.frame = frame.tabIndex;
 found.keys = ["ArrowRight", "ArrowRight", "ArrowLeft", "End", "Escape"].map((key) => { press(key); return told(); });
+const combined = (key, modifier) =>
+  frame.dispatchEvent(new KeyboardEvent("keydown", { key, [modifier]: true, bubbles: true, cancelable: true }));
+found.combined = ["altKey", "ctrlKey", "metaKey"].map((modifier) => [combined("ArrowLeft", modifier), told()[0]]);
 const area = chart.querySelector(".tip path");
 area.dispatchEvent(new PointerEvent("pointermove", { bubbles: true, clientX: 30, clientY: 30 }));
 found.pointed = told();
@@ -67,14 +69,6 @@ CASES = [
     ("0.01%", "2 min 05 s", "1.2M", "A 10"),
     ("12.5%", "2 h 00 min", "–", "a 9"),
 ]
-
-
-@pytest.fixture(scope="module")
-def chromium() -> str:
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    if program is None:
-        pytest.skip("no chromium on PATH: install it to look at the report in a browser")
-    return program
 
 
 def dom(chromium: str, page: Path) -> str:
@@ -141,6 +135,7 @@ def test_charts_answer_to_keys_and_pointer(found: dict[str, Any]) -> None:
     assert [told[:2] for told in found["keys"][:4]] == [[True, view], [True, cart], [True, view], [True, purchase]]
     assert all(told[2] == 1 for told in found["keys"][:4])
     assert (found["keys"][4][0], found["keys"][4][2]) == (False, 0), "Escape ends it"
+    assert found["combined"] == [[True, False]] * 3, "keys of the browser stay its own"
     assert found["pointed"] == [True, view, 1]
     assert not found["left"]
     assert found["titles"] == 0, "the browser's own tips would lie over these"

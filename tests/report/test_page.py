@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from matplotlib.figure import Figure
 
 from app.core.part import Part
 from app.evaluate.results import MetricInterval, Verdict
 from app.insight.results import Exploration, LeaderRow
 from app.report import page
+from app.report.blocks import Section, answered, chart, table_of
 from app.report.page import render_report, tiles, write_report
 from app.results.run import RunResult
 from tests.finished_run import finished_run
@@ -277,6 +279,23 @@ def test_what_is_empty_is_named_at_the_head() -> None:
     for title in (*EIGHT, "Events by day", "Users by segment", "Users by profile", "Models compared: session task"):
         assert re.search(rf"Left out, as the log has no data for it: [^<]*{title}[,.][^<]*</p>", html), title
         assert f"<h3>{title}</h3>" not in html
+
+
+def test_what_is_left_out_for_a_reason_says_it() -> None:
+    """One score is nothing to draw, and a log of one week knows nobody who came back: both have data."""
+    drawn = chart("Score against price", figure=Figure())
+    blocks = [
+        chart("Score against price", "Score and price must both differ."),
+        chart("Top brands"),
+        table_of((), [("Brand", str)], title="Brands", caption="The ten best."),
+        drawn,
+    ]
+    section = answered(Section("lists", "Lists", "What was recommended.", blocks))
+    assert section.intro == (
+        "What was recommended. Left out, “Score against price”: Score and price must both differ. "
+        "Left out, as the log has no data for it: Top brands, Brands."
+    )
+    assert list(section.blocks) == [drawn], "one that is full stays, whatever its title"
 
 
 def test_figures_that_were_not_measured_are_dashes() -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 from pathlib import Path
@@ -343,13 +344,24 @@ def test_mistakes_are_told_in_one_line(tmp_path: Path, options: dict[str, Any], 
     assert "\n" not in str(caught.value)
 
 
-def present(folder: Path, source: Path, layout: Layout = REES46) -> Path:
-    """Play a log at 2 events a second, as of noon of 27 November 2026; returns the landing folder."""
+def present(
+    folder: Path, source: Path, layout: Layout = REES46, late: Sequence[float] = (), back: Sequence[float] = ()
+) -> Path:
+    """Play a log at 2 events a second, as of noon of 27 November 2026; returns the landing folder.
+
+    After each file so many seconds pass before the next is begun, and the wall clock is set back by so many.
+    """
     fake = FakeTime()
     noon = datetime(2026, 11, 27, 12, tzinfo=UTC).timestamp() - fake.now
-    clock = Clock(fake.clock, fake.sleep, wall=lambda: noon + fake.now)
+    pauses, steps, behind = iter(late), iter(back), [0.0]
+
+    def progress(summary: ReplaySummary) -> None:
+        fake.now += next(pauses, 0.0)
+        behind[0] += next(steps, 0.0)
+
+    clock = Clock(fake.clock, fake.sleep, wall=lambda: noon + fake.now - behind[0])
     options = {"state": folder / "state.json", "layout": layout, "clock": clock, "present": True}
-    replay(str(source), folder / "landing", Pace(rate=2), **options)
+    replay(str(source), folder / "landing", Pace(rate=2), progress=progress, **options)
     return folder / "landing"
 
 
@@ -360,6 +372,20 @@ def test_rows_of_the_present_bear_the_time_at_which_they_land(tmp_path: Path) ->
     times = [f"2026-11-27 12:00:0{second} UTC" for second in ("0.500000", "1.000000", "1.500000", "2.000000")]
     wanted = [f"{time},{row.partition(',')[2]}" for time, row in zip(times, rows, strict=False)]
     assert flat(landed(present(tmp_path, tmp_path / "log.csv"))) == wanted
+
+
+def test_a_late_file_begins_where_the_one_before_it_ends(tmp_path: Path) -> None:
+    """By hand: the first of four files lands after 1 s and takes 1.5 s more, so that the second lands at 2.5 s, when
+    it was due at 2 s; the third, due at 3 s, has but the half second since. Nor does a clock that is set back show."""
+    write_log(tmp_path / "log.csv", list(range(8)))
+
+    def times(folder: Path) -> list[str]:
+        return [row[17:26] for row in flat(landed(folder))]
+
+    late = ["00.500000", "01.000000", "02.000000", "02.500000", "02.750000", "03.000000", "03.500000", "04.000000"]
+    assert times(present(tmp_path / "late", tmp_path / "log.csv", late=[1.5])) == late
+    back = ["00.500000", "01.000000", "01.000000", "01.000000", "01.500000", "02.000000", "02.500000", "03.000000"]
+    assert times(present(tmp_path / "back", tmp_path / "log.csv", back=[1])) == back
 
 
 def test_a_row_that_has_no_time_stays_as_it_is_in_the_present(tmp_path: Path) -> None:

@@ -8,12 +8,13 @@ function fresh(user) {
     session: crypto.randomUUID?.() ?? `s-${Date.now()}-${Math.random()}`,
     events: [],
     cart: [],
+    led: {},
     clicks: 0,
     hits: 0,
   };
 }
 
-export let visitor = JSON.parse(sessionStorage.getItem(SAVED)) ?? fresh();
+export let visitor = { ...fresh(), ...JSON.parse(sessionStorage.getItem(SAVED)) };
 
 export function save() {
   sessionStorage.setItem(SAVED, JSON.stringify(visitor));
@@ -24,8 +25,11 @@ export function become(user) {
   save();
 }
 
-// An event as it is posted; the page keeps the product's name beside it.
+// An event as it is posted; the page keeps the product's name beside it. The list whose product was looked at last is
+// named by what follows as well, the cart and the purchase.
 export function newEvent(type, product, recommendation) {
+  if (type === "view") visitor.led[product.product_id] = recommendation;
+  const list = visitor.led[product.product_id];
   const event = {
     event_id: `${visitor.session}-${visitor.events.length}-${Date.now()}`,
     event_type: type,
@@ -33,7 +37,7 @@ export function newEvent(type, product, recommendation) {
     user_id: visitor.user,
     user_session: visitor.session,
     event_time: new Date().toISOString(),
-    ...(recommendation && { recommendation_id: recommendation }),
+    ...(list && { recommendation_id: list }),
     ...(product.category && { category_code: product.category }),
     ...(product.brand && { brand: product.brand }),
     ...(product.price != null && { price: product.price }),
