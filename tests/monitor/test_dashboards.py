@@ -41,7 +41,7 @@ def test_committed_json_is_in_step(tmp_path: Path) -> None:
     ours = {path.name: path.read_text() for path in tmp_path.glob("*.json")}
     committed = {path.name: path.read_text() for path in (GRAFANA / "dashboards").glob("*.json")}
     assert committed == ours, "run: python -m app.monitor.dashboards"
-    assert len(ours) == len(DASHBOARDS) == 6
+    assert len(ours) == len(DASHBOARDS) == 7
 
 
 @pytest.mark.parametrize("name", BOARDS)

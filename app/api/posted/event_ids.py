@@ -45,4 +45,4 @@ def _digest(event_id: str) -> bytes:
 
 def _holds(ids: NDArray[np.bytes_], digest: bytes) -> bool:
     place = int(np.searchsorted(ids, np.bytes_(digest)))
-    return place < len(ids) and ids[place] == np.bytes_(digest)
+    return place < len(ids) and ids[place] == digest.rstrip(b"\0")  # NumPy's texts have no zeros at their end
