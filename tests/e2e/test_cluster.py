@@ -391,6 +391,17 @@ def test_every_event_is_there_once(shop: Cluster) -> None:
     until("all are counted", HEALED, lambda: shop.rows(query)[0]["_value"] == census["distinct"])
 
 
+#: No challenger runs here, and the load's events name no list; tests/monitor asks these panels of a filled server.
+WITHOUT_ROWS = {
+    *(
+        f"{rate}{what}"
+        for rate in ("Click-through", "Conversion")
+        for what in (" by variant", ": challenger against champion")
+    ),
+    "Events that name a list",
+}
+
+
 @stage(10)
 def test_grafana_has_rows_for_every_panel_as_it_opens(shop: Cluster) -> None:
     """Each dashboard at its own time range."""
@@ -401,7 +412,7 @@ def test_grafana_has_rows_for_every_panel_as_it_opens(shop: Cluster) -> None:
         for board in boards:
             since = board["time"]["from"].removeprefix("now")
             panels += json.loads(fetch(f"{url}/check?uid={board['uid']}&from={since}"))
-    empty = [panel for panel in panels if not panel.get("rows")]
+    empty = [panel for panel in panels if not panel.get("rows") and panel["panel"] not in WITHOUT_ROWS]
     print(f"{len(panels)} queries of panels and variables")
     assert panels
     assert not empty
