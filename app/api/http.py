@@ -2,11 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from asyncio import to_thread
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -15,15 +17,19 @@ from starlette.middleware import Middleware
 from app.api.gate import Gate
 from app.api.openapi import add_openapi
 from app.api.problems import RefusedError, add_handlers
-from app.api.routes import router
+from app.api.routes import Behind, router
 from app.api.service import Service
 
 #: Between two looks at the registry, at the log, and between two points of InfluxDB.
 CHAMPION_SECONDS, TIDY_SECONDS, POINTS_SECONDS = 1.0, 10.0, 10.0
 WRITE_SECONDS, COUNT_SECONDS = 1.0, 5.0  #: between two writes of answered lists, and two counts of what they led to
+LOG = logging.getLogger("vitrine")
 PAGE = Path(__file__).parent / "page"
 #: The page loads nothing from elsewhere, and no other page may hold it.
 POLICY = {"Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'", "Cache-Control": "no-cache"}
+
+#: Routes ask for the service and don't close over it: FastAPI remembers routes' functions for good.
+health = APIRouter(tags=["health"])
 
 
 def application(service: Service, version: str) -> FastAPI:
@@ -46,7 +52,7 @@ def application(service: Service, version: str) -> FastAPI:
     app.state.service = service
     add_handlers(app)
     app.include_router(router)
-    _add_health(app, service)
+    app.include_router(health)
     add_openapi(app)
 
     @app.get("/", include_in_schema=False)
@@ -57,39 +63,38 @@ def application(service: Service, version: str) -> FastAPI:
     return app
 
 
-def _add_health(app: FastAPI, service: Service) -> None:
-    @app.get("/health/live", tags=["health"])
-    async def live() -> dict[str, str]:
-        """The process answers."""
-        return {"status": "live"}
+@health.get("/health/live")
+async def live() -> dict[str, str]:
+    """The process answers."""
+    return {"status": "live"}
 
-    @app.get("/health/ready", tags=["health"])
-    async def ready() -> Response:
-        """Lists can be asked for: a bundle is open, and the server isn't stopping."""
-        if not service.ready:
-            raise RefusedError(503, "stopping")
-        return JSONResponse({"status": "ready", "model_version": service.shop.bundle.version})
 
-    @app.get("/metrics", include_in_schema=False)
-    async def metrics() -> Response:
-        return PlainTextResponse(generate_latest(service.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+@health.get("/health/ready")
+async def ready(behind: Behind) -> Response:
+    """Lists can be asked for: a bundle is open, and the server isn't stopping."""
+    if not behind.ready:
+        raise RefusedError(503, "stopping")
+    return JSONResponse({"status": "ready", "model_version": behind.shop.bundle.version})
+
+
+@health.get("/metrics", include_in_schema=False)
+async def metrics(behind: Behind) -> Response:
+    return PlainTextResponse(generate_latest(behind.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
 
 @asynccontextmanager
 async def _life(app: FastAPI) -> AsyncIterator[None]:
     service: Service = app.state.service
-    attribution = service.attribution
-    tasks = [
-        asyncio.create_task(work)
-        for work in (
-            _champion(service),
-            _tidy(service),
-            _every(WRITE_SECONDS, attribution.write),
-            _every(COUNT_SECONDS, attribution.count),
-        )
+    work = [
+        # whatever is said, the bundle in use goes on serving, and the next time may do
+        _every(CHAMPION_SECONDS, partial(to_thread, service.follow_champion), "the registry cannot be read"),
+        _every(TIDY_SECONDS, service.tidy, "the log of posted events cannot be tidied"),
+        _every(WRITE_SECONDS, partial(to_thread, service.attribution.write)),
+        _every(COUNT_SECONDS, partial(to_thread, service.attribution.count)),
     ]
     if service.settings.influx_url is not None:
-        tasks.append(asyncio.create_task(_points(service)))
+        work.append(_points(service))
+    tasks = [asyncio.create_task(one) for one in work]
     yield
     for task in tasks:
         task.cancel()
@@ -97,31 +102,17 @@ async def _life(app: FastAPI) -> AsyncIterator[None]:
     service.close()
 
 
-async def _champion(service: Service) -> None:
-    while True:
-        await asyncio.sleep(CHAMPION_SECONDS)
-        try:
-            await asyncio.to_thread(service.follow_champion)
-        except Exception as error:  # the bundle in use goes on serving
-            logging.getLogger("vitrine").error("the registry cannot be read: %s", error)
-
-
-async def _every(seconds: float, work: Callable[[], None]) -> None:
+async def _every(seconds: float, work: Callable[[], Awaitable[None]], failing: str | None = None) -> None:
+    """Do something again and again; `failing` says what it means that it fails, without which that is a bug."""
     while True:
         await asyncio.sleep(seconds)
         try:
-            await asyncio.to_thread(work)
-        except Exception as error:  # a bug; the next time may do
-            logging.getLogger("vitrine").error("unexpected %s", type(error).__name__, exc_info=error)
-
-
-async def _tidy(service: Service) -> None:
-    while True:
-        await asyncio.sleep(TIDY_SECONDS)
-        try:
-            await service.tidy()
-        except Exception as error:  # said again next time; requests say so themselves
-            logging.getLogger("vitrine").error("the log of posted events cannot be tidied: %s", error)
+            await work()
+        except Exception as error:
+            if failing is None:
+                LOG.error("unexpected %s", type(error).__name__, exc_info=error)
+            else:
+                LOG.error("%s: %s", failing, error)
 
 
 async def _points(service: Service) -> None:
@@ -130,8 +121,8 @@ async def _points(service: Service) -> None:
 
     config = influx_config(service.settings)
     assert config is not None
-    points = ApiPoints(config, service.metrics, logging.getLogger("vitrine").warning)
+    points = ApiPoints(config, service.metrics, LOG.warning)
     try:
-        await _every(POINTS_SECONDS, points.write)
+        await _every(POINTS_SECONDS, partial(to_thread, points.write))
     finally:
-        await asyncio.to_thread(points.write)  # what was answered since, as the server stops
+        await to_thread(points.write)  # what was answered since, as the server stops

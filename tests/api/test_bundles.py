@@ -1,8 +1,11 @@
 """The API follows the champion: no request fails, none is answered half from each, a damaged one is refused."""
 
+import gc
 import threading
+import weakref
 from pathlib import Path
 
+from app.core.settings import Settings
 from tests.api.client import Api, ids
 from tests.stream.shop import damage, recommender, write_bundle
 
@@ -55,3 +58,14 @@ def test_a_damaged_bundle_is_refused(api: Api, output: Path) -> None:
     assert ids(api.get("/v1/popular?count=1")) == [100]
     assert [line for line in api.said if "bundle refused, a stays in use" in line]
     assert api.metric("vitrine_bundle_refused_total") == 1
+
+
+def test_a_service_that_has_ended_is_let_go_of(output: Path) -> None:
+    """With its bundle, whose files it has open: FastAPI remembers the functions of routes for good."""
+    with Api(Settings(output=output)) as api:
+        for path in ("/health/live", "/health/ready", "/metrics", "/v1/popular"):
+            assert api.get(path).status_code == 200
+        ended = weakref.ref(api.service)
+    del api
+    gc.collect()
+    assert ended() is None
