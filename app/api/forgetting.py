@@ -9,12 +9,13 @@ from app.api.models import Forgetting, Place
 from app.api.posted.intake import log_folder
 from app.api.posted.log import NAME as LOG_FILE
 from app.api.posted.log import file_name
-from app.core.errors import BundleError, VitrineError
+from app.core.errors import VitrineError
 from app.core.folders import Output, made_before
 from app.core.settings import Settings
 from app.events.archive_manifest import read_manifest
 from app.events.archive_names import BatchRange
-from app.registry.manifest import read_manifest as read_bundle
+from app.events.forgotten import moment_of
+from app.registry.registry import obeyed_by
 from app.stream.folders import StreamFolders
 from app.stream.forgetting import read_marker
 
@@ -34,7 +35,7 @@ def receipt(settings: Settings, user_id: str, name: str) -> Forgetting:
     name
         Of the forgetting, from `Forgotten.name`.
     """
-    moment = int(name.rpartition("-")[2])
+    moment = moment_of(name)
     places = list(_Places(settings, name, moment / MICROS).all())
     return Forgetting(
         user_id=user_id,
@@ -114,12 +115,7 @@ class _Places:
             return True
 
     def _obeyed(self, path: Path) -> bool:
-        if path.name.startswith(".") or not path.is_dir():
-            return True
-        try:
-            return self.name in read_bundle(path).obeyed
-        except BundleError:
-            return False
+        return path.name.startswith(".") or not path.is_dir() or self.name in obeyed_by(path)
 
     def _made_before(self, path: Path) -> bool:
         return made_before(path, round(self.at * MICROS))

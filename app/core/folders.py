@@ -12,6 +12,7 @@ from app.core.files import sweep
 
 #: The address of a place elsewhere, such as s3a://bucket/shop; a `Path` of it has one slash left.
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+STAMP_FORMAT = "%Y%m%d_%H%M%S"  #: of a run's start, in the names of what it makes
 STAMP = re.compile(r"_(\d{8}_\d{6})$")
 #: Ends the name of whatever a run made; of two bundles of a second one is numbered.
 RUN = re.compile(r"(?:^|_)(\d{8}_\d{6})(?:_\d+)?$")
@@ -118,7 +119,7 @@ def made_before(path: Path, moment: int) -> bool:
     found = RUN.search(path.name)
     if found is None:
         return False
-    began = datetime.strptime(found[1], "%Y%m%d_%H%M%S").replace(tzinfo=UTC)
+    began = datetime.strptime(found[1], STAMP_FORMAT).replace(tzinfo=UTC)
     return round(began.timestamp()) * 1_000_000 <= moment
 
 

@@ -47,7 +47,7 @@ class Forgotten:
     @property
     def names(self) -> tuple[str, ...]:
         """Each user's latest forgetting, by name."""
-        return tuple(sorted(f"{digest}-{moment}" for digest, moment in self.moments.items()))
+        return tuple(sorted(_name(digest, moment) for digest, moment in self.moments.items()))
 
     def until(self, user: int) -> int | None:
         """Up to which moment a user's events count for nobody; None if the user was not forgotten."""
@@ -56,7 +56,7 @@ class Forgotten:
     def name(self, user: int) -> str | None:
         """The name of a user's latest forgetting."""
         until = self.until(user)
-        return None if until is None else f"{hashed(self.salt, user)}-{until}"
+        return None if until is None else _name(hashed(self.salt, user), until)
 
     def among(self, users: Iterable[int]) -> dict[int, int]:
         """Those of some users who were forgotten, with the moment."""
@@ -69,6 +69,15 @@ class Forgotten:
 def hashed(salt: str, user: int) -> str:
     """What a user is called in the list; `app.events.forgotten_rows` has it in Spark."""
     return hashlib.sha256(f"{salt}{user}".encode()).hexdigest()[:DIGEST_LENGTH]
+
+
+def moment_of(name: str) -> int:
+    """When a forgetting of this name was, in microseconds since 1970."""
+    return int(name.rpartition("-")[2])
+
+
+def _name(digest: str, moment: int) -> str:
+    return f"{digest}-{moment}"
 
 
 class ForgottenUsers:
@@ -105,7 +114,7 @@ class ForgottenUsers:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         moment = round(now * 1_000_000)
-        handle = os.open(self.folder / f"{hashed(self._salt(), user)}-{moment}", os.O_CREAT | os.O_WRONLY, 0o644)
+        handle = os.open(self.folder / _name(hashed(self._salt(), user), moment), os.O_CREAT | os.O_WRONLY, 0o644)
         os.close(handle)
         sync(self.folder)
         return moment

@@ -149,15 +149,13 @@ class Registry:
             Versions that are gone.
         """
         with self._lock():
-            bundles = sorted(path for path in self.folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+            bundles = self._bundles()
             safe = {path.name for path in bundles[-keep:]} | {*self.history()[:2], challenger}
             gone = [path for path in bundles if path.name not in safe]
             now = time.time()
             staging = self.folder.glob(f"{STAGING}*")
             stale = [path for path in staging if now - path.stat().st_mtime > LEFTOVER_SECONDS]
-            for path in gone:  # renamed first: what has a bundle's name is whole, even if this is killed
-                stale.append(path.rename(self.folder / f"{STAGING}{path.name}-gone-{os.getpid()}"))
-            for path in stale:
+            for path in [*stale, *map(self._set_aside, gone)]:
                 shutil.rmtree(path, ignore_errors=True)
             sweep(self.folder)
             return [path.name for path in gone]
@@ -169,11 +167,18 @@ class Registry:
         """
         with self._lock():
             safe = set(self.history()[:2])
-            paths = [path for path in self.folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
-            gone = [path for path in paths if path.name not in safe and not names <= _obeyed(path)]
+            gone = [path for path in self._bundles() if path.name not in safe and not names <= obeyed_by(path)]
             for path in gone:
-                shutil.rmtree(path.rename(self.folder / f"{STAGING}{path.name}-gone-{os.getpid()}"), ignore_errors=True)
+                shutil.rmtree(self._set_aside(path), ignore_errors=True)
             return [path.name for path in gone]
+
+    def _bundles(self) -> list[Path]:
+        """All there are, by name."""
+        return sorted(path for path in self.folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+    def _set_aside(self, path: Path) -> Path:
+        """Take a bundle's name from it before it is deleted: what has one is whole, even if this is killed."""
+        return path.rename(self.folder / f"{STAGING}{path.name}-gone-{os.getpid()}")
 
     def _point(self, names: list[str]) -> None:
         write_text(self.folder / POINTER, "".join(f"{name}\n" for name in names))
@@ -191,7 +196,8 @@ class Registry:
             yield
 
 
-def _obeyed(folder: Path) -> frozenset[str]:
+def obeyed_by(folder: Path) -> frozenset[str]:
+    """Names of the forgettings that a bundle has obeyed, as far as it can be read."""
     try:
         return read_manifest(folder).obeyed
     except BundleError:

@@ -112,7 +112,7 @@ def evicted_until(checkpoint: Path, window: int) -> int:
 
 def without_earlier(sessions: pa.RecordBatch, forgotten: Forgotten) -> pa.RecordBatch:
     """Rows of `app.stream.sessions.live_sessions` without events from before their users were forgotten."""
-    theirs = forgotten.among(sessions["user_id"].unique().to_pylist())
+    theirs = forgotten.among(sessions["user_id"].unique().to_pylist()) if forgotten else {}
     if not theirs:
         return sessions
     lists = sessions["events"]
@@ -131,6 +131,8 @@ def without_earlier(sessions: pa.RecordBatch, forgotten: Forgotten) -> pa.Record
 
 def known_as(users: NDArray[np.int64], forgotten: Forgotten, bundle: Bundle) -> NDArray[np.int64]:
     """The numbers (n,) by which a bundle may know users: a stranger's where it knows what is forgotten."""
+    if not forgotten:
+        return users
     names = {user: forgotten.name(user) for user in forgotten.among(set(users.tolist()))}
     strange = [user for user, name in names.items() if name not in bundle.obeyed]
     if not strange:

@@ -186,6 +186,8 @@ class Intake:
 def _of_forgotten(batch: pa.RecordBatch, forgotten: Forgotten) -> pa.Array:
     """Which rows (n,) are of users who were forgotten later; of a row without a time nothing else is known."""
     theirs = np.zeros(len(batch), np.bool_)
+    if not forgotten:
+        return pa.array(theirs)
     users = batch["user_id"]
     moments = batch["event_time"].cast(pa.timestamp("us", tz="UTC")).cast(pa.int64())
     for user, until in forgotten.among(users.unique().drop_null().to_pylist()).items():

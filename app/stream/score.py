@@ -164,7 +164,7 @@ def _score_chunk(
     current = np.flatnonzero(latest.are_current(batch))
     named = sessions.current(current)
     sessions = replace(sessions, user_ids=known_as(sessions.user_ids, forgotten, bundle))
-    answer = bundle.recommender.recommend(sessions.current(current), task.top_k)
+    answer = bundle.recommender.recommend(replace(named, user_ids=sessions.user_ids[current]), task.top_k)
     generated_at = datetime.fromtimestamp(task.moment / 1e6, UTC)
     table = list_table(bundle.recommender, named, answer, bundle.version, generated_at)
     segments = _segment_tags(answer.visits.segments)

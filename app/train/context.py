@@ -9,10 +9,10 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from app.core.files import WORK
-from app.core.folders import Output
+from app.core.folders import STAMP_FORMAT, Output
 from app.core.progress import Progress
 from app.core.settings import Settings
-from app.train.resume import STAMP_FORMAT, Finished
+from app.train.resume import Finished
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """The last stages of a training: the bundle written and published, and lists for active users."""
 
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, timedelta
 from pathlib import Path
@@ -12,6 +11,7 @@ from app.core.folders import made_before, prune_tables
 from app.core.spark import stored
 from app.evaluate.names import ALL, METRICS
 from app.evaluate.results import QualityRow
+from app.events.forgotten import moment_of
 from app.events.layout import layout_of
 from app.features.slices import Slice
 from app.insight.performance import PERFORMANCE_SCHEMA
@@ -43,16 +43,15 @@ def make_bundle(
     whole: Slice,
     found: Segmentation,
     evaluation: Evaluation,
-    check: Callable[[], object],
 ) -> Publication:
-    """Train on everything, write the bundle, publish it if the gate and `check` let it, and delete old ones."""
+    """Train on everything, write the bundle, publish it if the gate and the lease let it, and delete old ones."""
     settings, registry, verdict = run.settings, Registry(run.output.models), evaluation.verdict
     with run.progress.stage("train on everything and publish") as stage:
         folder = registry.folder / run.stamp
         if not (settings.resume and folder.is_dir()):  # else this run was killed after it had written its bundle
             folder = _fit(run, whole, found, evaluation, _manifest(run, log, exploration, found.model, evaluation))
         if verdict.published:
-            registry.publish(folder.name, check)
+            registry.publish(folder.name, run.finished.check)
         pruned = registry.prune(settings.keep_bundles, settings.challenger)
         for name in pruned:
             shutil.rmtree(run.output.recommendations / name, ignore_errors=True)
@@ -79,7 +78,7 @@ def _fit(run: Run, whole: Slice, found: Segmentation, evaluation: Evaluation, en
 
 def _forget_tables(run: Run, log: Log) -> None:
     """Delete tables of runs that began before the latest forgetting: they may know whom this one does not."""
-    latest = max((int(name.rpartition("-")[2]) for name in log.forgotten), default=0)
+    latest = max(map(moment_of, log.forgotten), default=0)
     for path in (*run.output.processed.iterdir(), *run.output.recommendations.glob("*")):
         if made_before(path, latest) and run.stamp not in path.name:
             shutil.rmtree(path, ignore_errors=True)

@@ -16,7 +16,7 @@ from pyspark.sql import SparkSession
 
 from app.core.errors import VitrineError
 from app.core.files import WORK, replacing, write_text
-from app.core.folders import CLEANED, Output, latest_complete
+from app.core.folders import CLEANED, STAMP_FORMAT, Output, latest_complete
 from app.core.progress import Progress
 from app.core.settings import Settings
 from app.events.forgotten import ForgottenUsers
@@ -26,7 +26,6 @@ from app.registry.registry import Registry
 
 ASKED = "asked.json"  #: in a run's scratch folder: what it was asked
 FINISHED = ".finished"  #: how files of finished stages end
-STAMP_FORMAT = "%Y%m%d_%H%M%S"
 
 Found = TypeVar("Found")
 

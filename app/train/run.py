@@ -91,7 +91,7 @@ def train(
         )
         known = once("before", lambda: slice_before_test(run, log, whole), scratch / "before")
         tested = once("evaluate", lambda: evaluate(run, known, whole, found.model, champion))
-        made = once("bundle", lambda: make_bundle(run, log, exploration, whole, found, tested, check))
+        made = once("bundle", lambda: make_bundle(run, log, exploration, whole, found, tested))
         in_use = made.folder if tested.verdict.published else Registry(run.output.models).champion() or made.folder
         lists = once("lists", lambda: recommend_active(run, whole, in_use, done.table))
         merged = run.output.merged_csv

@@ -9,6 +9,7 @@ from app.monitor.dashboards.variants import against, by_variant
 from app.monitor.schema import ATTRIBUTED_EVENTS, ATTRIBUTED_LISTS, ATTRIBUTED_PLACES
 
 _ONCE = "A list counts once, however often it is clicked; a window's figures rise as long as its lists may be clicked."
+_RATES = (("clicked", "Click-through"), ("bought", "Conversion"))
 
 
 def dashboard() -> Dashboard:
@@ -27,10 +28,6 @@ def dashboard() -> Dashboard:
     return board
 
 
-def _share(what: str) -> str:
-    return total_ratio(points(ATTRIBUTED_LISTS, what, "answered"), what, "answered")
-
-
 def _figures() -> tuple[Panel, ...]:
     return (
         number(
@@ -41,32 +38,21 @@ def _figures() -> tuple[Panel, ...]:
             width=5,
             name="Lists",
         ),
-        number(
-            "Click-through",
-            f"Share of lists with a product that was then viewed. {_ONCE}",
-            _share("clicked"),
-            unit=SHARE,
-            width=5,
-            name="Click-through",
-            decimals=2,
-        ),
-        number(
-            "Into the cart",
-            f"Share of lists with a product that was then put into the cart. {_ONCE}",
-            _share("carted"),
-            unit=SHARE,
-            width=5,
-            name="Into the cart",
-            decimals=2,
-        ),
-        number(
-            "Conversion of lists",
-            f"Share of lists with a product that was then bought. {_ONCE}",
-            _share("bought"),
-            unit=SHARE,
-            width=5,
-            name="Conversion",
-            decimals=2,
+        *(
+            number(
+                title,
+                f"Share of lists with a product that was then {done}. {_ONCE}",
+                total_ratio(points(ATTRIBUTED_LISTS, what, "answered"), what, "answered"),
+                unit=SHARE,
+                width=5,
+                name=name,
+                decimals=2,
+            )
+            for what, title, name, done in (
+                ("clicked", "Click-through", "Click-through", "viewed"),
+                ("carted", "Into the cart", "Into the cart", "put into the cart"),
+                ("bought", "Conversion of lists", "Conversion", "bought"),
+            )
         ),
         number(
             "Revenue by lists (shop currency)",
@@ -80,23 +66,17 @@ def _figures() -> tuple[Panel, ...]:
 
 
 def _charts() -> tuple[Panel, ...]:
-    clicked, bought = (points(ATTRIBUTED_PLACES, what, "shown") for what in ("clicked", "bought"))
     return (
-        chart(
-            "Click-through of places by source",
-            "Clicked places over places shown, over the last ten points of the chart.",
-            rolling_ratio(clicked, "clicked", "shown", "generator"),
-            unit=SHARE,
-            name="${__field.labels.generator}",
-            interval="5m",
-        ),
-        chart(
-            "Conversion of places by source",
-            "Bought places over places shown, over the last ten points of the chart.",
-            rolling_ratio(bought, "bought", "shown", "generator"),
-            unit=SHARE,
-            name="${__field.labels.generator}",
-            interval="5m",
+        *(
+            chart(
+                f"{rate} of places by source",
+                f"{what.capitalize()} places over places shown, over the last ten points of the chart.",
+                rolling_ratio(points(ATTRIBUTED_PLACES, what, "shown"), what, "shown", "generator"),
+                unit=SHARE,
+                name="${__field.labels.generator}",
+                interval="5m",
+            )
+            for what, rate in _RATES
         ),
         chart(
             "Click-through of lists by variant",
@@ -120,20 +100,14 @@ def _charts() -> tuple[Panel, ...]:
 
 
 def _rankings() -> tuple[Panel, ...]:
-    clicked, bought = (points(ATTRIBUTED_PLACES, what, "shown") for what in ("clicked", "bought"))
-    return (
+    return tuple(
         ranking(
-            "Click-through by reason",
-            "Clicked places over places shown, by the kind of reason that was shown with them.",
-            ranked(total_ratio(clicked, "clicked", "shown", "reason"), "reason"),
+            f"{rate} by reason",
+            f"{what.capitalize()} places over places shown, by the kind of reason that was shown with them.",
+            ranked(total_ratio(points(ATTRIBUTED_PLACES, what, "shown"), what, "shown", "reason"), "reason"),
             unit=SHARE,
-        ),
-        ranking(
-            "Conversion by reason",
-            "Bought places over places shown, by the kind of reason that was shown with them.",
-            ranked(total_ratio(bought, "bought", "shown", "reason"), "reason"),
-            unit=SHARE,
-        ),
+        )
+        for what, rate in _RATES
     )
 
 
@@ -151,7 +125,7 @@ def _variants() -> tuple[Panel, ...]:
     }
     return tuple(
         panel
-        for what, title in (("clicked", "Click-through"), ("bought", "Conversion"))
+        for what, title in _RATES
         for panel in (
             grid(
                 f"{title} by variant",

@@ -3,16 +3,9 @@
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 from grafana_foundation_sdk.models.common import StackingMode
 
-from app.monitor.dashboards.common import COUNT, SHARE, Panel, chart, new, number, version_variable
-from app.monitor.dashboards.flux import figures, latest, points
+from app.monitor.dashboards.common import COUNT, FIGURE, SHARE, Panel, chart, new, number, version_variable
+from app.monitor.dashboards.flux import by_training, latest, points
 from app.monitor.schema import BEHAVIOUR
-
-_FIGURE = "${__field.labels.figure}"
-
-
-def _by_training(*fields: str) -> str:
-    """Fields over time, one point per training."""
-    return figures(f'{points(BEHAVIOUR, *fields)}\n  |> group(columns: ["_field"])\n  |> sort(columns: ["_time"])')
 
 
 def dashboard() -> Dashboard:
@@ -48,34 +41,34 @@ def _charts() -> tuple[Panel, ...]:
         chart(
             "Step rates of the funnel",
             "Share of the sessions at the step before that go on; all the way is of those with the first step.",
-            _by_training("to_cart", "to_purchase", "all_the_way"),
+            by_training(BEHAVIOUR, "to_cart", "to_purchase", "all_the_way"),
             unit=SHARE,
-            name=_FIGURE,
+            name=FIGURE,
             points=True,
         ),
         chart(
             "Sessions that reach each step",
             "Steps count in their order.",
-            _by_training("sessions_view", "sessions_cart", "sessions_purchase"),
+            by_training(BEHAVIOUR, "sessions_view", "sessions_cart", "sessions_purchase"),
             unit=COUNT,
-            name=_FIGURE,
+            name=FIGURE,
             points=True,
         ),
         chart(
             "What becomes of cart lines",
             "A line is a product that a user has put into the cart; open ones may still be bought in time.",
-            _by_training("carts_bought", "carts_removed", "carts_left", "carts_open"),
+            by_training(BEHAVIOUR, "carts_bought", "carts_removed", "carts_left", "carts_open"),
             unit=COUNT,
-            name=_FIGURE,
+            name=FIGURE,
             stacked=StackingMode.NORMAL,
             points=True,
         ),
         chart(
             "Value left in carts over time (shop currency)",
             "Price × quantity of what was neither bought nor taken out in time.",
-            _by_training("cart_value_left"),
+            by_training(BEHAVIOUR, "cart_value_left"),
             unit=COUNT,
-            name=_FIGURE,
+            name=FIGURE,
             points=True,
         ),
     )

@@ -22,6 +22,7 @@ COUNT, SECONDS, BYTES, SHARE = "short", "s", "bytes", "percentunit"
 RATIO, PER_SECOND, MOMENT, DAYS = "none", "cps", "dateTimeAsIso", "d"
 
 TEXT = "string"
+FIGURE = "${__field.labels.figure}"  #: name of a line that is a field (`flux.figures`)
 
 Panel = cog.Builder[model.Panel]
 Step = tuple[float | None, str]  #: from this value on, this colour; None for the lowest

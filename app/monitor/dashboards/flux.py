@@ -111,6 +111,11 @@ def figures(query: str) -> str:
     return f'{query}\n  |> rename(columns: {{_field: "figure"}})'
 
 
+def by_training(measurement: Measurement, *fields: str) -> str:
+    """Fields over time, one point per training."""
+    return figures(f'{points(measurement, *fields)}\n  |> group(columns: ["_field"])\n  |> sort(columns: ["_time"])')
+
+
 def ranked(query: str, name: str) -> str:
     """Groups as rows of one table of name and value, the greatest first."""
     return f"{query}\n  |> group()\n  |> keep(columns: {columns(name, '_value')})\n  |> top(n: 10)"

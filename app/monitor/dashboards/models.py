@@ -4,6 +4,7 @@ from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from app.monitor.dashboards.common import (
     COUNT,
+    FIGURE,
     MOMENT,
     RATIO,
     SECONDS,
@@ -16,15 +17,8 @@ from app.monitor.dashboards.common import (
     number,
     version_variable,
 )
-from app.monitor.dashboards.flux import as_table, figures, latest, points, total
+from app.monitor.dashboards.flux import as_table, by_training, figures, latest, points, total
 from app.monitor.schema import MODEL
-
-_FIGURE = "${__field.labels.figure}"
-
-
-def _by_training(*fields: str) -> str:
-    """Fields over time, one point per training."""
-    return figures(f'{points(MODEL, *fields)}\n  |> group(columns: ["_field"])\n  |> sort(columns: ["_time"])')
 
 
 def dashboard() -> Dashboard:
@@ -59,7 +53,7 @@ def _figures() -> tuple[Panel, ...]:
             figures(latest(points(MODEL, "ndcg_10", "popular_ndcg_10"))),
             unit=RATIO,
             width=8,
-            name=_FIGURE,
+            name=FIGURE,
             decimals=4,
         ),
         number(
@@ -86,41 +80,41 @@ def _charts() -> tuple[Panel, ...]:
         chart(
             "NDCG@10",
             "The blend with its bootstrap interval, and most popular.",
-            _by_training("ndcg_10", "ndcg_10_low", "ndcg_10_high", "popular_ndcg_10"),
+            by_training(MODEL, "ndcg_10", "ndcg_10_low", "ndcg_10_high", "popular_ndcg_10"),
             unit=RATIO,
-            name=_FIGURE,
+            name=FIGURE,
             points=True,
         ),
         chart(
             "Hit rate and recall at 10",
             "The blend beside most popular.",
-            _by_training("hr_10", "recall_10", "popular_hr_10", "popular_recall_10"),
+            by_training(MODEL, "hr_10", "recall_10", "popular_hr_10", "popular_recall_10"),
             unit=SHARE,
-            name=_FIGURE,
+            name=FIGURE,
             points=True,
         ),
         chart(
             "Catalogue coverage and silhouette",
             "Share of the catalogue that appears in some list of ten; how well the segments are separated.",
-            _by_training("coverage_10", "silhouette"),
+            by_training(MODEL, "coverage_10", "silhouette"),
             unit=RATIO,
-            name=_FIGURE,
+            name=FIGURE,
             points=True,
         ),
         chart(
             "Trained on",
             "Users, products and user-product pairs: a fall means that data is missing.",
-            _by_training("users", "products", "interactions"),
+            by_training(MODEL, "users", "products", "interactions"),
             unit=COUNT,
-            name=_FIGURE,
+            name=FIGURE,
             points=True,
         ),
         chart(
             "Training time",
             "The whole run; must stay well below the time between two trainings.",
-            _by_training("training_seconds"),
+            by_training(MODEL, "training_seconds"),
             unit=SECONDS,
-            name=_FIGURE,
+            name=FIGURE,
             points=True,
             width=24,
         ),

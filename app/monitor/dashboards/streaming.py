@@ -2,14 +2,26 @@
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
-from app.monitor.dashboards.common import BYTES, COUNT, PER_SECOND, SECONDS, SHARE, TEXT, Panel, chart, new, number
+from app.monitor.dashboards.common import (
+    BYTES,
+    COUNT,
+    FIGURE,
+    PER_SECOND,
+    SECONDS,
+    SHARE,
+    TEXT,
+    Panel,
+    chart,
+    new,
+    number,
+)
 from app.monitor.dashboards.flux import figures, latest, per_second, per_window, points, total, total_ratio
 from app.monitor.schema import API, STREAM_PROGRESS
 
 AIM_SECONDS, PROMISE_SECONDS = 3, 60  #: freshness: what is aimed at, what is promised
 _FRESH = ((None, "green"), (AIM_SECONDS, "orange"), (PROMISE_SECONDS, "red"))
 _NONE_IS_GOOD = ((None, "green"), (1, "red"))
-_FIGURE, _ROUTE = "${__field.labels.figure}", "${__field.labels.route}"
+_ROUTE = "${__field.labels.route}"
 
 
 def _progress(*fields: str) -> str:
@@ -120,7 +132,7 @@ def _charts() -> tuple[Panel, ...]:
             "From a file's arrival to its lists being readable; the worst micro-batch of each point.",
             figures(per_window(freshness, fn="max")),
             unit=SECONDS,
-            name=_FIGURE,
+            name=FIGURE,
             steps=_FRESH,
         ),
         chart(
@@ -128,14 +140,14 @@ def _charts() -> tuple[Panel, ...]:
             "Where the time goes: mean of each point.",
             figures(per_window(durations, fn="mean")),
             unit=SECONDS,
-            name=_FIGURE,
+            name=FIGURE,
         ),
         chart(
             "Rows per second",
             "Read, rejected, and late ones (too late for their session: archived and counted in windows).",
             figures(per_second(per_window(_progress("rows", "rejected_rows", "late_rows")))),
             unit=PER_SECOND,
-            name=_FIGURE,
+            name=FIGURE,
             interval="10s",
         ),
         chart(
@@ -179,7 +191,7 @@ def _api() -> tuple[Panel, ...]:
             "Requests refused (4xx: the client's fault, or too many) and errors (5xx: the server's).",
             figures(per_second(per_window(points(API, "refused", "errors")))),
             unit=PER_SECOND,
-            name=_FIGURE,
+            name=FIGURE,
             width=8,
             interval="10s",
         ),
