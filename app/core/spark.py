@@ -51,6 +51,8 @@ def create_session(settings: Settings, name: str, extra: dict[str, str] | None =
         .config("spark.sql.parquet.compression.codec", "zstd")
         .config("spark.sql.csv.parser.columnPruning.enabled", "false")  # else a wrong column count goes unseen
         .config("spark.sql.legacy.parquet.nanosAsLong", "true")  # Spark has no times as fine as those of pandas
+        # Else each column expression asks the JVM four times for the line of Python that it stands in.
+        .config("spark.python.sql.dataFrameDebugging.enabled", "false")
     )
     submitted, archive = "SPARK_ENV_LOADED" in os.environ, java_options()
     if not submitted:  # spark-submit has set these

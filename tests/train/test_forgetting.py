@@ -19,10 +19,10 @@ from app.events.forgotten import ForgottenUsers
 from app.events.forgotten_rows import FORGOTTEN
 from app.registry.manifest import MANIFEST
 from app.registry.registry import Registry
+from app.synthetic import generate
 from tests.registry.bundles import make
-from tests.train.test_training import NOW, Shop, log
+from tests.train.test_training import NOW, Shop
 
-__all__ = ["log"]  # the fixture
 QUICK = {"generators": "covisitation,popularity", "force_publish": True, "bootstrap": 20}
 
 
@@ -55,8 +55,9 @@ def users_of(output: Path) -> Iterator[int]:
 
 
 @pytest.mark.timeout(600)
-def test_nothing_but_the_bundle_before_knows_a_forgotten_user(spark: SparkSession, log: Path, tmp_path: Path) -> None:
-    shop = Shop(spark, tmp_path / "shop")
+def test_nothing_but_the_bundle_before_knows_a_forgotten_user(spark: SparkSession, tmp_path: Path) -> None:
+    shop, log = Shop(spark, tmp_path / "shop"), tmp_path / "shop.synthetic.csv"
+    generate(log, 2_000, 7, days=8)
     first = shop.train(log, **QUICK)
     user = next(users_of(shop.output))
     known = places_of(shop.output, user)

@@ -18,6 +18,7 @@ from app.serve.rankers import LambdaMART
 from app.serve.visits import Touches, Visitors
 from app.synthetic import generate
 from app.train import ranker as module
+from app.train import run as run_module
 from app.train.ranker import HeldOut, learn_ranker, seconds
 from app.train.run import train
 
@@ -74,6 +75,7 @@ def found(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> RunR
         patch.setattr(module, "MIN_EXAMPLES", 50)
         patch.setattr(module, "MIN_QUERIES", 50)
         patch.setattr(module, "choose", lambda scores: CHOSEN)
+        patch.setattr(run_module, "write_report", lambda result, path: None)  # it is not looked at
         return train(spark, settings, datetime(2019, 11, 1, 8, tzinfo=UTC), lambda line: None)
 
 
