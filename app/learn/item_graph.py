@@ -104,7 +104,7 @@ def user_products(interactions: Relation, most: int) -> Relation:
     """
     return query(
         f"""
-        select user_id, list(product_id order by product_id) as product_ids,
+        select user_id, list_sort(list(product_id)) as product_ids,
             list((1 / sqrt(products))::float) as values
         from (
             select user_id, product_id, least(count(*) over (partition by user_id), {most}) as products

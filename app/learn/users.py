@@ -39,12 +39,14 @@ def user_histories(pairs: Relation, segments: Relation, n: int) -> Relation:
             from pairs group by user_id
         ),
         bought as (
-            select user_id, list(product_id order by product_id) as bought_ids,
-                list(floor(epoch(last_purchase))::bigint order by product_id) as bought_at
+            select user_id, list_sort(list(struct_pack(
+                product_id := product_id, at_second := floor(epoch(last_purchase))::bigint
+            ))) as bought
             from pairs where last_purchase is not null group by user_id
         )
         select user_id, user_key, segment_id, product_ids, kinds, weights, times,
-            coalesce(bought_ids, []) as bought_ids, coalesce(bought_at, []) as bought_at
+            coalesce(list_transform(bought, lambda x: x.product_id), []) as bought_ids,
+            coalesce(list_transform(bought, lambda x: x.at_second), []) as bought_at
         from touched left join bought using (user_id) left join segments using (user_id)
         """,
         pairs=pairs,
