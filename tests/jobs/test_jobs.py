@@ -84,7 +84,6 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-@pytest.mark.usefixtures("production")
 def test_json_is_all_there_is_on_standard_output(tmp_path: Path) -> None:
     (tmp_path / "in.csv").write_text(rows(2_000, bad=2))
     done = vitrine("explore", "--events", tmp_path / "in.csv", "--output", tmp_path / "out", "--json")
