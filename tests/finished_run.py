@@ -295,7 +295,10 @@ def exploration(brand: str) -> Exploration:
                 HourRow(hour=9, events=1_000, by_type=KINDS),
                 HourRow(hour=15, events=2_000, by_type=KINDS),
             ),
-            price_by_event_type=(PriceRow(event_type="view", mean=288.98, min=0.0, max=2574.07, events=900),),
+            price_by_event_type=(
+                PriceRow(event_type="view", mean=288.98, min=0.0, max=2574.07, events=900),
+                PriceRow(event_type="purchase", mean=300.5, min=1.0, max=2000.0, events=40),
+            ),
             top_categories=(LeaderRow(name="electronics", events=600, purchases=30, revenue=9000.5),),
             top_brands=(LeaderRow(name=brand, events=500, purchases=20, revenue=7000.25),),
         ),

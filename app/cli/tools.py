@@ -17,8 +17,8 @@ def layout(**flags: Any) -> None:
     """Propose a layout for a log that is not written like the REES46 months.
 
     Looks at the first rows of a local CSV (plain or gzip) or Parquet file, and prints YAML: which column is
-    which, what the event types are called, how times are written. Comments mark what is a guess. The
-    result is given to the other commands with --layout.
+    which, what the event types are called, how times are written, and which file beside it is a catalogue
+    of its products. Comments mark what is a guess. The result is given to the other commands with --layout.
 
     \b
     Example:

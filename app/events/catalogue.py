@@ -10,9 +10,9 @@ from app.core.errors import InputError
 from app.core.settings import Settings
 from app.events.canonical import CORRUPT, ShopColumns, is_missing, quoted
 from app.events.clean import id_key, id_number
-from app.events.layout import CatalogueColumns, CatalogueLayout, Layout, layout_of
+from app.events.layout import CATEGORY, CatalogueColumns, CatalogueLayout, Layout, layout_of
 from app.events.read import PARQUET, csv_frame, csv_header, header_columns, literal, matching_files, no_such_catalogue
-from app.events.vocabulary import UNKNOWN
+from app.events.vocabulary import NO, UNKNOWN, YES
 
 CATALOGUE_SCHEMA = T.StructType(
     [
@@ -25,9 +25,6 @@ CATALOGUE_SCHEMA = T.StructType(
         T.StructField("available", T.BooleanType()),  # null where not known
     ]
 )
-CATEGORY = "category"  #: as many shops call `category_code`
-YES = ("true", "yes", "y", "t", "available", "in stock", "in_stock", "instock", "active")
-NO = ("false", "no", "n", "f", "unavailable", "out of stock", "out_of_stock", "outofstock", "sold out", "inactive")
 
 
 def read_catalogue(spark: SparkSession, settings: Settings) -> DataFrame | None:
@@ -44,8 +41,8 @@ def read_catalogue(spark: SparkSession, settings: Settings) -> DataFrame | None:
     Returns
     -------
     DataFrame or None
-        `CATALOGUE_SCHEMA`, each product once: the last row of one that is named twice counts. None where no
-        catalogue is named.
+        `CATALOGUE_SCHEMA`, each product once: the last row of one that is named twice counts, but for its title, which
+        is the most frequent one, of equally frequent ones the last. None where no catalogue is named.
 
     Raises
     ------
@@ -59,7 +56,7 @@ def read_catalogue(spark: SparkSession, settings: Settings) -> DataFrame | None:
     rows, part = _read(spark, settings.catalogue, layout.catalogue)
     typed = _typed(rows, part, layout, settings.max_price)
     _check(typed, settings.catalogue)
-    return _last_of_each(typed)
+    return _each_once(typed)
 
 
 def _read(spark: SparkSession, source: str, part: CatalogueLayout | None) -> tuple[DataFrame, CatalogueLayout]:
@@ -159,7 +156,11 @@ def _check(typed: DataFrame, source: str) -> None:
         )
 
 
-def _last_of_each(typed: DataFrame) -> DataFrame:
-    columns = [name for name in CATALOGUE_SCHEMA.names if name != "product_id"]
-    last = F.max_by(F.struct(*columns), "_row").alias("last")
-    return typed.groupBy("product_id").agg(last).select("product_id", "last.*").to(CATALOGUE_SCHEMA)
+def _each_once(typed: DataFrame) -> DataFrame:
+    """The last row of each product, with its most frequent title: lines of a log name products by the way."""
+    columns = [name for name in CATALOGUE_SCHEMA.names if name not in ("product_id", "title")]
+    titles = typed.where("title is not null").groupBy("product_id", "title")
+    counted = titles.agg(F.struct(F.count("*").alias("rows"), F.max("_row").alias("last")).alias("weight"))
+    usual = counted.groupBy("product_id").agg(F.max_by("title", "weight").alias("title"))
+    last = typed.groupBy("product_id").agg(F.max_by(F.struct(*columns), "_row").alias("last"))
+    return last.select("product_id", "last.*").join(usual, "product_id", how="left").to(CATALOGUE_SCHEMA)

@@ -95,7 +95,7 @@ def plain(name: str) -> str:
 
 def guess_columns(sample: Sample) -> Guesses:
     """Find our columns among those of a sample; what is not found is absent."""
-    finder = _Finder(sample)
+    finder = Finder(sample)
     for name in ("event_time", "user_session", "user_id", "product_id", "event_type"):
         finder.find(name)
     order = finder.named(ORDERS.split(), finder.is_label)
@@ -111,7 +111,7 @@ def guess_columns(sample: Sample) -> Guesses:
     return Guesses(finder.found, finder.time, order)
 
 
-class _Finder:
+class Finder:
     """Takes one column after the other for one of ours."""
 
     def __init__(self, sample: Sample):

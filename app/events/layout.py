@@ -87,6 +87,9 @@ class Rule(_Part):
         return self
 
 
+CATEGORY = "category"  #: as many shops call a catalogue's `category_code`
+
+
 class CatalogueColumns(_Part):
     """Names of the catalogue's columns, by ours."""
 

@@ -1,18 +1,20 @@
 """What `vitrine layout` prints: a layout for a file, with a comment wherever it is a guess."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
-import yaml
 
+from app.events.guess_catalogue import CatalogueGuess, guess_catalogue
 from app.events.guess_columns import OF_A_LINE, TYPE_OF_WORD, Guesses, guess_columns, plain
 from app.events.identity import IDENTITY
 from app.events.layout import REES46, Columns, parse_layout
+from app.events.propose_catalogue import add_catalogue
 from app.events.sample import Sample, read_sample
 from app.events.times import ISO
 from app.events.vocabulary import EVENT_TYPES, PURCHASE, VIEW
+from app.events.yaml_lines import Lines, as_yaml
 
 NEEDED = ("event_time", "product_id", "user_id")
 INTEGER = re.compile(r"0|-?[1-9]\d*")
@@ -31,21 +33,8 @@ class Proposal:
     unfilled: list[str]
 
 
-@dataclass
-class _Lines:
-    """YAML that grows line by line."""
-
-    lines: list[str] = field(default_factory=list)
-
-    def add(self, text: str, *comments: str) -> None:
-        self.lines.append(f"{text}  # {'; '.join(comments)}" if comments else text)
-
-    def __str__(self) -> str:
-        return "\n".join(self.lines) + "\n"
-
-
 def propose(source: str) -> Proposal:
-    """Look at the first rows of a local file, and propose how to read it.
+    """Look at the first rows of a local file, and propose how to read it, and a catalogue beside it.
 
     Parameters
     ----------
@@ -64,28 +53,25 @@ def propose(source: str) -> Proposal:
     """
     sample = read_sample(source)
     found = guess_columns(sample)
-    out = _Lines()
+    catalogue = guess_catalogue(sample, found)
+    out = Lines()
     rows = f"{'all' if sample.whole else 'its first'} {len(sample.rows):,} rows"
     out.add(f"# Layout of {sample.file.name}, proposed from {rows}. Check the lines with a comment.")
     unfilled = [*_columns(out, sample, found), *_types(out, sample, found)]
     _time(out, found)
     if sample.delimiter not in (None, ","):
-        out.add(f"delimiter: {_yaml(sample.delimiter)}")
-    _ids(out, sample, found)
+        out.add(f"delimiter: {as_yaml(sample.delimiter)}")
+    _ids(out, sample, found, catalogue)
     _rules(out, sample, found)
-    _unused(out, sample, found)
+    if catalogue:
+        add_catalogue(out, catalogue, source)
+    _unused(out, sample, found, catalogue)
     if not unfilled and parse_layout(str(out), "proposed") == REES46:
         out.lines.insert(1, "# It is the default layout: --layout is not needed.")
     return Proposal(str(out), unfilled)
 
 
-def _yaml(value: Any) -> str:
-    """A value as YAML on one line."""
-    text: str = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, sort_keys=False, width=10**6)
-    return text.removesuffix("...\n").strip()
-
-
-def _columns(out: _Lines, sample: Sample, found: Guesses) -> list[str]:
+def _columns(out: Lines, sample: Sample, found: Guesses) -> list[str]:
     """The part `columns`; returns what it could not find."""
     out.add("columns:")
     unfilled = []
@@ -97,11 +83,11 @@ def _columns(out: _Lines, sample: Sample, found: Guesses) -> list[str]:
             unfilled.append(name)
             out.add(f"  {name}: null", f"FILL IN: which column is it? There are {others}")
         elif name == "event_id" and guess is None and lines:
-            out.add(f"  event_id: {_yaml(lines)}", "lines of one order that differ in these are events of their own")
+            out.add(f"  event_id: {as_yaml(lines)}", "lines of one order that differ in these are events of their own")
         elif name == "order_id" and found.order is not None:
-            out.add(f"  order_id: {_yaml(found.order)}")
+            out.add(f"  order_id: {as_yaml(found.order)}")
         elif guess is not None:
-            out.add(f"  {name}: {_yaml(guess.column)}", *guess.doubts, *_doubts(name, guess.column, found))
+            out.add(f"  {name}: {as_yaml(guess.column)}", *guess.doubts, *_doubts(name, guess.column, found))
     return unfilled
 
 
@@ -126,7 +112,7 @@ def _event_id_of_lines(sample: Sample, found: Guesses) -> list[str]:
     return columns if same > sample.rows.duplicated(columns).sum() else []
 
 
-def _types(out: _Lines, sample: Sample, found: Guesses) -> list[str]:
+def _types(out: Lines, sample: Sample, found: Guesses) -> list[str]:
     """The words of event types, or the one type of all rows; returns what it could not determine."""
     guess = found.columns.get("event_type")
     if guess is None:
@@ -145,10 +131,10 @@ def _types(out: _Lines, sample: Sample, found: Guesses) -> list[str]:
     unfilled = []
     known = {word: TYPE_OF_WORD[plain(word)] for word in words if plain(word) in TYPE_OF_WORD}
     for word, ours in known.items():
-        out.add(f"  {_yaml(word)}: {ours}")
+        out.add(f"  {as_yaml(word)}: {ours}")
     for word in [word for word in words if word not in known and not known]:
         unfilled.append(f"event_types.{word}")
-        out.add(f"  {_yaml(word)}: null", f"FILL IN: {', '.join(EVENT_TYPES)}; or leave it out by a rule")
+        out.add(f"  {as_yaml(word)}: null", f"FILL IN: {', '.join(EVENT_TYPES)}; or leave it out by a rule")
     return unfilled
 
 
@@ -158,26 +144,28 @@ def _other_words(sample: Sample, column: str) -> list[str]:
     return [str(word) for word in counts.index if word not in EVENT_TYPES]
 
 
-def _time(out: _Lines, found: Guesses) -> None:
+def _time(out: Lines, found: Guesses) -> None:
     if found.time is None or (found.time.format == ISO and not found.time.doubts):
         return
     out.add("time:")
     spelling = [doubt for doubt in found.time.doubts if "zone" not in doubt]
-    out.add(f"  format: {_yaml(found.time.format)}", *spelling)
+    out.add(f"  format: {as_yaml(found.time.format)}", *spelling)
     zones = [doubt for doubt in found.time.doubts if "zone" in doubt]
     if zones:
         out.add("  zone: UTC", *zones)
 
 
-def _ids(out: _Lines, sample: Sample, found: Guesses) -> None:
-    for name in ("product_id", "user_id"):
-        if name in found.columns:
-            column = found.columns[name].column
-            values = sample.rows[column].dropna().drop_duplicates()
-            other = next((value for value in values if not _is_integer(value)), None)
-            if other is not None:
-                out.add("ids: text", f"{column} holds {_short(other)}, which is no 64-bit integer")
-                return
+def _ids(out: Lines, sample: Sample, found: Guesses, catalogue: CatalogueGuess | None) -> None:
+    known = [(sample, found.columns[name].column) for name in ("product_id", "user_id") if name in found.columns]
+    if catalogue and not catalogue.is_log:
+        known.append((catalogue.sample, catalogue.columns["product_id"].column))
+    for where, column in known:
+        values = where.rows[column].dropna().drop_duplicates()
+        other = next((value for value in values if not _is_integer(value)), None)
+        if other is not None:
+            file = "" if where is sample else f" of {where.file.name}"
+            out.add("ids: text", f"{column}{file} holds {_short(other)}, which is no 64-bit integer")
+            return
     if sample.whole or "product_id" not in found.columns:
         return
     out.add("ids: integer", "all ids sampled are integers; use text if later ones may contain letters")
@@ -192,7 +180,7 @@ def _short(value: object) -> str:
     return text if len(text) <= 40 else f"{text[:36]}…'"
 
 
-def _rules(out: _Lines, sample: Sample, found: Guesses) -> None:
+def _rules(out: Lines, sample: Sample, found: Guesses) -> None:
     """Rows that are no events of a customer: the first rule that a row meets counts it."""
     rules: list[tuple[dict[str, Any], str]] = [*_cancelled(sample, found), *_ended(sample, found)]
     rows = sample.rows
@@ -210,7 +198,7 @@ def _rules(out: _Lines, sample: Sample, found: Guesses) -> None:
     if rules:
         out.add("leave_out:", "rows that are no events; the first rule that holds counts a row")
     for rule, why in rules:
-        out.add(f"  - {_yaml(rule)}", why)
+        out.add(f"  - {as_yaml(rule)}", why)
 
 
 def _cancelled(sample: Sample, found: Guesses) -> list[tuple[dict[str, Any], str]]:
@@ -259,10 +247,13 @@ def _left(sample: Sample, found: Guesses) -> list[str]:
 
 
 def _some(names: list[str]) -> str:
-    return ", ".join(map(_yaml, names[:LISTED])) + (", …" if len(names) > LISTED else "") if names else "no others"
+    return ", ".join(map(as_yaml, names[:LISTED])) + (", …" if len(names) > LISTED else "") if names else "no others"
 
 
-def _unused(out: _Lines, sample: Sample, found: Guesses) -> None:
-    left = [name for name in _left(sample, found) if name != found.order]
+def _unused(out: Lines, sample: Sample, found: Guesses, catalogue: CatalogueGuess | None) -> None:
+    used = {found.order}
+    if catalogue and catalogue.is_log:
+        used |= {guess.column for guess in catalogue.columns.values()}
+    left = [name for name in _left(sample, found) if name not in used]
     if left:
         out.add(f"# Not used: {_some(left)}")

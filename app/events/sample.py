@@ -38,8 +38,8 @@ class Sample:
     whole: bool
 
 
-def read_sample(source: str) -> Sample:
-    """Rows of a local CSV (plain or gzip) or Parquet file, or of the first such file of a folder.
+def read_sample(source: str, rows: int = ROWS) -> Sample:
+    """The first rows of a local CSV (plain or gzip) or Parquet file, or of the first such file of a folder.
 
     Raises
     ------
@@ -50,7 +50,7 @@ def read_sample(source: str) -> Sample:
     try:
         with file.open("rb") as content:
             magic = content.read(4)
-        return _parquet(file) if magic == b"PAR1" else _text(file, packed=magic[:2] == b"\x1f\x8b")
+        return _parquet(file, rows) if magic == b"PAR1" else _text(file, rows, packed=magic[:2] == b"\x1f\x8b")
     except (OSError, EOFError, pa.ArrowException, csv.Error, pd.errors.ParserError) as error:
         raise InputError(f"{file}: can't be read ({str(error).splitlines()[0]}); give a CSV or Parquet file") from None
 
@@ -67,10 +67,10 @@ def _first_file(source: str) -> Path:
     return files[0]
 
 
-def _parquet(file: Path) -> Sample:
+def _parquet(file: Path, most: int) -> Sample:
     with pq.ParquetFile(file) as content:
         flat = [field.name for field in content.schema_arrow if not pa.types.is_nested(field.type)]
-        batch = next(content.iter_batches(ROWS, columns=flat), None)
+        batch = next(content.iter_batches(most, columns=flat), None)
         if batch is None:
             raise InputError(f"{file}: has no rows")
         total = content.metadata.num_rows
@@ -96,9 +96,9 @@ def _without_gaps(text: "pd.Series[str]") -> "pd.Series[str]":
     return text.str.replace(r"^(-?\d+)\.0$", r"\1", regex=True)
 
 
-def _text(file: Path, *, packed: bool) -> Sample:
+def _text(file: Path, most: int, *, packed: bool) -> Sample:
     with gzip.open(file, "rb") if packed else file.open("rb") as content:
-        lines = [line.decode(errors="replace") for line in islice(content, ROWS + 2)]
+        lines = [line.decode(errors="replace") for line in islice(content, most + 2)]
     lines = [line for line in lines if line.strip()]
     if not lines:
         raise InputError(f"{file}: is empty; an event log has a header and rows")
@@ -112,7 +112,7 @@ def _text(file: Path, *, packed: bool) -> Sample:
             f"user_id{delimiter}event_time{delimiter}product_id"
         )
     rows = pd.read_csv(
-        StringIO("".join(lines[1 : ROWS + 1])),
+        StringIO("".join(lines[1 : most + 1])),
         sep=delimiter,
         names=names,
         header=None,
@@ -123,7 +123,7 @@ def _text(file: Path, *, packed: bool) -> Sample:
     )
     if rows.empty:
         raise InputError(f"{file}: has a header but no rows")
-    return Sample(file, delimiter, rows.apply(_without_gaps), frozenset(), len(lines) <= ROWS + 1)
+    return Sample(file, delimiter, rows.apply(_without_gaps), frozenset(), len(lines) <= most + 1)
 
 
 def _delimiter(file: Path, lines: list[str]) -> str:

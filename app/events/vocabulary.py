@@ -10,6 +10,9 @@ KINDS = (REMOVE, VIEW, CART, PURCHASE)
 UNKNOWN = "unknown"  #: stands for a missing attribute; never one that two products share
 EARLIEST = "2000-01-01 00:00:00"  #: in UTC; an earlier time is a clock error, and would spoil every recency
 MISSING_TEXT = ("", "nan", "null", "none")  #: what a file writes where there is nothing, in lower case
+#: What a catalogue writes of a product that can be bought, or can't, in lower case.
+YES = ("true", "yes", "y", "t", "available", "in stock", "in_stock", "instock", "active")
+NO = ("false", "no", "n", "f", "unavailable", "out of stock", "out_of_stock", "outofstock", "sold out", "inactive")
 
 #: Implicit rating of one event; a removal counts as none.
 RATING = {VIEW: 1.0, CART: 3.0, PURCHASE: 5.0}

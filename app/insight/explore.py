@@ -26,7 +26,7 @@ from app.insight.results import (
 )
 
 TOP = 15  #: rows of the category and brand tables
-LONGEST_SESSION_BAR = 20  #: sessions of this many events and more share one bar
+LENGTHS = (*range(1, 22), 31, 51, 101)  #: events of a session from which on a new bar begins; the last has no end
 MISSING = {
     "category_code": f"category_code = '{UNKNOWN}'",
     "brand": f"brand = '{UNKNOWN}'",
@@ -166,7 +166,6 @@ def explore_sessions(sessions: DataFrame) -> SessionFigures:
     )
     minutes = (F.col("end").cast("long") - F.col("start").cast("long")) / 60
     quartiles = F.percentile_approx("events", F.array(F.lit(0.25), F.lit(0.5), F.lit(0.75)), F.lit(10_000))
-    bars = range(1, LONGEST_SESSION_BAR + 1)
     row = (
         by_id.select("events", "purchases", minutes.alias("minutes"))
         .agg(
@@ -179,19 +178,24 @@ def explore_sessions(sessions: DataFrame) -> SessionFigures:
             F.max("events").alias("max_events"),
             F.avg("minutes").alias("mean_minutes"),
             F.percentile_approx("minutes", F.lit(0.5), F.lit(10_000)).alias("median_minutes"),
-            F.array(*(F.count_if(F.least("events", F.lit(bars[-1])) == bar) for bar in bars)).alias("lengths"),
+            F.array(*(F.count_if(F.col("events") >= least) for least in LENGTHS)).alias("lengths"),
         )
         .first()
     )
     assert row is not None
     figures = row.asDict()
     p25, median, p75 = figures.pop("quartiles") or (None, None, None)
-    lengths = zip(bars, figures.pop("lengths"), strict=True)
+    as_long = figures.pop("lengths")
+    shorter = zip(LENGTHS, [*LENGTHS[1:], None], as_long, [*as_long[1:], 0], strict=True)
     return SessionFigures(
         **figures,
         p25_events=p25,
         median_events=median,
         p75_events=p75,
-        lengths=tuple(SessionLengthRow(events=bar, sessions=count) for bar, count in lengths if count),
-        lengths_cap=LONGEST_SESSION_BAR,
+        lengths=tuple(
+            SessionLengthRow(events=least, to=end - 1 if end and end > least + 1 else None, sessions=this - longer)
+            for least, end, this, longer in shorter
+            if this > longer
+        ),
+        lengths_cap=LENGTHS[-1],
     )

@@ -77,10 +77,11 @@ class EventFigures(Part):
 
 
 class SessionLengthRow(Part):
-    """Sessions of one length."""
+    """Sessions of one length, or of several near each other."""
 
-    events: int = Field(description="events in the session")
-    sessions: int = Field(description="sessions of this length")
+    events: int = Field(description="events in the session, the fewest of these sessions")
+    to: int | None = Field(default=None, description="most events of these sessions; null for one length, and the last")
+    sessions: int = Field(description="sessions of these lengths")
 
 
 class SessionFigures(Part):

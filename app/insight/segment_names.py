@@ -4,6 +4,7 @@ No two segments of a training have one name, and a name stays for as long as wha
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, count, takewhile
@@ -21,6 +22,7 @@ VIP, LOYAL, ACTIVE, DORMANT, CASUAL = (
     "Dormant_Users",
     "Casual_Browsers",
 )
+OF_THRESHOLDS = (VIP, LOYAL, ACTIVE, DORMANT)
 AVERAGE = "Average_Users"  #: nothing sets them apart
 NEVER_BUYS, HARDLY_BUYS = "never buys", "hardly ever buys"
 NUMBER = re.compile(r" \(\d+\)$")
@@ -124,11 +126,15 @@ def segment_names(clusters: Sequence[Cluster], previous: Sequence[str]) -> list[
         Of each the name that it had before this training; empty where it had none. None of them twice.
     """
     names = [name if name and still_true(name, one) else "" for one, name in zip(clusters, previous, strict=True)]
+    bases = [_base(name) if name else _fitting(one) for one, name in zip(clusters, names, strict=True)]
+    shared = {base for base, times in Counter(bases).items() if times > 1}
+    names = ["" if name in shared else name for name in names]  # alone it would be taken for all of that name
     taken = {*names}
     # The one that a thing is most true of says it in the fewest words.
     for place in sorted(range(len(names)), key=lambda at: (-max(map(abs, clusters[at].apart)), at)):
         if not names[place]:
-            names[place] = next(name for name in _candidates(clusters[place]) if name not in taken)
+            fitting = _candidates(clusters[place], bases[place], shared=bases[place] in shared)
+            names[place] = next(name for name in fitting if name not in taken)
             taken.add(names[place])
     return names
 
@@ -159,7 +165,7 @@ def still_true(name: str, cluster: Cluster) -> bool:
     base, *said = NUMBER.sub("", name).split(", ")
     if base == AVERAGE:
         return cluster.is_near(TELLS + HOLDS)
-    if base not in (VIP, LOYAL, ACTIVE, DORMANT):
+    if base not in OF_THRESHOLDS:
         said, base = [base[:1].lower() + base[1:], *said], CASUAL
     if cluster.means is not None and stable_name(cluster.means, base) != base:
         return False
@@ -180,9 +186,18 @@ def _holds(words: str, cluster: Cluster) -> bool:
     return sign * cluster.at(name) >= HOLDS
 
 
-def _candidates(cluster: Cluster) -> Iterator[str]:
-    """Names that fit, the shortest first."""
-    base = segment_name(cluster.means) if cluster.means is not None else CASUAL
+def _base(name: str) -> str:
+    """The name by thresholds that a name begins with."""
+    base = NUMBER.sub("", name).split(", ")[0]
+    return base if base in OF_THRESHOLDS else CASUAL
+
+
+def _fitting(cluster: Cluster) -> str:
+    return segment_name(cluster.means) if cluster.means is not None else CASUAL
+
+
+def _candidates(cluster: Cluster, base: str, *, shared: bool) -> Iterator[str]:
+    """Names that fit, the shortest first; a base that other segments share comes alone last."""
     said = traits(cluster)
     if base == CASUAL:
         longer = [", ".join(said[:length]) for length in range(min(2, len(said)), len(said) + 1)]
@@ -190,4 +205,5 @@ def _candidates(cluster: Cluster) -> Iterator[str]:
     else:
         said = [NEAR] if cluster.is_near() else said
         fitting = [", ".join([base, *said[:length]]) for length in range(len(said) + 1)]
+        fitting = [*fitting[1:], base] if shared else fitting
     return chain(fitting, (f"{fitting[-1]} ({number})" for number in count(2)))

@@ -186,6 +186,10 @@ def prices(rows: Sequence[PriceRow]) -> Chart:
     rows = [row for row in rows if row.mean is not None]
     if not rows:
         return chart(title)
+    if len(rows) == 1:
+        (only,) = rows
+        known = f"of the type {words(only.event_type)} alone: {decimal(only.mean)} in the mean"
+        return chart(title, f"prices are known {known}, from {decimal(only.min)} to {decimal(only.max)}.")
     rows = sorted(rows, key=lambda row: EVENT_TYPES.index(row.event_type))
     panel = charts.Panel(
         "mean price (shop currency)",

@@ -225,8 +225,9 @@ def profiles(rows: Sequence[ProfileRow]) -> Section:
         f"The most common profile is {words(most.profile)}, with {percent(most.share)} of users.",
         charts.bars([words(row.profile) for row in there], [panel]),
     )
+    nobody = [words(row.profile) for row in rows if not row.users]
     rules = table_of(
-        rows,
+        there,
         [
             ("Profile", lambda row: words(row.profile)),
             ("Users", lambda row: count(row.users)),
@@ -235,5 +236,6 @@ def profiles(rows: Sequence[ProfileRow]) -> Section:
         ],
         left=(0, 3),
         title="Profiles and their rules",
+        caption=f"Of nobody hold the rules of {', '.join(nobody)}." if nobody else "",
     )
     return Section("profiles", "Behaviour profiles", intro, [picture, rules])

@@ -101,11 +101,10 @@ def holdout(found: Holdout) -> Block:
     title = "How a forecast would have done"
     known = f"Of {count(found.customers)} customers known on {found.calibration_end}, in the {found.days} days after"
     if found.expected is None:
-        return table_of(
-            [("Expected", "not identified"), ("Made", count(found.made))],
-            [("Purchases", lambda row: row[0]), ("Number", lambda row: row[1])],
-            title=title,
-            caption=f"{known}. There would have been no forecast: {found.not_identified}.",
+        known = known[0].lower() + known[1:]
+        return chart(
+            title,
+            f"{known}, {count(found.made)} purchases were made; none were forecast, since {found.not_identified}.",
         )
     names = [f"{row.frequency}{'+' if row is found.rows[-1] else ''}" for row in found.rows]
     panels = [

@@ -1,6 +1,6 @@
 """Figures of visits: how long sessions are."""
 
-from app.insight.results import SessionFigures
+from app.insight.results import SessionFigures, SessionLengthRow
 from app.report import charts
 from app.report.blocks import Block, Chart, chart, table_of
 from app.report.text import compact, count, decimal, percent, percent_tick
@@ -13,7 +13,7 @@ def session_lengths(figures: SessionFigures) -> Chart:
     if not rows:
         return chart(title)
     total = sum(row.sessions for row in rows)
-    names = [f"{row.events}+" if row.events == figures.lengths_cap else str(row.events) for row in rows]
+    names = [_length(row, figures.lengths_cap) for row in rows]
     shares = [row.sessions / total if total else 0.0 for row in rows]
     return chart(
         title,
@@ -29,6 +29,12 @@ def session_lengths(figures: SessionFigures) -> Chart:
             ],
         ),
     )
+
+
+def _length(row: SessionLengthRow, cap: int) -> str:
+    if row.events == cap:
+        return f"{row.events}+"
+    return str(row.events) if row.to is None else f"{row.events}–{row.to}"
 
 
 def sessions(figures: SessionFigures) -> Block:

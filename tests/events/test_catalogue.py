@@ -93,6 +93,14 @@ def test_the_last_row_of_a_product_counts(spark: SparkSession, tmp_path: Path) -
     assert {row["brand"] for row in found.values()} == {"unknown"}
 
 
+def test_a_product_bears_its_usual_title(spark: SparkSession, tmp_path: Path) -> None:
+    """As in a log whose lines are named in passing, the last ones not at all."""
+    path = tmp_path / "lines.csv"
+    path.write_text("product_id,title,brand\n1,Cup,a\n1,Cup,b\n1,damaged,c\n1,,d\n2,Old,a\n2,New,b\n3,,a\n")
+    found = catalogue(spark, path)
+    assert [(found[n]["title"], found[n]["brand"]) for n in (1, 2, 3)] == [("Cup", "d"), ("New", "b"), (None, "a")]
+
+
 @pytest.mark.parametrize(
     ("content", "says"),
     [

@@ -215,11 +215,97 @@ def test_what_is_no_time(values: list[str]) -> None:
     assert guess_time(pd.Series(values, dtype="string")) is None
 
 
+def clicks(folder: Path, *, products: int = 10) -> str:
+    """A log of products p0, p1, …; none of them is named there."""
+    lines = [f"2019-10-01 00:00:{i:02},{i % 9},p{i % products}" for i in range(60)]
+    return file(folder / "events.csv", "ts,user,sku", *lines)
+
+
+def test_a_file_of_products_beside_the_log_is_its_catalogue(tmp_path: Path) -> None:
+    kinds = ("Home > Kitchen", "Home > Bath", "Garden")
+    lines = [f"{i};p{i};Thing {i};{kinds[i % 3]};{i}.5;{'yes' if i % 2 else 'no'};x" for i in range(9)]
+    file(tmp_path / "products.csv", "id;SKU;Name;Path;Unit Price;In stock;Note", *lines)
+    file(tmp_path / "users.csv", "user,name", *(f"{i},User {i}" for i in range(9)))
+    file(tmp_path / "orders.csv", "sku,price", *(f"p{i % 10},3.5" for i in range(60)))
+    (tmp_path / "picture.csv").write_bytes(b"\x00\xff" * 50)
+    proposal = propose(clicks(tmp_path))
+    catalogue = accepted(proposal).catalogue
+    assert catalogue is not None
+    assert catalogue.columns.model_dump() == {
+        "product_id": "SKU",
+        "title": "Name",
+        "category_code": "Path",
+        "brand": None,
+        "price": "Unit Price",
+        "available": "In stock",
+    }
+    assert (catalogue.delimiter, catalogue.category_separator) == (";", ">")
+    assert comment(proposal, "catalogue:") == (
+        f"products.csv beside the log names 90% of the products sampled: give --catalogue {tmp_path / 'products.csv'}"
+    )
+
+
+def test_a_catalogue_in_our_words_needs_no_part_of_the_layout(tmp_path: Path) -> None:
+    file(tmp_path / "zoo.csv", "product_id,title,category", *(f"p{i},Thing {i},a.b" for i in range(10)))
+    file(tmp_path / "half.csv", "product_id,title", *(f"p{i},Thing {i}" for i in range(5)))
+    clicks(tmp_path)
+    proposal = propose(str(tmp_path))
+    assert accepted(proposal).catalogue is None
+    said = [line for line in proposal.text.splitlines() if "zoo.csv" in line]
+    assert said == [
+        f"# zoo.csv beside the log names 100% of the products sampled: give --catalogue {tmp_path / 'zoo.csv'}, and "
+        "--events the files of the log in place of their folder."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "header", "row"),
+    [
+        ("users.csv", "id,name", "p{},Ann"),  # ids of anything, in a file that is not of products
+        ("products.csv", "sku,note", "p{},x"),  # nothing is said of them
+        ("products.csv", "sku,title", "q{},Thing"),  # others than the log's
+        ("products.csv", "sku,title", "p{0}\np{0},Thing"),  # a row without a title is another, torn one
+    ],
+)
+def test_what_is_no_catalogue(name: str, header: str, row: str, tmp_path: Path) -> None:
+    file(tmp_path / name, header, *(row.format(i) for i in range(10)))
+    assert "catalogue" not in propose(clicks(tmp_path)).text
+
+
+def test_ids_of_a_catalogue_decide_what_ids_are_too(tmp_path: Path) -> None:
+    file(tmp_path / "events.csv", "ts,user,sku", *(f"2019-10-01 00:00:{i:02},{i % 9},{i % 5}" for i in range(60)))
+    file(tmp_path / "items.csv", "sku,title", *(f"{i},Thing {i}" for i in range(5)), "5B,New")
+    proposal = propose(str(tmp_path / "events.csv"))
+    assert accepted(proposal).ids == "text"
+    assert comment(proposal, "ids:") == "sku of items.csv holds '5B', which is no 64-bit integer"
+
+
+@pytest.mark.parametrize(
+    ("title", "names"),
+    [
+        ("Thing {product}", True),
+        ("Thing {row}", False),  # a note on each line
+        ("gift", False),  # one word for all
+    ],
+)
+def test_a_log_whose_lines_name_its_products_is_its_catalogue(title: str, names: bool, tmp_path: Path) -> None:
+    lines = [
+        f"2019-10-01 00:00:{i:02},{i % 9},p{i % 10},{'' if i == 59 else title.format(product=i % 10, row=i)}"
+        for i in range(60)
+    ]
+    proposal = propose(file(tmp_path / "events.csv", "ts,user,sku,description", *lines))
+    catalogue = accepted(proposal).catalogue
+    assert (catalogue is not None and catalogue.columns.named() == ["sku", "description"]) is names
+    assert ("# Not used: description" in proposal.text) is not names
+
+
 def test_real_logs(shared_data: Path) -> None:
     retail = accepted(propose(str(shared_data / "online_retail_2010" / "online_retail_2009_2010.parquet")))
     assert (retail.event_type, retail.ids, retail.columns.user_id) == ("purchase", "text", "Customer ID")
     assert retail.columns.event_id == ("InvoiceDate", "Invoice", "StockCode", "Quantity", "Price")
     assert [rule.reason for rule in retail.leave_out] == ["cancelled", "no customer", "nothing sold"]
+    assert retail.catalogue is not None
+    assert retail.catalogue.columns.named() == ["StockCode", "Description"]
     for name in ("rees46_oct2019_head", "retailrocket_week"):
         assert accepted(propose(str(shared_data / name / "events.csv"))) == REES46
     clicks = accepted(propose(str(shared_data / "serenade_example" / "train.txt")))

@@ -95,6 +95,23 @@ def test_sessions(found: Exploration) -> None:
     )
 
 
+def test_long_sessions_share_a_bar_with_those_near_them(spark: SparkSession) -> None:
+    moment = datetime(2019, 10, 1)
+    lengths = [1, 20, 21, 30, 31, 100, 101, 500]
+    rows = [
+        (place, str(place), moment, moment, events, events, events, 0, 0, 0) for place, events in enumerate(lengths)
+    ]
+    found = explore_sessions(spark.createDataFrame(rows, SESSION_SCHEMA)).lengths
+    assert [(row.events, row.to, row.sessions) for row in found] == [
+        (1, None, 1),
+        (20, None, 1),
+        (21, 30, 2),
+        (31, 50, 1),
+        (51, 100, 1),
+        (101, None, 2),
+    ]
+
+
 def test_sessions_of_nothing(spark: SparkSession) -> None:
     figures = explore_sessions(spark.createDataFrame([], SESSION_SCHEMA))
     assert (figures.count, figures.mean_events, figures.median_events, figures.lengths) == (0, None, None, ())

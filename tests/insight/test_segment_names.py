@@ -149,8 +149,8 @@ def test_every_segment_of_a_run_has_a_name_of_its_own() -> None:
         "Many visits, never buys, prefers dear products",
         "Many visits, never buys",
         "Few visits, never buys",
-        f"{VIP}, spends much",
         VIP,
+        f"{VIP}, spends much",
         "Never buys",
         "Never buys (2)",
     ]
@@ -159,11 +159,16 @@ def test_every_segment_of_a_run_has_a_name_of_its_own() -> None:
 
 
 def test_namesakes_are_told_apart_by_how_far_they_are_from_the_average() -> None:
-    """As among Online Retail's customers, most of whom the brief calls dormant."""
+    """As among Online Retail's customers, most of whom are called dormant: none of them is so without a word more."""
     long_ago = means(90, 2, 10, SHOP_BUYS)
     faint = cluster(long_ago, frequency=-0.2, recency=-0.1)
     found = segment_names([faint, cluster(long_ago, monetary=-1.0), cluster(long_ago, frequency=-0.9)], [""] * 3)
-    assert found == [f"{DORMANT}, near the average", DORMANT, f"{DORMANT}, few visits"]
+    names = [f"{DORMANT}, near the average", f"{DORMANT}, spends little", f"{DORMANT}, few visits"]
+    assert found == names
+    alone = cluster(long_ago, monetary=-1.0)
+    assert segment_names([alone], [""]) == segment_names([alone], [DORMANT]) == [DORMANT]
+    assert segment_names([alone, cluster(long_ago, frequency=-0.9)], [DORMANT, ""]) == names[1:]
+    assert segment_names([alone], names[1:2]) == names[1:2], "it stays though it is alone again"
 
 
 @pytest.mark.parametrize(

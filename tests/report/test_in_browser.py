@@ -1,13 +1,18 @@
-"""The page in a browser: its script sorts tables, answers for charts and folds sections, by pointer and by key."""
+"""The page in a browser: its script sorts tables, answers for charts and folds sections, by pointer and by key.
+
+On paper and on a phone nothing is cut off, folded away or light on white.
+"""
 
 import json
 import re
 import subprocess
+from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Page, sync_playwright
 
 from app.report.page import render_report
 from tests.finished_run import finished_run
@@ -70,6 +75,15 @@ CASES = [
     ("12.5%", "2 h 00 min", "–", "a 9"),
 ]
 
+A4 = {"width": 718, "height": 1047}  #: CSS pixels between Chromium's margins
+TOO_WIDE = """() => [...document.querySelectorAll(".card, .tile")].filter((one) => one.scrollWidth > one.clientWidth)
+  .map((one) => one.querySelector("h3, .label").textContent)"""
+SHOWN = """() => [...document.querySelectorAll(".card")].filter((one) => one.checkVisibility()).length"""
+COLOURS = """() => [".card h3", ".card td", "svg text", ".intro"].map((one) => {
+  const style = getComputedStyle(document.querySelector(one));
+  return one.startsWith("svg") ? style.fill : style.color;
+})"""
+
 
 def dom(chromium: str, page: Path) -> str:
     """What the browser made of a page, as text."""
@@ -84,17 +98,21 @@ def dom(chromium: str, page: Path) -> str:
     return done.stdout
 
 
-def test_the_script_runs_under_the_policy_of_the_page(chromium: str, tmp_path: Path) -> None:
-    page = tmp_path / "report.html"
-    page.write_text(render_report(finished_run()))
-    assert '<th scope="col" class="left" aria-sort="none"><button type="button">' in dom(chromium, page)
+@pytest.fixture(scope="module")
+def report(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("report") / "report.html"
+    file.write_text(render_report(finished_run()))
+    return file
+
+
+def test_the_script_runs_under_the_policy_of_the_page(chromium: str, report: Path) -> None:
+    assert '<th scope="col" class="left" aria-sort="none"><button type="button">' in dom(chromium, report)
 
 
 @pytest.fixture(scope="module")
-def found(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def found(chromium: str, report: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What `READER` found; the policy is taken away, which would not let it run."""
-    html = render_report(finished_run())
-    html = re.sub(r"<meta http-equiv=.Content-Security-Policy.[^>]*>", "", html)
+    html = re.sub(r"<meta http-equiv=.Content-Security-Policy.[^>]*>", "", report.read_text())
     rows = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in CASES)
     heads = "".join(f"<th>{name}</th>" for name in "abcd")
     cases = f'<table class="cases"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>'
@@ -147,3 +165,51 @@ def test_sections_fold_and_open_where_they_are_wanted(found: dict[str, Any]) -> 
     assert wanted == ["carts"], "a link opens its section"
     assert printed, "a report on paper is whole"
     assert after == 1
+
+
+@pytest.fixture(scope="module")
+def page(chromium: str, report: Path) -> Iterator[Page]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        opened = browser.new_page(color_scheme="dark")
+        opened.goto(report.as_uri())
+        yield opened
+        browser.close()
+
+
+def test_nothing_is_cut_off_on_paper(page: Page) -> None:
+    page.set_viewport_size(A4)
+    page.emulate_media(media="print")
+    assert page.evaluate(TOO_WIDE) == []
+
+
+def test_paper_is_whole_though_sections_are_folded(page: Page) -> None:
+    page.emulate_media(media="screen")
+    page.get_by_role("button", name="Fold all").click()
+    folded = page.evaluate(SHOWN)
+    page.emulate_media(media="print")
+    printed = page.evaluate(SHOWN)
+    page.emulate_media(media="screen")
+    page.get_by_role("button", name="Open all").click()
+    assert (folded, printed) == (0, page.locator(".card").count())
+
+
+def test_heads_of_tables_are_drawn_again_on_the_next_page(page: Page) -> None:
+    """Chromium repeats a head without what is in its buttons, unless they are no boxes."""
+    page.emulate_media(media="print")
+    buttons = page.locator("th button")
+    assert buttons.count() > 0
+    assert set(buttons.evaluate_all("all => all.map((one) => getComputedStyle(one).display)")) == {"contents"}
+
+
+def test_paper_is_dark_on_white_whatever_the_screen_likes(page: Page) -> None:
+    page.emulate_media(media="print")
+    levels = [sum(map(int, re.findall(r"\d+", colour))) for colour in page.evaluate(COLOURS)]
+    assert max(levels) < 300
+
+
+def test_on_a_phone_a_wide_table_scrolls_in_its_card(page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.emulate_media(media="screen")
+    page.add_style_tag(content=".wide table { min-width: 1000px }")
+    assert page.evaluate("document.documentElement.scrollWidth") == 390

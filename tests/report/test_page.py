@@ -304,8 +304,8 @@ def test_figures_that_were_not_measured_are_dashes() -> None:
         als,
     )
     exploration = explored(run)
-    (price,) = exploration.events.price_by_event_type
-    prices = (price.model_copy(update={"min": None, "max": None}),)
+    (price, other) = exploration.events.price_by_event_type
+    prices = (price.model_copy(update={"min": None, "max": None}), other)
     events = exploration.events.model_copy(update={"price_by_event_type": prices})
     html = render_report(
         only(
@@ -351,6 +351,22 @@ def test_what_a_log_does_not_name_or_price_is_left_out() -> None:
     assert "Top categories" in html
     assert "revenue (shop currency)" not in html.split('id="funnel"')[0]
     assert re.search(r'<figure class="card">\s*<h3>Top categories', html), "two panels are as wide as half the page"
+
+
+def test_one_price_is_a_sentence() -> None:
+    exploration = explored(finished_run())
+    (row, *_) = exploration.events.price_by_event_type
+    events = exploration.events.model_copy(update={"price_by_event_type": (row,)})
+    html = render_report(only(exploration=exploration.model_copy(update={"events": events})))
+    assert "Left out, “Mean price by event type”: prices are known of the type view alone: 288.98 in the mean" in html
+
+
+def test_profiles_that_nobody_has_are_named_alone() -> None:
+    (row,) = finished_run().profiles
+    nobody = row.model_copy(update={"profile": "Price_Sensitive", "users": 0, "rule": "cheap"})
+    html = render_report(only(profiles=(row, nobody)))
+    assert "Of nobody hold the rules of Price Sensitive." in html
+    assert ">cheap<" not in html
 
 
 def test_lists_of_one_length_are_no_picture() -> None:
