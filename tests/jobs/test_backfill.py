@@ -1,4 +1,4 @@
-"""InfluxDB filled again from files, on a real server: twice the same, never an older count, refused if there is nothing."""
+"""InfluxDB filled again from files, on a real server: twice the same, no older count, refused if there is nothing."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
