@@ -38,7 +38,7 @@ FILE_FAILURES = (
     ),
     (
         r"not a Parquet file|CANNOT_READ_FILE_FOOTER|Could not read footer",
-        "is not Parquet, or is damaged: fetch it again",
+        "is not Parquet, or is damaged: fetch it again, or move it away to do without its rows",
     ),
     (r"FILE_NOT_EXIST", "was there and is gone: did the log change during the run?"),
 )
@@ -64,6 +64,9 @@ SYSTEM_FAILURES = (
     (r"Could not parse Master URL", "--master is not the address of a Spark master, such as local[*] or k8s://…"),
 )
 FILE = re.compile(r"(?:file:/*(?=/)|(?<=while reading file )|(?<=CSV file: ))(\S+?\.\w+(?:\.\w+)?)[\s'\".,:]")
+
+UNREADABLE = "FAILED_READ_FILE"  #: how Spark's condition begins, whatever is wrong with a file; `path` names it
+UNQUOTED = f"{UNREADABLE}.CANNOT_READ_FILE_FOOTER"  #: whose path is no URI
 
 #: Spark's messages for a CSV file whose columns are not those that a query expects: their names, or how many of each.
 OTHER_NAMES = re.compile(r"CSV header does not conform to the schema\.\s+Header: (.*)\s+Schema: (.*)")
@@ -124,11 +127,29 @@ def explain(error: BaseException) -> VitrineError | None:
     if system is not None:
         return system
     text = failure_text(error)
-    for pattern, meaning in FILE_FAILURES:
-        if re.search(pattern, text):
-            place = FILE.search(text)
-            return InputError(f"{unquote(place.group(1))}: {meaning}" if place else meaning)
+    meaning = next((meaning for pattern, meaning in FILE_FAILURES if re.search(pattern, text)), None)
+    file = unreadable_file(error)
+    if file is not None:
+        return InputError(f"{file}: {meaning or _cannot_be_read(error)}")
+    if meaning is None:
+        return None
+    place = FILE.search(text)
+    return InputError(f"{unquote(place.group(1))}: {meaning}" if place else meaning)
+
+
+def unreadable_file(error: BaseException) -> str | None:
+    """The file that Spark failed to read, if that is why something failed."""
+    for condition in conditions(error):
+        if condition.name.startswith(UNREADABLE):
+            path = condition.parameters["path"]
+            return re.sub("^file:/*(?=/)", "", path if condition.name == UNQUOTED else unquote(path))
     return None
+
+
+def _cannot_be_read(error: BaseException) -> str:
+    *_, cause = _java_chain(error)
+    reason = (cause.getMessage() or cause.toString()).splitlines()[0]
+    return f"cannot be read ({reason}); if it is damaged, fetch it again, or move it away to do without its rows"
 
 
 def of_the_system(error: BaseException) -> InputError | None:

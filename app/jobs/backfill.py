@@ -1,9 +1,11 @@
 """InfluxDB filled again from files: after its volume was lost, or to begin with a new bucket."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from app.core.errors import InputError
+import pyarrow as pa
+
+from app.core.errors import InputError, VitrineError
 from app.core.folders import Output
 from app.core.settings import Settings
 from app.monitor.influx import InfluxWriter, check, influx_config, trying_again
@@ -12,13 +14,17 @@ from app.results.files import read_run
 from app.stream.archive import Archive, read_points
 from app.stream.epoch import marked
 from app.stream.folders import StreamFolders
-from app.stream.window_files import read_windows, window_lines
+from app.stream.window_files import WINDOW_SCHEMA, read_day, window_days, window_lines
+
+Say = Callable[[str], Any]
+Write = Callable[[Iterable[str]], int]  #: writes lines; returns how many
 
 
-def backfill(settings: Settings, say: Callable[[str], Any]) -> int:
+def backfill(settings: Settings, say: Say) -> int:
     """Write the points that the files of an output folder know of; returns how many.
 
-    Points that are there already are replaced by the same ones, so it may run twice, and beside a stream.
+    Points that are there already are replaced by the same ones, so it may run twice, and beside a stream. It holds
+    the counts of a day at a time, and of other points as many as are written at once.
 
     Raises
     ------
@@ -29,16 +35,20 @@ def backfill(settings: Settings, say: Callable[[str], Any]) -> int:
     if config is None:
         raise InputError("no --influx-url: give the address of the InfluxDB to fill")
     check(config)
-    folders = StreamFolders.of(settings)
-    kinds: dict[str, Iterator[str]] = {
-        "trainings and segments": _trainings(Output(settings.output.absolute()), say),
-        "window counts": _windows(folders),
-        "lists, quality and progress of micro-batches": _micro_batches(folders),
-    }
+    output, folders = Output(settings.output.absolute()), StreamFolders.of(settings)
     total = 0
     with InfluxWriter(config, on_retry=lambda reason: say(trying_again(reason))) as writer:
-        for name, lines in kinds.items():
-            written = writer.write(lines).lines
+
+        def write(lines: Iterable[str]) -> int:
+            return writer.write(lines).lines
+
+        kinds: dict[str, Callable[[], int]] = {
+            "trainings and segments": lambda: write(_trainings(output, say)),
+            "window counts": lambda: write_windows(folders, write, say),
+            "lists, quality and progress of micro-batches": lambda: write(_micro_batches(folders, say)),
+        }
+        for name, fill in kinds.items():
+            written = fill()
             say(f"{name}: {written:,} points")
             total += written
     if total == 0:
@@ -46,7 +56,37 @@ def backfill(settings: Settings, say: Callable[[str], Any]) -> int:
     return total
 
 
-def _trainings(output: Output, say: Callable[[str], Any]) -> Iterator[str]:
+def write_windows(folders: StreamFolders, write: Write, say: Say) -> int:
+    """Write all window counts, day by day; returns how many.
+
+    A stream replaces its file before it writes the points. So a day whose file has not changed once its counts are
+    written has none that is older than the stream's; else they are written again.
+    """
+    days = window_days(folders.windows, marked(folders).latest) if folders.windows.is_dir() else {}
+    total = 0
+    for day in sorted(days):
+        written, before = 0, WINDOW_SCHEMA.empty_table()
+        while not (counts := _counts(folders, day, say)).equals(before):
+            written, before = write(window_lines(counts)), counts
+        total += written
+    return total
+
+
+def _counts(folders: StreamFolders, day: str, say: Say) -> pa.Table:
+    """What stands for a day now; nothing, said, where its file is damaged."""
+    for _ in range(2):  # a stream that has just begun has put a file of its own in this one's place
+        path = window_days(folders.windows, marked(folders).latest)[day]
+        try:
+            return read_day(path)
+        except FileNotFoundError:
+            continue
+        except (pa.ArrowException, OSError) as error:  # the other days are as good as without it
+            say(f"{path}: cannot be read ({str(error).splitlines()[0]}); its counts are left out")
+            break
+    return WINDOW_SCHEMA.empty_table()
+
+
+def _trainings(output: Output, say: Say) -> Iterator[str]:
     for path in sorted(output.runs.glob("*.json")):
         try:
             result = read_run(path)
@@ -57,13 +97,11 @@ def _trainings(output: Output, say: Callable[[str], Any]) -> Iterator[str]:
             yield from training_lines(result)
 
 
-def _windows(folders: StreamFolders) -> Iterator[str]:
-    if folders.windows.is_dir():
-        yield from window_lines(read_windows(folders.windows, marked(folders)))
-
-
-def _micro_batches(folders: StreamFolders) -> Iterator[str]:
+def _micro_batches(folders: StreamFolders, say: Say) -> Iterator[str]:
     if folders.archive.is_dir():
         archive = Archive.of(folders)
         for part in archive.folders(marked(folders)):
-            yield from read_points(archive.folder / part.name)
+            try:
+                yield from read_points(archive.folder / part.name)
+            except VitrineError as error:  # the others are as good as without it
+                say(str(error))

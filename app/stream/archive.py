@@ -8,7 +8,7 @@ import secrets
 import shutil
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from errno import ENOENT
 from pathlib import Path
@@ -187,8 +187,8 @@ def write_points(folder: Path, points: Iterable[str]) -> None:
         file.writelines(f"{line}\n" for line in points)
 
 
-def read_points(folder: Path) -> list[str]:
-    """Lines of line protocol; none where none were kept.
+def read_points(folder: Path) -> Iterator[str]:
+    """Lines of line protocol, one by one: a folder that was put together may hold millions; none where none were kept.
 
     Raises
     ------
@@ -196,8 +196,9 @@ def read_points(folder: Path) -> list[str]:
         They are damaged.
     """
     path = folder / POINTS
-    with damage_told(path):
-        return gzip.decompress(path.read_bytes()).decode().splitlines() if path.exists() else []
+    with suppress(FileNotFoundError), damage_told(path), gzip.open(path, "rt", encoding="utf-8", newline="\n") as file:
+        for line in file:
+            yield line.removesuffix("\n")
 
 
 def describe(folder: Path, window_minutes: int, now: float) -> Manifest:

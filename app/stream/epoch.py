@@ -17,6 +17,7 @@ from app.core.errors import InputError, VitrineError
 from app.core.files import sync
 from app.events.archive_names import BatchRange, Epochs, mark_name
 from app.stream.folders import StreamFolders
+from app.stream.list_files import drop_uncounted
 from app.stream.window_files import drop_lower_windows, take_over_windows
 
 QUERY = "lists"  #: the stream's one query, as Spark, its checkpoint and the metrics name it
@@ -123,6 +124,7 @@ def _mark(path: Path, check: Callable[[], Any]) -> None:
 
 def _drop_lower(folders: StreamFolders, number: int) -> None:
     """Delete what epochs before this one left unfinished or have handed on."""
+    drop_uncounted_lists(folders)
     drop_lower_windows(folders.windows, number)
     for old in folders.checkpoints.iterdir():
         found = NAME.match(old.name)
@@ -133,6 +135,13 @@ def _drop_lower(folders: StreamFolders, number: int) -> None:
             part = BatchRange.parse(staged.name[1:].rpartition(".")[0])
             if part is None or part.epoch < number:
                 shutil.rmtree(staged, ignore_errors=True)
+
+
+def drop_uncounted_lists(folders: StreamFolders) -> None:
+    """Delete lists of micro-batches that another epoch owns: who reads the folder without its marks sees them too."""
+    epochs = marked(folders)
+    for folder in (folders.lists, folders.csv):
+        drop_uncounted(folder, epochs)
 
 
 def drop_marks(folders: StreamFolders, oldest: int) -> None:

@@ -16,11 +16,11 @@ from app.events.archive_names import BatchRange
 from app.events.forgotten import ForgottenUsers
 from app.stream.accounts import Accounts
 from app.stream.archive import Archive
-from app.stream.epoch import Epoch, drop_marks, marked
+from app.stream.epoch import Epoch, drop_marks, drop_uncounted_lists, marked
 from app.stream.folders import StreamFolders
 from app.stream.forgetting import ListCleaner
 from app.stream.landing import LandedFiles
-from app.stream.list_files import drop_uncounted, oldest_part, prune
+from app.stream.list_files import oldest_part, prune
 from app.stream.points import PointSink, accounts_line
 from app.stream.shrinking import Shrinking
 from app.stream.telemetry import Telemetry
@@ -28,6 +28,7 @@ from app.stream.window_counter import WindowCounter
 
 POOL = "beside"  #: Spark's scheduler pool of the counting
 TIDY_SECONDS = 60.0
+LATE_SECONDS = 5.0  #: in which lists of a stream that was paused and replaced, and has woken up, are seen
 AUDIT_SECONDS = 20.0
 FORGET_SECONDS = 10.0
 INFLUX_SECONDS = 3_600.0
@@ -94,6 +95,7 @@ class Housekeeping:
         jobs = [
             _Job(self.windows.show, self.settings.windows_seconds),
             _Job(self.windows.settle, self.settings.windows_seconds),
+            _Job(lambda: drop_uncounted_lists(self.folders), LATE_SECONDS),
             _Job(self.audit, AUDIT_SECONDS),
             _Job(self.tidy, TIDY_SECONDS),
             _Job(self.clean_landing, TIDY_SECONDS),
@@ -131,7 +133,6 @@ class Housekeeping:
             self.windows.refresh()
         kept_from = self.archive.newest(epochs) + 1 - self.settings.keep_list_batches
         for folder in (self.folders.lists, self.folders.csv):
-            drop_uncounted(folder, epochs)
             prune(folder, kept_from)
         drop_marks(self.folders, min(oldest_number(self.folders), self.accounts.oldest()))
 

@@ -2,6 +2,9 @@
 
 While events come into a window, the sums of each micro-batch are added to what stood for it. Once it is left
 alone for a while it is counted anew from the archive, which costs more, and in which copies count once.
+
+A window that the archive has no longer, or not all of, can't be counted anew: what comes into it is added to what
+stood once its micro-batch is committed, since one that is not is done again after a kill, and would be added twice.
 """
 
 import threading
@@ -16,7 +19,7 @@ from pyspark.sql import SparkSession
 from app.core.settings import Settings
 from app.events.archive_names import BatchRange
 from app.stream.archive import Archive
-from app.stream.epoch import Epoch, marked
+from app.stream.epoch import Epoch, marked, newest_number
 from app.stream.folders import StreamFolders
 from app.stream.intake import Window
 from app.stream.points import PointSink
@@ -83,15 +86,18 @@ class WindowCounter:
         self._lock = threading.Lock()
         self._folders_of: dict[BatchRange, list[int]] = {}  # windows of each folder that counts
         self._open: dict[int, _Open] = {}
+        self._late: dict[BatchRange, dict[int, Sums]] = {}  # for windows that can't be counted anew, by micro-batch
         self._noted = self._newest = counted = counted_up_to(folders.windows, epoch.number)
         self.refresh()
-        deleted = self._archive.deleted_up_to()
+        since: dict[int, int] = {}
         for part, windows in self._folders_of.items():
             if part.last > counted:
                 self._newest = max(self._newest, part.last)
                 for start in windows:
-                    if start > deleted:
-                        self._open.setdefault(start, _Open(part.first, None, float("-inf")))
+                    since.setdefault(start, part.first)
+        deleted = self._archive.deleted_up_to()
+        late = self._standing([start for start in since if start <= deleted])  # in files, perhaps not yet in points
+        self._open = {start: _Open(first, late.get(start), float("-inf")) for start, first in since.items()}
 
     def counted(self) -> int:
         """The last micro-batch whose events are all counted."""
@@ -111,25 +117,41 @@ class WindowCounter:
 
     def archived(self, part: BatchRange, sums: Mapping[Window, tuple[int, int]]) -> None:
         """Take note of a micro-batch that is in the archive."""
-        now, by_window = self._clock(), dict[int, Sums]()
+        by_window = dict[int, Sums]()
         for (start, kind, category), figures in sums.items():
             by_window.setdefault(start, {})[kind, category] = figures
+        deleted = self._archive.deleted_up_to()
         with self._lock:
             self._newest = part.last
             if by_window:
                 self._folders_of[part] = [*by_window]
-            new = [start for start in by_window if start not in self._open]
-            for start, stood in self._standing(new).items():
-                self._open[start] = _Open(part.first, stood, now)
-            for start, figures_of in by_window.items():
-                window = self._open[start]
-                window.changed, window.shown = now, False
-                window.recent = part.first if window.recent is None else window.recent
-                _add(window.sums, figures_of)
+            late = {start: by_window.pop(start) for start in [*by_window] if start <= deleted}
+            self._late.pop(part, None)  # of a first try
+            if late:
+                self._late[part] = late
+            self._take(part, by_window)
+
+    def _take_committed(self) -> None:
+        """Take what came into windows that can't be counted anew, of micro-batches that will not be done again."""
+        committed = newest_number(self._epoch.checkpoint / "commits")
+        for part in [part for part in self._late if part.last <= committed]:
+            self._take(part, self._late.pop(part))
+
+    def _take(self, part: BatchRange, by_window: Mapping[int, Sums]) -> None:
+        now = self._clock()
+        new = [start for start in by_window if start not in self._open]
+        for start, stood in self._standing(new).items():
+            self._open[start] = _Open(part.first, stood, now)
+        for start, figures_of in by_window.items():
+            window = self._open[start]
+            window.changed, window.shown = now, False
+            window.recent = part.first if window.recent is None else window.recent
+            _add(window.sums, figures_of)
 
     def show(self) -> None:
         """Put what came into windows into files and points."""
         with self._lock:
+            self._take_committed()
             fresh = {
                 start: window for start, window in self._open.items() if not window.shown and window.base is not None
             }
@@ -153,9 +175,10 @@ class WindowCounter:
         deleted = self._archive.deleted_up_to()
         self.show()
         with self._lock:
-            alone = {start: window for start, window in self._open.items() if window.changed <= before}
-            self._keep_what_stands([start for start in alone if start <= deleted])
-            alone = {start: window for start, window in alone.items() if start > deleted}
+            self._keep_what_stands([start for start in self._open if start <= deleted])
+            alone = {
+                start: window for start, window in self._open.items() if start > deleted and window.changed <= before
+            }
             folders = list(self._folders_of.items())
             for window in alone.values():  # what comes from here on is not in these folders
                 window.base, window.sums, window.recent = None, {}, None
@@ -169,7 +192,8 @@ class WindowCounter:
                     del self._open[start]
                 else:
                     window.base, window.since, window.shown = standing[start], window.recent, False
-            counted = min((window.since for window in self._open.values()), default=self._newest + 1) - 1
+            waiting = [window.since for window in self._open.values()] + [part.first for part in self._late]
+            counted = min(waiting, default=self._newest + 1) - 1
         if counted != self._noted:
             note_counted(self._folders.windows, self._epoch.number, counted)
             self._noted = counted

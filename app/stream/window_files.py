@@ -41,9 +41,14 @@ def read_windows(folder: Path, epochs: Epochs, starts: pa.Array | None = None) -
     if starts is not None:
         wanted = set(pc.strftime(starts, "%Y-%m-%d").to_pylist())
         days = {day: path for day, path in days.items() if day in wanted}
-    tables = [pq.read_table(days[day], schema=WINDOW_SCHEMA) for day in sorted(days)]
+    tables = [read_day(days[day]) for day in sorted(days)]
     table = pa.concat_tables([WINDOW_SCHEMA.empty_table(), *tables])
     return table if starts is None else table.filter(pc.is_in(table["start"], starts))
+
+
+def read_day(path: Path) -> pa.Table:
+    """The counts in one of the files, as `WINDOW_SCHEMA`."""
+    return pq.read_table(path, schema=WINDOW_SCHEMA)
 
 
 def replace_windows(counts: pa.Table, starts: Collection[int], folder: Path, epoch: int) -> None:
@@ -65,7 +70,7 @@ def replace_windows(counts: pa.Table, starts: Collection[int], folder: Path, epo
         target = _day_file(folder, day, epoch)
         new = counts.filter(pc.equal(days, day))
         if target.exists():
-            old = pq.read_table(target, schema=WINDOW_SCHEMA)
+            old = read_day(target)
             new = pa.concat_tables([old.filter(pc.invert(pc.is_in(old["start"], counted))), new])
         with replacing(target) as path:
             pq.write_table(new.sort_by([(name, "ascending") for name in WINDOW_KEY]), path)

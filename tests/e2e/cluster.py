@@ -63,9 +63,10 @@ with InfluxDBClient(url, os.environ["VITRINE_INFLUX_TOKEN"], org=org) as client:
 """
 
 CENSUS = """
-import json
+import json, os
 from pathlib import Path
 import pandas as pd, pyarrow.dataset as ds
+from app.events.archive_names import EPOCHS, without_uncounted
 landing = Path("/data/vitrine/landing")
 played = json.loads(Path("/data/vitrine/stream/replay.json").read_text())["position"]["rows"]
 key = ["event_time", "event_type", "product_id", "user_id", "user_session"]
@@ -76,7 +77,8 @@ assert sum(map(len, replayed)) == played, "not every played event has landed onc
 extra = [events(pd.read_csv(path)) for path in landing.glob("extra-*.csv")]
 posted = [events(pd.read_parquet(path)) for path in landing.glob("posted-*.parquet")]
 log = pd.concat([*replayed, *extra, *posted], ignore_index=True)
-files = [str(path) for path in Path("/data/vitrine/stream/archive").rglob("*.parquet")]
+files = [str(path) for path in Path("/data/vitrine/stream/archive").glob("batch*/*.parquet")]
+files = without_uncounted(files, lambda archive: os.listdir(f"{archive}/{EPOCHS}"))
 archive = events(ds.dataset(files, format="parquet").to_table().to_pandas()) if files else log.head(0)
 sent, kept = (frame.groupby(key, dropna=False).size() for frame in (log, archive))
 both = pd.concat([sent, kept], axis=1).fillna(0)
@@ -84,6 +86,18 @@ print(json.dumps({
     "sent": len(log), "posted": sum(map(len, posted)), "distinct": len(sent), "archived": len(archive),
     "lost": int((both[0] > both[1]).sum()), "doubled": int((both[0] < both[1]).sum()),
 }))
+"""
+
+LATE_LISTS = """
+from pathlib import Path
+from app.core.settings import Settings
+from app.stream.epoch import marked
+from app.stream.folders import StreamFolders
+from app.stream.list_files import parts
+folders = StreamFolders.of(Settings(output=Path("/data/vitrine")))
+epochs = marked(folders)
+for folder in (folders.lists, folders.csv):
+    print(*(name for number, epoch, name in parts(folder) if epoch != epochs.owner(number)), sep="\\n")
 """
 
 
@@ -144,6 +158,10 @@ class Cluster:
         stand still.
         """
         return json.loads(self.python(CENSUS))
+
+    def late_lists(self) -> list[str]:
+        """Lists of micro-batches that another epoch owns than the one that wrote them."""
+        return self.python(LATE_LISTS).split()
 
     def progress_since(self, moment: float) -> bool:
         """Has a micro-batch that began after a moment written its lists and its point?"""

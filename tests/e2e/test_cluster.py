@@ -12,7 +12,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -30,6 +30,13 @@ pytestmark = [
 stage = pytest.mark.stage
 HEALED = 120  # seconds a fault may be felt
 EVENTS, HISTORY = 45_000, 25_000  # of the shop: the history is trained on, the rest replayed
+LEADS, WAITS = "waiting for files", "waiting for its end"  # what a stream says that has its output, or has not
+#: Sends a signal to the JVM and the Python of a driver: all that there is but tini.
+SIGNAL = """
+for process in /proc/[0-9]*; do
+  if tr '\\0' ' ' <$process/cmdline | grep -qE '^[^ ]*/(java|python[0-9.]*) '; then kill -{} ${{process#/proc/}}; fi
+done
+"""
 BROKEN = ("one", "other")  # Jobs of trainings that can't succeed
 
 
@@ -280,6 +287,12 @@ def test_broken_trainings_begin(shop: Cluster, champion: str) -> None:
         retrain(shop, name, VITRINE_EVENTS="/data/no-such-log")
 
 
+@stage(3, then=90)
+def test_a_second_stream_begins(shop: Cluster) -> None:
+    """A copy of the SparkApplication under another name; what becomes of it is asked further down."""
+    shop.apply(renamed(shop.get("sparkapplication", "stream"), "stream-2"))
+
+
 @stage(1)
 @pytest.mark.parametrize(
     ("account", "verb", "resource", "allowed"),
@@ -354,26 +367,52 @@ def test_broken_trainings_end(shop: Cluster, champion: str) -> None:
     assert shop.python("print(open('/data/vitrine/models/CURRENT').read())") == champion
 
 
-@stage(130)
-def test_a_second_stream_waits_and_takes_over(shop: Cluster) -> None:
-    """A copy of the SparkApplication under another name; then the first is deleted, and comes back as the second."""
-    first = shop.get("sparkapplication", "stream")
-    shop.apply(renamed(first, "stream-2"))
-    until("the copy waits", 300, lambda: "waiting for its end" in log(shop, "stream-2"))
-    seen = time.time()
-    land(shop)
-    until("the first goes on", HEALED, lambda: shop.progress_since(seen))
-    assert "waiting for files" not in log(shop, "stream-2")
+@stage(90)
+def test_a_paused_stream_is_replaced_and_ends_as_it_wakes_up(shop: Cluster) -> None:
+    """The copy waits, takes over from a driver that stands still, and hands over to it again when it is deleted."""
+    if not shop.kubectl("get", "sparkapplication", "stream-2", "--ignore-not-found"):
+        pytest.skip("no second stream was begun")
+    until("the copy waits", 300, lambda: WAITS in log(shop, "stream-2"))
+    goes_on(shop)
+    assert LEADS not in log(shop, "stream-2")
     begun = time.monotonic()
-    shop.kubectl("delete", "sparkapplication", "stream")
-    until("the copy takes over", HEALED, lambda: "waiting for files" in log(shop, "stream-2"))
-    gone = time.time()
-    land(shop)
-    until("lists again", HEALED, lambda: shop.progress_since(gone))
-    healed_after("the first stream", begun)
-    shop.apply(renamed(first, "stream"))
+    to_driver(shop, "stream", "STOP")
+    until("the copy takes over", HEALED, lambda: LEADS in log(shop, "stream-2"))
+    goes_on(shop)
+    healed_after("the first stream", begun, "paused")
+    with following(shop, "stream") as said:
+        to_driver(shop, "stream", "CONT")
+        assert "has taken over; this one stops" in said()
+    until("it waits in its turn", 300, lambda: WAITS in log(shop, "stream"))
+    until("lists are of one writer", 30, lambda: not shop.late_lists())
+    begun = time.monotonic()
     shop.kubectl("delete", "sparkapplication", "stream-2")
-    until("the first is back", 2 * HEALED, lambda: "waiting for files" in log(shop, "stream"))  # it is just starting
+    until("the first is back", HEALED, lambda: LEADS in log(shop, "stream"))
+    goes_on(shop)
+    healed_after("the copy", begun)
+
+
+@stage(80)
+def test_two_streams_start_at_once(shop: Cluster) -> None:
+    """One works and the other waits, whichever it is; the one that is to stay ends up with the output."""
+    names = ("stream", "stream-2")
+    first = shop.get("sparkapplication", "stream")
+    shop.kubectl("delete", "sparkapplication", "stream")
+    shop.kubectl("wait", "pod/stream-driver", "--for=delete", "--timeout=120s", check=False)
+    shop.apply({"apiVersion": "v1", "kind": "List", "items": [renamed(first, name) for name in names]})
+
+    def those_who_say(words: str) -> set[str]:
+        return {name for name in names if words in log(shop, name)}
+
+    until("both have looked", 300, lambda: those_who_say(LEADS) | those_who_say(WAITS) == {*names})
+    until("one is at work", HEALED, lambda: those_who_say(LEADS))
+    goes_on(shop)
+    (at_work,) = those_who_say(LEADS)
+    print(f"of two streams started at once {at_work} is at work")
+    shop.kubectl("delete", "sparkapplication", "stream-2")
+    until("the other has the output", 2 * HEALED, lambda: LEADS in log(shop, "stream"))
+    goes_on(shop)
+    until("lists are of one writer", 30, lambda: not shop.late_lists())
 
 
 @stage(40, core=True)
@@ -437,9 +476,43 @@ def log(shop: Cluster, app: str) -> str:
     return shop.kubectl("logs", f"{app}-driver", "-c", "spark-kubernetes-driver", check=False)
 
 
-def healed_after(what: str, begun: float) -> None:
+def goes_on(shop: Cluster) -> None:
+    """Events of now lead to lists."""
+    since = time.time()
+    land(shop)
+    until("lists again", HEALED, lambda: shop.progress_since(since))
+
+
+def to_driver(shop: Cluster, app: str, signal: str) -> None:
+    """Pause a driver as a frozen node does, or let it go on."""
+    words = ("exec", f"{app}-driver", "-c", "spark-kubernetes-driver", "--", "sh", "-c", SIGNAL.format(signal))
+    shop.kubectl(*words)
+
+
+@contextmanager
+def following(shop: Cluster, app: str) -> Iterator[Callable[[], str]]:
+    """What a driver says from now on, once it has ended."""
+    words = [
+        "kubectl",
+        "-n",
+        shop.namespace,
+        "logs",
+        "-f",
+        "--tail=0",
+        f"{app}-driver",
+        "-c",
+        "spark-kubernetes-driver",
+    ]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield lambda: process.communicate(timeout=HEALED)[0]
+        finally:
+            process.terminate()
+
+
+def healed_after(what: str, begun: float, happened: str = "deleted") -> None:
     took = time.monotonic() - begun
-    print(f"{what} deleted: lists are written again after {took:.0f} s")
+    print(f"{what} {happened}: lists are written again after {took:.0f} s")
     assert took < HEALED
 
 

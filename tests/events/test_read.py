@@ -12,9 +12,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
 
 from app.core.errors import InputError
+from app.core.failures import explain
 from app.events.archive import ARCHIVE_SCHEMA
 from app.events.archive_manifest import Manifest, write_manifest
 from app.events.archive_names import EPOCHS, BatchRange, mark_name
@@ -161,3 +163,26 @@ def test_an_archive_is_read_as_far_as_it_counts_and_is_recent(spark: SparkSessio
     assert users(str(archive), 1) == ["2"]
     names = [name.split("/")[-2] for name, _ in list_event_files(spark, str(archive))]
     assert names == [BatchRange(0, 0, 1).name, BatchRange(1, 1, 1).name, BatchRange(2, 2, 2).name]
+
+
+@pytest.mark.parametrize("batch", [0, 1], ids=["the one looked at for the columns", "another"])
+@pytest.mark.parametrize("damage", ["truncated", "a page", "the footer"])
+def test_a_damaged_file_of_an_archive_is_named_with_what_to_do(
+    spark: SparkSession, tmp_path: Path, batch: int, damage: str
+) -> None:
+    archive = tmp_path / "an archive"
+    for number in range(2):
+        archived(archive, BatchRange(number, number, 1), 1)
+    path = archive / BatchRange(batch, batch, 1).name / "part-00000.parquet"
+    content = path.read_bytes()
+    first_page, footer = (4, 104), (len(content) - 208, len(content) - 8)
+    begin, end = footer if damage == "the footer" else first_page
+    garbled = content[:begin] + bytes(byte ^ 0x5A for byte in content[begin:end]) + content[end:]
+    path.write_bytes(content[:-300] if damage == "truncated" else garbled)
+    with pytest.raises(Py4JJavaError) as failed:
+        read_events(spark, str(archive)).collect()
+    explained = explain(failed.value)
+    assert isinstance(explained, InputError)
+    assert str(explained).startswith(f"{path}: ")
+    assert str(explained).endswith("fetch it again, or move it away to do without its rows")
+    assert "\n" not in str(explained)

@@ -84,6 +84,17 @@ def test_what_was_taken_in_is_told_while_spark_deletes_what_it_has_compacted(fol
     assert consumed_files(first.checkpoint) == {"file:///landing/0.csv"}
 
 
+def test_lists_of_what_is_done_again_are_gone_as_the_next_epoch_begins(folders: StreamFolders) -> None:
+    first = begin(folders, 1)
+    spark_wrote(first.checkpoint, 0)
+    for batch in range(2):
+        for folder, ending in ((folders.lists, "parquet"), (folders.csv, "csv")):
+            (folder / f"batch-{batch:09d}-e000001-000.{ending}").touch()
+    assert begin(folders, 2).first == 1
+    names = sorted(path.name for folder in (folders.lists, folders.csv) for path in folder.iterdir())
+    assert names == ["batch-000000000-e000001-000.csv", "batch-000000000-e000001-000.parquet"]
+
+
 def test_a_start_that_was_cut_short_leaves_nothing_to_the_next(folders: StreamFolders) -> None:
     first = begin(folders, 1)
     spark_wrote(first.checkpoint, 0)

@@ -27,6 +27,20 @@ NEXT = START + 300_000_000
 SECONDS = 5.0
 
 
+NO_POINTS = PointSink(None, lambda: False, lambda: None, print)
+
+
+class Points(PointSink):
+    """Keeps lines in place of an InfluxDB."""
+
+    def __init__(self) -> None:
+        super().__init__(None, lambda: False, lambda: None, print)
+        self.lines: list[str] = []
+
+    def write(self, lines: list[str]) -> None:
+        self.lines += lines
+
+
 class Shop:
     """An archive, a counter over it, and a clock."""
 
@@ -37,19 +51,19 @@ class Shop:
         self.now = 0.0
         self._spark = spark
         self.epoch = begin(self.folders, 1)
+        (self.epoch.checkpoint / "commits").mkdir(parents=True)
         self.counter = self.started()
 
-    def started(self, epoch: Epoch | None = None) -> WindowCounter:
-        points = PointSink(None, lambda: False, lambda: None, print)
+    def started(self, epoch: Epoch | None = None, points: PointSink = NO_POINTS) -> WindowCounter:
         return WindowCounter(
             self._spark, self.settings, self.folders, epoch or self.epoch, points, clock=lambda: self.now
         )
 
-    def archive(self, batch: int, *events: tuple[int, int], told: bool = True) -> None:
-        """(start of the window, user): views of category a; `told` as the stream does, unless it was killed."""
+    def archive(self, batch: int, *events: tuple[int, int], told: bool = True, committed: bool = True) -> None:
+        """(start of the window, user): views of category a; `told` and `committed` unless the stream was killed."""
         part = BatchRange(batch, batch, 1)
         folder = self.folders.archive / part.name
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
         rows = [
             {"event_time": datetime.fromtimestamp(start / 1e6, UTC), "event_type": "view", "category_code": "a.x"}
             | {"product_id": 1, "user_id": user, "quantity": 1.0}
@@ -64,6 +78,8 @@ class Shop:
         if told:
             starts = [start for start, _ in events]
             self.counter.archived(part, {(start, "view", "a"): (starts.count(start), 0) for start in windows})
+        if committed:
+            (self.epoch.checkpoint / "commits" / str(batch)).touch()
 
     def stored(self) -> dict[int, int]:
         rows = read_windows(self.folders.windows, marked(self.folders)).to_pylist()
@@ -146,8 +162,8 @@ def test_all_are_counted_at_the_end(shop: Shop) -> None:
     assert shop.stored() == {START: 1}
 
 
-def test_an_event_later_than_what_the_archive_keeps_is_added_to_what_stood(shop: Shop) -> None:
-    """Counted anew, five hundred events would become the one that is still there."""
+def five_hundred_and_no_archive(shop: Shop) -> None:
+    """As many were counted, and are in the archive no longer."""
     shop.archive(0, *[(START, user) for user in range(500)])
     shop.counter.settle(everything=True)
     store = Archive.of(shop.folders)
@@ -155,6 +171,11 @@ def test_an_event_later_than_what_the_archive_keeps_is_added_to_what_stood(shop:
     delete_old(store, marked(shop.folders), 1, shop.counter.counted(), kept.append)
     assert kept == [1]
     shop.counter.refresh()
+
+
+def test_an_event_later_than_what_the_archive_keeps_is_added_to_what_stood(shop: Shop) -> None:
+    """Counted anew, five hundred events would become the one that is still there."""
+    five_hundred_and_no_archive(shop)
     shop.archive(1, (START, 1_000), (NEXT, 1), (NEXT, 1))
     shop.now = 2 * SECONDS
     for _ in range(2):
@@ -165,6 +186,33 @@ def test_an_event_later_than_what_the_archive_keeps_is_added_to_what_stood(shop:
     assert (shop.stored(), shop.up_to()) == ({START: 502, NEXT: 1}, 2)
     shop.started().settle(everything=True)
     assert shop.stored() == {START: 502, NEXT: 1}
+
+
+@pytest.mark.parametrize("killed", [True, False], ids=["killed", "the query begun anew"])
+def test_such_an_event_is_added_once_though_its_micro_batch_is_done_again(shop: Shop, killed: bool) -> None:
+    """While InfluxDB is away a micro-batch that is in the archive waits, and windows are shown; then comes kill -9."""
+    five_hundred_and_no_archive(shop)
+    shop.archive(1, (START, 1_000), (NEXT, 1), committed=False)
+    shop.counter.show()
+    assert shop.stored() == {START: 500, NEXT: 1}
+    shop.counter.settle(everything=True)
+    assert shop.up_to() == 0
+    if killed:
+        shop.counter = shop.started()
+    shop.archive(1, (START, 1_000), (NEXT, 1))
+    shop.counter.settle(everything=True)
+    assert (shop.stored(), shop.up_to()) == ({START: 501, NEXT: 1}, 1)
+
+
+def test_such_a_count_comes_to_influxdb_though_the_stream_was_killed_before(shop: Shop) -> None:
+    """It is in the file, and its point waits for InfluxDB."""
+    five_hundred_and_no_archive(shop)
+    shop.archive(1, (START, 1_000))
+    shop.counter.show()
+    points = Points()
+    shop.started(points=points).settle(everything=True)
+    assert [line.split(" ")[1].split(",")[0] for line in points.lines] == ["events=501i"]
+    assert shop.stored() == {START: 501}
 
 
 def test_a_folder_that_vanishes_makes_no_count_too_low(shop: Shop) -> None:
