@@ -16,6 +16,7 @@ from app.events.archive_names import BatchRange
 from app.events.forgotten import ForgottenUsers
 from app.stream.accounts import Accounts
 from app.stream.archive import Archive
+from app.stream.differences import Unaccounted
 from app.stream.epoch import Epoch, drop_marks, marked
 from app.stream.folders import StreamFolders
 from app.stream.forgetting import ListCleaner
@@ -114,11 +115,11 @@ class Housekeeping:
     def audit(self) -> None:
         """Hold the archive against the accounts, and tell of a difference once."""
         differences = self.accounts.audit()
-        unaccounted = sum(abs(difference.expected - difference.found) for difference in differences)
+        unaccounted = Unaccounted.of(differences)
         self.telemetry.audited(unaccounted)
         told = frozenset(map(str, differences))
         for text in sorted(told - self._said):
-            self.say(f"accounts: {text}; the folder is {self.folders.archive}")
+            self.say(f"accounts: {text}; the folder is {self.folders.root}")
         self._said = told
         self.points.write([accounts_line(unaccounted, time.time())])
 

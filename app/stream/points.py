@@ -6,6 +6,7 @@ from typing import Any
 
 from app.monitor.influx import InfluxConfig, InfluxWriter, delete_before, trying_again
 from app.monitor.schema import LISTS, QUALITY, RECOMMENDATIONS, STREAM_PROGRESS
+from app.stream.differences import Unaccounted
 from app.stream.freshness import Ages, quantiles
 from app.stream.progress import BatchProgress
 from app.stream.score import Result
@@ -67,8 +68,8 @@ def batch_lines(result: Result, version: str, ages: Ages, refused: int) -> list[
     return [*lines, progress]
 
 
-def progress_lines(progress: BatchProgress) -> list[str]:
-    """The point of Spark's own progress: one for a micro-batch with rows, else none."""
+def progress_lines(progress: BatchProgress, late: int) -> list[str]:
+    """The point of Spark's own progress, and late events: one for a micro-batch with rows, else none."""
     if not progress.rows:
         return []
     last = progress.event_time
@@ -76,7 +77,7 @@ def progress_lines(progress: BatchProgress) -> list[str]:
         time=progress.time,
         rows=progress.rows,
         rejected_rows=progress.rejected,
-        late_rows=progress.late,
+        late_rows=late,
         batch_seconds=progress.batch_seconds,
         read_seconds=progress.read_seconds,
         state_rows=progress.state_rows,
@@ -86,9 +87,14 @@ def progress_lines(progress: BatchProgress) -> list[str]:
     return [line]
 
 
-def accounts_line(unaccounted: int, now: float) -> str:
+def accounts_line(missed: Unaccounted, now: float) -> str:
     """The point of an audit, at its moment (seconds since 1970): an idle stream tells of a loss as well."""
-    return STREAM_PROGRESS.line(time=int(now * 1000) * MILLISECOND, unaccounted_rows=unaccounted)
+    return STREAM_PROGRESS.line(
+        time=int(now * 1000) * MILLISECOND,
+        unaccounted_rows=missed.rows,
+        unaccounted_lists=missed.lists,
+        missing_accounts=missed.accounts,
+    )
 
 
 class PointSink:
