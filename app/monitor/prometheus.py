@@ -71,6 +71,17 @@ class StreamMetrics:
         self.unaccounted_rows = gauge(
             "vitrine_stream_unaccounted_rows", "Rows that came in and are missing or doubled; anything but 0 is a loss."
         )
+        self.unaccounted_lists = gauge(
+            "vitrine_stream_unaccounted_lists",
+            "Lists, or rows of their files, that are missing or doubled; anything but 0 is a loss.",
+        )
+        self.missing_accounts = gauge(
+            "vitrine_stream_missing_accounts", "Micro-batches without an account: gaps in their numbers."
+        )
+        self.damaged_files = counter("vitrine_stream_damaged_files_total", "Files that could not be read: set aside.")
+        self.vanished_files = counter(
+            "vitrine_stream_vanished_files_total", "Files that were listed, and gone before they were read."
+        )
         self.lists_written = counter(
             "vitrine_stream_lists_written_total", "Lists written, by the generator of their first place.", ["generator"]
         )

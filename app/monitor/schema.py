@@ -110,6 +110,8 @@ STREAM_PROGRESS = Measurement(
         Field(
             "unaccounted_rows", "integer", "rows", "rows that the accounts miss or have twice; 0 unless some are lost"
         ),
+        Field("unaccounted_lists", "integer", "lists", "lists, or rows of their files, that are missing or doubled"),
+        Field("missing_accounts", "integer", "batches", "micro-batches that no account is there of"),
         Field("model_version", "string", "", "bundle in use"),
     ),
 )

@@ -2,14 +2,16 @@
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from app.core.files import write_text
 from app.events.archive_names import Epochs
+from app.stream.differences import ACCOUNTS, LATE, LISTS, Difference
 from app.stream.intake import PartCounts
+from app.stream.score import Result
 
 CHUNK = 4_096  #: micro-batches whose accounts lie in one file
 SUFFIX = ".jsonl"
@@ -21,7 +23,12 @@ Range = tuple[int, int]  #: first and last micro-batch
 
 @dataclass(frozen=True)
 class Account:
-    """Rows of a micro-batch, as the intake has counted them."""
+    """Rows of a micro-batch, as the intake has counted them, and what its sessions led to.
+
+    `late`: events too late for their session. `asked`: users who must get a list. `lists`: users who got one, of
+    `list_rows` rows in all. `vanished`: files that were gone before they were read. These are None where an edition
+    that did not count them wrote the account.
+    """
 
     batch: int
     rows: int
@@ -29,49 +36,91 @@ class Account:
     rejected: int
     left_out: int
     known: int
+    late: int | None = None
+    asked: int | None = None
+    lists: int | None = None
+    list_rows: int | None = None
+    vanished: int | None = None
 
     @classmethod
-    def of(cls, batch: int, counts: PartCounts) -> "Account":
-        return cls(batch, counts.rows, counts.archived, counts.rejected, counts.left_out, counts.known)
+    def of(cls, batch: int, counts: PartCounts, result: Result, vanished: int) -> "Account":
+        asked = result.asked - result.forgotten
+        rows = (counts.rows, counts.archived, counts.rejected, counts.left_out, counts.known)
+        return cls(batch, *rows, counts.late, asked, result.answered, result.rows, vanished)
 
     @classmethod
     def parse(cls, told: Mapping[str, Any]) -> "Account":
         """From a line; what another edition wrote beside is passed over."""
-        return cls(**{field.name: int(told[field.name]) for field in fields(cls)})
+        needed = {field.name: told[field.name] for field in fields(cls) if field.default is MISSING}
+        return cls(**needed | {field.name: told.get(field.name) for field in fields(cls)})
 
-    def differences(self, source: int | None) -> Iterator["Difference"]:
-        """Rows of the intake that are nowhere or twice, and those that Spark has counted otherwise at its source."""
-        kept = self.archived + self.rejected + self.left_out + self.known
+    @property
+    def must(self) -> "Must":
+        """What of it must be on the disk."""
+        counted = self.lists is not None
+        return Must(self.archived, self.rejected if counted else None, self.list_rows)
+
+    def differences(self, source: "Source | None") -> Iterator[Difference]:
+        """What is nowhere or twice, and what Spark has counted otherwise."""
+        batch, kept = self.batch, self.archived + self.rejected + self.left_out + self.known
         if kept != self.rows:
-            yield Difference(self.batch, self.batch, self.rows, kept)
-        if source is not None and source != self.rows:
-            yield Difference(self.batch, self.batch, source, self.rows)
+            yield Difference(batch, batch, self.rows, kept)
+        if self.asked is not None and self.lists is not None and self.asked != self.lists:
+            yield Difference(batch, batch, self.asked, self.lists, LISTS)
+        if source is not None and source.rows != self.rows:
+            yield Difference(batch, batch, source.rows, self.rows)
+        if source is not None and self.disagrees_of_late(source):
+            yield Difference(batch, batch, self.late or 0, source.dropped or 0, LATE)
+
+    def disagrees_of_late(self, source: "Source") -> bool:
+        """Whether only one of the two knows late events; Spark counts sessions, of which each may have had several."""
+        known = self.late is not None and source.dropped is not None
+        return known and bool(self.late) != bool(source.dropped)
 
 
 @dataclass(frozen=True)
-class Difference:
-    """Rows that micro-batches must have, and those that are there."""
+class Source:
+    """What Spark says of a micro-batch: rows at its source, and how many sessions it has dropped as too late."""
 
-    first: int
-    last: int
-    expected: int
-    found: int
+    rows: int
+    dropped: int | None = None
 
-    def __str__(self) -> str:
-        named = f"micro-batch {self.first}" if self.first == self.last else f"micro-batches {self.first} to {self.last}"
-        return f"{named}: {self.expected} rows must be there, {self.found} are"
+
+class Must(NamedTuple):
+    """Rows that must be in the archive, in `rejected` and in files of lists; None where that is not known."""
+
+    archived: int
+    rejected: int | None
+    lists: int | None
+
+    @classmethod
+    def sum(cls, parts: Sequence["Must"]) -> "Must":
+        """Of several micro-batches; lists are asked for by micro-batch alone."""
+        rejected = [part.rejected for part in parts if part.rejected is not None]
+        return cls(sum(part.archived for part in parts), sum(rejected) if len(rejected) == len(parts) else None, None)
 
 
 @dataclass
 class Books:
-    """What is known: of all micro-batches from `begin` on.
+    """What is known: of all micro-batches from `begin` up to `end`, which is not among them.
 
-    `archived`: rows that must be in the archive, by micro-batches. `at_source`: rows that were lost before.
+    `must`: what must be on the disk, by micro-batches. `noticed`: what was lost before it came there.
     """
 
     begin: int
-    archived: dict[Range, int]
-    at_source: set[Difference]
+    end: int
+    must: dict[Range, Must]
+    noticed: set[Difference]
+
+    def add(self, account: Account) -> None:
+        """Take in one more, or another of the same micro-batch."""
+        batch = account.batch
+        self.noticed = {found for found in self.noticed if found.first != batch}
+        self.noticed.update(account.differences(None))
+        if self.must or self.end:  # of a stream that has just begun nothing can be missing
+            self.noticed.update(_gaps([batch], min(self.end, batch), batch + 1))
+        self.must[batch, batch] = account.must
+        self.end = max(self.end, batch + 1)
 
 
 @dataclass(frozen=True)
@@ -93,23 +142,37 @@ class AccountFiles:
         """What the accounts of the owners of each micro-batch say."""
         past = [*_lines(self._folded())]
         before = past[0]["before"] if past else 0
-        accounts, sources = dict[int, Account](), dict[int, int]()
+        accounts, sources = dict[int, Account](), dict[int, Source]()
         for path in self._chunks():
             for line in _lines(path):
                 batch = line["batch"]
                 if batch < before or epochs.owner(batch) != _epoch(path):
                     continue
                 if "source" in line:
-                    sources[batch] = line["source"]
+                    sources[batch] = Source(line["source"], line.get("dropped"))
                 else:
                     accounts[batch] = Account.parse(line)
         begin = self._begin(min(accounts, default=0))
-        archived = {(line["first"], line["last"]): line["archived"] for line in past if "archived" in line}
-        archived |= {(batch, batch): account.archived for batch, account in accounts.items()}
-        found = {Difference(**line) for line in past if "expected" in line}
+        must = {
+            (line["first"], line["last"]): Must(line["archived"], line.get("rejected"), None)
+            for line in past
+            if "archived" in line
+        }
+        must |= {(batch, batch): account.must for batch, account in accounts.items()}
+        noticed = {Difference(**line) for line in past if "expected" in line}
+        counted_from = max([begin, before, *(found.last + 1 for found in noticed if found.what == ACCOUNTS)])
+        end = max([counted_from, *(batch + 1 for batch in accounts)])
+        if accounts or past or self._has_begun():
+            end = max(end, next((first for epoch, first in epochs.starts if epoch == self.epoch), 0))
+            noticed.update(_gaps([batch for batch in accounts if batch >= counted_from], counted_from, end))
         for account in accounts.values():
-            found.update(account.differences(sources.get(account.batch)))
-        return since(Books(begin, archived, found), begin)
+            noticed.update(account.differences(sources.get(account.batch)))
+        return since(Books(begin, end, must, noticed), begin)
+
+    def begin(self, batch: int) -> None:
+        """Remember the very first micro-batch that there is an account of, unless one is remembered."""
+        if not self._has_begun():
+            write_text(self.folder / FROM, str(batch))
 
     def close(self, before: int) -> None:
         """Remember that what was before a micro-batch need not be there any more."""
@@ -118,13 +181,14 @@ class AccountFiles:
 
     def fold(self, before: int, books: Books) -> None:
         """Keep what `books` says of the micro-batches before one, in place of their lines."""
-        lines: list[dict[str, int]] = [{"before": before}]
+        lines: list[dict[str, Any]] = [{"before": before}]
         lines += [
-            {"first": first, "last": last, "archived": rows}
-            for (first, last), rows in sorted(books.archived.items())
+            {"first": first, "last": last, "archived": must.archived}
+            | ({} if must.rejected is None else {"rejected": must.rejected})
+            for (first, last), must in sorted(books.must.items())
             if last < before
         ]
-        lines += [asdict(difference) for difference in books.at_source if difference.last < before]
+        lines += [asdict(difference) for difference in books.noticed if difference.first < before]
         write_text(self.folder / FROM, str(books.begin))
         mine = self.folder / f"{FOLDED}{self.epoch:06d}{SUFFIX}"
         write_text(mine, "".join(f"{json.dumps(line)}\n" for line in lines))
@@ -140,6 +204,9 @@ class AccountFiles:
     def oldest(self) -> int:
         """The lowest micro-batch that files of single accounts may tell of."""
         return min(map(_first, self._chunks()), default=0)
+
+    def _has_begun(self) -> bool:
+        return (self.folder / FROM).exists()
 
     def _begin(self, first: int) -> int:
         path = self.folder / FROM
@@ -159,8 +226,24 @@ class AccountFiles:
 
 def since(books: Books, begin: int) -> Books:
     """What is known from a micro-batch on."""
-    archived = {part: rows for part, rows in books.archived.items() if part[0] >= begin}
-    return Books(begin, archived, {found for found in books.at_source if found.first >= begin})
+    must = {part: rows for part, rows in books.must.items() if part[0] >= begin}
+    noticed = {found for found in books.noticed if found.first >= begin}
+    for gap in books.noticed:
+        if gap.what == ACCOUNTS and gap.first < begin <= gap.last:
+            noticed.add(_gap(begin, gap.last))
+    return Books(begin, max(begin, books.end), must, noticed)
+
+
+def _gaps(batches: Iterable[int], begin: int, end: int) -> Iterator[Difference]:
+    """Micro-batches from one up to another that there is no account of."""
+    for batch in (*sorted(batches), end):
+        if batch > begin:
+            yield _gap(begin, batch - 1)
+        begin = batch + 1
+
+
+def _gap(first: int, last: int) -> Difference:
+    return Difference(first, last, last - first + 1, 0, ACCOUNTS)
 
 
 def _lines(path: Path | None) -> Iterable[dict[str, Any]]:

@@ -1,21 +1,22 @@
 """What became of every row: kept for each micro-batch, and held against what lies on the disk.
 
-Three numbers are of different makers: Spark counts what its source gives, the intake what it writes and hands
-on, and the archive's files say what they hold. Where they differ, rows were lost or doubled.
+Numbers are of different makers: Spark counts what its source gives and which sessions it drops as too late, the
+intake what it writes and hands on and who must get a list, the scorer who got one, and the files of archive, rejected
+rows and lists say what they hold. Where they differ, something was lost or doubled.
 """
 
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
-from itertools import islice
 from pathlib import Path
 
 from app.core.errors import VitrineError
 from app.events.archive_names import BatchRange, Epochs
-from app.stream.account_files import CHUNK, Account, AccountFiles, Books, Difference, Range, since
+from app.stream.account_files import CHUNK, Account, AccountFiles, Books, Must, Range, Source, since
 from app.stream.archive import Archive, stored_rows
-
-COUNTED_AGAIN = 64  #: folders whose files are opened at each audit though no file has come or gone
+from app.stream.counted_files import CountedFiles
+from app.stream.differences import ACCOUNTS, LIST_ROWS, REJECTED, Difference
+from app.stream.list_files import parts, written_rows
 
 
 class Accounts:
@@ -29,52 +30,72 @@ class Accounts:
         Where they are kept.
     archive
         What they are held against.
+    lists
+        Folder of the files of lists, and of how many micro-batches these are kept.
     epoch
         Of the stream.
     epochs
         All that have begun.
     """
 
-    def __init__(self, folder: Path, archive: Archive, epoch: int, epochs: Epochs):
+    def __init__(self, folder: Path, archive: Archive, lists: tuple[Path, int], epoch: int, epochs: Epochs):
         self._files, self._archive, self._epochs = AccountFiles(folder, epoch), archive, epochs
+        self._lists, self._keep = lists
         self._lock = threading.Lock()
         self._pending: dict[int, Account] = {}
         self._books = self._files.read(epochs)
-        self._stored = _StoredRows(archive)
+        self._stored, self._listed = CountedFiles(stored_rows), CountedFiles(written_rows)
         self._damaged: list[Difference] = []
 
     def write(self, account: Account) -> None:
         """Keep the account of a micro-batch; a second one of the same replaces it."""
+        self._files.begin(account.batch)
         self._files.append(account.batch, asdict(account), lasting=True)
         with self._lock:
             self._pending[account.batch] = account
-            self._books.archived[account.batch, account.batch] = account.archived
-            self._books.at_source = {found for found in self._books.at_source if found.first != account.batch}
-            self._books.at_source.update(account.differences(None))
+            self._books.add(account)
 
-    def committed(self, batch: int, rows: int) -> None:
-        """Compare a micro-batch's account with the rows that Spark has counted at its source."""
+    def committed(self, batch: int, rows: int, dropped: int) -> Account | None:
+        """Compare a micro-batch's account with what Spark has counted.
+
+        Parameters
+        ----------
+        batch
+            Its number.
+        rows
+            At its source.
+        dropped
+            Sessions that were too late.
+
+        Returns
+        -------
+        Account or None
+            The account; None if it is not of a micro-batch that has just ended.
+        """
+        source = Source(rows, dropped)
         with self._lock:
             account = self._pending.pop(batch, None)
             if account is not None:
-                self._books.at_source.update(account.differences(rows))
-        if account is not None and account.rows != rows:
-            self._files.append(batch, {"batch": batch, "source": rows}, lasting=True)
+                self._books.noticed.update(account.differences(source))
+        if account is not None and (account.rows != rows or account.disagrees_of_late(source)):
+            self._files.append(batch, {"batch": batch, "source": rows, "dropped": dropped}, lasting=True)
+        return account
 
     def audit(self) -> list[Difference]:
-        """Hold the archive against the accounts.
+        """Hold what lies on the disk against the accounts.
 
         Returns
         -------
         list of Difference
-            All that are known: in the archive as it is, and of rows that were lost before they came there.
+            All that are known: on the disk as it is, and of what was lost before it came there.
         """
         with self._lock:
             books = since(self._books, self._books.begin)  # taken first: what comes meanwhile is no difference
-        folders = self._archive.folders(self._epochs)
-        self._stored.look(folders)
-        self._damaged = [*self._differences(books, folders)]
-        return sorted([*books.at_source, *self._damaged], key=lambda found: (found.first, found.expected))
+        folders, rejected = self._archive.folders(self._epochs), self._archive.rejected_folders(self._epochs)
+        self._stored.look([*map(self._archived, folders), *map(self._rejected, rejected)])
+        self._damaged = [*self._of_archive(books, folders)]
+        found = [*books.noticed, *self._damaged, *self._of_rejected(books, rejected), *self._of_lists(books)]
+        return sorted(found, key=lambda found: (found.first, found.what, found.expected))
 
     def agree(self, part: BatchRange) -> bool:
         """Whether the last audit has missed nothing of some micro-batches in the archive."""
@@ -94,24 +115,33 @@ class Accounts:
 
     def fold(self, before: int) -> None:
         """Keep one line for each folder of the archive, of micro-batches that are before one and long past."""
-        before = before // CHUNK * CHUNK
+        before = (before - self._keep) // CHUNK * CHUNK  # lists are asked for by micro-batch
         if not self._files.foldable(before):
             return
         folders = [part for part in self._archive.folders(self._epochs) if part.last < before]
         with self._lock:
-            past = {part: rows for part, rows in self._books.archived.items() if part[1] < before}
-            kept = {part: rows for part, rows in self._books.archived.items() if part[1] >= before}
-            self._books.archived = kept | _folded(past, folders)
+            past = {part: must for part, must in self._books.must.items() if part[1] < before}
+            kept = {part: must for part, must in self._books.must.items() if part[1] >= before}
+            self._books.must = kept | _folded(past, folders)
             books = since(self._books, self._books.begin)
         self._files.fold(before, books)
 
-    def _differences(self, books: Books, folders: list[BatchRange]) -> Iterator[Difference]:
+    def _archived(self, part: BatchRange) -> Path:
+        return self._archive.folder / part.name
+
+    def _rejected(self, part: BatchRange) -> Path:
+        return self._archive.rejected / part.name
+
+    def _of_archive(self, books: Books, folders: list[BatchRange]) -> Iterator[Difference]:
         there = {(part.first, part.last): part for part in folders}
-        for (first, last), ranges in _groups({*books.archived, *there}):
+        gaps = [found for found in books.noticed if found.what == ACCOUNTS]
+        for (first, last), ranges in _groups({*books.must, *there}):
             parts = [there[found] for found in ranges if found in there]
-            told = [books.archived[found] for found in ranges if found in books.archived]
+            told = [books.must[found].archived for found in ranges if found in books.must]
             must = sum(told) if told and first >= books.begin else self._manifests(parts)
-            found = sum(map(self._stored.of, parts))
+            if must is not None and any(gap.first <= last and first <= gap.last for gap in gaps):
+                must = max(must, self._manifests(parts) or 0)  # of what has no account the folder's own word counts
+            found = sum(self._stored.of(self._archived(part)) for part in parts)
             if must is not None and must != found:
                 yield Difference(first, last, must, found)
 
@@ -122,30 +152,28 @@ class Accounts:
         except VitrineError:
             return None
 
+    def _of_rejected(self, books: Books, folders: list[BatchRange]) -> Iterator[Difference]:
+        there = {(part.first, part.last): part for part in folders if part.first >= books.begin}
+        for (first, last), ranges in _groups({*books.must, *there}):
+            told = [books.must[found] for found in ranges if found in books.must]
+            must = Must.sum(told).rejected if told else None
+            found = sum(self._stored.of(self._rejected(there[part])) for part in ranges if part in there)
+            if must is not None and must != found:
+                yield Difference(first, last, must, found, REJECTED)
 
-class _StoredRows:
-    """Rows in the files of folders: looked at anew where files have come or gone, and all of them by and by."""
-
-    def __init__(self, archive: Archive):
-        self._archive = archive
-        self._known: dict[BatchRange, tuple[float, int]] = {}  # when the folder was last changed; longest known first
-
-    def look(self, folders: list[BatchRange]) -> None:
-        """Take note of the folders that there are."""
-        there = set(folders)
-        known = [(part, found) for part, found in self._known.items() if part in there]
-        self._known = dict(islice(known, COUNTED_AGAIN, None))
-
-    def of(self, part: BatchRange) -> int:
-        try:
-            changed = self._archive.made(part)
-        except FileNotFoundError:  # just lost
-            return 0
-        known = self._known.get(part)
-        if known is None or known[0] != changed:
-            self._known.pop(part, None)
-            known = self._known[part] = changed, stored_rows(self._archive.folder / part.name)
-        return known[1]
+    def _of_lists(self, books: Books) -> Iterator[Difference]:
+        """Of the micro-batches whose lists are kept; earlier ones were deleted by an earlier setting."""
+        there: dict[int, list[Path]] = {}
+        for batch, epoch, name in parts(self._lists):
+            if epoch >= self._epochs.owner(batch) and name.endswith(".parquet"):
+                there.setdefault(batch, []).append(self._lists / name)
+        begin = max(books.end - self._keep, min(there, default=0))
+        self._listed.look(path for batch, paths in there.items() if batch >= begin for path in paths)
+        for (first, last), must in books.must.items():
+            if first == last >= begin and must.lists is not None:
+                found = sum(map(self._listed.of, there.get(first, [])))
+                if found != must.lists:
+                    yield Difference(first, last, must.lists, found, LIST_ROWS)
 
 
 def _groups(ranges: Iterable[Range]) -> Iterator[tuple[Range, list[Range]]]:
@@ -160,12 +188,13 @@ def _groups(ranges: Iterable[Range]) -> Iterator[tuple[Range, list[Range]]]:
         yield group[0], group
 
 
-def _folded(rows: dict[Range, int], folders: list[BatchRange]) -> dict[Range, int]:
+def _folded(must: dict[Range, Must], folders: list[BatchRange]) -> dict[Range, Must]:
     """Sums by folder; what must be in none is left out, as is a folder without account, whose own word counts."""
     there = {(part.first, part.last) for part in folders}
-    folded: dict[Range, int] = {}
-    for largest, ranges in _groups({*rows, *there}):
-        told = [rows[found] for found in ranges if found in rows]
-        if told and (sum(told) or largest in there):
-            folded[largest] = sum(told)
+    folded: dict[Range, Must] = {}
+    for largest, ranges in _groups({*must, *there}):
+        told = [must[found] for found in ranges if found in must]
+        total = Must.sum(told)
+        if told and (total.archived or total.rejected or largest in there):
+            folded[largest] = total
     return folded

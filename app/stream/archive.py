@@ -104,8 +104,11 @@ class Archive:
 
     def folders(self, epochs: Epochs) -> list[BatchRange]:
         """Those that count, in order."""
-        found = (BatchRange.parse(path.name) for path in self.folder.iterdir())
-        return epochs.counting(part for part in found if part)
+        return _counting(self.folder, epochs)
+
+    def rejected_folders(self, epochs: Epochs) -> list[BatchRange]:
+        """Those of rows that can't be events that count, in order."""
+        return _counting(self.rejected, epochs)
 
     def newest(self, epochs: Epochs) -> int:
         """The last micro-batch that is there; -1 without one."""
@@ -179,6 +182,11 @@ class Archive:
             It does not say so.
         """
         return read_manifest(self.folder / part.name)
+
+
+def _counting(folder: Path, epochs: Epochs) -> list[BatchRange]:
+    found = (BatchRange.parse(path.name) for path in folder.iterdir())
+    return epochs.counting(part for part in found if part)
 
 
 def write_points(folder: Path, points: Iterable[str]) -> None:

@@ -128,8 +128,8 @@ def delete_uncounted(archive: Archive, epochs: Epochs, before: float) -> None:
             _delete(archive, [part for part in parts if archive.made(part) < before])
         elif archive.made(holder) < before and _is_whole(archive, holder):
             _delete(archive, parts)
-    counting = epochs.counting(rejected := [part for path in archive.rejected.iterdir() if (part := _part(path))])
-    for part in set(rejected) - set(counting):
+    rejected = {part for path in archive.rejected.iterdir() if (part := _part(path))}
+    for part in rejected.difference(archive.rejected_folders(epochs)):
         shutil.rmtree(archive.rejected / part.name, ignore_errors=True)
 
 
@@ -150,13 +150,18 @@ def delete_old(archive: Archive, epochs: Epochs, before: float, counted: int, cl
     folders = archive.folders(epochs)
     uncounted = _uncounted(archive, folders)
     old = [*takewhile(lambda part: part.last <= counted and archive.written(part) < before, folders)]
-    close(folders[len(old)].first if len(old) < len(folders) else old[-1].last + 1 if old else 0)
+    first = folders[len(old)].first if len(old) < len(folders) else None
+    rejected = [
+        part
+        for part in archive.rejected_folders(epochs)
+        if (first is None or part.last < first) and (archive.rejected / part.name).stat().st_mtime < before
+    ]
+    close(max((part.last + 1 for part in (*old, *rejected)), default=0) if first is None else first)
     for part in old:
         archive.note_deleted(part)
         _delete(archive, [*uncounted.get(part, []), part])  # in this order, or what it holds would count again
-    for path in archive.rejected.iterdir():
-        if _part(path) and path.stat().st_mtime < before:
-            shutil.rmtree(path, ignore_errors=True)
+    for part in rejected:
+        shutil.rmtree(archive.rejected / part.name, ignore_errors=True)
 
 
 def _uncounted(archive: Archive, counting: list[BatchRange]) -> dict[BatchRange | None, list[BatchRange]]:

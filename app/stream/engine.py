@@ -110,7 +110,8 @@ class Stream:
         self.epoch = begin(folders, lease.epoch, lease.check, self._first_epoch)
         self.champion = Champion(BundleInUse(registry, settings, say), self.epoch.pins)
         archive = Archive.of(folders)
-        accounts = Accounts(folders.accounts, archive, self.epoch.number, marked(folders))
+        lists = folders.lists, settings.keep_list_batches
+        accounts = Accounts(folders.accounts, archive, lists, self.epoch.number, marked(folders))
         windows = WindowCounter(spark, settings, folders, self.epoch, self.points)
         self._batches = MicroBatches(
             spark,
@@ -124,6 +125,7 @@ class Stream:
             windows,
             self.telemetry,
             self.points,
+            say,
         )
         self._beside = Housekeeping(
             spark,
@@ -263,9 +265,10 @@ class Stream:
     def _progressed(self, progress: BatchProgress) -> None:
         if progress.query != QUERY:
             return  # another stream of the same session
-        self.telemetry.progressed(progress)
-        self._accounts.committed(progress.batch, progress.rows)
+        account = self._accounts.committed(progress.batch, progress.rows, progress.dropped)
+        late = (account.late if account is not None else None) or 0
+        self.telemetry.progressed(progress, late)
         try:
-            self.points.write(progress_lines(progress))
+            self.points.write(progress_lines(progress, late))
         except VitrineError as error:  # stopping while InfluxDB is away: a health figure is lost, no data
             self.say(str(error))

@@ -20,7 +20,7 @@ from app.serve.ragged import Ragged
 from app.serve.users import stranger
 from app.stream.epoch import newest_number
 from app.stream.folders import StreamFolders
-from app.stream.list_files import parts, write_table
+from app.stream.list_files import parts, rewrite
 
 MARKER = "forgotten.json"
 SETTLED_SECONDS = 300.0  #: a micro-batch that was under way at a forgetting has written its lists by then
@@ -82,7 +82,7 @@ class ListCleaner:
                 continue
             kept = without(lists, forgotten)
             if len(kept) < len(lists):
-                write_table(kept, path, self._folders.csv / f"{path.stem}.csv")
+                rewrite(kept, len(lists) - len(kept), path, self._folders.csv / f"{path.stem}.csv")
 
 
 def without(lists: pa.Table, forgotten: Forgotten) -> pa.Table:

@@ -16,6 +16,7 @@ from app.events.archive_names import BatchRange
 from app.events.forgotten import ForgottenUsers
 from app.stream.accounts import Accounts
 from app.stream.archive import Archive
+from app.stream.differences import Unaccounted
 from app.stream.epoch import Epoch, drop_marks, drop_uncounted_lists, marked
 from app.stream.folders import StreamFolders
 from app.stream.forgetting import ListCleaner
@@ -56,6 +57,7 @@ class Housekeeping:
     _unreadable: str = ""
     _stopping: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
+    _shrinks: threading.Thread | None = None
 
     def __post_init__(self) -> None:
         self._landed = LandedFiles(self.folders.landing, self.epoch.checkpoint, self.lease)
@@ -116,13 +118,13 @@ class Housekeeping:
     def audit(self) -> None:
         """Hold the archive against the accounts, and tell of a difference once."""
         differences = self.accounts.audit()
-        unaccounted = sum(abs(difference.expected - difference.found) for difference in differences)
+        unaccounted = Unaccounted.of(differences)
         self.telemetry.audited(unaccounted)
         told = frozenset(map(str, differences))
         for text in sorted(told - self._said):
-            self.say(f"accounts: {text}; the folder is {self.folders.archive}")
+            self.say(f"accounts: {text}; the folder is {self.folders.root}")
         self._said = told
-        self.points.write([accounts_line(unaccounted, time.time())])
+        self.points.offer([accounts_line(unaccounted, time.time())])  # not taken: the next audit's figure is newer
 
     def tidy(self) -> None:
         """Put small folders together, and delete what is old or was replaced."""
@@ -154,10 +156,15 @@ class Housekeeping:
         self._cleaner.run(forgotten, self.epoch.checkpoint)
 
     def _shrink_influx(self) -> None:
-        if self.settings.influx_days is None:
+        """In a thread of its own: to delete takes InfluxDB its time."""
+        if self.settings.influx_days is None or (self._shrinks is not None and self._shrinks.is_alive()):
             return
+        self._shrinks = threading.Thread(target=self._delete_points, args=(self.settings.influx_days,), daemon=True)
+        self._shrinks.start()
+
+    def _delete_points(self, days: float) -> None:
         try:
-            self.points.delete_old(self.settings.influx_days, datetime.now(UTC))
+            self.points.delete_old(days, datetime.now(UTC))
         except VitrineError as error:  # tried again in an hour; no data depends on it
             self.say(str(error))
 

@@ -30,14 +30,16 @@ from app.events.category import main_category
 from app.events.forgotten import Forgotten, ForgottenUsers
 from app.events.revenue import revenue_cents
 from app.events.schema import REJECTED_SCHEMA
+from app.stream.lateness import HOUR, Lateness
 from app.stream.latest import LatestEvents
 from app.stream.rows_file import RowsFile
 from app.stream.sessions import SEEN, session_key
 from app.stream.source import ARRIVED
 
-#: Local properties of a job: the folder that its parts are written to, and the time of its micro-batch (microseconds
-#: since 1970).
-STAGING, MOMENT = "vitrine.stream.staging", "vitrine.stream.moment"
+#: Local properties of a job: the folder that its parts are written to, the time of its micro-batch (microseconds since
+#: 1970), and what is late in it.
+STAGING, MOMENT, LATENESS = "vitrine.stream.staging", "vitrine.stream.moment", "vitrine.stream.lateness"
+NOTHING_LATE = Lateness(0, HOUR)
 REJECTED = "rejected"  #: folder in it
 CENTS = "cents"
 COUNTS = "_part-"  #: begins the names of the files that count what a part holds
@@ -79,6 +81,8 @@ class PartCounts:
     left_out: int = 0
     known: int = 0
     sums: dict[Window, tuple[int, int]] = field(default_factory=dict)
+    late: int = 0
+    files: set[str] = field(default_factory=set)
 
     @property
     def windows(self) -> list[int]:
@@ -92,6 +96,8 @@ class PartCounts:
         self.rejected += other.rejected
         self.left_out += other.left_out
         self.known += other.known
+        self.late += other.late
+        self.files |= other.files
         self.count(other.sums)
 
     def count(self, sums: Mapping[Window, tuple[int, int]]) -> None:
@@ -101,18 +107,20 @@ class PartCounts:
             self.sums[key] = before[0] + events, before[1] + cents
 
     def to_json(self) -> str:
-        return json.dumps(vars(self) | {"sums": [*self.sums.items()]})
+        return json.dumps(vars(self) | {"sums": [*self.sums.items()], "files": [*self.files]})
 
     @classmethod
     def from_json(cls, text: str) -> "PartCounts":
         flat = json.loads(text)
-        return cls(**flat | {"sums": {tuple(key): tuple(sums) for key, sums in flat["sums"]}})
+        sums = {tuple(key): tuple(sums) for key, sums in flat["sums"]}
+        return cls(**flat | {"sums": sums, "files": {*flat["files"]}})
 
 
-def set_job_properties(context: SparkContext, staging: Path, moment: int) -> None:
-    """Set, for the jobs that this thread starts, where they write and the time of their micro-batch."""
+def set_job_properties(context: SparkContext, staging: Path, moment: int, lateness: Lateness = NOTHING_LATE) -> None:
+    """Set, for the jobs that this thread starts, where they write, the time of their micro-batch and what is late."""
     context.setLocalProperty(STAGING, str(staging))
     context.setLocalProperty(MOMENT, str(moment))
+    context.setLocalProperty(LATENESS, str(lateness))
 
 
 def take_in(
@@ -157,14 +165,15 @@ class Intake:
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         context = TaskContext.get()
         assert context is not None
-        staging, moment = context.getLocalProperty(STAGING), context.getLocalProperty(MOMENT)
-        if staging is None or moment is None:
-            raise RuntimeError(f"a job over the stream's events without {STAGING} and {MOMENT}")
-        seen = pa.scalar(int(moment), pa.timestamp("us", tz="UTC"))
+        staging, moment, late = (context.getLocalProperty(name) for name in (STAGING, MOMENT, LATENESS))
+        if staging is None or moment is None or late is None:
+            raise RuntimeError(f"a job over the stream's events without {STAGING}, {MOMENT} and {LATENESS}")
+        seen, lateness = pa.scalar(int(moment), pa.timestamp("us", tz="UTC")), Lateness.parse(late)
         forgotten = Forgotten() if self.output is None else ForgottenUsers(self.output).read()
         with _writing(Path(staging), context.partitionId(), self.window_minutes * MINUTE) as part:
             for batch in _gathered(batches):
                 events = self._take(part, batch, forgotten)
+                part.counts.late += int(lateness.late(events["event_time"]).sum())
                 yield events.append_column(SEEN, pa.repeat(seen, len(events)))
 
     def _take(self, part: "_Part", batch: pa.RecordBatch, forgotten: Forgotten) -> pa.RecordBatch:
@@ -176,6 +185,7 @@ class Intake:
             paths = pc.replace_substring_regex(events[SOURCE_FILE], LOCAL, "/")
             new = events.filter(pc.invert(pc.is_in(paths, pa.array(self.known))))
         part.counts.rows += len(batch)
+        part.counts.files.update(batch[SOURCE_FILE].unique().to_pylist())
         part.counts.left_out += pc.sum(is_left_out).as_py() or 0
         part.counts.known += len(events) - len(new)
         part.write(new, batch.filter(is_rejected))

@@ -17,6 +17,7 @@ from pyarrow import feather
 
 from app.core.files import replacing
 from app.serve.ragged import first_of_each
+from app.stream.lateness import Lateness
 from app.stream.source import ARRIVED
 
 LATEST = "_latest-"  #: begins the names of the files
@@ -63,6 +64,13 @@ class LatestSessions:
         tables = [feather.read_table(path) for path in sorted(folder.glob(f"{LATEST}*.arrow"))]
         latest = _latest(pa.concat_tables(tables))
         return cls(latest["user_id"].to_numpy(), latest["event_time"], latest["session"])
+
+    @classmethod
+    def on_time(cls, folder: Path, lateness: Lateness) -> int:
+        """How many users of a micro-batch must get a list: those whose latest event is not too late."""
+        if not any(folder.glob(f"{LATEST}*.arrow")):
+            return 0
+        return int((~lateness.late(cls.read(folder).times)).sum())
 
     def are_current(self, sessions: pa.RecordBatch) -> NDArray[np.bool_]:
         """Whether rows of `app.stream.sessions.live_sessions` are those that their users are in now (m,)."""

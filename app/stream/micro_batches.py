@@ -5,8 +5,10 @@ what the first one wrote.
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 
@@ -23,11 +25,14 @@ from app.stream.first_edition import known_files
 from app.stream.folders import StreamFolders
 from app.stream.freshness import ages
 from app.stream.intake import set_job_properties, take_in
+from app.stream.lateness import Lateness
 from app.stream.points import PointSink, batch_lines
 from app.stream.progress import observed
 from app.stream.score import RESULT_SCHEMA, Result, Task, scorer
 from app.stream.sessions import live_sessions
+from app.stream.source_log import listed_files
 from app.stream.telemetry import Telemetry
+from app.stream.vanished import vanished
 from app.stream.window_counter import WindowCounter
 
 POOL = "lists"  #: Spark's scheduler pool of the micro-batches
@@ -48,6 +53,7 @@ class MicroBatches:
     windows: WindowCounter
     telemetry: Telemetry
     points: PointSink
+    say: Callable[[str], Any]
 
     def frame(self, events: DataFrame) -> DataFrame:
         """Sessions that changed, of the rows of `app.stream.source.event_stream`."""
@@ -62,25 +68,30 @@ class MicroBatches:
         bundle = self.champion.for_batch(batch)
         staging = self.archive.stage(part)
         moment = batch_time(self.epoch.checkpoint, batch)
-        set_job_properties(self.spark.sparkContext, staging, moment)
+        lateness = Lateness.of_batch(self.epoch.checkpoint, batch, self.settings.session_window_hours)
+        set_job_properties(self.spark.sparkContext, staging, moment, lateness)
         self.spark.sparkContext.setLocalProperty("spark.scheduler.pool", POOL)
-        result = self._score(frame, self._task(frame, bundle.folder, batch, moment, staging))
+        result = self._score(frame, self._task(frame, bundle.folder, batch, moment, staging, lateness))
         old = ages(result.arrived, result.readable_at)
         refused = self.telemetry.uses_bundle(bundle.version, self.champion.refused)
         lines = batch_lines(result, bundle.version, old, refused)
-        self._keep(part, staging, lines, answered=bool(result.arrived))
+        self._keep(part, staging, lines, result)
         self.telemetry.scored(result, old)
         self.points.write(lines)
 
-    def _keep(self, part: BatchRange, staging: Path, lines: list[str], *, answered: bool) -> None:
+    def _keep(self, part: BatchRange, staging: Path, lines: list[str], result: Result) -> None:
         self.lease.check()
         if self.champion.bundle.manifest.synthetic:
             label_synthetic(self.folders.archive)  # trained on a synthetic shop, so fed by one
-        counts = self.archive.commit(staging, part, time.time(), lines, answered=answered)
-        self.accounts.write(Account.of(part.first, counts))
+        counts = self.archive.commit(staging, part, time.time(), lines, answered=result.answered > 0)
+        gone = vanished(listed_files(self.epoch.checkpoint, part.first), counts.files, self.folders)
+        for path in gone:
+            self.say(f"{path}: gone before it was read; micro-batch {part.first} has nothing of it")
+        self.telemetry.vanished(len(gone))
+        self.accounts.write(Account.of(part.first, counts, result, len(gone)))
         self.windows.archived(part, counts.sums)
 
-    def _task(self, frame: DataFrame, bundle: Path, batch: int, moment: int, staging: Path) -> Task:
+    def _task(self, frame: DataFrame, bundle: Path, batch: int, moment: int, staging: Path, lateness: Lateness) -> Task:
         # From the query's own session: the number the checkpoint was made with, whatever the setting is now.
         partitions = frame.sparkSession.conf.get("spark.sql.shuffle.partitions")
         return Task(
@@ -95,6 +106,7 @@ class MicroBatches:
             self.settings.top_k,
             self.points.config,
             self.settings.output.absolute(),
+            lateness,
         )
 
     def _score(self, frame: DataFrame, task: Task) -> Result:

@@ -1,11 +1,15 @@
 """The InfluxDB points that the driver writes: their content, and how they get there."""
 
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from app.monitor.influx import InfluxConfig, InfluxWriter, delete_before, trying_again
+from app.core.errors import InputError, VitrineError
+from app.monitor.influx import BATCH_LINES, InfluxConfig, InfluxWriter, delete_before, trying_again
 from app.monitor.schema import LISTS, QUALITY, RECOMMENDATIONS, STREAM_PROGRESS
+from app.stream.differences import Unaccounted
 from app.stream.freshness import Ages, quantiles
 from app.stream.progress import BatchProgress
 from app.stream.score import Result
@@ -67,8 +71,8 @@ def batch_lines(result: Result, version: str, ages: Ages, refused: int) -> list[
     return [*lines, progress]
 
 
-def progress_lines(progress: BatchProgress) -> list[str]:
-    """The point of Spark's own progress: one for a micro-batch with rows, else none."""
+def progress_lines(progress: BatchProgress, late: int) -> list[str]:
+    """The point of Spark's own progress, and late events: one for a micro-batch with rows, else none."""
     if not progress.rows:
         return []
     last = progress.event_time
@@ -76,7 +80,7 @@ def progress_lines(progress: BatchProgress) -> list[str]:
         time=progress.time,
         rows=progress.rows,
         rejected_rows=progress.rejected,
-        late_rows=progress.late,
+        late_rows=late,
         batch_seconds=progress.batch_seconds,
         read_seconds=progress.read_seconds,
         state_rows=progress.state_rows,
@@ -86,9 +90,18 @@ def progress_lines(progress: BatchProgress) -> list[str]:
     return [line]
 
 
-def accounts_line(unaccounted: int, now: float) -> str:
+def accounts_line(missed: Unaccounted, now: float) -> str:
     """The point of an audit, at its moment (seconds since 1970): an idle stream tells of a loss as well."""
-    return STREAM_PROGRESS.line(time=int(now * 1000) * MILLISECOND, unaccounted_rows=unaccounted)
+    return STREAM_PROGRESS.line(
+        time=int(now * 1000) * MILLISECOND,
+        unaccounted_rows=missed.rows,
+        unaccounted_lists=missed.lists,
+        missing_accounts=missed.accounts,
+    )
+
+
+OFFER_SECONDS = 5.0  #: what is offered may take so long, or twice that
+PAUSE_SECONDS = 15.0  #: after an offer that was not taken nothing is offered for so long
 
 
 class PointSink:
@@ -114,6 +127,7 @@ class PointSink:
         say: Callable[[str], Any],
     ):
         self.config, self._stopping, self._retried, self._say = config, stopping, retried, say
+        self._offered_again = 0.0
 
     def write(self, lines: list[str]) -> None:
         """Write all lines.
@@ -129,6 +143,38 @@ class PointSink:
             return
         with InfluxWriter(self.config, stop=self._stopping, on_retry=self._report_retry) as writer:
             writer.write(lines)
+
+    def offer(self, lines: list[str]) -> bool:
+        """Write lines if InfluxDB takes them soon; for what has other things to do than to wait for it.
+
+        Returns
+        -------
+        bool
+            Whether all are there, also where no InfluxDB is set.
+
+        Raises
+        ------
+        InputError
+            InfluxDB refuses them.
+        """
+        if self.config is None or not lines:
+            return True
+        now = time.monotonic()
+        if now < self._offered_again:
+            return False
+        config = replace(self.config, timeout=min(self.config.timeout, OFFER_SECONDS))
+        try:
+            with InfluxWriter(config, deadline=0.0, on_retry=self._report_retry) as writer:
+                for start in range(0, len(lines), BATCH_LINES):
+                    if time.monotonic() > now + OFFER_SECONDS:
+                        return False
+                    writer.write(lines[start : start + BATCH_LINES])
+        except InputError:
+            raise
+        except VitrineError:  # told by `_report_retry`
+            self._offered_again = time.monotonic() + PAUSE_SECONDS
+            return False
+        return True
 
     def delete_old(self, days: float, now: datetime) -> None:
         """Delete points of micro-batches older than so many days.

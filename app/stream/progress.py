@@ -25,8 +25,8 @@ class BatchProgress:
     """A committed micro-batch, or an idle trigger with no rows.
 
     `time` is its start in nanoseconds since 1970; `event_time` (of the latest event) are seconds since
-    1970, None without rows; `state_bytes` is what the state takes in memory; `late` are rows that the
-    watermark had passed.
+    1970, None without rows; `state_bytes` is what the state takes in memory; `dropped` are sessions
+    of which events came too late.
     """
 
     query: str
@@ -34,7 +34,7 @@ class BatchProgress:
     time: int
     rows: int
     rejected: int
-    late: int
+    dropped: int
     event_time: float | None
     batch_seconds: float
     read_seconds: float

@@ -29,6 +29,7 @@ from app.serve.lists import ARROW_SCHEMA, list_table
 from app.serve.ragged import NONE
 from app.serve.recommender import CHUNK, Answer
 from app.stream.forgetting import known_as, without_earlier
+from app.stream.lateness import Lateness
 from app.stream.latest import LatestSessions
 from app.stream.list_files import write_part
 from app.stream.live import LiveSessions
@@ -46,7 +47,7 @@ class Task:
     """What the scorer of a micro-batch needs to know; travels to the workers.
 
     `moment`: the micro-batch's own time, microseconds since 1970. `staging`: where the intake has written each
-    user's latest event. `output`: whose forgotten users are strangers.
+    user's latest event. `output`: whose forgotten users are strangers. `lateness`: who gets no list.
     """
 
     batch: int
@@ -60,6 +61,7 @@ class Task:
     top_k: int
     influx: InfluxConfig | None
     output: Path
+    lateness: Lateness
 
 
 @dataclass
@@ -69,7 +71,8 @@ class Result:
     `lists`: (segment, generator) → lists whose first place it filled, places it filled; `quality`:
     (segment, generator) → queries, hits in the first ten, sum of reciprocal ranks; `arrived`: arrival
     of a file (seconds since 1970) → lists that its events led to; `generated_at` and `readable_at`, when the lists
-    were in their place, in seconds.
+    were in their place, in seconds. `asked`: users of the whole micro-batch who must get a list, and `forgotten`, those
+    of them who were forgotten meanwhile; `answered`: who got one, of `rows` rows in all.
     """
 
     lists: dict[tuple[str, str], list[int]] = field(default_factory=dict)
@@ -81,6 +84,10 @@ class Result:
     write_seconds: float = 0.0
     generated_at: float = 0.0
     readable_at: float = 0.0
+    asked: int = 0
+    forgotten: int = 0
+    answered: int = 0
+    rows: int = 0
 
     def add(self, other: "Result") -> None:
         for key, lists in other.lists.items():
@@ -88,6 +95,8 @@ class Result:
         for key, judged in other.quality.items():
             _add(self.quality, key, judged)
         self.arrived.update(other.arrived)
+        for name in ("asked", "forgotten", "answered", "rows"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
         self.short += other.short
         self.retries += other.retries
         self.score_seconds = max(self.score_seconds, other.score_seconds)
@@ -132,9 +141,11 @@ def scorer(task: Task) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.Recor
         started = time.monotonic()
         latest = None
         forgotten = ForgottenUsers(task.output).read()
-        for batch in batches:
-            batch = without_earlier(batch, forgotten)
+        for every in batches:
             latest = latest or LatestSessions.read(task.staging)
+            batch = without_earlier(every, forgotten)
+            if len(batch) < len(every):
+                result.forgotten += int(latest.are_current(every).sum() - latest.are_current(batch).sum())
             for start in range(0, len(batch), CHUNK):
                 table, sessions = _score_chunk(task, batch.slice(start, CHUNK), latest, forgotten, result)
                 tables.append(table)
@@ -142,6 +153,8 @@ def scorer(task: Task) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.Recor
         scored = time.monotonic()
         context = TaskContext.get()
         partition = context.partitionId() if context else 0
+        if partition == 0:  # once for all of them
+            result.asked = LatestSessions.on_time(task.staging, task.lateness)
         if tables:
             _write(task, pa.concat_tables(tables), partition, result)
         result.readable_at = time.time()
@@ -172,6 +185,8 @@ def _score_chunk(
     _count_lists(answer, segments, result)
     arrivals = sessions.oldest_arrival()[current]  # a list is as old as the oldest file that led to it
     result.arrived.update(Counter(arrivals[np.isfinite(arrivals)].tolist()))
+    result.answered += len(current)
+    result.rows += len(table)
     return table.append_column("segment", pa.array(segments[rows])), sessions
 
 

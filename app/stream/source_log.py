@@ -21,6 +21,22 @@ def consumed_files(checkpoint: Path, last: int | None = None) -> set[str]:
     return {name for name, _, _ in _entries(checkpoint, last, {})}
 
 
+def listed_files(checkpoint: Path, batch: int) -> set[str]:
+    """URIs of the files that a micro-batch was planned to read."""
+    before = dict(enumerate(_reached(checkpoint, batch - 1))) if batch > 0 else {}
+    found = set[str]()
+    for source, offset in enumerate(_reached(checkpoint, batch)):
+        after = before.get(source, -1)
+        for number in range(after + 1, offset + 1):
+            log = checkpoint / "sources" / str(source) / str(number)
+            path = log if log.exists() else log.with_name(f"{number}{COMPACT}")
+            for entry in _backwards(path):
+                if entry["batchId"] <= after:
+                    break
+                found.add(entry["path"])
+    return found
+
+
 def path_of(uri: str) -> Path:
     """The path of a file on this machine."""
     return Path(unquote(urlsplit(uri).path))
@@ -52,9 +68,7 @@ def _entries(checkpoint: Path, last: int | None, told: dict[int, int]) -> Iterat
     last = newest_number(checkpoint / "commits") if last is None else last
     if last < 0:
         return
-    lines = (checkpoint / "offsets" / str(last)).read_text().splitlines()[2:]  # the version, the time and watermark
-    reached = [json.loads(line)["logOffset"] if line.startswith("{") else -1 for line in lines]
-    for source, offset in enumerate(reached):
+    for source, offset in enumerate(_reached(checkpoint, last)):
         after = told.get(source, -1)
         for path in _logs(checkpoint / "sources" / str(source), after):
             try:
@@ -65,6 +79,12 @@ def _entries(checkpoint: Path, last: int | None, told: dict[int, int]) -> Iterat
                         yield entry["path"], source, entry["batchId"]
             except FileNotFoundError:  # Spark has just deleted it: what it said is in a newer, compacted one
                 continue
+
+
+def _reached(checkpoint: Path, batch: int) -> list[int]:
+    """The number of the log, of each source, up to which a micro-batch goes; -1 where it had nothing yet."""
+    lines = (checkpoint / "offsets" / str(batch)).read_text().splitlines()[2:]  # the version, the time and watermark
+    return [json.loads(line)["logOffset"] if line.startswith("{") else -1 for line in lines]
 
 
 def _logs(folder: Path, after: int) -> list[Path]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from app.monitor.prometheus import StreamMetrics
 from app.monitor.schema import BASELINE, SERVED
+from app.stream.differences import Unaccounted
 from app.stream.freshness import Ages, Freshness
 from app.stream.progress import BatchProgress
 from app.stream.score import Result
@@ -19,7 +20,7 @@ class StreamSummary:
 
     `p50_s` to `max_s` are freshness in seconds, over the latest lists; `hr_10` are hit rates of prequential
     queries, None before the first; `share_by_source` is the share of places that each generator filled;
-    `unaccounted` are rows that the accounts miss now.
+    `unaccounted` are rows, lists and micro-batches that the accounts miss now.
     """
 
     seconds: float
@@ -42,6 +43,7 @@ class StreamSummary:
     state_bytes: int
     influx_retries: int
     damaged_files: int
+    vanished_files: int
     unaccounted: int
 
 
@@ -72,7 +74,7 @@ class Telemetry:
         self.metrics, self._clock = metrics, clock
         self._lock = threading.Lock()
         self._rows = 0
-        self._unaccounted = 0
+        self._unaccounted = Unaccounted()
         self._refused = 0
         self._state_rows = self._state_bytes = 0
         self._start_anew()
@@ -116,15 +118,15 @@ class Telemetry:
         self.metrics.influx_retries.inc(result.retries)
         self.metrics.batch_done(max(0.0, result.readable_at - result.generated_at), result.readable_at, ages)
 
-    def progressed(self, progress: BatchProgress) -> None:
-        """Count a micro-batch that Spark has committed."""
+    def progressed(self, progress: BatchProgress, late: int) -> None:
+        """Count a micro-batch that Spark has committed, and so many events that came too late in it."""
         with self._lock:
             self._rows += progress.rows
-            self._totals.update(events=progress.rows, rejected=progress.rejected, late=progress.late)
+            self._totals.update(events=progress.rows, rejected=progress.rejected, late=late)
             self._state_rows, self._state_bytes = progress.state_rows, progress.state_bytes
         self.metrics.events.inc(progress.rows)
         self.metrics.rejected_events.inc(progress.rejected)
-        self.metrics.late_events.inc(progress.late)
+        self.metrics.late_events.inc(late)
         self.metrics.state_rows.set(progress.state_rows)
         self.metrics.state_bytes.set(progress.state_bytes)
 
@@ -146,12 +148,21 @@ class Telemetry:
         """Count a damaged file."""
         with self._lock:
             self._totals["damaged"] += 1
+        self.metrics.damaged_files.inc()
 
-    def audited(self, unaccounted: int) -> None:
-        """Note how many rows the accounts miss, or have too many."""
+    def vanished(self, files: int) -> None:
+        """Count files that were gone before they were read."""
+        with self._lock:
+            self._totals["vanished"] += files
+        self.metrics.vanished_files.inc(files)
+
+    def audited(self, unaccounted: Unaccounted) -> None:
+        """Note what the accounts miss, or have too much of."""
         with self._lock:
             self._unaccounted = unaccounted
-        self.metrics.unaccounted_rows.set(unaccounted)
+        self.metrics.unaccounted_rows.set(unaccounted.rows)
+        self.metrics.unaccounted_lists.set(unaccounted.lists)
+        self.metrics.missing_accounts.set(unaccounted.accounts)
 
     def rows(self) -> int:
         """Rows committed since the process started."""
@@ -185,5 +196,6 @@ class Telemetry:
                 state_bytes=self._state_bytes,
                 influx_retries=self._totals["retries"],
                 damaged_files=self._totals["damaged"],
-                unaccounted=self._unaccounted,
+                vanished_files=self._totals["vanished"],
+                unaccounted=sum(vars(self._unaccounted).values()),
             )

@@ -22,6 +22,7 @@ from app.stream.archive import Archive
 from app.stream.epoch import Epoch, marked, newest_number
 from app.stream.folders import StreamFolders
 from app.stream.intake import Window
+from app.stream.owed_points import OwedPoints
 from app.stream.points import PointSink
 from app.stream.window_files import (
     WINDOW_SCHEMA,
@@ -29,7 +30,6 @@ from app.stream.window_files import (
     note_counted,
     read_windows,
     replace_windows,
-    window_lines,
 )
 from app.stream.windows import count_windows
 
@@ -81,7 +81,8 @@ class WindowCounter:
         clock: Callable[[], float] = time.monotonic,
     ):
         self._spark, self._settings, self._folders, self._epoch = spark, settings, folders, epoch
-        self._points, self._clock = points, clock
+        self._clock = clock
+        self._owed = OwedPoints(points, self._read)
         self._archive = Archive.of(folders)
         self._lock = threading.Lock()
         self._folders_of: dict[BatchRange, list[int]] = {}  # windows of each folder that counts
@@ -158,8 +159,9 @@ class WindowCounter:
             rows = [row for start, window in fresh.items() for row in _rows(start, window)]
             for window in fresh.values():
                 window.shown = True
+        self._owed.pay()
         if fresh:
-            self._replace(_table(rows), fresh)
+            self._replace(_table(rows), {start: window.since for start, window in fresh.items()})
 
     def settle(self, *, everything: bool = False) -> None:
         """Count windows anew that are left alone, or all that are open.
@@ -184,7 +186,7 @@ class WindowCounter:
                 window.base, window.sums, window.recent = None, {}, None
         starts = sorted(alone)
         for begin in range(0, len(starts), AT_ONCE):
-            self._count({*starts[begin : begin + AT_ONCE]}, folders)
+            self._count({start: alone[start].since for start in starts[begin : begin + AT_ONCE]}, folders)
         with self._lock:
             standing = self._standing([start for start, window in alone.items() if window.recent is not None])
             for start, window in alone.items():
@@ -194,6 +196,8 @@ class WindowCounter:
                     window.base, window.since, window.shown = standing[start], window.recent, False
             waiting = [window.since for window in self._open.values()] + [part.first for part in self._late]
             counted = min(waiting, default=self._newest + 1) - 1
+        owed = self._owed.since()  # a window is counted once its points are there as well
+        counted = counted if owed is None else min(counted, owed - 1)
         if counted != self._noted:
             note_counted(self._folders.windows, self._epoch.number, counted)
             self._noted = counted
@@ -206,23 +210,29 @@ class WindowCounter:
             if self._open[start].shown:
                 del self._open[start]
 
-    def _count(self, starts: set[int], folders: Iterable[tuple[BatchRange, list[int]]]) -> None:
+    def _count(self, since: Mapping[int, int], folders: Iterable[tuple[BatchRange, list[int]]]) -> None:
         files = [
-            path for part, windows in folders if not starts.isdisjoint(windows) for path in self._archive.files(part)
+            path
+            for part, windows in folders
+            if not since.keys().isdisjoint(windows)
+            for path in self._archive.files(part)
         ]
-        counts = count_windows(self._spark, files, starts, self._settings) if files else WINDOW_SCHEMA.empty_table()
-        self._replace(counts, starts)
+        counts = count_windows(self._spark, files, since, self._settings) if files else WINDOW_SCHEMA.empty_table()
+        self._replace(counts, since)
 
-    def _replace(self, counts: pa.Table, starts: Iterable[int]) -> None:
-        replace_windows(counts, [*starts], self._folders.windows, self._epoch.number)
-        self._points.write(window_lines(counts))
+    def _replace(self, counts: pa.Table, since: Mapping[int, int]) -> None:
+        replace_windows(counts, since, self._folders.windows, self._epoch.number)
+        self._owed.write(counts, since)
+
+    def _read(self, starts: list[int]) -> pa.Table:
+        wanted = pa.array(starts, pa.timestamp("us", tz="UTC"))
+        return read_windows(self._folders.windows, marked(self._folders), wanted)
 
     def _standing(self, starts: list[int]) -> dict[int, Sums]:
         """What the files say of windows."""
         standing: dict[int, Sums] = {start: {} for start in starts}
         if starts:
-            wanted = pa.array(starts, pa.timestamp("us", tz="UTC"))
-            table = read_windows(self._folders.windows, marked(self._folders), wanted)
+            table = self._read(starts)
             times = pc.cast(table["start"], pa.int64()).to_pylist()
             for start, row in zip(times, table.to_pylist(), strict=True):
                 standing[start][row["event_type"], row["main_category"]] = (row["events"], round(row["revenue"] * 100))

@@ -119,5 +119,33 @@ def test_a_file_of_any_age_is_read(live: Running) -> None:
     assert sorted(archived) == [112, 113, 114]
 
 
+def test_the_stream_tells_of_a_file_that_is_gone_before_it_is_read(
+    live: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Deleted while its micro-batch is planned; the other one of it is read."""
+    landing, plan = live.folders.landing, live.stream._batches.archive.__class__.stage
+
+    def stage(*given: object) -> Path:
+        for path in landing.glob("gone*"):
+            path.unlink()
+        return plan(*given)
+
+    monkeypatch.setattr("app.stream.archive.Archive.stage", stage)
+    for name in ("gone soon.csv", "stays on.csv"):
+        (landing / f".{name}").write_text(csv_text([(0, "view", 100, 9_300, name[0])]))
+    live.delivered += 1
+    (landing / ".gone soon.csv").rename(landing / "gone soon.csv")
+    land(landing, "stays on.csv", csv_text([(0, "view", 100, 9_300, "s")]))
+    live.drained()
+    until(lambda: live.metric("vitrine_stream_vanished_files_total"), "the vanished file is counted")
+    told = [line for line in live.said if "gone before it was read" in line]
+    assert len(told) == 1
+    assert told[0].startswith(f"{landing / 'gone soon.csv'}: ")
+    assert live.metric("vitrine_stream_vanished_files_total") == 1
+    assert live.stream.telemetry.summary().vanished_files == 1
+    assert any('"vanished": 1' in path.read_text() for path in live.folders.accounts.glob("*.jsonl"))
+    assert live.error is None
+
+
 def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}

@@ -5,13 +5,17 @@ from datetime import UTC, datetime
 import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from app.core.errors import VitrineError
 from app.events.archive import ARCHIVE_SCHEMA
 from app.events.archive_manifest import MANIFEST
 from app.events.archive_names import BatchRange, Epochs
+from app.stream.account_files import Account
 from app.stream.archive import Archive, describe, read_points
 from app.stream.intake import HANDED_ON, PartCounts, set_job_properties, take_in
+from app.stream.lateness import HOUR, Lateness
+from app.stream.score import Result
 from tests.stream.shop import folder_rows
 
 MIDNIGHT = datetime(2019, 10, 1, tzinfo=UTC)
@@ -71,6 +75,21 @@ def test_each_row_is_archived_or_rejected_or_left_out(spark: SparkSession, archi
     assert [*read_points(folder)] == ["a b=1"]
     read = spark.read.parquet(str(folder)).schema
     assert [field.dataType for field in read] == [field.dataType for field in ARCHIVE_SCHEMA]
+
+
+def test_events_too_late_for_their_session_are_counted(spark: SparkSession, archive: Archive) -> None:
+    """Of users 1, 2 and 61, who came as many minutes after noon; windows of an hour, the first of which is over."""
+    staging = archive.stage(PART)
+    over = Lateness(NOON + HOUR, HOUR)
+    set_job_properties(spark.sparkContext, staging, NOON, over)
+    events = parsed(spark, (1, None, None), (2, None, None), (3, "unknown event_type", None))
+    later = events.limit(1).withColumn("event_time", F.col("event_time") + F.expr("INTERVAL 1 HOUR"))
+    assert len(take_in(events.unionAll(later), 5).collect()) == 3
+    counts = archive.commit(staging, PART, 9.0)
+    assert (counts.archived, counts.late) == (3, 2)
+    account = Account.of(4, counts, Result(asked=2, forgotten=1, answered=1, rows=10), 0)
+    assert account == Account(4, 4, 3, 1, 0, 0, late=2, asked=1, lists=1, list_rows=10, vanished=0)
+    assert list(account.differences(None)) == []
 
 
 def test_a_micro_batch_done_again_replaces_the_first_try(spark: SparkSession, archive: Archive) -> None:

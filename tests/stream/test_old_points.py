@@ -43,9 +43,12 @@ def test_the_stream_deletes_what_is_older_than_is_set(server: InfluxServer) -> N
 
     def shrink(config: InfluxConfig, days: float | None) -> None:
         settings = Settings(influx_days=days)
-        Housekeeping(
+        house = Housekeeping(
             Mock(), settings, Mock(), Mock(), Mock(), Mock(), Mock(), sink(config), Mock(), Mock(), said.append
-        )._shrink_influx()
+        )
+        house._shrink_influx()
+        if house._shrinks is not None:
+            house._shrinks.join()
 
     write_lines(server.config, lines(0, 9, now=datetime.now(UTC)))
     shrink(server.config, None)

@@ -58,6 +58,7 @@ def test_late_doubled_and_disordered_events(spark: SparkSession, tmp_path: Path)
         until(lambda: run.metric("vitrine_stream_late_events_total"), "the late event is counted")
         assert run.metric("vitrine_stream_late_events_total") == 1
         assert run.stream.telemetry.summary().late == 1
+        assert run.stream._beside.accounts.audit() == []
 
         # Two hours and nine minutes on: the watermark, 119 minutes, has not passed the second hour's end.
         run.deliver("6.csv", [(128 * minutes, "view", 113, 8_002, "z")])

@@ -8,7 +8,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from app.events.forgotten import ForgottenUsers
 from app.monitor.schema import BASELINE, SERVED
+from app.stream.lateness import HOUR, Lateness
 from app.stream.latest import LatestEvents
 from app.stream.score import MOST_JUDGED, Result, Task, scorer
 from tests.stream.shop import ANNA, START, recommender, write_bundle
@@ -67,6 +69,7 @@ def task(folder: Path, weights: dict[str, float]) -> Task:
         10,
         None,
         folder,
+        Lateness(0, 6 * HOUR),
     )
 
 
@@ -118,6 +121,7 @@ def test_of_very_many_events_a_sample_is_judged_the_same_at_every_try(tmp_path: 
     assert 0.2 < hits / queries < 0.8
     assert result.quality == run(job, *batches).quality
     assert sum(first for first, _ in result.lists.values()) == 1000  # all are answered
+    assert (result.asked, result.forgotten, result.answered, result.rows) == (1000, 0, 1000, 10_000)
 
 
 def test_every_session_is_judged_but_only_the_current_one_gets_a_list(tmp_path: Path) -> None:
@@ -159,18 +163,32 @@ def test_a_second_try_leaves_what_one_try_leaves(tmp_path: Path) -> None:
     assert len(pq.read_table(names[-1] if names[-1].suffix == ".parquet" else names[0])) == 490
 
 
+def test_who_must_get_a_list_is_not_who_got_one(tmp_path: Path) -> None:
+    """Three users have come; the session of one is lost on its way, and one was forgotten meanwhile."""
+    job = task(tmp_path, {"popularity": 1.0})
+    every = rows(*((user, [(100, True)], True) for user in (1, 2, 3)), (3, [(101, True)], False))
+    run(job, every)
+    ForgottenUsers(tmp_path).forget(3, START.timestamp() + 1)
+    (answer,) = scorer(job)(iter([every.slice(1)]))
+    result = Result.from_json(answer.column("result")[0].as_py())
+    assert (result.asked, result.forgotten, result.answered, result.rows) == (3, 1, 1, 10)
+
+
 def test_nothing_to_score_writes_nothing(tmp_path: Path) -> None:
     result = run(task(tmp_path, {"popularity": 1.0}))
     assert (result.lists, result.quality) == ({}, {})
+    assert (result.asked, result.answered, result.rows) == (0, 0, 0)
     assert list(tmp_path.glob("*/batch*")) == []
 
 
 def test_sums_of_partitions_add_up() -> None:
     one = Result({("a", "x"): [1, 10]}, {("a", "x"): [2, 1, 0.5]}, short=1, retries=2, score_seconds=1.0)
     other = Result({("a", "x"): [2, 20], ("b", "x"): [1, 9]}, {("a", "x"): [1, 1, 1.0]}, short=1, score_seconds=3.0)
+    one.asked, one.answered, other.answered, other.rows, other.forgotten = 7, 2, 3, 30, 1
     other.arrived.update({10.5: 3})
     one.add(Result.from_json(other.to_json()))
     assert one.lists == {("a", "x"): [3, 30], ("b", "x"): [1, 9]}
     assert one.quality == {("a", "x"): [3, 2, 1.5]}
     assert one.arrived == {10.5: 3}
+    assert (one.asked, one.forgotten, one.answered, one.rows) == (7, 1, 5, 30)
     assert (one.short, one.retries, one.score_seconds) == (2, 2, 3.0)  # the slowest partition's seconds

@@ -7,6 +7,7 @@ import pytest
 
 from app.monitor.prometheus import StreamMetrics
 from app.stream import freshness
+from app.stream.differences import Unaccounted
 from app.stream.freshness import Freshness, ages, quantiles
 from app.stream.points import accounts_line, batch_lines, progress_lines
 from app.stream.progress import BatchProgress
@@ -84,7 +85,7 @@ def test_metrics_and_summary_of_a_micro_batch(telemetry: Telemetry) -> None:
 
 def test_a_warm_up_is_forgotten(telemetry: Telemetry) -> None:
     telemetry.scored(result(), AGES)
-    telemetry.progressed(progress())
+    telemetry.progressed(progress(), 2)
     telemetry.forget()
     summary = telemetry.summary()
     assert (summary.lists, summary.events, summary.p50_s, summary.hr_10, summary.seconds) == (0, 0, None, None, 10)
@@ -105,7 +106,7 @@ def progress(**others: Any) -> BatchProgress:
         "batchId": 4,
         "timestamp": "2023-11-14T22:13:20.250Z",
         "observedMetrics": {"taken_in": seen},
-        "stateOperators": [{"numRowsTotal": 7, "memoryUsedBytes": 800, "numRowsDroppedByWatermark": 2}],
+        "stateOperators": [{"numRowsTotal": 7, "memoryUsedBytes": 800, "numRowsDroppedByWatermark": 1}],
         "durationMs": {"triggerExecution": 1500, "latestOffset": 200, "queryPlanning": 100},
         **others,
     }
@@ -113,18 +114,21 @@ def progress(**others: Any) -> BatchProgress:
 
 
 def test_the_point_of_sparks_own_progress() -> None:
-    assert progress_lines(progress()) == [
+    assert progress_lines(progress(), 2) == [
         "stream_progress batch_seconds=1.5,event_time_last=1569888000500i,late_rows=2i,read_seconds=0.3,"
         "rejected_rows=1i,rows=5i,state_bytes=800i,state_rows=7i 1700000000250000000"
     ]
 
 
 def test_the_point_of_the_accounts() -> None:
-    assert accounts_line(3, START) == "stream_progress unaccounted_rows=3i 1700000000000000000"
+    assert accounts_line(Unaccounted(3, 2, 1), START) == (
+        "stream_progress missing_accounts=1i,unaccounted_lists=2i,unaccounted_rows=3i 1700000000000000000"
+    )
 
 
 def test_sparks_own_progress_is_counted(telemetry: Telemetry) -> None:
-    telemetry.progressed(progress())
+    assert progress().dropped == 1  # Spark counts sessions, the accounts their late events
+    telemetry.progressed(progress(), 2)
     value = telemetry.metrics.registry.get_sample_value
     assert [value(f"vitrine_stream_{name}_total") for name in ("events", "rejected_events", "late_events")] == [5, 1, 2]
     assert (value("vitrine_stream_state_rows"), value("vitrine_stream_state_bytes")) == (7, 800)
@@ -135,15 +139,17 @@ def test_an_idle_trigger_writes_no_point(telemetry: Telemetry) -> None:
     nothing = {"rows": 0, "rejected": 0, "event_time": None}
     for idle in ({"taken_in": nothing}, {}, None):
         each = progress(observedMetrics=idle)
-        telemetry.progressed(each)
-        assert progress_lines(each) == []
+        telemetry.progressed(each, 0)
+        assert progress_lines(each, 0) == []
     assert telemetry.rows() == 0
 
 
 def test_rows_that_are_missed_are_a_metric(telemetry: Telemetry) -> None:
-    telemetry.audited(12)
-    assert telemetry.metrics.registry.get_sample_value("vitrine_stream_unaccounted_rows") == 12
-    assert telemetry.summary().unaccounted == 12
+    telemetry.audited(Unaccounted(12, 5, 1))
+    value = telemetry.metrics.registry.get_sample_value
+    assert [value(f"vitrine_stream_unaccounted_{name}") for name in ("rows", "lists")] == [12, 5]
+    assert value("vitrine_stream_missing_accounts") == 1
+    assert telemetry.summary().unaccounted == 18
 
 
 def test_quantiles_are_of_lists_not_of_files() -> None:

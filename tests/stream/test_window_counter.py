@@ -27,9 +27,6 @@ NEXT = START + 300_000_000
 SECONDS = 5.0
 
 
-NO_POINTS = PointSink(None, lambda: False, lambda: None, print)
-
-
 class Points(PointSink):
     """Keeps lines in place of an InfluxDB."""
 
@@ -37,8 +34,9 @@ class Points(PointSink):
         super().__init__(None, lambda: False, lambda: None, print)
         self.lines: list[str] = []
 
-    def write(self, lines: list[str]) -> None:
+    def offer(self, lines: list[str]) -> bool:
         self.lines += lines
+        return True
 
 
 class Shop:
@@ -49,14 +47,15 @@ class Shop:
         self.folders = StreamFolders.of(self.settings)
         self.folders.prepare()
         self.now = 0.0
+        self.sink = PointSink(None, lambda: False, lambda: None, print)
         self._spark = spark
         self.epoch = begin(self.folders, 1)
         (self.epoch.checkpoint / "commits").mkdir(parents=True)
         self.counter = self.started()
 
-    def started(self, epoch: Epoch | None = None, points: PointSink = NO_POINTS) -> WindowCounter:
+    def started(self, epoch: Epoch | None = None, points: PointSink | None = None) -> WindowCounter:
         return WindowCounter(
-            self._spark, self.settings, self.folders, epoch or self.epoch, points, clock=lambda: self.now
+            self._spark, self.settings, self.folders, epoch or self.epoch, points or self.sink, clock=lambda: self.now
         )
 
     def archive(self, batch: int, *events: tuple[int, int], told: bool = True, committed: bool = True) -> None:
@@ -229,3 +228,37 @@ def test_a_folder_that_vanishes_makes_no_count_too_low(shop: Shop) -> None:
     aside.rename(gone)
     shop.counter.settle(everything=True)
     assert (shop.stored(), shop.up_to()) == ({START: 3}, 1)
+
+
+def test_while_influxdb_is_away_windows_are_counted_and_their_points_are_owed(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the archive needs not keep any more is held back until they are written, as the counts are by then."""
+    away, taken = [True], list[list[str]]()
+
+    def offer(lines: list[str]) -> bool:
+        taken.extend([] if away[0] or not lines else [lines])
+        return not away[0]
+
+    def counts(*given: object) -> pa.Table:
+        rows = [(start, "view", "a", {START: 2, NEXT: 1}[start], 0.0) for start in sorted(given[2])]
+        return window_counter._table(rows)
+
+    monkeypatch.setattr(window_counter, "count_windows", counts)
+    monkeypatch.setattr(shop.sink, "offer", offer)
+    monkeypatch.setattr("app.stream.owed_points.AT_ONCE", 1)
+    shop.archive(0, (START, 1), (START, 1))
+    shop.counter.settle(everything=True)
+    shop.archive(1, (START, 2), (NEXT, 1))
+    shop.counter.settle(everything=True)
+    assert (shop.stored(), shop.up_to(), shop.counter.counted()) == ({START: 2, NEXT: 1}, -1, -1)
+    assert taken == []
+    away[0] = False
+    shop.counter.settle()
+    assert [[line.partition(" ")[2] for line in lines] for lines in taken] == [
+        [f"events=2i,revenue=0 {START}000"],
+        [f"events=1i,revenue=0 {NEXT}000"],
+    ]
+    assert (shop.up_to(), shop.counter.counted()) == (1, 1)
+    shop.counter.settle()
+    assert len(taken) == 2

@@ -51,7 +51,7 @@ def _freshness() -> tuple[Panel, ...]:
             f"{latest(_progress('batch_seconds'))}"
             "\n  |> map(fn: (r) => ({_value: float(v: int(v: now()) - int(v: r._time)) / 1000000000.0}))",
             unit=SECONDS,
-            width=4,
+            width=3,
             name="ago",
             steps=((None, "green"), (30, "orange"), (60, "red")),
             decimals=0,
@@ -62,7 +62,7 @@ def _freshness() -> tuple[Panel, ...]:
             f"promise {PROMISE_SECONDS} s.",
             latest(_progress("freshness_p95_seconds")),
             unit=SECONDS,
-            width=4,
+            width=3,
             name="p95",
             steps=_FRESH,
             decimals=2,
@@ -101,13 +101,13 @@ def _faults() -> tuple[Panel, ...]:
             steps=((None, "green"), (1, "orange")),
         ),
         number(
-            "Rows unaccounted for",
-            "Rows that came in and are missing or doubled, at the last check. "
-            "Anything but 0 is a loss; the stream's log names the micro-batches.",
-            latest(_progress("unaccounted_rows")),
+            "Unaccounted for",
+            "Rows that came in, and lists, that are missing or doubled, and micro-batches without an account, at the "
+            "last check. Anything but 0 is a loss; the stream's log names the micro-batches.",
+            figures(latest(_progress("unaccounted_rows", "unaccounted_lists", "missing_accounts"))),
             unit=COUNT,
-            width=3,
-            name="Rows",
+            width=5,
+            name=FIGURE,
             steps=_NONE_IS_GOOD,
         ),
     )
