@@ -12,9 +12,9 @@ from app.api.posted.sessions import PostedSessions, SessionEvent
 from app.api.reasons import Cause, product_name, reason
 from app.api.shop import Shop, main_category
 from app.api.variants import Variant
-from app.events.forgotten import Forgotten
 from app.events.ids import number_of
 from app.events.vocabulary import KINDS
+from app.registry.identities import Identities
 from app.serve.ragged import NONE, Ragged, pair_keys
 from app.serve.recommender import Answer
 from app.serve.sessions import SessionEvents
@@ -30,7 +30,7 @@ Remember = Callable[[Answered], str]  #: keeps a list that was answered, and giv
 def recommendations(
     variant: Variant,
     sessions: PostedSessions,
-    forgotten: Forgotten,
+    who: Identities,
     asks: Sequence[Ask],
     now: float,
     remember: Remember,
@@ -43,8 +43,8 @@ def recommendations(
         Whose bundle answers.
     sessions
         Of users whose events were posted.
-    forgotten
-        Users whom a bundle that knows them must not know.
+    who
+        Of whom a bundle must not know what it knows, and whose histories are one.
     asks
         Answered in this order. Those that filter, or want more than generators are asked for, are answered apart:
         the others get the very lists that the stream would write.
@@ -61,14 +61,14 @@ def recommendations(
         rows = [row for row, other in enumerate(special) if other == filtered]
         if rows:
             chosen = [asks[row] for row in rows]
-            visitors = _visitors(shop, sessions, forgotten, chosen, now)
+            visitors = who.introduced(_visitors(shop, sessions, chosen, now), shop.bundle)
             wanted = shop.wanted([ask.filters for ask in chosen]) if filtered else None
             answer = shop.recommender.recommend(visitors, max(ask.count for ask in chosen), wanted)
             found |= zip(rows, _Places(variant, shop, answer, chosen).lists(now, remember), strict=True)
     return [found[row] for row in range(len(asks))]
 
 
-def _visitors(shop: Shop, sessions: PostedSessions, forgotten: Forgotten, asks: Sequence[Ask], now: float) -> Visitors:
+def _visitors(shop: Shop, sessions: PostedSessions, asks: Sequence[Ask], now: float) -> Visitors:
     parameters = shop.recommender.parameters
     users = [shop.user(ask.user_id) for ask in asks]
     visits = [
@@ -78,8 +78,7 @@ def _visitors(shop: Shop, sessions: PostedSessions, forgotten: Forgotten, asks: 
         for ask, user in zip(asks, users, strict=True)
     ]
     moments = [visit[-1].at / MICROS if visit else now for visit in visits]
-    known = [shop.known_as(user, forgotten) for user in users]
-    return Visitors.of(known, np.array(moments), _touches(visits, parameters.session_max_products))
+    return Visitors.of(users, np.array(moments), _touches(visits, parameters.session_max_products))
 
 
 def _given(shop: Shop, ask: Ask, now: float, most: int) -> list[SessionEvent]:

@@ -23,7 +23,7 @@ MICROS = 1_000_000
 LANDING_SECONDS = 60.0  #: an event is landed so long after it came, at the most
 
 
-def receipt(settings: Settings, user_id: str, name: str) -> Forgetting:
+def forgetting(settings: Settings, user_id: str, name: str, *, tied: bool) -> Forgetting:
     """What has become of a forgetting.
 
     Parameters
@@ -34,9 +34,11 @@ def receipt(settings: Settings, user_id: str, name: str) -> Forgetting:
         As it was asked for.
     name
         Of the forgetting, from `Forgotten.name`.
+    tied
+        Whether the list of merged users has the user, as it is left by a server that was killed in between.
     """
     moment = moment_of(name)
-    places = list(_Places(settings, name, moment / MICROS).all())
+    places = list(_Places(settings, name, moment / MICROS, tied).all())
     return Forgetting(
         user_id=user_id,
         forgotten_at=datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=moment),
@@ -50,10 +52,12 @@ class _Places:
     settings: Settings
     name: str
     at: float  # seconds since 1970
+    tied: bool
 
     def all(self) -> Iterator[Place]:
         folders, output = StreamFolders.of(self.settings), Output(self.settings.output.absolute())
         yield Place(place="sessions and lists of the API", done=True, detail="every replica, as soon as it has read it")
+        yield self._place("list of merged users", not self.tied, "forget the user once more")
         yield from self._stream(folders)
         yield self._place(
             "log of posted events",

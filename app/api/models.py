@@ -187,7 +187,7 @@ class Place(BaseModel):
     """One of the places in which something was known of a user."""
 
     place: str = Field(examples=["archive"])
-    done: bool = Field(description="nothing of before the forgetting is left there")
+    done: bool = Field(description="of a forgetting: nothing from before is left there; of a merge: the two are one")
     detail: str = Field(description="what it waits for, if it is not done")
 
 
@@ -197,6 +197,24 @@ class Forgetting(BaseModel):
     user_id: str
     forgotten_at: AwareDatetime
     done: bool = Field(description="nothing is left anywhere")
+    places: list[Place]
+
+
+class MergeAsk(Asked):
+    """Whose history and sessions become whose, from the first event on, and with what is yet to come."""
+
+    from_user_id: Id = Field(description="the shop's own id; known to nobody by itself from then on")
+    into_user_id: Id = Field(description="the shop's own id; an id that nobody knows yet may be merged too")
+
+
+class Merging(BaseModel):
+    """Two users who are one."""
+
+    from_user_id: str
+    into_user_id: str
+    user_id: str = Field(description="whose both are now: another than `into_user_id` where that one was merged too")
+    merged_at: AwareDatetime
+    done: bool = Field(description="all places take the two for one")
     places: list[Place]
 
 

@@ -71,6 +71,12 @@ EXAMPLES: dict[str, dict[str, Any]] = {
             },
         },
     },
+    "/v1/users/merge": {
+        "sign-in": {
+            "summary": "a visitor signs in: what was done before is the customer's",
+            "value": {"from_user_id": 900512, "into_user_id": "512"},
+        }
+    },
 }
 
 
@@ -108,6 +114,7 @@ def _complete(path: str, operation: dict[str, Any]) -> None:
         return
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     own = {"404": "no such product, no user who was forgotten, or no id at all"} if "{" in path else {}
+    own |= {"409": "it goes against an earlier merge or forgetting"} if path == "/v1/users/merge" else {}
     own |= {"501": "the shop's layout can't hold posted events"} if path == "/v1/events" else {}
     for status, words in sorted((STATUSES | own).items()):
         responses[status] = {"description": words, "content": content}

@@ -17,6 +17,8 @@ from app.api.models import (
     Filters,
     Forgetting,
     Lists,
+    MergeAsk,
+    Merging,
     PostedEvent,
     PostedEvents,
     Price,
@@ -138,11 +140,22 @@ async def post_events(posted: OneOrMany, behind: Behind) -> Response:
     return answer(await behind.post(posted))
 
 
+@router.post("/users/merge", response_model=Merging, tags=["users"])
+async def merge(ask: MergeAsk, behind: Behind) -> Response:
+    """Make one user's history and sessions another's, as when a visitor signs in.
+
+    Events of both count for the other, whenever they happened or come. Answered with a receipt once it is durable;
+    asked for again, nothing changes. 409 if it goes against an earlier merge, or if one of the two was forgotten.
+    """
+    return answer(await behind.merge(ask))
+
+
 @router.delete("/users/{user_id:id}", response_model=Forgetting, tags=["users"])
 async def forget(user_id: ShopId, behind: Behind) -> Response:
     """Forget a user: from now on a stranger, in all lists; what happened before counts for nobody.
 
-    What happens from now on is a new user's. Answered with the receipt, which can be asked for again.
+    All who were merged with the user are forgotten too. What happens from now on is a new user's. Answered with the
+    receipt, which can be asked for again.
     """
     return answer(await behind.forget(user_id))
 

@@ -4,14 +4,15 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from app.api.answers import recommendations
 from app.api.attribution.attribution import Attribution
-from app.api.forgetting import receipt
 from app.api.gathering import Gathering
 from app.api.metrics import ApiMetrics
-from app.api.models import Ask, Forgetting, PostedEvent, PostedEvents, Receipt, Recommendations
+from app.api.models import Ask, Forgetting, MergeAsk, Merging, PostedEvent, PostedEvents, Receipt, Recommendations
+from app.api.people import People
 from app.api.posted.batches import AcceptedEvent
 from app.api.posted.checks import FIRST_MOMENT, accepted_events
 from app.api.posted.intake import Intake, Taken, log_folder
@@ -23,7 +24,6 @@ from app.api.shop import Shop
 from app.api.variants import ChallengerInUse
 from app.core.errors import InputError, VitrineError
 from app.core.settings import Settings
-from app.events.forgotten import ForgottenUsers
 from app.events.ids import number_of
 from app.events.layout import layout_of
 from app.registry.in_use import BundleInUse
@@ -34,6 +34,7 @@ TOGETHER = 64  #: lists worked out in one call: these cost about three times one
 WAITING = 2_000  #: lists that may wait
 EVENTS_TOGETHER, EVENTS_WAITING = 5_000, 50_000
 LOG = logging.getLogger("vitrine")
+Changed = TypeVar("Changed", Forgetting, Merging)
 
 
 class Service:
@@ -64,14 +65,18 @@ class Service:
         self._challenger = ChallengerInUse(registry, settings, say)
         self._sessions = PostedSessions(self._layout, settings.session_window_hours, settings.session_max_events)
         self.attribution = Attribution(settings, self.metrics, now)
-        self._forgotten = ForgottenUsers(settings.output)
-        self._obeyed = self._forgotten.read()
+        self._people = People(settings, self._layout.ids == "text", now)
+        self._who = self._people.read()
         self._log: EventLog | None = None
         self._intake: Intake | None = None
         self._no_events = ""  #: why no events are taken
         self.lists: Gathering[tuple[Ask, ...], list[Recommendations]] = Gathering(self._answer, len, TOGETHER, WAITING)
         self._commits: Gathering[Sequence[AcceptedEvent], Taken] = Gathering(
             self._take, len, EVENTS_TOGETHER, EVENTS_WAITING, settings.commit_seconds
+        )
+        #: One after the other, in a thread of their own: they wait for a lock, which a paused replica may hold.
+        self._changes: Gathering[Callable[[], Any], Any] = Gathering(
+            lambda changes: [change() for change in changes], lambda _: 1, 1, WAITING
         )
         self._open_events()
         self._variants = self._challenger.beside(self._opened())
@@ -120,13 +125,7 @@ class Service:
         RefusedError
             It is no id of this shop; or the list could not be written to.
         """
-        try:
-            await asyncio.to_thread(self._forgotten.forget, self._user(user_id), self._now())
-        except OSError as error:
-            LOG.error("a user was not forgotten: %s", error)
-            raise RefusedError(503, "the user could not be forgotten; try again", {"Retry-After": "5"}) from None
-        await self.lists.aside(self._follow_log)
-        return await self.forgetting(user_id)
+        return await self._changed(partial(self._people.forget, user_id), "forgotten")
 
     async def forgetting(self, user_id: str) -> Forgetting:
         """What has become of the latest forgetting of a user.
@@ -136,16 +135,26 @@ class Service:
         RefusedError
             The user was not forgotten, or it is no id of this shop.
         """
-        name = self._forgotten.read().name(self._user(user_id))
-        if name is None:
-            raise RefusedError(404, "this user was not forgotten")
-        return await asyncio.to_thread(receipt, self.settings, user_id, name)
+        return await asyncio.to_thread(self._people.forgetting, user_id)
 
-    def _user(self, user_id: str) -> int:
-        user = number_of(user_id, self._layout.ids == "text")
-        if user is None:
-            raise RefusedError(422, "user_id: is no id of this shop")
-        return user
+    async def merge(self, ask: MergeAsk) -> Merging:
+        """From now on one user's history and sessions are another's.
+
+        Raises
+        ------
+        RefusedError
+            It can't be done: see `app.api.people.People.merge`; or the list could not be written to.
+        """
+        return await self._changed(partial(self._people.merge, ask), "merged")
+
+    async def _changed(self, change: Callable[[], Changed], what: str) -> Changed:
+        try:
+            receipt: Changed = await self._changes.do(change)
+        except (OSError, VitrineError) as error:
+            LOG.error("a user was not %s: %s", what, error)
+            raise RefusedError(503, f"the user could not be {what}; try again", {"Retry-After": "5"}) from None
+        await self.lists.aside(self._follow_log)
+        return receipt
 
     def follow_champion(self) -> None:
         """Take up the registry's champion, and the challenger once it is there.
@@ -169,6 +178,7 @@ class Service:
         self.ready = False
         self.lists.close()
         self._commits.close()
+        self._changes.close()
         self.attribution.close()
 
     def _opened(self) -> Shop:
@@ -192,16 +202,17 @@ class Service:
         self._follow_log()
 
     def _follow_log(self) -> None:
-        """Take into the sessions what any replica has accepted, and out of them whom any has forgotten."""
+        """Take into the sessions what any replica has accepted, and obey what any was told of users."""
         try:
-            forgotten = self._forgotten.read()
-            if forgotten != self._obeyed:
-                self._sessions.drop(forgotten)
-                self._obeyed = forgotten
+            before, self._who = self._who, self._people.read()
+            if self._who.forgotten != before.forgotten:
+                self._sessions.drop(self._who.forgotten)
+            if self._who.merged is not before.merged:
+                self._sessions.merge(self._who.merged)
             for batch in self._log.follow() if self._log is not None else ():
-                self._sessions.add(batch, forgotten)
+                self._sessions.add(batch, self._who)
         except (OSError, VitrineError) as error:  # a list without the latest events is better than none
-            LOG.error("posted events or forgotten users are not followed: %s", error)
+            LOG.error("posted events, forgotten or merged users are not followed: %s", error)
             self.metrics.failures.inc()
         self._sessions.forget(self._window_began())
         self.metrics.sessions.set(len(self._sessions))
@@ -213,7 +224,7 @@ class Service:
     def _answer(self, requests: Sequence[tuple[Ask, ...]]) -> list[list[Recommendations]]:
         variants = self._variants
         self._follow_log()
-        asks = [ask for request in requests for ask in request]
+        asks = [self._of_survivor(ask) for request in requests for ask in request]
         self.metrics.batch.observe(len(asks))
         found: dict[int, Recommendations] = {}
         theirs = [variants.of(ask) for ask in asks]
@@ -222,7 +233,7 @@ class Service:
             chosen = [asks[place] for place in places]
             if chosen:
                 answers = recommendations(
-                    variant, self._sessions, self._obeyed, chosen, self._now(), self.attribution.remember
+                    variant, self._sessions, self._who, chosen, self._now(), self.attribution.remember
                 )
                 found |= zip(places, answers, strict=True)
         in_order = iter(found[place] for place in range(len(asks)))
@@ -231,6 +242,14 @@ class Service:
             for one in request:
                 self.metrics.lists.labels(one.products[0].source if one.products else "none").inc()
         return lists
+
+    def _of_survivor(self, ask: Ask) -> Ask:
+        """The same for the user whose history and sessions those of the user are."""
+        merged = self._who.merged
+        user = number_of(ask.user_id, self.shop.text_ids) if merged else None
+        if user is None or user not in merged.survivors:
+            return ask
+        return ask.model_copy(update={"user_id": merged.keys[merged.survivors[user]]})
 
     def _checked(self, posted: PostedEvent | PostedEvents) -> list[AcceptedEvent]:
         try:

@@ -9,7 +9,6 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from app.api.models import ALL, Category, Filters, Id, Product
-from app.events.forgotten import Forgotten
 from app.events.ids import number_of
 from app.events.vocabulary import UNKNOWN
 from app.registry.bundle import Bundle
@@ -52,11 +51,6 @@ class Shop:
         """The internal number of a user; a stranger's where there is none."""
         number = number_of(user_id, self.text_ids)
         return self.stranger if number is None else number
-
-    def known_as(self, user: int, forgotten: Forgotten) -> int:
-        """The number by which the bundle may know a user: a stranger's if it knows what is forgotten."""
-        name = forgotten.name(user)
-        return user if name is None or name in self.bundle.obeyed else self.stranger
 
     def product(self, product_id: Id) -> int:
         """The position of a product in the catalogue, `NONE` if it is unknown."""

@@ -11,19 +11,18 @@ import hashlib
 import os
 import re
 import secrets
-import time
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from app.core.files import sync
+from app.core.watched import WatchedFolder
 
 FOLDER = "forgotten"  #: of an output
 SALT = ".salt"
 DIGEST_LENGTH = 32
 NAME = re.compile(rf"([0-9a-f]{{{DIGEST_LENGTH}}})-(\d{{1,17}})")
-SETTLED = 2_000_000_000  #: nanoseconds after which a folder's time tells that nothing has come since
 
 
 @dataclass(frozen=True)
@@ -91,18 +90,11 @@ class ForgottenUsers:
 
     def __init__(self, output: Path):
         self.folder = output.absolute() / FOLDER
-        self._stamp = -1
-        self._known = Forgotten()
+        self._watched = WatchedFolder(self.folder, self._listed)
 
     def read(self) -> Forgotten:
         """The list as it is now."""
-        try:
-            stamp = self.folder.stat().st_mtime_ns
-        except FileNotFoundError:
-            return Forgotten()
-        if stamp != self._stamp or time.time_ns() - stamp < SETTLED:
-            self._known, self._stamp = self._listed(), stamp
-        return self._known
+        return self._watched.read()
 
     def forget(self, user: int, now: float) -> int:
         """Add a user, by internal number; the moment, from when on it holds everywhere that the list is read.
@@ -130,9 +122,9 @@ class ForgottenUsers:
             part.unlink()
         return path.read_text()
 
-    def _listed(self) -> Forgotten:
+    def _listed(self, names: Iterable[str]) -> Forgotten:
         moments: dict[str, int] = {}
-        for name in os.listdir(self.folder):
+        for name in names:
             if found := NAME.fullmatch(name):
                 moments[found[1]] = max(moments.get(found[1], 0), int(found[2]))
         return Forgotten(self._salt() if moments else "", moments)

@@ -28,11 +28,13 @@ from app.events.forgotten import Forgotten
 from app.events.forgotten_rows import FORGOTTEN, without_forgotten
 from app.events.identity import identity
 from app.events.layout import Layout, layout_of
+from app.events.merged import Merged
+from app.events.merged_rows import as_survivors
 from app.events.read import list_event_files, read_events
 from app.events.schema import CLEANED_SCHEMA
 
 OLD = "before the days that a training reads"  #: reason of `left_out`, beside those of the layout's rules
-NOBODY = Forgotten()
+NOBODY, NONE_MERGED = Forgotten(), Merged()
 GZIP_RATIO = 5  #: text is about so much larger than its gzip
 
 
@@ -72,6 +74,7 @@ def ingest(
     stamp: str,
     now: datetime,
     forgotten: Forgotten = NOBODY,
+    merged: Merged = NONE_MERGED,
 ) -> CleaningReport:
     """Read and clean a log, and store `cleaned_data_<stamp>` and, if need be, `rejected_<stamp>`.
 
@@ -89,6 +92,8 @@ def ingest(
         Events later than a day after this are out of range.
     forgotten
         Users whose earlier rows are left out.
+    merged
+        Users whose rows are others' now.
 
     Raises
     ------
@@ -102,7 +107,7 @@ def ingest(
     parsed = parse(read_events(spark, source, layout, days), now, settings.max_price, layout)
     if days is not None:
         parsed = _without_old(parsed, days)
-    parsed = without_forgotten(parsed, forgotten)
+    parsed = as_survivors(without_forgotten(parsed, forgotten), merged)
     try:
         counts = _write_cleaned(parsed, target, layout, settings.session_idle_minutes)
         _check_share(source, counts, settings.max_rejected_share)

@@ -41,6 +41,12 @@ class Manifest(BaseModel):
         names = self.__pydantic_extra__.get("forgotten", [])
         return frozenset(str(name) for name in names) if isinstance(names, list) else frozenset()
 
+    @property
+    def merged_until(self) -> int:
+        """The latest merge of users that the training has obeyed, in microseconds since 1970."""
+        moment = self.__pydantic_extra__.get("merged_until", 0)
+        return moment if isinstance(moment, int) else 0
+
     @classmethod
     def of(cls, version: str, entries: BaseModel, files: dict[str, FileEntry]) -> "Manifest":
         """The manifest of a new bundle.

@@ -74,7 +74,12 @@ def exclusions(visits: Visits, catalogue: Catalogue, users: UserTable, bought_da
     """
     on_screen = np.flatnonzero(visits.on_screen != NONE)
     bought = visits.session.kinds == PURCHASED
-    recent_rows, recent = users.bought_since(visits.users, visits.now - bought_days * SECONDS_PER_DAY)
+    since = visits.now - bought_days * SECONDS_PER_DAY
+    recent_rows, recent = users.bought_since(visits.users, since)
+    if visits.others is not None:
+        rows = visits.others.shape.rows()
+        further_rows, further = users.bought_since(visits.others.users, since[rows])
+        recent_rows, recent = np.concatenate([recent_rows, rows[further_rows]]), np.concatenate([recent, further])
     return Exclusions.of(
         np.concatenate([on_screen, visits.session.shape.rows()[bought], recent_rows]),
         np.concatenate([visits.on_screen[on_screen], visits.session.products[bought], recent]),

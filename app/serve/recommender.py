@@ -118,7 +118,7 @@ class Recommender:
 
         Products that are not in the catalogue are left out.
         """
-        users = self.users.positions(visitors.user_ids)
+        users, others = self.users.known(visitors)
         session = visitors.session
         items = self.catalogue.positions(session.products)
         on_screen = np.full(len(visitors), NONE, np.int32)
@@ -126,7 +126,8 @@ class Recommender:
         known = users != NONE
         segments = np.full(len(visitors), NONE, np.int32)
         segments[known] = self.users.segments[users[known]]
-        return Visits(users, segments, self.users.history.take(users), session.placed(items), on_screen, visitors.now)
+        history = self.users.histories(users, others)
+        return Visits(users, segments, history, session.placed(items), on_screen, visitors.now, others)
 
     def recommend(self, visitors: Visitors, k: int, wanted: Wanted | None = None) -> Answer:
         """Lists of k products for n visitors.

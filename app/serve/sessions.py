@@ -41,22 +41,28 @@ class SessionEvents:
             The latest so many are kept of each.
         """
         shape, entries = Ragged.ranges(starts, ends - starts)
-        rows, products, times, kinds = shape.rows(), self.products[entries], self.times[entries], self.kinds[entries]
-        order = np.lexsort((times, products, rows))
-        first = first_of_each(rows[order], products[order])
-        row, product = rows[order][first], products[order][first]
-        last_touch = _reduced(np.maximum, times[order], first)
-        weight = np.minimum(_reduced(np.add, WEIGHTS[kinds][order], first), MAX_RATING)
-        kind = _reduced(np.maximum, kinds[order], first)
-        by_touch = np.lexsort((product, last_touch, row))
-        touches = Touches(
-            Ragged.of_rows(row, len(shape)),
-            product[by_touch],
-            kind[by_touch],
-            weight[by_touch].astype(np.float32),
-            last_touch[by_touch],
-        )
+        kinds = self.kinds[entries]
+        touches = folded(Touches(shape, self.products[entries], kinds, WEIGHTS[kinds], self.times[entries]))
         return touches.keep(touches.shape.ages() < max_products)
+
+
+def folded(touched: Touches) -> Touches:
+    """What was touched, each product of a visit once, from touches in any order in which a product may come again."""
+    rows, products, times = touched.shape.rows(), touched.products, touched.times
+    order = np.lexsort((times, products, rows))
+    first = first_of_each(rows[order], products[order])
+    row, product = rows[order][first], products[order][first]
+    last_touch = _reduced(np.maximum, times[order], first)
+    weight = np.minimum(_reduced(np.add, touched.weights[order], first), MAX_RATING)
+    kind = _reduced(np.maximum, touched.kinds[order], first)
+    by_touch = np.lexsort((product, last_touch, row))
+    return Touches(
+        Ragged.of_rows(row, len(touched)),
+        product[by_touch],
+        kind[by_touch],
+        weight[by_touch].astype(np.float32),
+        last_touch[by_touch],
+    )
 
 
 def _reduced(how: np.ufunc, values: NDArray, first: NDArray[np.int64]) -> NDArray:

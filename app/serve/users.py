@@ -1,7 +1,8 @@
 """What a bundle knows of its users: segment, latest products and purchases."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,8 +12,9 @@ from pyarrow import feather
 from app.events.ids import LARGEST
 from app.serve.arrays import mapped
 from app.serve.catalogue import positions
-from app.serve.ragged import Ragged
-from app.serve.visits import Touches
+from app.serve.ragged import NONE, Ragged
+from app.serve.sessions import folded
+from app.serve.visits import OtherUsers, Touches, Visitors
 
 KEYS = "keys.arrow"
 
@@ -84,12 +86,38 @@ class UserTable:
             feather.read_table(keys, memory_map=True)["key"].combine_chunks() if keys.exists() else None,
         )
 
-    def positions(self, user_ids: NDArray[np.int64]) -> NDArray[np.int32]:
+    def positions(self, user_ids: NDArray[np.integer[Any]]) -> NDArray[np.int32]:
         """Position of each user; -1 for an unknown one."""
         return positions(self.ids, user_ids)
 
+    def known(self, visitors: Visitors) -> tuple[NDArray[np.int32], OtherUsers | None]:
+        """Positions of visitors (n,), and of those who were merged into them.
+
+        Of several who are one the visitor's own position stands for them, or that of the first who is known.
+        """
+        users = self.positions(visitors.user_ids)
+        if visitors.others is None:
+            return users, None
+        found = self.positions(visitors.others.users)
+        shape, found = visitors.others.shape.keep(found != NONE), found[found != NONE]
+        stand_in = np.flatnonzero((users == NONE) & (shape.lengths > 0))
+        first = shape.offsets[stand_in]
+        users[stand_in] = found[first]
+        further = np.ones(len(found), np.bool_)
+        further[first] = False
+        return users, OtherUsers(shape.keep(further), found[further]) if further.any() else None
+
+    def histories(self, users: NDArray[np.int32], others: OtherUsers | None) -> Touches:
+        """What is remembered of each user (n,), with the histories of others who are one with them."""
+        theirs = self.history.take(users)
+        if others is None:
+            return theirs
+        rows, further = others.shape.rows(), self.history.take(others.users)
+        moved = Ragged.of_rows(rows[further.shape.rows()], len(users))
+        return folded(theirs.then(replace(further, shape=moved)))
+
     def bought_since(
-        self, users: NDArray[np.int32], moments: NDArray[np.float64]
+        self, users: NDArray[np.integer[Any]], moments: NDArray[np.float64]
     ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
         """Rows and products (m,) that the known ones of these users (n,) bought at or after a moment (n,)."""
         shape, entries = self.bought.take(users)

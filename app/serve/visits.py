@@ -103,17 +103,42 @@ class Touches:
 
 
 @dataclass(frozen=True)
+class OtherUsers:
+    """Further users whose histories are those of n visits, as they were merged: `users` (m,) beside the `shape`.
+
+    Ids of the shop, or positions in the user table, depending on the holder.
+    """
+
+    shape: Ragged
+    users: NDArray[np.integer[Any]]
+
+    @classmethod
+    def of(cls, users: Sequence[Sequence[int]]) -> "OtherUsers | None":
+        """From a list for each visit; None if nobody has any."""
+        if not any(users):
+            return None
+        lengths = np.array([len(each) for each in users], np.int64)
+        return cls(Ragged.of_lengths(lengths), np.array([user for each in users for user in each], np.int64))
+
+    def slice(self, start: int, stop: int) -> "OtherUsers":
+        """Those of visits start … stop - 1."""
+        shape, entries = self.shape.slice(start, stop)
+        return OtherUsers(shape, self.users[entries])
+
+
+@dataclass(frozen=True)
 class Visitors:
     """Who asks: `user_ids` (n,) of the shop, and what each touched in this session, by ids of the shop.
 
     `now` (n,) float64: the moment of each visit, seconds since 1970. `keys` (n,) string: the shop's own ids of the
-    users, where ids are text and it is known.
+    users, where ids are text and it is known. `others`: users who were merged into them.
     """
 
     user_ids: NDArray[np.int64]
     session: Touches
     now: NDArray[np.float64]
     keys: pa.Array | None = None
+    others: OtherUsers | None = None
 
     def __len__(self) -> int:
         return len(self.user_ids)
@@ -129,7 +154,8 @@ class Visitors:
 
     def slice(self, start: int, stop: int) -> "Visitors":
         keys = None if self.keys is None else self.keys[start:stop]
-        return Visitors(self.user_ids[start:stop], self.session.slice(start, stop), self.now[start:stop], keys)
+        others = None if self.others is None else self.others.slice(start, stop)
+        return Visitors(self.user_ids[start:stop], self.session.slice(start, stop), self.now[start:stop], keys, others)
 
 
 @dataclass(frozen=True)
@@ -139,7 +165,7 @@ class Visits:
     `users` (n,) int32: position in the user table; `segments` (n,) int32: segment id; both `NONE` if unknown.
     `history`: what the bundle remembers of the user; `session`: what was touched since; products are positions.
     `on_screen` (n,) int32: the product touched last in the session, `NONE` without one.
-    `now` (n,) float64: seconds since 1970.
+    `now` (n,) float64: seconds since 1970. `others`: further users, by position, whose histories are in `history` too.
     """
 
     users: NDArray[np.int32]
@@ -148,9 +174,15 @@ class Visits:
     session: Touches
     on_screen: NDArray[np.int32]
     now: NDArray[np.float64]
+    others: OtherUsers | None = None
 
     def __len__(self) -> int:
         return len(self.users)
+
+    @property
+    def joint(self) -> NDArray[np.bool_]:
+        """Whether the history is that of several users, whom the models have not seen as one: (n,)."""
+        return np.zeros(len(self), np.bool_) if self.others is None else self.others.shape.lengths > 0
 
     @property
     def fresh(self) -> NDArray[np.bool_]:
@@ -173,4 +205,5 @@ class Visits:
             self.session.slice(start, stop),
             self.on_screen[start:stop],
             self.now[start:stop],
+            None if self.others is None else self.others.slice(start, stop),
         )

@@ -1,4 +1,7 @@
-"""What the stream does about forgotten users: sessions and list files without them, and a marker of what is done."""
+"""What the stream does about forgotten users: sessions and list files without them, and a marker of what is done.
+
+It also marks from when on no session is kept under the old id of a merged user.
+"""
 
 import json
 import time
@@ -8,16 +11,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from app.core.files import write_text
 from app.core.part import Part
 from app.core.settings import Settings
 from app.events.forgotten import Forgotten
 from app.events.ids import number_of
-from app.registry.bundle import Bundle
+from app.events.merged import Merged
 from app.serve.ragged import Ragged
-from app.serve.users import stranger
 from app.stream.epoch import newest_number
 from app.stream.folders import StreamFolders
 from app.stream.list_files import parts, rewrite
@@ -30,7 +31,10 @@ FIRST = -(2**63)
 
 
 class Marker(Part):
-    """Forgettings up to these moments (microseconds since 1970) are done with: in list files, and in the state."""
+    """Forgettings up to these moments (microseconds since 1970) are done with: in list files, and in the state.
+
+    In the state, merges too.
+    """
 
     lists: int = 0
     state: int = 0
@@ -58,7 +62,7 @@ class ListCleaner:
     def __init__(self, folders: StreamFolders, settings: Settings):
         self._folders, self._window = folders, settings.session_window_hours * 3600 * MICROS
 
-    def run(self, forgotten: Forgotten, checkpoint: Path) -> None:
+    def run(self, forgotten: Forgotten, merged: Merged, checkpoint: Path) -> None:
         """Rewrite what holds lists from before a forgetting that isn't marked as done."""
         before = read_marker(self._folders)
         pending = {digest: moment for digest, moment in forgotten.moments.items() if moment > before.lists}
@@ -68,7 +72,8 @@ class ListCleaner:
             settled = round((time.time() - SETTLED_SECONDS) * MICROS)
             latest = max((moment for moment in pending.values() if moment <= settled), default=before.lists)
         evicted = evicted_until(checkpoint, self._window)
-        state = max((moment for moment in forgotten.moments.values() if moment <= evicted), default=before.state)
+        changes = (*forgotten.moments.values(), *(merge.at for merge in merged.merges.values()))
+        state = max((moment for moment in changes if moment <= evicted), default=before.state)
         marker = Marker(lists=max(latest, before.lists), state=max(state, before.state))
         if marker != before:
             write_text(self._folders.root / MARKER, marker.model_dump_json())
@@ -127,14 +132,3 @@ def without_earlier(sessions: pa.RecordBatch, forgotten: Forgotten) -> pa.Record
     return sessions.set_column(place, sessions.schema.field(place), events.cast(lists.type)).filter(
         pa.array(lengths > 0)
     )
-
-
-def known_as(users: NDArray[np.int64], forgotten: Forgotten, bundle: Bundle) -> NDArray[np.int64]:
-    """The numbers (n,) by which a bundle may know users: a stranger's where it knows what is forgotten."""
-    if not forgotten:
-        return users
-    names = {user: forgotten.name(user) for user in forgotten.among(set(users.tolist()))}
-    strange = [user for user, name in names.items() if name not in bundle.obeyed]
-    if not strange:
-        return users
-    return np.where(np.isin(users, strange), stranger(bundle.recommender.users.ids), users)

@@ -14,6 +14,7 @@ from app.core.lease import Lease
 from app.core.settings import Settings
 from app.events.archive_names import BatchRange
 from app.events.forgotten import ForgottenUsers
+from app.events.merged_users import MergedUsers
 from app.stream.accounts import Accounts
 from app.stream.archive import Archive
 from app.stream.differences import Unaccounted
@@ -61,7 +62,7 @@ class Housekeeping:
 
     def __post_init__(self) -> None:
         self._landed = LandedFiles(self.folders.landing, self.epoch.checkpoint, self.lease)
-        self._forgotten = ForgottenUsers(self.settings.output)
+        self._forgotten, self._merged = ForgottenUsers(self.settings.output), MergedUsers(self.settings.output)
         self._cleaner = ListCleaner(self.folders, self.settings)
         self._shrinking = Shrinking(
             self.settings,
@@ -146,14 +147,14 @@ class Housekeeping:
     def clean_lists(self) -> None:
         """Take forgotten users out of list files."""
         try:
-            forgotten = self._forgotten.read()
+            forgotten, merged = self._forgotten.read(), self._merged.read()
         except OSError as error:  # a file system that is away for a moment: looked at again
             if str(error) != self._unreadable:
                 self._unreadable = str(error)
-                self.say(f"forgotten users: {error}; looked at again")
+                self.say(f"forgotten and merged users: {error}; looked at again")
             return
         self._unreadable = ""
-        self._cleaner.run(forgotten, self.epoch.checkpoint)
+        self._cleaner.run(forgotten, merged, self.epoch.checkpoint)
 
     def _shrink_influx(self) -> None:
         """In a thread of its own: to delete takes InfluxDB its time."""

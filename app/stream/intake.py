@@ -28,10 +28,13 @@ from app.events.archive import ARCHIVE_SCHEMA
 from app.events.canonical import CORRUPT, LEFT_OUT, ROW_TEXT, SOURCE_FILE
 from app.events.category import main_category
 from app.events.forgotten import Forgotten, ForgottenUsers
+from app.events.merged import Merged
+from app.events.merged_users import merged_users
 from app.events.revenue import revenue_cents
 from app.events.schema import REJECTED_SCHEMA
 from app.stream.lateness import HOUR, Lateness
 from app.stream.latest import LatestEvents
+from app.stream.merging import as_survivors
 from app.stream.rows_file import RowsFile
 from app.stream.sessions import SEEN, session_key
 from app.stream.source import ARRIVED
@@ -137,7 +140,8 @@ def take_in(
     known
         URIs of files whose rows are in the archive already.
     output
-        Whose forgotten users' earlier rows are left out; None forgets nobody.
+        Whose forgotten users' earlier rows are left out, and whose merged users' rows are handed on, though not
+        archived, as their survivors'; without one nobody was forgotten or merged.
 
     Returns
     -------
@@ -170,9 +174,11 @@ class Intake:
             raise RuntimeError(f"a job over the stream's events without {STAGING}, {MOMENT} and {LATENESS}")
         seen, lateness = pa.scalar(int(moment), pa.timestamp("us", tz="UTC")), Lateness.parse(late)
         forgotten = Forgotten() if self.output is None else ForgottenUsers(self.output).read()
+        merged = Merged() if self.output is None else merged_users(self.output).read()
         with _writing(Path(staging), context.partitionId(), self.window_minutes * MINUTE) as part:
             for batch in _gathered(batches):
-                events = self._take(part, batch, forgotten)
+                events = as_survivors(self._take(part, batch, forgotten), merged)
+                part.latest.add(events)
                 part.counts.late += int(lateness.late(events["event_time"]).sum())
                 yield events.append_column(SEEN, pa.repeat(seen, len(events)))
 
@@ -189,7 +195,6 @@ class Intake:
         part.counts.left_out += pc.sum(is_left_out).as_py() or 0
         part.counts.known += len(events) - len(new)
         part.write(new, batch.filter(is_rejected))
-        part.latest.add(events)
         return events.select([name for name in HANDED_ON.fieldNames() if name != SEEN])
 
 

@@ -11,7 +11,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -21,14 +21,16 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyspark import TaskContext
 
-from app.events.forgotten import Forgotten, ForgottenUsers
+from app.events.forgotten import ForgottenUsers
+from app.events.merged_users import merged_users
 from app.monitor.influx import InfluxConfig, trying_again, write_lines
 from app.monitor.schema import BASELINE, SERVED, recommendation_lines
 from app.registry.bundle import Bundle
+from app.registry.identities import Identities
 from app.serve.lists import ARROW_SCHEMA, list_table
 from app.serve.ragged import NONE
 from app.serve.recommender import CHUNK, Answer
-from app.stream.forgetting import known_as, without_earlier
+from app.stream.forgetting import without_earlier
 from app.stream.lateness import Lateness
 from app.stream.latest import LatestSessions
 from app.stream.list_files import write_part
@@ -47,7 +49,8 @@ class Task:
     """What the scorer of a micro-batch needs to know; travels to the workers.
 
     `moment`: the micro-batch's own time, microseconds since 1970. `staging`: where the intake has written each
-    user's latest event. `output`: whose forgotten users are strangers. `lateness`: who gets no list.
+    user's latest event. `output`: whose forgotten users are strangers, and merged users one. `lateness`: who gets no
+    list.
     """
 
     batch: int
@@ -140,14 +143,14 @@ def scorer(task: Task) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.Recor
         result, tables, answered = Result(), [], []
         started = time.monotonic()
         latest = None
-        forgotten = ForgottenUsers(task.output).read()
+        who = Identities(ForgottenUsers(task.output).read(), merged_users(task.output).read())
         for every in batches:
             latest = latest or LatestSessions.read(task.staging)
-            batch = without_earlier(every, forgotten)
+            batch = without_earlier(every, who.forgotten)
             if len(batch) < len(every):
                 result.forgotten += int(latest.are_current(every).sum() - latest.are_current(batch).sum())
             for start in range(0, len(batch), CHUNK):
-                table, sessions = _score_chunk(task, batch.slice(start, CHUNK), latest, forgotten, result)
+                table, sessions = _score_chunk(task, batch.slice(start, CHUNK), latest, who, result)
                 tables.append(table)
                 answered.append(sessions)
         scored = time.monotonic()
@@ -160,7 +163,7 @@ def scorer(task: Task) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.Recor
         result.readable_at = time.time()
         result.score_seconds, result.write_seconds = scored - started, time.monotonic() - scored
         for sessions, events in _sample(answered, [task.batch, partition]):  # lists are there: nobody waits
-            _judge(open_bundle(task.bundle), sessions, events, result)
+            _judge(open_bundle(task.bundle), who, sessions, events, result)
         _settled(task.bundle)
         yield pa.RecordBatch.from_pydict({"result": [result.to_json()]})
 
@@ -168,7 +171,7 @@ def scorer(task: Task) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.Recor
 
 
 def _score_chunk(
-    task: Task, batch: pa.RecordBatch, latest: LatestSessions, forgotten: Forgotten, result: Result
+    task: Task, batch: pa.RecordBatch, latest: LatestSessions, who: Identities, result: Result
 ) -> tuple[pa.Table, LiveSessions]:
     """Lists of the sessions, as `ARROW_SCHEMA` and `segment`, and the sessions; sums go to `result`."""
     bundle = open_bundle(task.bundle)
@@ -176,8 +179,7 @@ def _score_chunk(
     sessions = LiveSessions.of(batch, task.moment, bundle.recommender.parameters)
     current = np.flatnonzero(latest.are_current(batch))
     named = sessions.current(current)
-    sessions = replace(sessions, user_ids=known_as(sessions.user_ids, forgotten, bundle))
-    answer = bundle.recommender.recommend(replace(named, user_ids=sessions.user_ids[current]), task.top_k)
+    answer = bundle.recommender.recommend(who.introduced(named, bundle), task.top_k)
     generated_at = datetime.fromtimestamp(task.moment / 1e6, UTC)
     table = list_table(bundle.recommender, named, answer, bundle.version, generated_at)
     segments = _segment_tags(answer.visits.segments)
@@ -222,10 +224,11 @@ def _sample(answered: list[LiveSessions], seed: list[int]) -> Iterator[tuple[Liv
     yield answered[drawn], np.sort(dice.permutation(judged[drawn])[:MOST_JUDGED])
 
 
-def _judge(bundle: Bundle, sessions: LiveSessions, events: NDArray[np.int64], result: Result) -> None:
+def _judge(bundle: Bundle, who: Identities, sessions: LiveSessions, events: NDArray[np.int64], result: Result) -> None:
     """Was the product of each of these new events in the list that its session had just before?"""
     recommender = bundle.recommender
-    answer = recommender.recommend(sessions.visitors(events, sessions.events.times[events]), JUDGED_DEPTH)
+    visitors = sessions.visitors(events, sessions.events.times[events])
+    answer = recommender.recommend(who.introduced(visitors, bundle), JUDGED_DEPTH)
     segments = _segment_tags(answer.visits.segments)
     item = recommender.catalogue.positions(sessions.events.products[events])
     lists = {SERVED: answer.lists.items} | {

@@ -42,6 +42,8 @@ class ManifestEntries(Part):
     gate: Verdict
     #: Names of the forgettings that were obeyed (`app.events.forgotten`).
     forgotten: tuple[str, ...] = ()
+    #: Moment of the latest merge that was obeyed (`app.events.merged`), microseconds since 1970.
+    merged_until: int = 0
 
     @classmethod
     def read(cls, folder: Path, manifest: Manifest) -> "ManifestEntries":

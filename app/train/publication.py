@@ -102,6 +102,7 @@ def _manifest(
         silhouette=model.silhouette,
         gate=evaluation.verdict,
         forgotten=log.forgotten,
+        merged_until=log.merged_until,
     )
 
 

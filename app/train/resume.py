@@ -21,6 +21,7 @@ from app.core.progress import Progress
 from app.core.settings import Settings
 from app.events.forgotten import ForgottenUsers
 from app.events.layout import layout_of
+from app.events.merged_users import MergedUsers
 from app.events.read import list_event_files
 from app.registry.registry import Registry
 
@@ -43,6 +44,7 @@ def asked_for(spark: SparkSession, settings: Settings) -> dict[str, JsonValue]:
         "layout": layout_of(settings).model_dump(mode="json"),
         "cleaned": cleaned.name if cleaned else None,
         "forgotten": ForgottenUsers(settings.output).read().names,
+        "merged_until": MergedUsers(settings.output).read().latest,
         "files": [list_event_files(spark, source) for source in read],
     }
     return json.loads(json.dumps(asked))  # as it is read back: pairs are lists

@@ -23,6 +23,8 @@ from app.core.folders import (
 from app.core.parts import part_files, row_count
 from app.events.forgotten import Forgotten, ForgottenUsers
 from app.events.ingest import CleaningReport, check_collisions, fit_partitions, ingest, kept_rows, read_cleaned
+from app.events.merged import Merged
+from app.events.merged_users import MergedUsers
 from app.events.read import list_event_files
 from app.features.slices import Slice, cut_time, make_slice, span
 from app.insight.behaviour import BehaviourBase, Shop, Windows, find_behaviour
@@ -40,7 +42,10 @@ from app.train.evaluation import Champion
 
 @dataclass(frozen=True)
 class Log:
-    """The cleaned log: where it came from and lies now, where every row went, and names of forgettings obeyed."""
+    """The cleaned log: where it came from and lies now, where every row went, and which lists of users it obeys.
+
+    `forgotten`: names of forgettings. `merged_until`: moment of the latest merge, microseconds since 1970.
+    """
 
     source: str
     synthetic: bool
@@ -48,6 +53,7 @@ class Log:
     cleaned: Path
     rejected: Path | None
     forgotten: tuple[str, ...]
+    merged_until: int
 
 
 def clean_log(run: Run) -> Log:
@@ -59,10 +65,10 @@ def clean_log(run: Run) -> Log:
         There is neither, or the log can't be read or holds too many rows that are no events.
     """
     spark, settings = run.spark, run.settings
-    forgotten = ForgottenUsers(run.output.root).read()
+    forgotten, merged = ForgottenUsers(run.output.root).read(), MergedUsers(run.output.root).read()
     with run.progress.stage("clean") as stage:
         if settings.events is None:
-            latest = _latest_cleaned(run, forgotten)
+            latest = _latest_cleaned(run, forgotten, merged)
             source = str(latest)
             fit_partitions(spark, settings, source)
             report = _as_cleaned_before(latest)
@@ -70,9 +76,8 @@ def clean_log(run: Run) -> Log:
         else:
             source = settings.events
             fit_partitions(spark, settings, source)
-            report = ingest(
-                spark, settings, source, run.output.processed, run.stamp, run.now + timedelta(days=1), forgotten
-            )
+            end = run.now + timedelta(days=1)
+            report = ingest(spark, settings, source, run.output.processed, run.stamp, end, forgotten, merged)
             stage.rows = report.read
             stage.note = f"{report.kept:,} kept, {report.duplicates:,} duplicates, {report.rejected:,} rejected"
             if report.left_out:
@@ -82,7 +87,13 @@ def clean_log(run: Run) -> Log:
                 label_synthetic(report.cleaned)
     cleaning = Cleaning.model_validate(report, from_attributes=True)
     return Log(
-        source, is_synthetic(str(report.cleaned)), cleaning, report.cleaned, report.rejected_table, forgotten.names
+        source,
+        is_synthetic(str(report.cleaned)),
+        cleaning,
+        report.cleaned,
+        report.rejected_table,
+        forgotten.names,
+        merged.latest,
     )
 
 
@@ -102,14 +113,15 @@ def check_span(log: Log) -> None:
         )
 
 
-def _latest_cleaned(run: Run, forgotten: Forgotten) -> Path:
+def _latest_cleaned(run: Run, forgotten: Forgotten, merged: Merged) -> Path:
     latest = latest_complete(run.output.processed, CLEANED)
     if latest is None:
         raise InputError(
             f"no --events given, and {run.output.processed} holds no complete {CLEANED}* table; give --events the log"
         )
-    if made_before(latest, max(forgotten.moments.values(), default=0)):
-        raise InputError(f"{latest}: users were forgotten since; give --events the log, to clean it again")
+    for what, moment in (("forgotten", max(forgotten.moments.values(), default=0)), ("merged", merged.latest)):
+        if made_before(latest, moment):
+            raise InputError(f"{latest}: users were {what} since; give --events the log, to clean it again")
     return latest
 
 

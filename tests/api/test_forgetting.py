@@ -151,6 +151,7 @@ def test_a_receipt_says_what_is_left_where(api: Api, output: Path) -> None:
     receipt = forget(api)
     assert places(receipt) == {
         "sessions and lists of the API": True,
+        "list of merged users": True,
         "list files of the stream": False,
         "sessions of the stream": False,
         "log of posted events": False,

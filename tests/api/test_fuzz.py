@@ -28,6 +28,7 @@ OPERATIONS = [
     ("GET", "/v1/products/{product_id}/similar"),
     ("GET", "/v1/popular"),
     ("POST", "/v1/events"),
+    ("POST", "/v1/users/merge"),
     ("DELETE", "/v1/users/{user_id}"),
     ("GET", "/v1/users/{user_id}"),
     ("GET", "/v1/products"),

@@ -10,8 +10,11 @@ from hypothesis import strategies as st
 from app.api.answers import _touches
 from app.api.posted.batches import AcceptedEvent, EventBatch
 from app.api.posted.sessions import PostedSessions
+from app.events.forgotten import Forgotten, hashed
 from app.events.layout import REES46
+from app.events.merged import Merge, Merged
 from app.events.vocabulary import EVENT_TYPES, EventType
+from app.registry.identities import Identities
 from app.serve.recommender import Parameters
 from app.stream.live import LiveSessions
 
@@ -24,7 +27,7 @@ Posted = tuple[int, int, int, EventType]  # hour, minute, product, type
 EVENT = st.tuples(st.integers(0, 5), st.integers(0, 110), st.integers(0, 3), st.sampled_from(EVENT_TYPES))
 
 
-def batch(number: int, events: list[Posted], session: str | None) -> EventBatch:
+def batch(number: int, events: list[Posted], session: str | None, user: int = USER) -> EventBatch:
     """Events of (hour, minute, product, type)."""
     return EventBatch(
         number=number,
@@ -35,7 +38,7 @@ def batch(number: int, events: list[Posted], session: str | None) -> EventBatch:
                 event_time=START + timedelta(hours=hour, minutes=minute),
                 event_type=kind,
                 product_id=str(product),
-                user_id=str(USER),
+                user_id=str(user),
                 user_session=session,
             )
             for place, (hour, minute, product, kind) in enumerate(events)
@@ -118,3 +121,47 @@ def test_users_of_whom_nothing_comes_are_forgotten() -> None:
     sessions.forget(1.5)
     assert len(sessions) == 0
     assert sessions.current(USER, 30) == []
+
+
+Step = tuple[int, list[Posted], str | None]  # user, events, session
+STEP = st.tuples(st.integers(1, 4), st.lists(EVENT, min_size=1, max_size=12), st.sampled_from(["s", None]))
+MERGE = st.tuples(st.integers(1, 4), st.integers(1, 4))
+
+
+@settings(deadline=None)
+@example([(1, [(0, 0, 0, "view")], None), (1, 2), (2, [(0, 9, 1, "view")], None), (2, 3)])
+@given(st.lists(st.one_of(STEP, MERGE), max_size=9))
+def test_when_users_are_merged_is_nothing_to_their_session(steps: list[Step | tuple[int, int]]) -> None:
+    """A replica that was there all the time, and one that reads the log once all is done."""
+    there = PostedSessions(REES46, WINDOW_HOURS, MOST)
+    merges: list[Merge] = []
+    batches: list[EventBatch] = []
+    for number, step in enumerate(steps, 1):
+        if len(step) == 2:
+            merges.append(Merge(user=step[0], into=step[1], into_key="k", at=number))
+            there.merge(Merged.of(merges))
+        else:
+            user, events, session = step
+            batches.append(batch(number, events, session, user))
+            there.add(batches[-1], Identities(merged=Merged.of(merges)))
+    late, who = PostedSessions(REES46, WINDOW_HOURS, MOST), Identities(merged=Merged.of(merges))
+    for one in batches:
+        late.add(one, who)
+    assert len(there) == len(late)
+    for user in range(1, 5):
+        assert there.current(user, 30) == late.current(user, 30)
+    for before in range(len(steps) + 2):
+        there.forget(before)
+        assert there._users.keys() == there._arrived.keys()
+    assert len(there) == 0
+
+
+def test_what_a_merged_user_did_before_a_forgetting_counts_for_nobody() -> None:
+    """By the id that the event came with: 1 was forgotten at noon and a half minute, 2 was not."""
+    moment = round((START + timedelta(seconds=30)).timestamp() * 1e6)
+    forgotten = Forgotten("", {hashed("", 1): moment})
+    who = Identities(forgotten, Merged.of([Merge(user=1, into=2, into_key="k", at=1)]))
+    sessions = PostedSessions(REES46, WINDOW_HOURS, MOST)
+    for user in (1, 2):
+        sessions.add(batch(user, [(0, 0, user, "view"), (0, 1, 10 + user, "view")], None, user), who)
+    assert [seen.product for seen in sessions.current(2, 30)] == [2, 11, 12]

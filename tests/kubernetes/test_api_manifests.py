@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from app.events.forgotten import ForgottenUsers
+from app.events.merged_users import MergedUsers
 from app.jobs.serve import STOP_SECONDS
 from tests.kubernetes.conftest import ROOT, Manifests
 
@@ -70,7 +71,7 @@ def test_probes_ask_what_the_server_answers(manifests: Manifests, folder: str) -
 
 @BOTH
 def test_all_is_read_only_but_what_the_api_writes(manifests: Manifests, folder: str) -> None:
-    """The log of posted events, the list of the forgotten and the landing folder, wherever the settings have them."""
+    """The log of posted events, the lists of users and the landing folder, wherever the settings have them."""
     name = server(manifests, folder)["envFrom"][0]["configMapRef"]["name"]
     settings = manifests.one(folder, "ConfigMap", name)["data"]
     output = settings["VITRINE_OUTPUT"]
@@ -78,8 +79,8 @@ def test_all_is_read_only_but_what_the_api_writes(manifests: Manifests, folder: 
     mounts = server(manifests, folder)["volumeMounts"]
     writable = {one["mountPath"]: one.get("subPath") for one in mounts if not one.get("readOnly")}
     assert writable.pop("/tmp") is None
-    forgotten = str(ForgottenUsers(Path(output)).folder)
-    assert writable == {path: path.removeprefix("/data/") for path in (f"{output}/api", landing, forgotten)}
+    lists = [str(users(Path(output)).folder) for users in (ForgottenUsers, MergedUsers)]
+    assert writable == {path: path.removeprefix("/data/") for path in (f"{output}/api", landing, *lists)}
     (volume,) = [one for one in mounts if one.get("readOnly")]
     assert (volume["name"], volume["mountPath"]) == ("data", "/data")
 
@@ -110,7 +111,8 @@ def test_a_pod_waits_for_a_bundle_and_makes_its_folders(manifests: Manifests, tm
     assert process.stdout is not None
     assert process.stdout.readline() == "no bundle is published yet; waiting for the first training\n"
     assert process.poll() is None
-    assert {path.name for path in tmp_path.iterdir()} == {"models", "api", landing.partition("/")[0], "forgotten"}
+    made = {"api", landing.partition("/")[0], "forgotten", "merged"}
+    assert {path.name for path in tmp_path.iterdir()} == {"models", *made}
     assert (tmp_path / landing).is_dir()
     (tmp_path / "models" / "CURRENT").write_text("20261127_000000\n")
     assert process.communicate(timeout=30)[0] == ""

@@ -1,5 +1,6 @@
 """From visits to lists: history and session together, and what must never be in a list."""
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -15,15 +16,16 @@ import pytest
 from app.serve.catalogue import Catalogue
 from app.serve.contract import Candidates
 from app.serve.exclusions import SECONDS_PER_DAY
+from app.serve.generators.als import ImplicitALS
 from app.serve.generators.covisitation import CoVisitation
 from app.serve.generators.popularity import Popularity
 from app.serve.lists import ARROW_SCHEMA, list_table, write_csv
-from app.serve.ragged import NONE
+from app.serve.ragged import NONE, Ragged
 from app.serve.rankers import ReciprocalRank
 from app.serve.recommender import Parameters, Recommender
 from app.serve.users import UserTable
-from app.serve.visits import Visitors, Visits
-from tests.arrays import touches, user_table, visitors
+from app.serve.visits import OtherUsers, Visitors, Visits
+from tests.arrays import touches, user_table, visitors, visits
 
 PARAMETERS = Parameters(
     candidates=50, bought_days=30, session_max_events=100, session_max_products=20, session_idle_minutes=30
@@ -283,3 +285,72 @@ def test_csv_holds_all_files_and_replaces_the_old_one(recommender: Recommender, 
     assert read["product_id"].to_pylist() == table["product_id"].to_pylist()
     assert ",2019-11-01 00:00:00.000000Z\n" in target.read_text()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["lists", "merged.csv"]
+
+
+# --- Users who were merged ------------------------------------------------------------------------------------------
+
+
+CLEO, DORA = 8, 3
+
+
+def joint(*others: int, user: int = ANNA, session: Sequence[int] = ()) -> Visitors:
+    return replace(visitors([BEN, user, STRANGER], [[], session, []], NOW), others=OtherUsers.of([[], others, []]))
+
+
+@pytest.fixture
+def merged(recommender: Recommender) -> Recommender:
+    """Cleo has looked at 106 an hour before all others and at 101 after them, with a weight of 9; bought 105 lately."""
+    known = touches([[0, 1, 2], [], [6, 1]], [[1, 2, 3], [], [4, 9]])
+    times = np.array([0, 1, 2, -3600, 5.0])
+    lately = [[(3, NOW - 10 * SECONDS_PER_DAY)], [], [(5, NOW - SECONDS_PER_DAY)]]
+    table = user_table([ANNA, BEN, CLEO], [0, NONE, 1], replace(known, times=times), lately)
+    return replace(recommender, users=table)
+
+
+def test_the_histories_of_merged_users_are_one(merged: Recommender) -> None:
+    asked = merged.visits(joint(CLEO, session=[107]))
+    assert (asked.users.tolist(), asked.segments.tolist()) == ([1, 0, NONE], [NONE, 0, NONE])
+    assert asked.joint.tolist() == [False, True, False]
+    mine = asked.slice(1, 2)
+    assert mine.history.products.tolist() == [6, 0, 2, 1]
+    assert mine.history.weights.tolist() == [4, 1, 3, 10], "summed and capped, as training does"
+    assert mine.history.times.tolist() == [-3600, 0, 2, 5]
+    assert mine.touched.products.tolist() == [6, 0, 2, 1, 7]
+    assert mine.joint.tolist() == [True]
+    for row in (0, 2):
+        assert asked.slice(row, row + 1).touched.products.tolist() == []
+    assert merged.visits(joint(CLEO).slice(1, 2)).history.products.tolist() == [6, 0, 2, 1]
+
+
+def test_what_any_of_them_bought_lately_is_in_no_list(merged: Recommender) -> None:
+    assert {103, 105}.isdisjoint(listed := products(merged, joint(CLEO).slice(1, 2), 12))
+    assert len(listed) == 10
+    assert 103 in products(merged, joint(user=CLEO).slice(1, 2), 12)
+
+
+def test_one_of_whom_only_another_is_known_is_that_user(merged: Recommender) -> None:
+    """A new id that an old one was merged into, and an unknown one into an old."""
+    for who in (joint(DORA, CLEO, user=STRANGER), joint(CLEO, DORA, user=STRANGER), joint(DORA, user=CLEO)):
+        asked = merged.visits(who)
+        assert asked.users.tolist() == [1, 2, NONE]
+        assert asked.segments.tolist() == [NONE, 1, NONE]
+        assert not asked.joint.any()
+        assert asked.slice(1, 2).history.products.tolist() == [6, 1]
+        assert products(merged, who.slice(1, 2)) == products(merged, joint(user=CLEO).slice(1, 2))
+    asked = merged.visits(joint(ANNA, CLEO, user=STRANGER))
+    assert (asked.users.tolist(), asked.joint.tolist()) == ([1, 0, NONE], [False, True, False])
+    assert asked.slice(1, 2).history.products.tolist() == [6, 0, 2, 1]
+
+
+def test_factors_of_one_do_not_answer_for_two() -> None:
+    """The stored factors know Anna as she was: joint histories are folded in, as a stranger's would be."""
+    dice = np.random.default_rng(0)
+    als = ImplicitALS.of(
+        dice.normal(size=(3, 4)).astype(np.float32), dice.normal(size=(12, 4)).astype(np.float32), 0.1, 2.0
+    )
+    history = [[0, 1, 2, 6]]
+    alone = visits(history, users=[0], fresh=False)
+    others = OtherUsers(Ragged.of_lengths(np.array([1])), np.array([2]))
+    both, strange = replace(alone, others=others), visits(history, fresh=False)
+    scores = [als.candidates(asked, 5).scores.tolist() for asked in (alone, both, strange)]
+    assert scores[1] == scores[2] != scores[0]

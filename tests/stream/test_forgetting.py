@@ -4,7 +4,6 @@ import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -13,7 +12,8 @@ from pyspark.sql import SparkSession
 from app.core.settings import Settings
 from app.events.forgotten import Forgotten, ForgottenUsers
 from app.events.ids import number_of
-from app.registry.bundle import Bundle
+from app.events.merged import Merge, Merged
+from app.events.merged_users import MergedUsers
 from app.stream.archive import Archive
 from app.stream.folders import StreamFolders
 from app.stream.forgetting import (
@@ -21,7 +21,6 @@ from app.stream.forgetting import (
     SETTLED_SECONDS,
     ListCleaner,
     evicted_until,
-    known_as,
     read_marker,
     without_earlier,
 )
@@ -83,21 +82,6 @@ def test_a_forgotten_user_gets_the_lists_of_a_stranger(tmp_path: Path, moment: f
     assert lists["product_id"] == other["product_id"]
 
 
-def test_a_bundle_that_has_obeyed_knows_a_user_anew(tmp_path: Path) -> None:
-    bundle = Bundle.open(write_bundle(tmp_path / "models", "a", recommender()))
-    users = ForgottenUsers(tmp_path)
-    numbers = np.array([ANNA, 2, ANNA])
-    assert known_as(numbers, users.read(), bundle).tolist() == numbers.tolist()
-    users.forget(ANNA, 1.0)
-    strange = known_as(numbers, users.read(), bundle)
-    assert strange[1] == 2
-    assert ANNA not in strange
-    name = users.read().name(ANNA)
-    manifest = bundle.manifest.model_copy(update={"forgotten": [name]})
-    obeying = Bundle(bundle.folder, manifest, bundle.recommender, bundle.segments)
-    assert known_as(numbers, users.read(), obeying).tolist() == numbers.tolist()
-
-
 # --- Files of lists ----------------------------------------------------------------------------------
 
 
@@ -128,18 +112,18 @@ def test_list_files_lose_the_forgotten_and_a_marker_says_when_it_is_done(folders
     for batch, at in ((1, old), (2, new)):
         write_lists(folders, batch, [7, 8, 7, 9], at)
     users, cleaner = ForgottenUsers(output), ListCleaner(folders, Settings(output=output))
-    cleaner.run(users.read(), folders.checkpoints)
+    cleaner.run(users.read(), Merged(), folders.checkpoints)
     assert users_in(folders) == [[7, 8, 7, 9]] * 2
     first = users.forget(7, (now - timedelta(seconds=SETTLED_SECONDS + 1)).timestamp())
     second = users.forget(9, now.timestamp())
     untouched = (folders.lists / "batch-000000002-e000001-000.parquet").stat().st_mtime_ns
-    cleaner.run(users.read(), folders.checkpoints)
+    cleaner.run(users.read(), Merged(), folders.checkpoints)
     assert users_in(folders) == [[8], [7, 8, 7, 9]], "lists from after the forgetting are a new user's"
     assert (folders.lists / "batch-000000002-e000001-000.parquet").stat().st_mtime_ns == untouched
     assert read_marker(folders).lists == first
     assert read_marker(folders).lists < second, "a micro-batch may just be writing lists from before"
     write_lists(folders, 3, [9, 8], old)
-    cleaner.run(users.read(), folders.checkpoints)
+    cleaner.run(users.read(), Merged(), folders.checkpoints)
     assert users_in(folders)[2] == [8]
 
 
@@ -150,7 +134,7 @@ def test_ids_of_text_are_found_by_their_numbers(folders: StreamFolders) -> None:
     number = number_of("B2", text_ids=True)
     assert number is not None
     users.forget(number, datetime.now(UTC).timestamp())
-    ListCleaner(folders, Settings(output=output)).run(users.read(), folders.checkpoints)
+    ListCleaner(folders, Settings(output=output)).run(users.read(), Merged(), folders.checkpoints)
     assert users_in(folders) == [["é"]]
 
 
@@ -168,17 +152,24 @@ def test_a_state_is_empty_once_the_watermark_of_all_that_is_kept_has_passed(tmp_
     users.forget(2, 1.6)
     cleaner = ListCleaner(folders, Settings(output=tmp_path))
     cleaner._window = 500_000
-    cleaner.run(users.read(), tmp_path)
+    cleaner.run(users.read(), Merged(), tmp_path)
     assert read_marker(folders).state == 1_500_000
+    moments = {3: 1_400_000, 4: 1_500_001, 5: 1_500_002}
+    merged = [Merge(user=user, into=9, into_key="9", at=at) for user, at in moments.items()]
+    cleaner.run(users.read(), Merged.of(merged[:1]), tmp_path)
+    assert read_marker(folders).state == 1_500_000
+    cleaner._window = 499_999
+    cleaner.run(users.read(), Merged.of(merged), tmp_path)
+    assert read_marker(folders).state == 1_500_001
 
 
 def test_nobody_forgotten_costs_nothing(folders: StreamFolders) -> None:
-    ListCleaner(folders, Settings(output=folders.root.parent)).run(Forgotten(), folders.checkpoints)
+    ListCleaner(folders, Settings(output=folders.root.parent)).run(Forgotten(), Merged(), folders.checkpoints)
     assert read_marker(folders).lists == 0
     assert not (folders.root / "forgotten.json").exists()
 
 
-def test_a_running_stream_forgets(spark: SparkSession, tmp_path: Path) -> None:
+def test_a_running_stream_forgets_and_merges(spark: SparkSession, tmp_path: Path) -> None:
     """Events of a session of 2019, as the shop's clock is in tests: all are from before the forgetting."""
     write_bundle(tmp_path / "models", "a", recommender())
     user = 555_444_333
@@ -191,6 +182,12 @@ def test_a_running_stream_forgets(spark: SparkSession, tmp_path: Path) -> None:
         live.deliver("two.csv", [(2, "view", 102, user, "s"), (3, "view", 103, 7_000, "t")])
         assert not live.lists(user), "an event from before the forgetting"
         assert len(live.lists(7_000)) == 2
+        with (two := MergedUsers(tmp_path)).alone():
+            two.add(ANNA, 8_000, "8000", 1.0)
+            two.add(7_000, 8_000, "8000", 1.0)
+        live.deliver("three.csv", [(4, "purchase", 104, 7_000, "t"), (5, "view", 105, ANNA, "t")])
+        assert (len(live.lists(8_000)), len(live.lists(7_000)), live.lists(ANNA)) == (1, 2, [])
+        assert {103, 104, 105}.isdisjoint(live.lists(8_000)[0][1]), "103 was bought by Anna; one session has the others"
         until(lambda: not live.stream._beside._said, "accounts agree")
         live.stream._beside.audit()
         assert not live.stream._beside._said, "rows that were left out are accounted for"

@@ -249,7 +249,7 @@ def test_a_list_of_forgotten_users_that_can_not_be_read_is_told_once_and_read_la
         broken.setattr(ForgottenUsers, "read", away)
         for _ in range(2):
             house.clean_lists()
-    assert shop.said == ["forgotten users: [Errno 5] Input/output error: 'forgotten'; looked at again"]
+    assert shop.said == ["forgotten and merged users: [Errno 5] Input/output error: 'forgotten'; looked at again"]
     house._cleaner.run.assert_not_called()
     house.clean_lists()
     house._cleaner.run.assert_called_once()

@@ -1,4 +1,4 @@
-"""A training obeys the list of forgotten users, and takes with it what earlier ones know of them."""
+"""A training obeys the lists of forgotten and of merged users, and takes with it what earlier ones know of them."""
 
 import json
 from collections.abc import Iterator
@@ -17,8 +17,11 @@ from app.core.errors import InputError
 from app.core.folders import made_before
 from app.events.forgotten import ForgottenUsers
 from app.events.forgotten_rows import FORGOTTEN
+from app.events.merged_users import MergedUsers
+from app.registry.bundle import Bundle
 from app.registry.manifest import MANIFEST
 from app.registry.registry import Registry
+from app.serve.ragged import NONE
 from app.synthetic import generate
 from tests.registry.bundles import make
 from tests.train.test_training import NOW, Shop
@@ -54,16 +57,29 @@ def users_of(output: Path) -> Iterator[int]:
         yield from pq.read_table(path)["user_id"].to_pylist()
 
 
+def bought(bundle: Bundle, user: int) -> set[int]:
+    """The products that a bundle knows a user to have bought, by the shop's ids."""
+    recommender = bundle.recommender
+    positions = recommender.users.positions(np.array([user]))
+    _, items = recommender.users.bought_since(positions, np.zeros(1))
+    return set(recommender.catalogue.product_ids[items].tolist())
+
+
 @pytest.mark.timeout(600)
 def test_nothing_but_the_bundle_before_knows_a_forgotten_user(spark: SparkSession, tmp_path: Path) -> None:
     shop, log = Shop(spark, tmp_path / "shop"), tmp_path / "shop.synthetic.csv"
     generate(log, 2_000, 7, days=8)
     first = shop.train(log, **QUICK)
-    user = next(users_of(shop.output))
+    user, merged, survivor = [*dict.fromkeys(users_of(shop.output))][:3]
     known = places_of(shop.output, user)
     assert {path.partition("/")[0] for path in known} >= {"processed", "models", "recommendations"}
+    two, moment = MergedUsers(shop.output), (NOW + timedelta(hours=1.5)).timestamp()
+    with two.alone():
+        two.add(merged, survivor, str(survivor), moment)
+    with pytest.raises(InputError, match="users were merged since; give --events"):
+        shop.train(None, **QUICK)
     users = ForgottenUsers(shop.output)
-    users.forget(user, (NOW + timedelta(hours=1.5)).timestamp())
+    users.forget(user, moment)
     with pytest.raises(InputError, match="users were forgotten since; give --events"):
         shop.train(None, **QUICK)
     second = shop.train(log, **QUICK)
@@ -71,11 +87,17 @@ def test_nothing_but_the_bundle_before_knows_a_forgotten_user(spark: SparkSessio
     assert second.cleaning.left_out[FORGOTTEN] > 0
     assert first.exploration is not None
     assert second.exploration is not None
-    assert second.exploration.events.users == first.exploration.events.users - 1
+    assert second.exploration.events.users == first.exploration.events.users - 2
     left = {path for path in places_of(shop.output, user) if not path.startswith(f"models/{first.version}/")}
     assert left == set()
     manifest = json.loads((shop.models / second.version / MANIFEST).read_text())
     assert manifest["forgotten"] == list(users.read().names)
+    # Of the two who are one the new bundle knows the survivor alone, with all that both have bought.
+    assert manifest["merged_until"] == two.read().latest
+    before, after = (Bundle.open(shop.models / run.version) for run in (first, second))
+    assert after.recommender.users.positions(np.array([merged])) == [NONE]
+    assert after.recommender.users.positions(np.array([survivor])) != [NONE]
+    assert bought(after, survivor) == bought(before, survivor) | bought(before, merged)
     assert Registry(shop.models).history() == [second.version, first.version]
 
 

@@ -13,7 +13,7 @@ from tests.handmade import Event, stored_events
 def log(folder: Path, *times: str) -> Log:
     events: list[Event] = [(user, 7, "view", time) for user, time in enumerate(times)]
     cleaning = Cleaning(read=2, kept=2, duplicates=0, rejected=0, reasons={}, left_out={})
-    return Log("log.csv", False, cleaning, stored_events(folder / "events", events), None, ())
+    return Log("log.csv", False, cleaning, stored_events(folder / "events", events), None, (), 0)
 
 
 def test_a_log_of_one_second_leaves_nothing_to_test_on(tmp_path: Path) -> None:

@@ -9,10 +9,12 @@ from app.events.forgotten import Forgotten
 from app.events.identity import BY_ID, OWN_SESSION, ends_session, identity
 from app.events.ids import number_of
 from app.events.layout import Layout
+from app.events.merged import Merged
+from app.registry.identities import Identities
 
 HOUR_MICROS = 3_600_000_000
 BEFORE_ALL = -(2**63)
-NOBODY = Forgotten()
+EVERYONE = Identities()
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -57,23 +59,23 @@ class PostedSessions:
         """Users with a session."""
         return len(self._users)
 
-    def add(self, batch: EventBatch, forgotten: Forgotten = NOBODY) -> None:
-        """Take a batch of the log into the sessions, but for what forgotten users did before."""
+    def add(self, batch: EventBatch, who: Identities = EVERYONE) -> None:
+        """Take a batch of the log into the sessions of survivors, but for what forgotten users did before."""
         for event in batch.events:
             user, product = (number_of(value, self._text_ids) for value in (event.user_id, event.product_id))
             if user is None or product is None:
                 continue
             at = round((event.event_time - EPOCH).total_seconds() * 1e6)
-            if at <= (forgotten.until(user) or BEFORE_ALL):
+            if at <= (who.forgotten.until(user) or BEFORE_ALL):
                 continue
+            user = who.merged.survivor(user)
             own = f"{OWN_SESSION}{user}"
             key = (at // self._window, own if event.user_session is None else event.user_session)
             session = self._users.setdefault(user, {}).setdefault(key, _Session(event.user_session is not None))
             same = SessionEvent(at, product, event.event_type)
             session.events.add((same, event.event_id if self._by_id else ""))
             session.latest = max(session.latest, (at, batch.at, key[1]))
-            if len(session.events) > 2 * self._max:
-                session.events = set(sorted(session.events)[-self._max :])
+            self._bound(session)
             self._arrived.pop(user, None)
             self._arrived[user] = batch.at
 
@@ -108,6 +110,25 @@ class PostedSessions:
             self._users[user] = {key: session for key, session in sessions.items() if session.events}
             if not self._users[user]:
                 del self._users[user], self._arrived[user]
+
+    def merge(self, merged: Merged) -> None:
+        """Hand the sessions of users who were merged on to their survivors."""
+        for user in self._users.keys() & merged.survivors.keys():
+            survivor = merged.survivor(user)
+            theirs = self._users.setdefault(survivor, {})
+            for (window, name), session in self._users.pop(user).items():
+                name = name if session.given else f"{OWN_SESSION}{survivor}"
+                at, arrived, _ = session.latest
+                other = theirs.setdefault((window, name), _Session(session.given))
+                other.events |= session.events
+                other.latest = max(other.latest, (at, arrived, name))
+                self._bound(other)
+            arrived = self._arrived.pop(user)
+            self._arrived[survivor] = max(arrived, self._arrived.pop(survivor, arrived))
+
+    def _bound(self, session: _Session) -> None:
+        if len(session.events) > 2 * self._max:
+            session.events = set(sorted(session.events)[-self._max :])
 
     def forget(self, before: float) -> None:
         """Drop users of whom nothing arrived since a moment (seconds since 1970)."""

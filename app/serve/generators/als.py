@@ -1,7 +1,7 @@
 """Implicit ALS: Hu, Koren, Volinsky, "Collaborative Filtering for Implicit Feedback Datasets" (2008).
 
 Stored factors answer for a known user of whom nothing new was seen, folding-in (one least-squares step) for
-everyone else.
+everyone else, and for users who were merged since.
 """
 
 from functools import cache, cached_property
@@ -95,7 +95,7 @@ class ImplicitALS:
     def candidates(self, visits: Visits, k: int) -> Candidates:
         result = Candidates.empty(len(visits), k)
         touched = visits.touched
-        learned = (visits.users != NONE) & ~visits.fresh
+        learned = (visits.users != NONE) & ~visits.fresh & ~visits.joint
         known = np.flatnonzero(learned)
         fold_in = np.flatnonzero((touched.shape.lengths > 0) & ~learned)
         vectors = np.empty((len(visits), self.item_factors.shape[1]), np.float32)

@@ -1,0 +1,32 @@
+"""Who users are to a bundle, whatever was said of them since its training: forgotten, or merged into another."""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from app.events.forgotten import Forgotten
+from app.events.merged import Merged
+from app.registry.bundle import Bundle
+from app.serve.users import stranger
+from app.serve.visits import OtherUsers, Visitors
+
+
+@dataclass(frozen=True)
+class Identities:
+    """The lists of forgotten and of merged users at one moment."""
+
+    forgotten: Forgotten = field(default_factory=Forgotten)
+    merged: Merged = field(default_factory=Merged)
+
+    def introduced(self, visitors: Visitors, bundle: Bundle) -> Visitors:
+        """Visitors as a bundle may know them: each with all whose history is theirs, none by what is forgotten."""
+        if not self.forgotten and not self.merged:
+            return visitors
+        groups = [self.merged.group(user) for user in visitors.user_ids.tolist()]
+        users = {user for group in groups for user in group}
+        strange = {user for user in self.forgotten.among(users) if self.forgotten.name(user) not in bundle.obeyed}
+        nobody = stranger(bundle.recommender.users.ids) if strange else 0
+        names = [[user for user in group if user not in strange] or [nobody] for group in groups]
+        ids = np.array([first for first, *_ in names], np.int64)
+        others = OtherUsers.of([rest for _, *rest in names]) if self.merged else None
+        return replace(visitors, user_ids=ids, others=others)
