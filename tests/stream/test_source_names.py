@@ -156,9 +156,7 @@ def test_names_are_forgotten_where_the_stream_deletes_the_files(
     """Files that others delete may come back, as those of a folder that is not mounted for a moment do."""
     put_together(checkpoint, *[landing / f"{number}.csv" for number in range(6)], committed=5)
     folders, epoch = Mock(landing=landing), Mock(checkpoint=checkpoint)
-    others = [Mock() for _ in range(5)]
-    house = Housekeeping(
-        Mock(), Settings(output=landing, clean_landing=clean), folders, *others, epoch, Mock(), lambda line: None
-    )
+    settings, other = Settings(output=landing, clean_landing=clean), Mock()
+    house = Housekeeping(other, settings, folders, other, other, other, other, other, epoch, other, lambda line: None)
     house.clean_landing()
     assert house.names_too_many.is_set() == clean

@@ -195,7 +195,7 @@ def test_while_influxdb_is_away_windows_are_counted_and_their_points_are_owed(
         return not away[0]
 
     def counts(*given: object) -> pa.Table:
-        rows = [(start, "view", "a", {START: 2, NEXT: 1}[start], 0.0) for start in sorted(given[2])]  # type: ignore[call-overload]
+        rows = [(start, "view", "a", {START: 2, NEXT: 1}[start], 0.0) for start in sorted(given[2])]
         return window_counter._table(rows)
 
     monkeypatch.setattr(window_counter, "count_windows", counts)
