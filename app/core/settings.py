@@ -195,7 +195,7 @@ class Settings(BaseSettings):
     )
     windows_seconds: Unrecorded[float] = Field(5, ge=0, description="Least time between two updates of window counts.")
     archive_days: Unrecorded[float | None] = Field(
-        None, gt=0, description="Days that events stay in the archive; for ever if not set."
+        None, gt=0, description="Days that events, rejected rows and damaged files are kept; for ever if not set."
     )
     archive_single_minutes: Unrecorded[float] = Field(
         60, ge=0, description="Minutes after which folders of single micro-batches are put together in the archive."

@@ -35,3 +35,13 @@ def set_aside(error: BaseException, folders: StreamFolders) -> Path | None:
                 path.replace(target)
             return target if target.exists() else None
     return None
+
+
+def delete_old(folders: StreamFolders, before: float) -> None:
+    """Delete files that were set aside before a moment, seconds since 1970.
+
+    A rename keeps the time at which a file was modified, which may be any; what counts is when its name was changed.
+    """
+    for path in folders.damaged.iterdir():
+        if path.is_file() and path.stat().st_ctime < before:
+            path.unlink()

@@ -30,6 +30,7 @@ from app.stream.micro_batches import MicroBatches
 from app.stream.points import PointSink, progress_lines
 from app.stream.progress import BatchProgress, ProgressListener
 from app.stream.source import event_stream, takes_new_columns
+from app.stream.source_names import SourceNames
 from app.stream.telemetry import StreamSummary, Telemetry
 from app.stream.window_counter import WindowCounter
 
@@ -46,6 +47,8 @@ SPARK_CONFIGURATION = {
     "spark.sql.streaming.stateStore.rocksdb.blockCacheSizeMB": "64",
     "spark.sql.streaming.metricsEnabled": "true",
     "spark.sql.streaming.minBatchesToRetain": "10",
+    # Spark's ten minutes would keep sixty copies of all names of files, where files come every second.
+    "spark.sql.streaming.fileSource.log.cleanupDelay": "1m",
     # Killed amid its very first micro-batch, a stream leaves half a file there, and must start all the same.
     "spark.sql.streaming.verifyCheckpointDirectoryEmptyOnStart": "false",
     "spark.sql.streaming.noDataMicroBatches.enabled": "false",
@@ -142,6 +145,8 @@ class Stream:
         )
         self._accounts = accounts
         self._listener = ProgressListener(self._progressed)
+        self._names = SourceNames(self.epoch.checkpoint, folders.landing)
+        self._pausing = threading.Event()
         self._busy = threading.Lock()  # held while a micro-batch is handled
         self._running: StreamingQuery | None = None
         self._raised: Exception | None = None
@@ -188,6 +193,8 @@ class Stream:
                 raise own_error(self._beside.failure) or of_the_system(self._beside.failure) or self._beside.failure
             if self._running is not None and not self._running.isActive:
                 self._recover()
+            elif self._beside.names_too_many.is_set():
+                self._forget_names()
             now = time.monotonic()
             if now - told >= every:
                 told = now
@@ -234,7 +241,7 @@ class Stream:
     def _handle(self, frame: DataFrame, batch: int) -> None:
         """Called back by Spark, into this very process: what it raises is kept, as Spark hands on its text alone."""
         with self._busy:
-            if self.stopping.is_set():  # to return would commit the micro-batch undone
+            if self.stopping.is_set() or self._pausing.is_set():  # to return would commit the micro-batch undone
                 raise VitrineError("stopping; this micro-batch is done again at the next start")
             try:
                 self._batches.handle(frame, batch)
@@ -252,6 +259,19 @@ class Stream:
                 raise own_error(error) or of_the_system(error) or self._refusal(error) or error
             self.telemetry.set_aside()
             self.say(f"{moved.name} cannot be read: moved to {moved}; the stream goes on without it")
+        self._start()
+
+    def _forget_names(self) -> None:
+        """Between two micro-batches, start the query again with fewer names; tried again soon while one is handled."""
+        if self._running is None or not self._busy.acquire(blocking=False):
+            return
+        self._pausing.set()
+        self._busy.release()
+        time.sleep(COMMIT_WAIT)
+        self._running.stop()
+        self._beside.names_too_many.clear()
+        self._names.forget()
+        self._pausing.clear()
         self._start()
 
     def _failure(self) -> BaseException:

@@ -7,6 +7,8 @@ from app.core.files import sweep
 from app.core.settings import Settings
 from app.events.archive_names import EPOCHS
 
+POSTED = "posted-"  #: begins the names of files in the landing folder that the API has written
+
 
 @dataclass(frozen=True)
 class StreamFolders:

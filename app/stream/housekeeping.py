@@ -17,6 +17,7 @@ from app.events.forgotten import ForgottenUsers
 from app.events.merged_users import MergedUsers
 from app.stream.accounts import Accounts
 from app.stream.archive import Archive
+from app.stream.damaged import delete_old
 from app.stream.differences import Unaccounted
 from app.stream.epoch import Epoch, drop_marks, drop_uncounted_lists, marked
 from app.stream.folders import StreamFolders
@@ -24,7 +25,8 @@ from app.stream.forgetting import ListCleaner
 from app.stream.landing import LandedFiles
 from app.stream.list_files import oldest_part, prune
 from app.stream.points import PointSink, accounts_line
-from app.stream.shrinking import Shrinking
+from app.stream.shrinking import DAY, Shrinking
+from app.stream.source_names import SourceNames
 from app.stream.telemetry import Telemetry
 from app.stream.window_counter import WindowCounter
 
@@ -40,7 +42,10 @@ LONGEST_IDLE = 15.0  #: seconds, at the most
 
 @dataclass
 class Housekeeping:
-    """One thread; what it fails with is kept in `failure`."""
+    """One thread; what it fails with is kept in `failure`.
+
+    `names_too_many` is set when names of landed files should be forgotten, for which the query must stand still.
+    """
 
     spark: SparkSession
     settings: Settings
@@ -54,6 +59,7 @@ class Housekeeping:
     lease: Lease
     say: Callable[[str], Any]
     failure: Exception | None = None
+    names_too_many: threading.Event = field(default_factory=threading.Event)
     _said: frozenset[str] = frozenset()
     _unreadable: str = ""
     _stopping: threading.Event = field(default_factory=threading.Event)
@@ -134,6 +140,9 @@ class Housekeeping:
             self._shrinking.run(epochs)
         finally:  # what was deleted must not be counted from
             self.windows.refresh()
+        if self.settings.archive_days is not None:
+            self.lease.check()
+            delete_old(self.folders, time.time() - self.settings.archive_days * DAY)
         kept_from = self.archive.newest(epochs) + 1 - self.settings.keep_list_batches
         for folder in (self.folders.lists, self.folders.csv):
             prune(folder, kept_from)
@@ -143,6 +152,8 @@ class Housekeeping:
         """Delete landed files that are done with, if that is wanted."""
         if self.settings.clean_landing:
             self._landed.clean()
+            if SourceNames(self.epoch.checkpoint, self.folders.landing).too_many():
+                self.names_too_many.set()
 
     def clean_lists(self) -> None:
         """Take forgotten users out of list files."""

@@ -35,8 +35,7 @@ CSV_SUFFIXES = (".csv", ".csv.gz")
 #: than all tasks together. A file with a longer line can't be read, and is set aside.
 MOST_COLUMNS = 4_096
 #: A file is read whatever its modification time: by Spark's default of seven days, one that bears a time far in the
-#: future would keep every later one from being read. The price: names of all files ever read stay in the driver's
-#: memory, some 170 bytes each with names of 64 characters.
+#: future would keep every later one from being read. The price: Spark forgets no name by itself (`source_names`).
 ANY_AGE = "365000d"
 ARRIVED = "arrived_at"  #: when the file came (its modification time; a rename keeps it)
 

@@ -23,9 +23,9 @@ def consumed_files(checkpoint: Path, last: int | None = None) -> set[str]:
 
 def listed_files(checkpoint: Path, batch: int) -> set[str]:
     """URIs of the files that a micro-batch was planned to read."""
-    before = dict(enumerate(_reached(checkpoint, batch - 1))) if batch > 0 else {}
+    before = dict(enumerate(reached(checkpoint, batch - 1))) if batch > 0 else {}
     found = set[str]()
-    for source, offset in enumerate(_reached(checkpoint, batch)):
+    for source, offset in enumerate(reached(checkpoint, batch)):
         after = before.get(source, -1)
         for number in range(after + 1, offset + 1):
             log = checkpoint / "sources" / str(source) / str(number)
@@ -68,7 +68,7 @@ def _entries(checkpoint: Path, last: int | None, told: dict[int, int]) -> Iterat
     last = newest_number(checkpoint / "commits") if last is None else last
     if last < 0:
         return
-    for source, offset in enumerate(_reached(checkpoint, last)):
+    for source, offset in enumerate(reached(checkpoint, last)):
         after = told.get(source, -1)
         for path in _logs(checkpoint / "sources" / str(source), after):
             try:
@@ -81,7 +81,7 @@ def _entries(checkpoint: Path, last: int | None, told: dict[int, int]) -> Iterat
                 continue
 
 
-def _reached(checkpoint: Path, batch: int) -> list[int]:
+def reached(checkpoint: Path, batch: int) -> list[int]:
     """The number of the log, of each source, up to which a micro-batch goes; -1 where it had nothing yet."""
     lines = (checkpoint / "offsets" / str(batch)).read_text().splitlines()[2:]  # the version, the time and watermark
     return [json.loads(line)["logOffset"] if line.startswith("{") else -1 for line in lines]

@@ -11,11 +11,12 @@ import pytest
 
 from app.api.posted import intake as intake_module
 from app.api.posted.intake import Intake, log_folder
-from app.api.posted.landed import PREFIX, check_layout
+from app.api.posted.landed import check_layout
 from app.core.errors import InputError, VitrineError
 from app.core.settings import Settings
 from app.events.layout import parse_layout
 from app.events.vocabulary import RAW_COLUMNS
+from app.stream.folders import POSTED
 from tests.api.client import Api, event, ids, landed
 from tests.api.conftest import MakeApi
 from tests.stream.shop import START, recommender, write_bundle
@@ -46,7 +47,7 @@ def test_an_event_is_in_the_landing_folder_as_the_stream_reads_it(api: Api, outp
     answer = api.post("/v1/events", whole)
     assert answer.json() == {"accepted": 1, "duplicates": 0, "event_ids": ["e-1"]}
     (path,) = (output / "landing").iterdir()
-    assert path.name.startswith(PREFIX)
+    assert path.name.startswith(POSTED)
     assert pq.read_schema(path).names == [*RAW_COLUMNS, "event_id", "recommendation_id"]
     assert landed(output / "landing") == [
         {

@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
 
-from app.stream.damaged import set_aside
+from app.stream.damaged import delete_old, set_aside
 from app.stream.folders import StreamFolders
 from tests.stream.shop import Running, csv_row, csv_text, folder_rows, land, until
 
@@ -66,6 +67,20 @@ def test_a_file_that_is_gone_is_not_said_to_be_moved(spark: SparkSession, folder
     error = reading(spark, path)
     path.unlink()
     assert set_aside(error, folders) is None
+
+
+def test_files_set_aside_are_kept_for_so_long_from_then_on(folders: StreamFolders) -> None:
+    """Whatever their own time says; a folder that someone has made there is theirs."""
+    begun = time.time() - 1
+    for name in ("old.csv", "future.csv"):
+        (folders.landing / name).touch()
+        os.utime(folders.landing / name, (begun + (1e6 if name == "future.csv" else -1e6),) * 2)
+        (folders.landing / name).rename(folders.damaged / name)
+    (folders.damaged / "looked at").mkdir()
+    delete_old(folders, begun)
+    assert names(folders.damaged) == {"old.csv", "future.csv", "looked at"}
+    delete_old(folders, time.time() + 1)
+    assert names(folders.damaged) == {"looked at"}
 
 
 def test_damaged_files_do_not_stop_the_stream(live: Running) -> None:
@@ -145,6 +160,21 @@ def test_the_stream_tells_of_a_file_that_is_gone_before_it_is_read(
     assert live.stream.telemetry.summary().vanished_files == 1
     assert any('"vanished": 1' in path.read_text() for path in live.folders.accounts.glob("*.jsonl"))
     assert live.error is None
+
+
+def test_the_stream_goes_on_with_fewer_names(live: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names of files that are gone, while it runs; those that are there are not read again."""
+    monkeypatch.setattr("app.stream.source_names.KEPT", 0)
+    user, before = 9_400, folder_rows(live.folders.archive)
+    for number in range(2):
+        live.deliver(f"names-{number}.csv", [(20 + number, "view", 100 + number, user, "n")])
+        live.stream._beside.names_too_many.set()
+        until(lambda: live.error or not live.stream._beside.names_too_many.is_set(), "names are forgotten")
+    live.deliver("names-2.csv", [(22, "view", 102, user, "n")])
+    archived = folder_rows(live.folders.archive)
+    assert sorted(row["product_id"] for row in archived if row["user_id"] == user) == [100, 101, 102]
+    assert len(archived) == len(before) + 3
+    assert live.stream._beside.accounts.audit() == []
 
 
 def names(folder: Path) -> set[str]:

@@ -1,6 +1,7 @@
 """The archive is made smaller only while nobody minds: no training, no successor, nothing that is missing."""
 
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from unittest.mock import Mock
@@ -262,3 +263,16 @@ def test_a_stream_that_was_replaced_moves_no_file_that_its_successor_reads(tmp_p
     with pytest.raises(VitrineError, match="has taken over"):
         Stream._recover(stream)
     stream._failure.assert_not_called()
+
+
+def test_damaged_files_grow_old_as_the_archive_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop, days = Shop(tmp_path), 2.0
+    (shop.folders.damaged / "a.csv").touch()
+    shop.house(Mock()).tidy()
+    assert (shop.folders.damaged / "a.csv").exists()  # for ever, where no days are set
+    shop.settings = shop.settings.model_copy(update={"archive_days": days})
+    now = time.time()
+    for later, there in ((days * 86_400 - 60, True), (days * 86_400 + 60, False)):
+        monkeypatch.setattr("app.stream.housekeeping.time.time", lambda later=later: now + later)
+        shop.house(Mock()).tidy()
+        assert (shop.folders.damaged / "a.csv").exists() == there

@@ -15,8 +15,8 @@ from app.core.files import replacing
 from app.events.layout import Layout, TimeFormat
 from app.events.times import EPOCHS, ISO, strptime_format
 from app.events.vocabulary import EVENT_TYPES
+from app.stream.folders import POSTED
 
-PREFIX = "posted-"  #: begins the names of the files
 #: Columns that are written under our name where the layout has none for them.
 ALWAYS = ("event_id", "recommendation_id")
 NUMBERS = {"category_id": pa.int64(), "price": pa.float64(), "quantity": pa.float64()}
@@ -61,7 +61,7 @@ class LandedFiles:
         }
         for shop, values in columns.items():
             columns[shop] = values or [None] * len(events)
-        with replacing(self._landing / f"{PREFIX}{name}.parquet") as part:
+        with replacing(self._landing / f"{POSTED}{name}.parquet") as part:
             pq.write_table(pa.table(columns, schema=self.schema), part)
 
 
@@ -152,7 +152,7 @@ def check_layout(layout: Layout) -> None:
 def _check_others(landing: Path, schema: pa.Schema) -> None:
     """See that the shop's own Parquet files, if there are any, go together with ours: the stream has one schema."""
     for path in sorted(landing.glob("*.parquet")):
-        if path.name.startswith((PREFIX, ".", "_")):
+        if path.name.startswith((POSTED, ".", "_")):
             continue
         try:
             theirs = pq.read_schema(path)
