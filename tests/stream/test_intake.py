@@ -60,7 +60,8 @@ def test_each_row_is_archived_or_rejected_or_left_out(spark: SparkSession, archi
     users, counts = taken(rows, archive)
     assert users == [1, 7]
     sums = {(NOON, "view", "a"): (1, 0), (NOON + 300_000_000, "purchase", "a"): (1, 500)}
-    assert counts == PartCounts(4, 2, 1, 1, 0, sums)
+    files = {f"file:/{user}" for user in (1, 2, 7, 4)}
+    assert counts == PartCounts(4, 2, 1, 1, 0, sums, files=files)
     events = sorted(folder_rows(archive.folder), key=lambda row: row["user_id"])
     assert [row["user_id"] for row in events] == [1, 7]
     assert list(events[0]) == ARCHIVE_SCHEMA.fieldNames()
