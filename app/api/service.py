@@ -9,6 +9,7 @@ from typing import Any
 from app.api.answers import recommendations
 from app.api.attribution.attribution import Attribution
 from app.api.forgetting import receipt
+from app.api.forgotten_points import ForgottenPoints
 from app.api.gathering import Gathering
 from app.api.metrics import ApiMetrics
 from app.api.models import Ask, Forgetting, PostedEvent, PostedEvents, Receipt, Recommendations
@@ -24,7 +25,7 @@ from app.api.variants import ChallengerInUse
 from app.core.errors import InputError, VitrineError
 from app.core.settings import Settings
 from app.events.forgotten import ForgottenUsers
-from app.events.ids import number_of
+from app.events.ids import number_of, written
 from app.events.layout import layout_of
 from app.registry.in_use import BundleInUse
 from app.registry.registry import Registry
@@ -64,6 +65,7 @@ class Service:
         self._challenger = ChallengerInUse(registry, settings, say)
         self._sessions = PostedSessions(self._layout, settings.session_window_hours, settings.session_max_events)
         self.attribution = Attribution(settings, self.metrics, now)
+        self.forgotten_points = ForgottenPoints(settings, now)
         self._forgotten = ForgottenUsers(settings.output)
         self._obeyed = self._forgotten.read()
         self._log: EventLog | None = None
@@ -139,6 +141,9 @@ class Service:
         name = self._forgotten.read().name(self._user(user_id))
         if name is None:
             raise RefusedError(404, "this user was not forgotten")
+        user = written(user_id) if self._layout.ids == "text" else self._user(user_id)
+        if user is not None:
+            self.forgotten_points.add(user, name)
         return await asyncio.to_thread(receipt, self.settings, user_id, name)
 
     def _user(self, user_id: str) -> int:

@@ -45,6 +45,11 @@ class Forgotten:
         return bool(self.moments)
 
     @property
+    def latest(self) -> int:
+        """The moment of the latest forgetting; 0 without one."""
+        return max(self.moments.values(), default=0)
+
+    @property
     def names(self) -> tuple[str, ...]:
         """Each user's latest forgetting, by name."""
         return tuple(sorted(_name(digest, moment) for digest, moment in self.moments.items()))
@@ -64,6 +69,9 @@ class Forgotten:
             return {}
         found = {user: self.until(user) for user in users}
         return {user: until for user, until in found.items() if until is not None}
+
+
+NOBODY = Forgotten()
 
 
 def hashed(salt: str, user: int) -> str:

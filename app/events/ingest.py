@@ -24,7 +24,7 @@ from app.events.archive_manifest import recent
 from app.events.canonical import LEFT_OUT
 from app.events.clean import REASONS, event_rows, is_event, parse, rejected_rows
 from app.events.distinct import events_table
-from app.events.forgotten import Forgotten
+from app.events.forgotten import NOBODY, Forgotten
 from app.events.forgotten_rows import FORGOTTEN, without_forgotten
 from app.events.identity import identity
 from app.events.layout import Layout, layout_of
@@ -32,7 +32,6 @@ from app.events.read import list_event_files, read_events
 from app.events.schema import CLEANED_SCHEMA
 
 OLD = "before the days that a training reads"  #: reason of `left_out`, beside those of the layout's rules
-NOBODY = Forgotten()
 GZIP_RATIO = 5  #: text is about so much larger than its gzip
 
 

@@ -118,13 +118,15 @@ class Accounts:
     def _manifests(self, parts: list[BatchRange]) -> int | None:
         """Rows that folders must hold by their own word; None if one does not say."""
         try:
-            return sum(self._archive.manifest(part).rows for part in parts)
+            manifests = map(self._archive.manifest, parts)
+            return sum(manifest.rows + manifest.cut for manifest in manifests)
         except VitrineError:
             return None
 
 
 class _StoredRows:
-    """Rows in the files of folders: looked at anew where files have come or gone, and all of them by and by."""
+    """Rows in the files of folders, and those that were cut out: looked at anew where files have come or gone, and all
+    of them by and by."""
 
     def __init__(self, archive: Archive):
         self._archive = archive
@@ -144,7 +146,7 @@ class _StoredRows:
         known = self._known.get(part)
         if known is None or known[0] != changed:
             self._known.pop(part, None)
-            known = self._known[part] = changed, stored_rows(self._archive.folder / part.name)
+            known = self._known[part] = changed, stored_rows(self._archive.folder / part.name) + self._archive.cut(part)
         return known[1]
 
 

@@ -128,13 +128,16 @@ class Archive:
             raise FileNotFoundError(ENOENT, "is gone", str(folder))
         return parquet_files(folder)
 
-    def older(self, epochs: Epochs, moment: float) -> list[BatchRange]:
-        """Those that count and were made before a moment (seconds since 1970)."""
-        return [part for part in self.folders(epochs) if self.made(part) < moment]
-
     def made(self, part: BatchRange) -> float:
         """When a folder was filled, seconds since 1970."""
         return (self.folder / part.name).stat().st_mtime
+
+    def cut(self, part: BatchRange) -> int:
+        """Rows of forgotten users that were cut out of a folder."""
+        try:
+            return self.manifest(part).cut
+        except VitrineError:  # that it is lost is told by the accounts
+            return 0
 
     def written(self, part: BatchRange) -> float:
         """When a folder came, seconds since 1970."""
@@ -142,6 +145,13 @@ class Archive:
             return self.manifest(part).written
         except VitrineError:
             return self.made(part)
+
+    def begun(self, part: BatchRange) -> float:
+        """When the first event of a folder was archived, seconds since 1970; 0 where that is lost."""
+        try:
+            return self.manifest(part).oldest
+        except VitrineError:
+            return 0.0
 
     def note_deleted(self, part: BatchRange) -> None:
         """Remember of a folder that will be deleted which windows can't be counted from the archive any more."""

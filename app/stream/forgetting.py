@@ -8,16 +8,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from app.core.files import write_text
 from app.core.part import Part
 from app.core.settings import Settings
 from app.events.forgotten import Forgotten
 from app.events.ids import number_of
-from app.registry.bundle import Bundle
 from app.serve.ragged import Ragged
-from app.serve.users import stranger
 from app.stream.epoch import newest_number
 from app.stream.folders import StreamFolders
 from app.stream.list_files import parts, write_table
@@ -30,10 +27,13 @@ FIRST = -(2**63)
 
 
 class Marker(Part):
-    """Forgettings up to these moments (microseconds since 1970) are done with: in list files, and in the state."""
+    """Forgettings up to these moments (microseconds since 1970) are done with: in list files, in the state, in the
+    archive, in rejected rows."""
 
     lists: int = 0
     state: int = 0
+    archive: int = 0
+    rejected: int = 0
 
 
 def read_marker(folders: StreamFolders) -> Marker:
@@ -42,6 +42,22 @@ def read_marker(folders: StreamFolders) -> Marker:
         return Marker.model_validate_json((folders.root / MARKER).read_text())
     except (FileNotFoundError, ValueError):
         return Marker()
+
+
+def write_marker(folders: StreamFolders, **moments: int) -> None:
+    """Note how far the stream is with some of it."""
+    before = read_marker(folders)
+    marker = before.model_copy(update=moments)
+    if marker != before:
+        write_text(folders.root / MARKER, marker.model_dump_json())
+
+
+def settled(forgotten: Forgotten) -> Forgotten:
+    """Those from before whose forgetting nothing can be under way any more."""
+    until = round((time.time() - SETTLED_SECONDS) * MICROS)
+    return Forgotten(
+        forgotten.salt, {digest: moment for digest, moment in forgotten.moments.items() if moment <= until}
+    )
 
 
 class ListCleaner:
@@ -65,13 +81,10 @@ class ListCleaner:
         latest = before.lists
         if pending:
             self._rewrite(Forgotten(forgotten.salt, pending))
-            settled = round((time.time() - SETTLED_SECONDS) * MICROS)
-            latest = max((moment for moment in pending.values() if moment <= settled), default=before.lists)
+            latest = settled(forgotten).latest
         evicted = evicted_until(checkpoint, self._window)
         state = max((moment for moment in forgotten.moments.values() if moment <= evicted), default=before.state)
-        marker = Marker(lists=max(latest, before.lists), state=max(state, before.state))
-        if marker != before:
-            write_text(self._folders.root / MARKER, marker.model_dump_json())
+        write_marker(self._folders, lists=max(latest, before.lists), state=max(state, before.state))
 
     def _rewrite(self, forgotten: Forgotten) -> None:
         for _, _, name in list(parts(self._folders.lists)):
@@ -110,6 +123,19 @@ def evicted_until(checkpoint: Path, window: int) -> int:
         return 0
 
 
+def of_forgotten(batch: pa.RecordBatch, forgotten: Forgotten) -> pa.Array:
+    """Which rows (n,) are of users who were forgotten later; of a row without a time nothing else is known."""
+    theirs = np.zeros(len(batch), np.bool_)
+    if not forgotten:
+        return pa.array(theirs)
+    users = batch["user_id"]
+    moments = batch["event_time"].cast(pa.timestamp("us", tz="UTC")).cast(pa.int64())
+    for user, until in forgotten.among(users.unique().drop_null().to_pylist()).items():
+        before = pc.fill_null(pc.less_equal(moments, until), True)
+        theirs |= pc.fill_null(pc.and_(pc.equal(users, user), before), False).to_numpy(zero_copy_only=False)
+    return pa.array(theirs)
+
+
 def without_earlier(sessions: pa.RecordBatch, forgotten: Forgotten) -> pa.RecordBatch:
     """Rows of `app.stream.sessions.live_sessions` without events from before their users were forgotten."""
     theirs = forgotten.among(sessions["user_id"].unique().to_pylist()) if forgotten else {}
@@ -127,14 +153,3 @@ def without_earlier(sessions: pa.RecordBatch, forgotten: Forgotten) -> pa.Record
     return sessions.set_column(place, sessions.schema.field(place), events.cast(lists.type)).filter(
         pa.array(lengths > 0)
     )
-
-
-def known_as(users: NDArray[np.int64], forgotten: Forgotten, bundle: Bundle) -> NDArray[np.int64]:
-    """The numbers (n,) by which a bundle may know users: a stranger's where it knows what is forgotten."""
-    if not forgotten:
-        return users
-    names = {user: forgotten.name(user) for user in forgotten.among(set(users.tolist()))}
-    strange = [user for user, name in names.items() if name not in bundle.obeyed]
-    if not strange:
-        return users
-    return np.where(np.isin(users, strange), stranger(bundle.recommender.users.ids), users)

@@ -13,15 +13,17 @@ from app.core.errors import VitrineError
 from app.core.lease import Lease
 from app.core.settings import Settings
 from app.events.archive_names import BatchRange
-from app.events.forgotten import ForgottenUsers
+from app.events.forgotten import NOBODY, Forgotten, ForgottenUsers
 from app.stream.accounts import Accounts
 from app.stream.archive import Archive
+from app.stream.cutting import Cutting
 from app.stream.epoch import Epoch, drop_marks, marked
 from app.stream.folders import StreamFolders
 from app.stream.forgetting import ListCleaner
 from app.stream.landing import LandedFiles
 from app.stream.list_files import drop_uncounted, oldest_part, prune
 from app.stream.points import PointSink, accounts_line
+from app.stream.rejected import RejectedCleaner
 from app.stream.shrinking import Shrinking
 from app.stream.telemetry import Telemetry
 from app.stream.window_counter import WindowCounter
@@ -60,6 +62,7 @@ class Housekeeping:
         self._landed = LandedFiles(self.folders.landing, self.epoch.checkpoint, self.lease)
         self._forgotten = ForgottenUsers(self.settings.output)
         self._cleaner = ListCleaner(self.folders, self.settings)
+        self._rejected = RejectedCleaner(self.folders, self.settings)
         self._shrinking = Shrinking(
             self.settings,
             self.archive,
@@ -69,6 +72,7 @@ class Housekeeping:
             self.windows.counted,
             self._stopping.is_set,
             self.say,
+            Cutting(self.folders, self.archive, self.epoch, self.lease.check, self.say),
         )
 
     def start(self) -> None:
@@ -126,7 +130,7 @@ class Housekeeping:
         """Put small folders together, and delete what is old or was replaced."""
         epochs = marked(self.folders)
         try:
-            self._shrinking.run(epochs)
+            self._shrinking.run(epochs, self._read_forgotten() or NOBODY)
         finally:  # what was deleted must not be counted from
             self.windows.refresh()
         kept_from = self.archive.newest(epochs) + 1 - self.settings.keep_list_batches
@@ -141,16 +145,23 @@ class Housekeeping:
             self._landed.clean()
 
     def clean_lists(self) -> None:
-        """Take forgotten users out of list files."""
+        """Take forgotten users out of list files and rejected rows."""
+        forgotten = self._read_forgotten()
+        if forgotten is not None:
+            self._cleaner.run(forgotten, self.epoch.checkpoint)
+            self._rejected.run(forgotten)
+
+    def _read_forgotten(self) -> Forgotten | None:
+        """None where a file system is away for a moment: it is looked at again."""
         try:
             forgotten = self._forgotten.read()
-        except OSError as error:  # a file system that is away for a moment: looked at again
+        except OSError as error:
             if str(error) != self._unreadable:
                 self._unreadable = str(error)
                 self.say(f"forgotten users: {error}; looked at again")
-            return
+            return None
         self._unreadable = ""
-        self._cleaner.run(forgotten, self.epoch.checkpoint)
+        return forgotten
 
     def _shrink_influx(self) -> None:
         if self.settings.influx_days is None:

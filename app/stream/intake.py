@@ -30,6 +30,7 @@ from app.events.category import main_category
 from app.events.forgotten import Forgotten, ForgottenUsers
 from app.events.revenue import revenue_cents
 from app.events.schema import REJECTED_SCHEMA
+from app.stream.forgetting import of_forgotten
 from app.stream.latest import LatestEvents
 from app.stream.rows_file import RowsFile
 from app.stream.sessions import SEEN, session_key
@@ -168,7 +169,7 @@ class Intake:
                 yield events.append_column(SEEN, pa.repeat(seen, len(events)))
 
     def _take(self, part: "_Part", batch: pa.RecordBatch, forgotten: Forgotten) -> pa.RecordBatch:
-        is_left_out = pc.or_(pc.is_valid(batch[LEFT_OUT]), _of_forgotten(batch, forgotten))
+        is_left_out = pc.or_(pc.is_valid(batch[LEFT_OUT]), of_forgotten(batch, forgotten))
         is_rejected = pc.and_(pc.is_valid(batch["reason"]), pc.invert(is_left_out))
         events = batch.filter(pc.invert(pc.or_(is_left_out, is_rejected)))
         new = events
@@ -181,19 +182,6 @@ class Intake:
         part.write(new, batch.filter(is_rejected))
         part.latest.add(events)
         return events.select([name for name in HANDED_ON.fieldNames() if name != SEEN])
-
-
-def _of_forgotten(batch: pa.RecordBatch, forgotten: Forgotten) -> pa.Array:
-    """Which rows (n,) are of users who were forgotten later; of a row without a time nothing else is known."""
-    theirs = np.zeros(len(batch), np.bool_)
-    if not forgotten:
-        return pa.array(theirs)
-    users = batch["user_id"]
-    moments = batch["event_time"].cast(pa.timestamp("us", tz="UTC")).cast(pa.int64())
-    for user, until in forgotten.among(users.unique().drop_null().to_pylist()).items():
-        before = pc.fill_null(pc.less_equal(moments, until), True)
-        theirs |= pc.fill_null(pc.and_(pc.equal(users, user), before), False).to_numpy(zero_copy_only=False)
-    return pa.array(theirs)
 
 
 def _gathered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

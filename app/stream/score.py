@@ -25,10 +25,11 @@ from app.events.forgotten import Forgotten, ForgottenUsers
 from app.monitor.influx import InfluxConfig, trying_again, write_lines
 from app.monitor.schema import BASELINE, SERVED, recommendation_lines
 from app.registry.bundle import Bundle
+from app.registry.strangers import known_as
 from app.serve.lists import ARROW_SCHEMA, list_table
 from app.serve.ragged import NONE
 from app.serve.recommender import CHUNK, Answer
-from app.stream.forgetting import known_as, without_earlier
+from app.stream.forgetting import without_earlier
 from app.stream.latest import LatestSessions
 from app.stream.list_files import write_part
 from app.stream.live import LiveSessions
@@ -163,7 +164,8 @@ def _score_chunk(
     sessions = LiveSessions.of(batch, task.moment, bundle.recommender.parameters)
     current = np.flatnonzero(latest.are_current(batch))
     named = sessions.current(current)
-    sessions = replace(sessions, user_ids=known_as(sessions.user_ids, forgotten, bundle))
+    users = known_as(sessions.user_ids, forgotten, bundle.obeyed, bundle.recommender.users.ids)
+    sessions = replace(sessions, user_ids=users)
     answer = bundle.recommender.recommend(replace(named, user_ids=sessions.user_ids[current]), task.top_k)
     generated_at = datetime.fromtimestamp(task.moment / 1e6, UTC)
     table = list_table(bundle.recommender, named, answer, bundle.version, generated_at)

@@ -1,6 +1,7 @@
 """Lists for users of whose session nothing is known, made where the users lie."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -8,12 +9,22 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql.pandas.types import from_arrow_schema
 
+from app.events.forgotten import NOBODY, Forgotten
+from app.registry.registry import obeyed_by
+from app.registry.strangers import known_as
 from app.serve.lists import list_schema, list_table
 from app.serve.recommender import CHUNK, Recommender, opened
 from app.serve.visits import Visitors
 
 
-def lists_for_users(users: DataFrame, bundle: Path, k: int, now: datetime, generated_at: datetime) -> DataFrame:
+def lists_for_users(
+    users: DataFrame,
+    bundle: Path,
+    k: int,
+    now: datetime,
+    generated_at: datetime,
+    forgotten: Forgotten = NOBODY,
+) -> DataFrame:
     """Lists for users.
 
     Parameters
@@ -28,27 +39,30 @@ def lists_for_users(users: DataFrame, bundle: Path, k: int, now: datetime, gener
         From which purchases are counted back; usually the end of the data.
     generated_at
         Stamp of the rows.
+    forgotten
+        Strangers to a bundle that knows what they did before.
 
     Returns
     -------
     DataFrame
         `app.serve.lists.list_schema`.
     """
-    answer = _answerer(bundle, k, now.timestamp(), generated_at)
+    answer = _answerer(bundle, k, now.timestamp(), generated_at, forgotten)
     schema = list_schema(Recommender.load(bundle).parameters.text_ids)
     return users.select("user_id").mapInArrow(answer, from_arrow_schema(schema))
 
 
 def _answerer(
-    bundle: Path, k: int, now: float, generated_at: datetime
+    bundle: Path, k: int, now: float, generated_at: datetime, forgotten: Forgotten
 ) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     def answer(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        recommender = opened(bundle)
+        recommender, obeyed = opened(bundle), obeyed_by(bundle)
         for batch in batches:
             ids = batch.column("user_id").to_numpy()
             for start in range(0, len(ids), CHUNK):
                 visitors = Visitors.of(ids[start : start + CHUNK], now)
-                lists = recommender.recommend(visitors, k)
+                known = known_as(visitors.user_ids, forgotten, obeyed, recommender.users.ids)
+                lists = recommender.recommend(replace(visitors, user_ids=known), k)
                 yield from list_table(recommender, visitors, lists, bundle.name, generated_at).to_batches()
 
     return answer

@@ -14,6 +14,7 @@ from app.core.settings import Settings
 from app.events.forgotten import Forgotten, ForgottenUsers
 from app.events.ids import number_of
 from app.registry.bundle import Bundle
+from app.registry.strangers import known_as
 from app.stream.archive import Archive
 from app.stream.folders import StreamFolders
 from app.stream.forgetting import (
@@ -21,7 +22,6 @@ from app.stream.forgetting import (
     SETTLED_SECONDS,
     ListCleaner,
     evicted_until,
-    known_as,
     read_marker,
     without_earlier,
 )
@@ -87,15 +87,16 @@ def test_a_bundle_that_has_obeyed_knows_a_user_anew(tmp_path: Path) -> None:
     bundle = Bundle.open(write_bundle(tmp_path / "models", "a", recommender()))
     users = ForgottenUsers(tmp_path)
     numbers = np.array([ANNA, 2, ANNA])
-    assert known_as(numbers, users.read(), bundle).tolist() == numbers.tolist()
+    known = bundle.recommender.users.ids
+    assert known_as(numbers, users.read(), bundle.obeyed, known).tolist() == numbers.tolist()
     users.forget(ANNA, 1.0)
-    strange = known_as(numbers, users.read(), bundle)
+    strange = known_as(numbers, users.read(), bundle.obeyed, known)
     assert strange[1] == 2
     assert ANNA not in strange
     name = users.read().name(ANNA)
     manifest = bundle.manifest.model_copy(update={"forgotten": [name]})
     obeying = Bundle(bundle.folder, manifest, bundle.recommender, bundle.segments)
-    assert known_as(numbers, users.read(), obeying).tolist() == numbers.tolist()
+    assert known_as(numbers, users.read(), obeying.obeyed, known).tolist() == numbers.tolist()
 
 
 # --- Files of lists ----------------------------------------------------------------------------------

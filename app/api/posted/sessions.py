@@ -5,14 +5,13 @@ from datetime import UTC, datetime
 from math import floor
 
 from app.api.posted.batches import EventBatch
-from app.events.forgotten import Forgotten
+from app.events.forgotten import NOBODY, Forgotten
 from app.events.identity import BY_ID, OWN_SESSION, ends_session, identity
 from app.events.ids import number_of
 from app.events.layout import Layout
 
 HOUR_MICROS = 3_600_000_000
 BEFORE_ALL = -(2**63)
-NOBODY = Forgotten()
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
