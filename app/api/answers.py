@@ -61,7 +61,9 @@ def recommendations(
         rows = [row for row, other in enumerate(special) if other == filtered]
         if rows:
             chosen = [asks[row] for row in rows]
-            visitors = who.introduced(_visitors(shop, sessions, chosen, now), shop.bundle)
+            visitors = who.introduced(
+                _visitors(shop, sessions, chosen, now), shop.bundle.recommender.users.ids, shop.bundle.obeyed
+            )
             wanted = shop.wanted([ask.filters for ask in chosen]) if filtered else None
             answer = shop.recommender.recommend(visitors, max(ask.count for ask in chosen), wanted)
             found |= zip(rows, _Places(variant, shop, answer, chosen).lists(now, remember), strict=True)

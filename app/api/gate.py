@@ -3,7 +3,7 @@
 import asyncio
 import hmac
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from pydantic import SecretStr
@@ -82,10 +82,12 @@ class Gate:
         Keys and limits.
     metrics
         Count every answer.
+    stopping
+        Whether clients are to go elsewhere: each answer then closes its connection.
     """
 
-    def __init__(self, app: ASGIApp, settings: Settings, metrics: ApiMetrics):
-        self._app, self._metrics, self._largest = app, metrics, settings.request_bytes
+    def __init__(self, app: ASGIApp, settings: Settings, metrics: ApiMetrics, stopping: Callable[[], bool]):
+        self._app, self._metrics, self._largest, self._stopping = app, metrics, settings.request_bytes, stopping
         self._keys = Keys(settings.read_key, settings.write_key)
         self._rates = Rates(settings.request_rate)
 
@@ -100,6 +102,8 @@ class Gate:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = [*message.get("headers", ()), (b"x-content-type-options", b"nosniff")]
+                if self._stopping():
+                    message["headers"].append((b"connection", b"close"))
             await send(message)
 
         try:

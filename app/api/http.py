@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
-from fastapi import APIRouter, FastAPI
-from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, Response
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.middleware import Middleware
@@ -23,6 +23,7 @@ from app.api.service import Service
 #: Between two looks at the registry, at the log, and between two points of InfluxDB.
 CHAMPION_SECONDS, TIDY_SECONDS, POINTS_SECONDS = 1.0, 10.0, 10.0
 WRITE_SECONDS, COUNT_SECONDS = 1.0, 5.0  #: between two writes of answered lists, and two counts of what they led to
+FORGET_SECONDS = 1.0  #: between two looks at whom InfluxDB has to forget
 LOG = logging.getLogger("vitrine")
 PAGE = Path(__file__).parent / "page"
 #: The page loads nothing from elsewhere, and no other page may hold it.
@@ -46,8 +47,11 @@ def application(service: Service, version: str) -> FastAPI:
         title="Vitrine",
         version=version,
         lifespan=_life,
+        docs_url=None,  # FastAPI's own loads its scripts from elsewhere
         redoc_url=None,
-        middleware=[Middleware(Gate, settings=service.settings, metrics=service.metrics)],
+        middleware=[
+            Middleware(Gate, settings=service.settings, metrics=service.metrics, stopping=lambda: not service.ready)
+        ],
     )
     app.state.service = service
     add_handlers(app)
@@ -58,6 +62,12 @@ def application(service: Service, version: str) -> FastAPI:
     @app.get("/", include_in_schema=False)
     async def page() -> Response:
         return FileResponse(PAGE / "index.html", headers=POLICY)
+
+    @app.get("/docs", include_in_schema=False)
+    def docs(request: Request) -> Response:
+        from app.api.reference import reference  # loads jinja2
+
+        return HTMLResponse(reference(request.app.openapi()), headers=POLICY)
 
     app.mount("/page", StaticFiles(directory=PAGE), name="page")
     return app
@@ -94,6 +104,7 @@ async def _life(app: FastAPI) -> AsyncIterator[None]:
     ]
     if service.settings.influx_url is not None:
         work.append(_points(service))
+        work.append(_every(FORGET_SECONDS, partial(to_thread, service.forgotten_points.work)))
     tasks = [asyncio.create_task(one) for one in work]
     yield
     for task in tasks:

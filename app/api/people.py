@@ -3,11 +3,12 @@
 from collections.abc import Callable
 
 from app.api.forgetting import forgetting
+from app.api.forgotten_points import ForgottenPoints
 from app.api.merging import merging
 from app.api.models import Forgetting, MergeAsk, Merging
 from app.api.problems import RefusedError
 from app.core.settings import Settings
-from app.events.forgotten import ForgottenUsers
+from app.events.forgotten import Forgotten, ForgottenUsers
 from app.events.ids import number_of, written
 from app.events.merged import Merged, Standing
 from app.events.merged_users import MergedUsers
@@ -25,12 +26,14 @@ class People:
         Output folder, and where the receipts look.
     text_ids
         Whether the shop's ids are text.
+    points
+        Takes whom it is told of out of InfluxDB.
     now
         Seconds since 1970.
     """
 
-    def __init__(self, settings: Settings, text_ids: bool, now: Callable[[], float]):
-        self._settings, self._text_ids, self._now = settings, text_ids, now
+    def __init__(self, settings: Settings, text_ids: bool, points: ForgottenPoints, now: Callable[[], float]):
+        self._settings, self._text_ids, self._points, self._now = settings, text_ids, points, now
         self._forgotten, self._merged = ForgottenUsers(settings.output), MergedUsers(settings.output)
 
     def read(self) -> Identities:
@@ -55,10 +58,14 @@ class People:
         """
         user = self._number("user_id", user_id)
         with self._merged.alone():
-            group, now = self._merged.read().group(user), self._now()
+            merged, now = self._merged.read(), self._now()
+            group = merged.group(user)
             for one in (*(other for other in group if other != user), user):  # last: its receipt speaks for all
                 self._forgotten.forget(one, now)
             self._merged.remove(group)
+        forgotten = self._forgotten.read()
+        for one in group:
+            self._take_out_of_points(one, merged.key(one), forgotten)
         return self.forgetting(user_id)
 
     def forgetting(self, user_id: str) -> Forgetting:
@@ -70,10 +77,13 @@ class People:
             The user was not forgotten, or it is no id of this shop.
         """
         user = self._number("user_id", user_id)
-        name = self._forgotten.read().name(user)
+        forgotten = self._forgotten.read()
+        name = forgotten.name(user)
         if name is None:
             raise RefusedError(404, "this user was not forgotten")
-        return forgetting(self._settings, user_id, name, tied=len(self._merged.read().group(user)) > 1)
+        self._take_out_of_points(user, written(user_id), forgotten)
+        names = forgotten.together(name)
+        return forgetting(self._settings, user_id, names, tied=len(self._merged.read().group(user)) > 1)
 
     def merge(self, ask: MergeAsk) -> Merging:
         """Make one user's history and sessions another's; asked for again, nothing changes.
@@ -92,10 +102,18 @@ class People:
             standing = merged.standing(user, into)
             if standing is Standing.NEW:
                 self._check_not_forgotten({*merged.group(user), *merged.group(into)})
-                self._merged.add(user, into, self._key(ask.into_user_id, into), self._now())
+                self._merged.add(
+                    user, into, self._key(ask.into_user_id, into), self._now(), self._key(ask.from_user_id, user)
+                )
             elif standing is not Standing.DONE:
                 raise _refusal(ask, user, standing, merged)
         return merging(self._settings, ask, user, self._merged.read())
+
+    def _take_out_of_points(self, user: int, key: str | None, forgotten: Forgotten) -> None:
+        """Points have ids of text as the shop has them; `key` is None where nobody has said the id."""
+        name, shown = forgotten.name(user), key if self._text_ids else user
+        if name is not None and shown is not None:
+            self._points.add(shown, name)
 
     def _check_not_forgotten(self, users: set[int]) -> None:
         if self._forgotten.read().among(users):

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from app.api.answers import recommendations
 from app.api.attribution.attribution import Attribution
+from app.api.forgotten_points import ForgottenPoints
 from app.api.gathering import Gathering
 from app.api.metrics import ApiMetrics
 from app.api.models import Ask, Forgetting, MergeAsk, Merging, PostedEvent, PostedEvents, Receipt, Recommendations
@@ -65,7 +66,8 @@ class Service:
         self._challenger = ChallengerInUse(registry, settings, say)
         self._sessions = PostedSessions(self._layout, settings.session_window_hours, settings.session_max_events)
         self.attribution = Attribution(settings, self.metrics, now)
-        self._people = People(settings, self._layout.ids == "text", now)
+        self.forgotten_points = ForgottenPoints(settings, now)
+        self._people = People(settings, self._layout.ids == "text", self.forgotten_points, now)
         self._who = self._people.read()
         self._log: EventLog | None = None
         self._intake: Intake | None = None

@@ -21,6 +21,7 @@ from app.jobs.guard import guarded
     "request_bytes",
     "commit_seconds",
     "remember_hours",
+    "drain_seconds",
     "attribution_hours",
     "challenger",
     "challenger_share",

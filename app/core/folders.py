@@ -18,6 +18,7 @@ STAMP = re.compile(r"_(\d{8}_\d{6})$")
 RUN = re.compile(r"(?:^|_)(\d{8}_\d{6})(?:_\d+)?$")
 SYNTHETIC_LABEL = "_SYNTHETIC"  #: file that marks a table made from synthetic events
 CLEANED, REJECTED, USERS, PRODUCTS = "cleaned_data_", "rejected_", "user_behavior_", "product_data_"
+MAKER = "_made_by_"  #: begins the name of a file in a table: the run that made it, where the table is named otherwise
 CUSTOMERS, PERFORMANCE = "customers_", "product_performance_"
 
 
@@ -114,9 +115,14 @@ def label_synthetic(table: Path) -> None:
     (table / SYNTHETIC_LABEL).touch()
 
 
+def note_maker(table: Path, stamp: str) -> None:
+    """Leave in a table of another name which run has made it."""
+    (table / f"{MAKER}{stamp}").touch()
+
+
 def made_before(path: Path, moment: int) -> bool:
     """Whether a run made a table or a bundle that began before a moment (microseconds since 1970)."""
-    found = RUN.search(path.name)
+    found = RUN.search(next(path.glob(f"{MAKER}*"), path).name)
     if found is None:
         return False
     began = datetime.strptime(found[1], STAMP_FORMAT).replace(tzinfo=UTC)

@@ -232,6 +232,14 @@ class Settings(BaseSettings):
     remember_hours: Unrecorded[float] = Field(
         48, ge=24, description="Hours during which an event that is posted again is known by its id."
     )
+    drain_seconds: Unrecorded[float] = Field(
+        0,
+        ge=0,
+        description=(
+            "Seconds that the API goes on answering once it is told to stop: not ready, and telling clients to close "
+            "their connections."
+        ),
+    )
     attribution_hours: Unrecorded[float] = Field(
         24, gt=0, description="Hours after a list in which an event that names it is attributed to it."
     )
@@ -264,7 +272,9 @@ class Settings(BaseSettings):
     influx_url: Unrecorded[str | None] = Field(
         None, description="URL of InfluxDB 2, for example http://localhost:8086."
     )
-    influx_token: Unrecorded[SecretStr | None] = Field(None, description="Token that may write to the bucket.")
+    influx_token: Unrecorded[SecretStr | None] = Field(
+        None, description="Token that may write to the bucket; the API's reads it too."
+    )
     influx_org: Unrecorded[str] = Field("vitrine", description="Organisation.")
     influx_bucket: Unrecorded[str] = Field("vitrine", description="Bucket.")
     influx_days: Unrecorded[float | None] = Field(

@@ -15,7 +15,8 @@ DAY = 86_400_000_000  #: microseconds
 class Manifest(BaseModel):
     """`windows`: starts of the windows that events lie in, microseconds since 1970; `written`: seconds since 1970.
 
-    `begun`: of folders that were put together, when the first of them was written.
+    `begun`: of folders that were put together, when the first of them was written; `cut`: rows of forgotten users that
+    are not there any more.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -24,6 +25,7 @@ class Manifest(BaseModel):
     windows: list[int]
     written: float
     begun: float | None = None
+    cut: int = 0
 
     @property
     def oldest(self) -> float:

@@ -5,6 +5,7 @@ were compacted. `_epochs/e<epoch>-from-<number>` records at which micro-batch an
 which stream owns which numbers. What a stream wrote after another had taken over is of an epoch that does
 not own the number, and counts for nobody; nor does a folder whose micro-batches a larger one holds.
 The folders `batch-<number>` of the first edition, which knew no epochs, always count: they come before all others.
+`-c<number>` ends the name of a folder that forgotten users were cut out of, so many times: the highest counts.
 """
 
 import re
@@ -13,18 +14,19 @@ from dataclasses import dataclass
 
 EPOCHS = "_epochs"  #: folder of the marks; Spark passes over names with a leading underscore
 MARK = re.compile(r"e(\d+)-from-(\d+)$")
-FOLDER = re.compile(r"batch(?:es)?-(\d+)(?:-(\d+))?-e(\d+)$")
-FIRST_EDITION = re.compile(r"batch-(\d+)$")
+FOLDER = re.compile(r"batch(?:es)?-(\d+)(?:-(\d+))?-e(\d+)(?:-c(\d+))?$")
+FIRST_EDITION = re.compile(r"batch-(\d+)(?:-c(\d+))?$")
 FIRST_EDITION_OFFSET = 10**9  #: subtracted from the numbers of the first edition
 
 
 @dataclass(frozen=True, order=True)
 class BatchRange:
-    """Micro-batches `first` to `last`, as `epoch` wrote them."""
+    """Micro-batches `first` to `last`, as `epoch` wrote them; `cut`: how often forgotten users were cut out."""
 
     first: int
     last: int
     epoch: int
+    cut: int = 0
 
     @classmethod
     def parse(cls, name: str) -> "BatchRange | None":
@@ -32,17 +34,23 @@ class BatchRange:
         found = FOLDER.match(name)
         if found is None:
             old = FIRST_EDITION.match(name)
-            return cls(int(old[1]) - FIRST_EDITION_OFFSET, int(old[1]) - FIRST_EDITION_OFFSET, 0) if old else None
+            number = int(old[1]) - FIRST_EDITION_OFFSET if old else 0
+            return cls(number, number, 0, int(old[2] or 0)) if old else None
         first = int(found[1])
-        return cls(first, int(found[2]) if found[2] else first, int(found[3]))
+        return cls(first, int(found[2] or first), int(found[3]), int(found[4] or 0))
 
     @property
     def name(self) -> str:
+        cut = f"-c{self.cut}" if self.cut else ""
         if self.first < 0:
-            return f"batch-{self.first + FIRST_EDITION_OFFSET:09d}"
+            return f"batch-{self.first + FIRST_EDITION_OFFSET:09d}{cut}"
         if self.first == self.last:
-            return f"batch-{self.first:09d}-e{self.epoch:06d}"
-        return f"batches-{self.first:09d}-{self.last:09d}-e{self.epoch:06d}"
+            return f"batch-{self.first:09d}-e{self.epoch:06d}{cut}"
+        return f"batches-{self.first:09d}-{self.last:09d}-e{self.epoch:06d}{cut}"
+
+    def after_cut(self, epoch: int) -> "BatchRange":
+        """What counts in place of this once the stream of an epoch has cut forgotten users out of it."""
+        return BatchRange(self.first, self.last, epoch if self.first >= 0 else 0, self.cut + 1)
 
     def holds(self, other: "BatchRange") -> bool:
         """Whether all micro-batches of another range are in this one."""
@@ -73,7 +81,7 @@ class Epochs:
     def counting(self, ranges: Iterable[BatchRange]) -> list[BatchRange]:
         """Those that count, in order: each micro-batch once."""
         latest: dict[tuple[int, int], BatchRange] = {}
-        for part in sorted(ranges, key=lambda part: part.epoch):
+        for part in sorted(ranges, key=lambda part: (part.epoch, part.cut)):
             if part.epoch >= self.owner(part.last):
                 latest[part.first, part.last] = part
         counting: list[BatchRange] = []

@@ -44,6 +44,11 @@ class Forgotten:
         return bool(self.moments)
 
     @property
+    def latest(self) -> int:
+        """The moment of the latest forgetting; 0 without one."""
+        return max(self.moments.values(), default=0)
+
+    @property
     def names(self) -> tuple[str, ...]:
         """Each user's latest forgetting, by name."""
         return tuple(sorted(_name(digest, moment) for digest, moment in self.moments.items()))
@@ -57,12 +62,20 @@ class Forgotten:
         until = self.until(user)
         return None if until is None else _name(hashed(self.salt, user), until)
 
+    def together(self, name: str) -> tuple[str, ...]:
+        """The names of all who were forgotten at once, as those are who were one, by the name of one of them."""
+        moment = moment_of(name)
+        return tuple(_name(digest, at) for digest, at in self.moments.items() if at == moment)
+
     def among(self, users: Iterable[int]) -> dict[int, int]:
         """Those of some users who were forgotten, with the moment."""
         if not self.moments:
             return {}
         found = {user: self.until(user) for user in users}
         return {user: until for user, until in found.items() if until is not None}
+
+
+NOBODY = Forgotten()
 
 
 def hashed(salt: str, user: int) -> str:

@@ -24,17 +24,16 @@ from app.events.archive_manifest import recent
 from app.events.canonical import LEFT_OUT
 from app.events.clean import REASONS, event_rows, is_event, parse, rejected_rows
 from app.events.distinct import events_table
-from app.events.forgotten import Forgotten
+from app.events.forgotten import NOBODY, Forgotten
 from app.events.forgotten_rows import FORGOTTEN, without_forgotten
 from app.events.identity import identity
 from app.events.layout import Layout, layout_of
-from app.events.merged import Merged
+from app.events.merged import NOBODY_MERGED, Merged
 from app.events.merged_rows import as_survivors
 from app.events.read import list_event_files, read_events
 from app.events.schema import CLEANED_SCHEMA
 
 OLD = "before the days that a training reads"  #: reason of `left_out`, beside those of the layout's rules
-NOBODY, NONE_MERGED = Forgotten(), Merged()
 GZIP_RATIO = 5  #: text is about so much larger than its gzip
 
 
@@ -74,7 +73,7 @@ def ingest(
     stamp: str,
     now: datetime,
     forgotten: Forgotten = NOBODY,
-    merged: Merged = NONE_MERGED,
+    merged: Merged = NOBODY_MERGED,
 ) -> CleaningReport:
     """Read and clean a log, and store `cleaned_data_<stamp>` and, if need be, `rejected_<stamp>`.
 

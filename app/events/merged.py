@@ -18,13 +18,15 @@ from app.core.part import Part
 class Merge(Part):
     """One user became another, by internal numbers.
 
-    `into_key`: the shop's own id of `into`. `at`: when, in microseconds since 1970; no two are at the same moment.
+    `into_key`: the shop's own id of `into`, `user_key` of `user`; None where nobody has said it. `at`: when, in
+    microseconds since 1970; no two are at the same moment.
     """
 
     user: int
     into: int
     into_key: str
     at: int
+    user_key: str | None = None
 
 
 class Standing(Enum):
@@ -88,6 +90,12 @@ class Merged:
         ends = set(self.survivors.values())
         return {merge.into: merge.into_key for merge in self.merges.values() if merge.into in ends}
 
+    def key(self, user: int) -> str | None:
+        """The shop's own id of a user who is in a merge; None where it is not known."""
+        merge = self.merges.get(user)
+        into = (other.into_key for other in self.merges.values() if other.into == user)
+        return next(into, None if merge is None else merge.user_key)
+
     def survivor(self, user: int) -> int:
         """Whose history a user's is."""
         return self.survivors.get(user, user)
@@ -139,3 +147,6 @@ class Merged:
         """Users who were merged, ascending, and their survivors."""
         merged = np.array(sorted(self.survivors), np.int64)
         return merged, np.array([self.survivors[user] for user in merged.tolist()], np.int64)
+
+
+NOBODY_MERGED = Merged()

@@ -70,10 +70,10 @@ class MergedUsers:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
-    def add(self, user: int, into: int, into_key: str, now: float) -> None:
+    def add(self, user: int, into: int, into_key: str, now: float, user_key: str | None = None) -> None:
         """Add a merge, at a moment in seconds since 1970; within `alone`, after a look at `Merged.standing`."""
         at = max(round(now * 1_000_000), self.read().latest + 1)
-        merge = Merge(user=user, into=into, into_key=into_key, at=at)
+        merge = Merge(user=user, into=into, into_key=into_key, at=at, user_key=user_key)
         with replacing(self.folder / f"{user}-{at}.json") as part:
             part.write_text(merge.model_dump_json(), encoding="utf-8")
 

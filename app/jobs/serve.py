@@ -1,11 +1,14 @@
 """The API as a job: `python -m app.jobs.serve`, settings from `VITRINE_*`. Needs no Spark and no Java."""
 
 import logging
+import math
 import os
 import signal
 import socket
+import time
 from importlib.metadata import version
 from ipaddress import ip_address
+from types import FrameType
 
 import uvicorn
 
@@ -20,7 +23,7 @@ STOP_SECONDS = 20  #: that running requests are given to end
 
 
 def run_serve(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT, and finish the requests that are being answered.
+    """Serve until SIGTERM or SIGINT, send clients elsewhere, and finish the requests that are being answered.
 
     Raises
     ------
@@ -47,7 +50,7 @@ def run_serve(settings: Settings) -> None:
             timeout_keep_alive=75,
             timeout_graceful_shutdown=STOP_SECONDS,
         )
-        server = _Server(config)
+        server = _Server(config, service)
         for number in (signal.SIGTERM, signal.SIGINT):  # the server raises them once more when it has stopped
             signal.signal(number, lambda *_: server.stop_at_once())
         server.run(sockets=[listener])
@@ -55,9 +58,29 @@ def run_serve(settings: Settings) -> None:
 
 
 class _Server(uvicorn.Server):
-    """One that also stops if it is told to before it listens to signals itself."""
+    """One that goes on for `drain_seconds` when it is told to stop, but not a second time.
+
+    It also stops if it is told to before it listens to signals itself.
+    """
 
     _told = False
+
+    def __init__(self, config: uvicorn.Config, service: Service):
+        super().__init__(config)
+        self._service, self._until = service, math.inf
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Called by uvicorn at a signal; what it does then closes the door, and connections that wait, at once."""
+        if self._service.ready and self._service.settings.drain_seconds:
+            self._service.ready = False
+            self._until = time.monotonic() + self._service.settings.drain_seconds
+        else:
+            super().handle_exit(sig, frame)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Called by uvicorn ten times a second; whether to stop."""
+        self.should_exit = self.should_exit or time.monotonic() >= self._until
+        return await super().on_tick(counter)
 
     def stop_at_once(self) -> None:
         """Once all is started, since a half started server is not shut down in order."""

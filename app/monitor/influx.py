@@ -93,7 +93,7 @@ class InfluxWriter:
     ) -> None:
         self._config, self._stop, self._deadline, self._on_retry = config, stop, deadline, on_retry
         self._clock, self._sleep, self._jitter = clock, sleep, jitter
-        self._client = _client(config)
+        self._client = connected(config)
         self._api = self._client.write_api(write_options=SYNCHRONOUS)
 
     def __enter__(self) -> Self:
@@ -175,7 +175,7 @@ def delete_before(config: InfluxConfig, measurements: Iterable[str], moment: dat
     VitrineError
         The server can't be reached, or refuses.
     """
-    client = _client(config)
+    client = connected(config)
     try:
         for name in measurements:
             predicate = f'_measurement="{name}"'
@@ -204,7 +204,7 @@ def check(config: InfluxConfig) -> None:
     InputError
         One line: what is wrong and what to do.
     """
-    client = _client(config)
+    client = connected(config)
     try:
         # An empty write: the server checks organisation, bucket and permission, then has nothing to do.
         client.write_api(write_options=SYNCHRONOUS).write(config.bucket, config.org, b"\n")
@@ -215,7 +215,14 @@ def check(config: InfluxConfig) -> None:
         client.close()
 
 
-def _client(config: InfluxConfig) -> InfluxDBClient:
+def connected(config: InfluxConfig) -> InfluxDBClient:
+    """A client, to be closed.
+
+    Raises
+    ------
+    InputError
+        The address is none.
+    """
     if not config.url.startswith(("http://", "https://")):
         raise InputError(f"InfluxDB URL {config.url!r}: must start with http:// or https://")
     return InfluxDBClient(

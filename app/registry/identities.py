@@ -1,12 +1,13 @@
 """Who users are to a bundle, whatever was said of them since its training: forgotten, or merged into another."""
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Set
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
-from app.events.forgotten import Forgotten
-from app.events.merged import Merged
-from app.registry.bundle import Bundle
+from app.events.forgotten import NOBODY, Forgotten
+from app.events.merged import NOBODY_MERGED, Merged
 from app.serve.users import stranger
 from app.serve.visits import OtherUsers, Visitors
 
@@ -15,18 +16,31 @@ from app.serve.visits import OtherUsers, Visitors
 class Identities:
     """The lists of forgotten and of merged users at one moment."""
 
-    forgotten: Forgotten = field(default_factory=Forgotten)
-    merged: Merged = field(default_factory=Merged)
+    forgotten: Forgotten = NOBODY
+    merged: Merged = NOBODY_MERGED
 
-    def introduced(self, visitors: Visitors, bundle: Bundle) -> Visitors:
-        """Visitors as a bundle may know them: each with all whose history is theirs, none by what is forgotten."""
+    def introduced(self, visitors: Visitors, known: NDArray[np.int64], obeyed: Set[str]) -> Visitors:
+        """Visitors as a bundle may know them: each with all whose history is theirs, none by what is forgotten.
+
+        Parameters
+        ----------
+        visitors
+            By internal numbers.
+        known
+            Sorted internal numbers of all users whom the bundle knows.
+        obeyed
+            Names of the forgettings that its training has obeyed.
+        """
         if not self.forgotten and not self.merged:
             return visitors
         groups = [self.merged.group(user) for user in visitors.user_ids.tolist()]
         users = {user for group in groups for user in group}
-        strange = {user for user in self.forgotten.among(users) if self.forgotten.name(user) not in bundle.obeyed}
-        nobody = stranger(bundle.recommender.users.ids) if strange else 0
+        strange = {user for user in self.forgotten.among(users) if self.forgotten.name(user) not in obeyed}
+        nobody = stranger(known) if strange else 0
         names = [[user for user in group if user not in strange] or [nobody] for group in groups]
         ids = np.array([first for first, *_ in names], np.int64)
         others = OtherUsers.of([rest for _, *rest in names]) if self.merged else None
         return replace(visitors, user_ids=ids, others=others)
+
+
+EVERYONE = Identities()  #: nobody forgotten, nobody merged

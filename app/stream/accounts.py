@@ -2,7 +2,8 @@
 
 Numbers are of different makers: Spark counts what its source gives and which sessions it drops as too late, the
 intake what it writes and hands on and who must get a list, the scorer who got one, and the files of archive, rejected
-rows and lists say what they hold. Where they differ, something was lost or doubled.
+rows and lists say what they hold, and how many rows of forgotten users they held. Where they differ, something was lost
+or doubled.
 """
 
 import threading
@@ -13,10 +14,11 @@ from pathlib import Path
 from app.core.errors import VitrineError
 from app.events.archive_names import BatchRange, Epochs
 from app.stream.account_files import CHUNK, Account, AccountFiles, Books, Must, Range, Source, since
-from app.stream.archive import Archive, stored_rows
+from app.stream.archive import Archive, accounted_rows, parquet_files
 from app.stream.counted_files import CountedFiles
 from app.stream.differences import ACCOUNTS, LIST_ROWS, REJECTED, Difference
-from app.stream.list_files import parts, written_rows
+from app.stream.list_files import parts
+from app.stream.taken_out import written_rows
 
 
 class Accounts:
@@ -44,7 +46,8 @@ class Accounts:
         self._lock = threading.Lock()
         self._pending: dict[int, Account] = {}
         self._books = self._files.read(epochs)
-        self._stored, self._listed = CountedFiles(stored_rows), CountedFiles(written_rows)
+        self._stored, self._listed = CountedFiles(accounted_rows), CountedFiles(written_rows)
+        self._refused = CountedFiles(lambda folder: sum(map(written_rows, parquet_files(folder))))
         self._damaged: list[Difference] = []
 
     def write(self, account: Account) -> None:
@@ -92,7 +95,8 @@ class Accounts:
         with self._lock:
             books = since(self._books, self._books.begin)  # taken first: what comes meanwhile is no difference
         folders, rejected = self._archive.folders(self._epochs), self._archive.rejected_folders(self._epochs)
-        self._stored.look([*map(self._archived, folders), *map(self._rejected, rejected)])
+        self._stored.look(map(self._archived, folders))
+        self._refused.look(map(self._rejected, rejected))
         self._damaged = [*self._of_archive(books, folders)]
         found = [*books.noticed, *self._damaged, *self._of_rejected(books, rejected), *self._of_lists(books)]
         return sorted(found, key=lambda found: (found.first, found.what, found.expected))
@@ -148,7 +152,8 @@ class Accounts:
     def _manifests(self, parts: list[BatchRange]) -> int | None:
         """Rows that folders must hold by their own word; None if one does not say."""
         try:
-            return sum(self._archive.manifest(part).rows for part in parts)
+            manifests = map(self._archive.manifest, parts)
+            return sum(manifest.rows + manifest.cut for manifest in manifests)
         except VitrineError:
             return None
 
@@ -157,7 +162,7 @@ class Accounts:
         for (first, last), ranges in _groups({*books.must, *there}):
             told = [books.must[found] for found in ranges if found in books.must]
             must = Must.sum(told).rejected if told else None
-            found = sum(self._stored.of(self._rejected(there[part])) for part in ranges if part in there)
+            found = sum(self._refused.of(self._rejected(there[part])) for part in ranges if part in there)
             if must is not None and must != found:
                 yield Difference(first, last, must, found, REJECTED)
 

@@ -131,10 +131,6 @@ class Archive:
             raise FileNotFoundError(ENOENT, "is gone", str(folder))
         return parquet_files(folder)
 
-    def older(self, epochs: Epochs, moment: float) -> list[BatchRange]:
-        """Those that count and were made before a moment (seconds since 1970)."""
-        return [part for part in self.folders(epochs) if self.made(part) < moment]
-
     def made(self, part: BatchRange) -> float:
         """When a folder was filled, seconds since 1970."""
         return (self.folder / part.name).stat().st_mtime
@@ -145,6 +141,13 @@ class Archive:
             return self.manifest(part).written
         except VitrineError:
             return self.made(part)
+
+    def begun(self, part: BatchRange) -> float:
+        """When the first event of a folder was archived, seconds since 1970; 0 where that is lost."""
+        try:
+            return self.manifest(part).oldest
+        except VitrineError:
+            return 0.0
 
     def note_deleted(self, part: BatchRange) -> None:
         """Remember of a folder that will be deleted which windows can't be counted from the archive any more."""
@@ -234,6 +237,15 @@ def parquet_files(folder: Path) -> list[Path]:
 def stored_rows(folder: Path) -> int:
     """Rows in the files of a folder, as their footers tell; a damaged file has none."""
     return sum(map(_rows, parquet_files(folder)))
+
+
+def accounted_rows(folder: Path) -> int:
+    """Rows that a folder of the archive was written with: those in its files, and those of the forgotten since cut."""
+    rows = stored_rows(folder)
+    try:
+        return rows + read_manifest(folder).cut
+    except VitrineError:  # that it is lost is told by the accounts
+        return rows
 
 
 def _rows(path: Path) -> int:

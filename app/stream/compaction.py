@@ -13,12 +13,16 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from app.core.errors import VitrineError
+from app.core.files import replacing
 from app.events.archive_manifest import Manifest, write_manifest
 from app.events.archive_names import BatchRange, Epochs
+from app.events.forgotten import NOBODY, Forgotten
 from app.stream.archive import Archive, damage_told, place, read_points, stored_rows, write_points
+from app.stream.forgetting import of_forgotten
 from app.stream.rows_file import RowsFile
 
 STEP = 64
@@ -63,7 +67,13 @@ def due(
                 yield BatchRange(number * size, last, epoch), parts
 
 
-def put_together(archive: Archive, target: BatchRange, parts: list[BatchRange], check: Callable[[], Any]) -> None:
+def put_together(
+    archive: Archive,
+    target: BatchRange,
+    parts: list[BatchRange],
+    check: Callable[[], Any],
+    forgotten: Forgotten = NOBODY,
+) -> None:
     """Write the folders `parts` as one, in whose favour they count no more.
 
     Parameters
@@ -72,6 +82,8 @@ def put_together(archive: Archive, target: BatchRange, parts: list[BatchRange], 
         Where, and from `due`.
     check
         Called just before the new folder takes its place; raises if this stream was replaced.
+    forgotten
+        Whose earlier rows are left out.
 
     Raises
     ------
@@ -80,36 +92,45 @@ def put_together(archive: Archive, target: BatchRange, parts: list[BatchRange], 
     """
     staging = archive.stage(target)
     try:
-        _fill(archive, staging, target, parts)
+        _fill(archive, staging, target, parts, forgotten)
         check()
-    except VitrineError:
+    except BaseException:  # a folder that is gone as well: rows of whoever is forgotten later would stay
         shutil.rmtree(staging, ignore_errors=True)
         raise
     place(staging, archive.folder / target.name)
 
 
-def _fill(archive: Archive, staging: Path, target: BatchRange, parts: list[BatchRange]) -> None:
+def _fill(archive: Archive, staging: Path, target: BatchRange, parts: list[BatchRange], forgotten: Forgotten) -> None:
     manifests = [archive.manifest(part) for part in parts]
-    rows = _write([path for part in parts for path in archive.files(part)], staging / "part-00000.parquet")
+    files = [path for part in parts for path in archive.files(part)]
+    read, rows = _write(files, staging / "part-00000.parquet", forgotten)
     must = sum(manifest.rows for manifest in manifests)
-    if rows != must:
-        raise VitrineError(f"archive {archive.folder}: {target.name} must hold {must} rows, its folders hold {rows}")
+    if read != must:
+        raise VitrineError(f"archive {archive.folder}: {target.name} must hold {must} rows, its folders hold {read}")
     write_points(staging, (line for part in parts for line in read_points(archive.folder / part.name)))
     windows = sorted({start for manifest in manifests for start in manifest.windows})
     written = max(manifest.written for manifest in manifests)
     begun = min(manifest.oldest for manifest in manifests)
-    write_manifest(staging, Manifest(rows=rows, windows=windows, written=written, begun=begun))
+    cut = read - rows + sum(manifest.cut for manifest in manifests)
+    write_manifest(staging, Manifest(rows=rows, windows=windows, written=written, begun=begun, cut=cut))
 
 
-def _write(files: list[Path], target: Path) -> int:
+def _write(files: list[Path], target: Path, forgotten: Forgotten) -> tuple[int, int]:
+    """Rows that were read, and those of them that were written."""
+    read, schema = 0, None
     with ExitStack() as open_files:
         table = RowsFile(target, open_files)
         for name in files:
             with damage_told(name), pq.ParquetFile(name) as file:
+                schema = file.schema_arrow
                 for batch in file.iter_batches():
-                    table.add(batch)
+                    read += len(batch)
+                    table.add(batch.filter(pc.invert(of_forgotten(batch, forgotten))) if forgotten else batch)
         table.close()
-    return table.rows
+    if table.rows == 0 and schema is not None:  # a folder without files counts for no reader, and its parts would
+        with replacing(target) as path:
+            pq.write_table(schema.empty_table(), path)
+    return read, table.rows
 
 
 def delete_uncounted(archive: Archive, epochs: Epochs, before: float) -> None:

@@ -31,13 +31,16 @@ FIRST = -(2**63)
 
 
 class Marker(Part):
-    """Forgettings up to these moments (microseconds since 1970) are done with: in list files, and in the state.
+    """Forgettings up to these moments (microseconds since 1970) are done with: in list files, in the state, in the
+    archive, in rejected rows.
 
     In the state, merges too.
     """
 
     lists: int = 0
     state: int = 0
+    archive: int = 0
+    rejected: int = 0
 
 
 def read_marker(folders: StreamFolders) -> Marker:
@@ -46,6 +49,22 @@ def read_marker(folders: StreamFolders) -> Marker:
         return Marker.model_validate_json((folders.root / MARKER).read_text())
     except (FileNotFoundError, ValueError):
         return Marker()
+
+
+def write_marker(folders: StreamFolders, **moments: int) -> None:
+    """Note how far the stream is with some of it."""
+    before = read_marker(folders)
+    marker = before.model_copy(update=moments)
+    if marker != before:
+        write_text(folders.root / MARKER, marker.model_dump_json())
+
+
+def settled(forgotten: Forgotten) -> Forgotten:
+    """Those from before whose forgetting nothing can be under way any more."""
+    until = round((time.time() - SETTLED_SECONDS) * MICROS)
+    return Forgotten(
+        forgotten.salt, {digest: moment for digest, moment in forgotten.moments.items() if moment <= until}
+    )
 
 
 class ListCleaner:
@@ -69,14 +88,11 @@ class ListCleaner:
         latest = before.lists
         if pending:
             self._rewrite(Forgotten(forgotten.salt, pending))
-            settled = round((time.time() - SETTLED_SECONDS) * MICROS)
-            latest = max((moment for moment in pending.values() if moment <= settled), default=before.lists)
+            latest = settled(forgotten).latest
         evicted = evicted_until(checkpoint, self._window)
         changes = (*forgotten.moments.values(), *(merge.at for merge in merged.merges.values()))
         state = max((moment for moment in changes if moment <= evicted), default=before.state)
-        marker = Marker(lists=max(latest, before.lists), state=max(state, before.state))
-        if marker != before:
-            write_text(self._folders.root / MARKER, marker.model_dump_json())
+        write_marker(self._folders, lists=max(latest, before.lists), state=max(state, before.state))
 
     def _rewrite(self, forgotten: Forgotten) -> None:
         for _, _, name in list(parts(self._folders.lists)):
@@ -113,6 +129,19 @@ def evicted_until(checkpoint: Path, window: int) -> int:
         return int(json.loads(line)["batchWatermarkMs"]) * 1000 - window
     except (FileNotFoundError, IndexError, KeyError, ValueError):
         return 0
+
+
+def of_forgotten(batch: pa.RecordBatch, forgotten: Forgotten) -> pa.Array:
+    """Which rows (n,) are of users who were forgotten later; of a row without a time nothing else is known."""
+    theirs = np.zeros(len(batch), np.bool_)
+    if not forgotten:
+        return pa.array(theirs)
+    users = batch["user_id"]
+    moments = batch["event_time"].cast(pa.timestamp("us", tz="UTC")).cast(pa.int64())
+    for user, until in forgotten.among(users.unique().drop_null().to_pylist()).items():
+        before = pc.fill_null(pc.less_equal(moments, until), True)
+        theirs |= pc.fill_null(pc.and_(pc.equal(users, user), before), False).to_numpy(zero_copy_only=False)
+    return pa.array(theirs)
 
 
 def without_earlier(sessions: pa.RecordBatch, forgotten: Forgotten) -> pa.RecordBatch:

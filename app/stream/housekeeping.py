@@ -15,8 +15,10 @@ from app.core.settings import Settings
 from app.events.archive_names import BatchRange
 from app.events.forgotten import ForgottenUsers
 from app.events.merged_users import MergedUsers
+from app.registry.identities import EVERYONE, Identities
 from app.stream.accounts import Accounts
 from app.stream.archive import Archive
+from app.stream.cutting import Cutting
 from app.stream.damaged import delete_old
 from app.stream.differences import Unaccounted
 from app.stream.epoch import Epoch, drop_marks, drop_uncounted_lists, marked
@@ -25,6 +27,7 @@ from app.stream.forgetting import ListCleaner
 from app.stream.landing import LandedFiles
 from app.stream.list_files import oldest_part, prune
 from app.stream.points import PointSink, accounts_line
+from app.stream.rejected import RejectedCleaner
 from app.stream.shrinking import DAY, Shrinking
 from app.stream.source_names import SourceNames
 from app.stream.telemetry import Telemetry
@@ -70,6 +73,7 @@ class Housekeeping:
         self._landed = LandedFiles(self.folders.landing, self.epoch.checkpoint, self.lease)
         self._forgotten, self._merged = ForgottenUsers(self.settings.output), MergedUsers(self.settings.output)
         self._cleaner = ListCleaner(self.folders, self.settings)
+        self._rejected = RejectedCleaner(self.folders, self.settings)
         self._shrinking = Shrinking(
             self.settings,
             self.archive,
@@ -79,6 +83,7 @@ class Housekeeping:
             self.windows.counted,
             self._stopping.is_set,
             self.say,
+            Cutting(self.folders, self.archive, self.epoch, self.lease.check, self.say),
         )
 
     def start(self) -> None:
@@ -137,7 +142,7 @@ class Housekeeping:
         """Put small folders together, and delete what is old or was replaced."""
         epochs = marked(self.folders)
         try:
-            self._shrinking.run(epochs)
+            self._shrinking.run(epochs, (self._who() or EVERYONE).forgotten)
         finally:  # what was deleted must not be counted from
             self.windows.refresh()
         if self.settings.archive_days is not None:
@@ -156,16 +161,23 @@ class Housekeeping:
                 self.names_too_many.set()
 
     def clean_lists(self) -> None:
-        """Take forgotten users out of list files."""
+        """Take forgotten users out of list files and rejected rows."""
+        who = self._who()
+        if who is not None:
+            self._cleaner.run(who.forgotten, who.merged, self.epoch.checkpoint)
+            self._rejected.run(who.forgotten)
+
+    def _who(self) -> Identities | None:
+        """None where a file system is away for a moment: it is looked at again."""
         try:
-            forgotten, merged = self._forgotten.read(), self._merged.read()
-        except OSError as error:  # a file system that is away for a moment: looked at again
+            who = Identities(self._forgotten.read(), self._merged.read())
+        except OSError as error:
             if str(error) != self._unreadable:
                 self._unreadable = str(error)
                 self.say(f"forgotten and merged users: {error}; looked at again")
-            return
+            return None
         self._unreadable = ""
-        self._cleaner.run(forgotten, merged, self.epoch.checkpoint)
+        return who
 
     def _shrink_influx(self) -> None:
         """In a thread of its own: to delete takes InfluxDB its time."""

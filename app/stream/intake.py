@@ -27,11 +27,12 @@ from app.core.files import write_text
 from app.events.archive import ARCHIVE_SCHEMA
 from app.events.canonical import CORRUPT, LEFT_OUT, ROW_TEXT, SOURCE_FILE
 from app.events.category import main_category
-from app.events.forgotten import Forgotten, ForgottenUsers
-from app.events.merged import Merged
+from app.events.forgotten import NOBODY, Forgotten, ForgottenUsers
+from app.events.merged import NOBODY_MERGED
 from app.events.merged_users import merged_users
 from app.events.revenue import revenue_cents
 from app.events.schema import REJECTED_SCHEMA
+from app.stream.forgetting import of_forgotten
 from app.stream.lateness import HOUR, Lateness
 from app.stream.latest import LatestEvents
 from app.stream.merging import as_survivors
@@ -173,8 +174,8 @@ class Intake:
         if staging is None or moment is None or late is None:
             raise RuntimeError(f"a job over the stream's events without {STAGING}, {MOMENT} and {LATENESS}")
         seen, lateness = pa.scalar(int(moment), pa.timestamp("us", tz="UTC")), Lateness.parse(late)
-        forgotten = Forgotten() if self.output is None else ForgottenUsers(self.output).read()
-        merged = Merged() if self.output is None else merged_users(self.output).read()
+        forgotten = NOBODY if self.output is None else ForgottenUsers(self.output).read()
+        merged = NOBODY_MERGED if self.output is None else merged_users(self.output).read()
         with _writing(Path(staging), context.partitionId(), self.window_minutes * MINUTE) as part:
             for batch in _gathered(batches):
                 events = as_survivors(self._take(part, batch, forgotten), merged)
@@ -183,7 +184,7 @@ class Intake:
                 yield events.append_column(SEEN, pa.repeat(seen, len(events)))
 
     def _take(self, part: "_Part", batch: pa.RecordBatch, forgotten: Forgotten) -> pa.RecordBatch:
-        is_left_out = pc.or_(pc.is_valid(batch[LEFT_OUT]), _of_forgotten(batch, forgotten))
+        is_left_out = pc.or_(pc.is_valid(batch[LEFT_OUT]), of_forgotten(batch, forgotten))
         is_rejected = pc.and_(pc.is_valid(batch["reason"]), pc.invert(is_left_out))
         events = batch.filter(pc.invert(pc.or_(is_left_out, is_rejected)))
         new = events
@@ -196,19 +197,6 @@ class Intake:
         part.counts.known += len(events) - len(new)
         part.write(new, batch.filter(is_rejected))
         return events.select([name for name in HANDED_ON.fieldNames() if name != SEEN])
-
-
-def _of_forgotten(batch: pa.RecordBatch, forgotten: Forgotten) -> pa.Array:
-    """Which rows (n,) are of users who were forgotten later; of a row without a time nothing else is known."""
-    theirs = np.zeros(len(batch), np.bool_)
-    if not forgotten:
-        return pa.array(theirs)
-    users = batch["user_id"]
-    moments = batch["event_time"].cast(pa.timestamp("us", tz="UTC")).cast(pa.int64())
-    for user, until in forgotten.among(users.unique().drop_null().to_pylist()).items():
-        before = pc.fill_null(pc.less_equal(moments, until), True)
-        theirs |= pc.fill_null(pc.and_(pc.equal(users, user), before), False).to_numpy(zero_copy_only=False)
-    return pa.array(theirs)
 
 
 def _gathered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 
 from app.core.files import replacing
 from app.events.archive_names import Epochs
+from app.stream.taken_out import noting
 
 PART = re.compile(r"batch-(\d+)-e(\d+)-(\d+)\.(?:parquet|csv)$")
-TAKEN_OUT = b"taken_out"  #: in a part's footer: rows of forgotten users that it was written with
 FIRST_EDITION = re.compile(r"batch-(\d+)-(\d+)\.(?:parquet|csv)$")  #: which knew no epochs
 
 
@@ -34,19 +34,8 @@ def write_part(lists: pa.Table, parquet: Path, csv: Path, batch: int, epoch: int
 
 
 def rewrite(kept: pa.Table, taken_out: int, parquet: Path, csv: Path) -> None:
-    """Write a part again of which so many rows more were taken out; the accounts must not miss them."""
-    metadata = kept.schema.metadata or {}
-    before = int(metadata.get(TAKEN_OUT, 0))
-    write_table(kept.replace_schema_metadata({**metadata, TAKEN_OUT: str(before + taken_out)}), parquet, csv)
-
-
-def written_rows(parquet: Path) -> int:
-    """Rows that a part was written with, as its footer tells; a damaged or lost one has none."""
-    try:
-        footer = pq.read_metadata(parquet)
-    except (pa.ArrowException, OSError):
-        return 0
-    return int(footer.num_rows) + int((footer.metadata or {}).get(TAKEN_OUT, 0))
+    """Write a part again of which so many rows more were taken out."""
+    write_table(noting(kept, taken_out), parquet, csv)
 
 
 def write_table(lists: pa.Table, parquet: Path, csv: Path) -> None:

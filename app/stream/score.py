@@ -30,6 +30,7 @@ from app.registry.identities import Identities
 from app.serve.lists import ARROW_SCHEMA, list_table
 from app.serve.ragged import NONE
 from app.serve.recommender import CHUNK, Answer
+from app.serve.visits import Visitors
 from app.stream.forgetting import without_earlier
 from app.stream.lateness import Lateness
 from app.stream.latest import LatestSessions
@@ -179,7 +180,7 @@ def _score_chunk(
     sessions = LiveSessions.of(batch, task.moment, bundle.recommender.parameters)
     current = np.flatnonzero(latest.are_current(batch))
     named = sessions.current(current)
-    answer = bundle.recommender.recommend(who.introduced(named, bundle), task.top_k)
+    answer = bundle.recommender.recommend(_introduced(who, named, bundle), task.top_k)
     generated_at = datetime.fromtimestamp(task.moment / 1e6, UTC)
     table = list_table(bundle.recommender, named, answer, bundle.version, generated_at)
     segments = _segment_tags(answer.visits.segments)
@@ -190,6 +191,10 @@ def _score_chunk(
     result.answered += len(current)
     result.rows += len(table)
     return table.append_column("segment", pa.array(segments[rows])), sessions
+
+
+def _introduced(who: Identities, visitors: Visitors, bundle: Bundle) -> Visitors:
+    return who.introduced(visitors, bundle.recommender.users.ids, bundle.obeyed)
 
 
 def _segment_tags(segments: NDArray[np.int32]) -> NDArray[np.str_]:
@@ -228,7 +233,7 @@ def _judge(bundle: Bundle, who: Identities, sessions: LiveSessions, events: NDAr
     """Was the product of each of these new events in the list that its session had just before?"""
     recommender = bundle.recommender
     visitors = sessions.visitors(events, sessions.events.times[events])
-    answer = recommender.recommend(who.introduced(visitors, bundle), JUDGED_DEPTH)
+    answer = recommender.recommend(_introduced(who, visitors, bundle), JUDGED_DEPTH)
     segments = _segment_tags(answer.visits.segments)
     item = recommender.catalogue.positions(sessions.events.products[events])
     lists = {SERVED: answer.lists.items} | {

@@ -3,15 +3,18 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any
 
 from app.core.errors import VitrineError
 from app.core.lease import Lease, training_lease
 from app.core.settings import Settings
 from app.events.archive_names import BatchRange, Epochs
+from app.events.forgotten import NOBODY, Forgotten
 from app.stream.accounts import Accounts
 from app.stream.archive import Archive
 from app.stream.compaction import UNCOUNTED_KEPT, delete_old, delete_uncounted, due, put_together
+from app.stream.cutting import Cutting
 from app.stream.epoch import QUERY, Epoch, newest_number
 
 DAY, MINUTE = 86_400.0, 60.0
@@ -31,6 +34,8 @@ class Shrinking:
         Asked before what takes long.
     say
         Gets a line about what can't be done.
+    cutting
+        Cuts forgotten users out of what stays.
     """
 
     settings: Settings
@@ -41,11 +46,14 @@ class Shrinking:
     counted: Callable[[], int]
     stopping: Callable[[], bool]
     say: Callable[[str], Any]
+    cutting: Cutting
     _seconds: dict[BatchRange, tuple[float, float]] = field(default_factory=dict)
     _refused: set[BatchRange] = field(default_factory=set)
 
-    def run(self, epochs: Epochs) -> None:
+    def run(self, epochs: Epochs, forgotten: Forgotten = NOBODY) -> None:
         """Delete what is old or does not count, put together what can be, and shorten the accounts.
+
+        Rows of forgotten users are in nothing that is put together, and are cut out of all else.
 
         Raises
         ------
@@ -59,26 +67,30 @@ class Shrinking:
         if self.settings.archive_days is not None:
             before = now - self.settings.archive_days * DAY
             delete_old(self.archive, epochs, before, self.counted(), self.accounts.forget)
-        while self._may_delete() and self._put_next_together(
-            epochs, now - self.settings.archive_single_minutes * MINUTE
-        ):
+        before, committed = now - self.settings.archive_single_minutes * MINUTE, self._committed()
+        while self._may_delete() and self._put_next_together(epochs, before, committed, forgotten):
             pass
+        self.cutting.run(epochs, committed, forgotten, self._may_delete)
         self.accounts.fold(self.archive.newest(epochs))  # last, when there are the fewest folders
 
     def _may_delete(self) -> bool:
         self.lease.check()
         return not (self.stopping() or training_lease(self.settings.output).seems_held())
 
-    def _put_next_together(self, epochs: Epochs, before: float) -> bool:
+    def _committed(self) -> int:
+        """The last micro-batch that will not be done again."""
+        return newest_number(self.epoch.folder / QUERY / "commits")
+
+    def _put_next_together(self, epochs: Epochs, before: float, committed: int, forgotten: Forgotten) -> bool:
         """Whether there was a range to be put together."""
-        folders = self.archive.older(epochs, before)
-        committed = newest_number(self.epoch.folder / QUERY / "commits")
-        self._seconds = {part: self._seconds[part] for part in folders if part in self._seconds}
+        there = self.archive.folders(epochs)
+        self._seconds = {part: self._seconds[part] for part in there if part in self._seconds}
+        folders = [*takewhile(lambda part: self._span(part)[1] < before, there)]  # no range lacks one amid it
         for target, parts in due(folders, epochs, committed, self._length):
             if target in self._refused or not self.accounts.agree(target):
                 continue  # what is missing may be put back, as the folder that it was
             try:
-                put_together(self.archive, target, parts, self.lease.check)
+                put_together(self.archive, target, parts, self.lease.check, forgotten)
                 return True
             except VitrineError as error:  # a folder that does not hold what it must: told by the accounts too
                 self.lease.check()

@@ -7,17 +7,19 @@ from pathlib import Path
 
 from pyspark.sql import functions as F
 
-from app.core.folders import made_before, prune_tables
+from app.core.folders import made_before, note_maker, prune_tables
 from app.core.spark import stored
 from app.evaluate.names import ALL, METRICS
 from app.evaluate.results import QualityRow
-from app.events.forgotten import moment_of
+from app.events.forgotten import ForgottenUsers, moment_of
 from app.events.layout import layout_of
+from app.events.merged_users import MergedUsers
 from app.features.slices import Slice
 from app.insight.performance import PERFORMANCE_SCHEMA
 from app.insight.recommendations import recommendation_figures, with_category_ids
 from app.insight.results import Exploration, RecommendationFigures
 from app.learn.recommender import fit_recommender
+from app.registry.identities import Identities
 from app.registry.registry import Registry
 from app.serve.lists import write_csv
 from app.serve.segments import SegmentModel
@@ -56,9 +58,8 @@ def make_bundle(
         for name in pruned:
             shutil.rmtree(run.output.recommendations / name, ignore_errors=True)
         prune_tables(run.output.processed, settings.keep_bundles)
-        if verdict.published:
-            pruned += registry.forget(frozenset(log.forgotten))
-            _forget_tables(run, log)
+        pruned += registry.forget(frozenset(log.forgotten))
+        _forget_tables(run, log)
         stage.note = f"{'published' if verdict.published else 'NOT published'}: {verdict.reason}"
     return Publication(folder, tuple(pruned))
 
@@ -133,10 +134,12 @@ def recommend_active(run: Run, whole: Slice, folder: Path, performance: Path) ->
         since = whole.until - timedelta(days=settings.active_days)
         active = whole.users.where(F.col("last_seen") >= F.lit(since)).select("user_id")
         at_utc = whole.until.replace(tzinfo=UTC)
-        lists = lists_for_users(active, folder, settings.top_k, at_utc, run.now)
+        who = Identities(ForgottenUsers(run.output.root).read(), MergedUsers(run.output.root).read())
+        lists = lists_for_users(active, folder, settings.top_k, at_utc, run.now, who)
         target = run.output.recommendations / folder.name
         shutil.rmtree(target, ignore_errors=True)  # a champion that stayed has lists of an earlier day
         kept = stored(lists, target)
+        note_maker(target, run.stamp)
         figures = recommendation_figures(kept)
         if figures.unknown_categories == figures.recommendations:
             products = run.spark.read.schema(PERFORMANCE_SCHEMA).parquet(str(performance))

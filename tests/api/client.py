@@ -88,10 +88,11 @@ def table(path: Path) -> pa.Table:
 
 
 class Server:
-    """A server process over a folder, on a free port or a given one."""
+    """A server process over a folder, on a free port or a given one; `program` runs in place of the command."""
 
-    def __init__(self, output: Path, port: int = 0, **environment: str):
-        command = [sys.executable, "-m", "app.cli", "serve", "--output", str(output), "--port", str(port)]
+    def __init__(self, output: Path, port: int = 0, program: str = "", **environment: str):
+        python = ["-c", program] if program else ["-m", "app.cli"]
+        command = [sys.executable, *python, "serve", "--output", str(output), "--port", str(port)]
         self.process = subprocess.Popen(
             command, cwd=ROOT, env={**os.environ, **environment}, stderr=subprocess.PIPE, text=True
         )

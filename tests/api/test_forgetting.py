@@ -2,16 +2,21 @@
 
 import json
 import os
+import time
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from app.api.forgotten_points import RETRY_SECONDS
 from app.api.posted.intake import log_folder
+from app.core.errors import VitrineError
 from app.core.settings import Settings
 from app.events.archive_manifest import Manifest, write_manifest
 from app.events.forgotten import FOLDER, ForgottenUsers
+from app.monitor import nameless
+from app.monitor.influx import InfluxConfig
 from app.registry.manifest import MANIFEST
 from app.stream.folders import StreamFolders
 from app.stream.forgetting import MARKER, Marker
@@ -152,11 +157,14 @@ def test_a_receipt_says_what_is_left_where(api: Api, output: Path) -> None:
     assert places(receipt) == {
         "sessions and lists of the API": True,
         "list of merged users": True,
+        "attribution": True,
+        "log of posted events": False,
         "list files of the stream": False,
         "sessions of the stream": False,
-        "log of posted events": False,
         "landing folder": False,
+        "damaged files": True,
         "archive": False,
+        "rejected rows": True,
         "bundles": False,
         "tables of trainings": False,
     }
@@ -180,12 +188,70 @@ def test_a_receipt_says_what_is_left_where(api: Api, output: Path) -> None:
     os.rename(output / "models" / "a", output / "models" / ".gone")
     receipt = api.get(f"/v1/users/{ANNA}").json()
     assert receipt["done"], receipt
-    assert {place["detail"] for place in receipt["places"][1:]} == {"nothing is left"}
+    assert {place["detail"] for place in receipt["places"][2:]} == {"nothing is left"}
 
 
-def test_influxdb_is_a_place_where_there_is_one(make_api: MakeApi) -> None:
-    api = make_api(influx_url="http://localhost:1")
-    assert places(forget(api))["InfluxDB"] is False
+class Influx:
+    """Takes the place of what looks for points."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch):
+        self.asked: list[tuple[int | str, float]] = []
+        self.away = False
+        monkeypatch.setattr(nameless, "make_nameless", self.make_nameless)
+
+    def make_nameless(self, _: InfluxConfig, user: int | str, until: datetime) -> int:
+        self.asked.append((user, until.timestamp()))
+        if self.away:
+            raise VitrineError("away")
+        return 1
+
+
+def test_points_of_influxdb_are_cleaned_at_once_and_done_when_none_can_be_on_its_way(
+    make_api: MakeApi, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What the API does is told by its own clock."""
+    influx, api, other = Influx(monkeypatch), make_api(influx_url="http://localhost:1"), make_api(influx_url="http://x")
+    receipt = forget(api)
+    moment = datetime.fromisoformat(receipt["forgotten_at"]).timestamp()
+    influx.away = True
+    for _ in range(2):
+        api.service.forgotten_points.work()
+    assert [text for text in caplog.messages if "tried again" in text] == [
+        "points of a forgotten user: away; tried again"
+    ]
+    influx.away, done = False, [places(receipt)["InfluxDB"]]
+    for seconds in (1, 200, 299, 301, 302):
+        monkeypatch.setattr(api.service.forgotten_points, "_now", lambda seconds=seconds: moment + seconds)
+        api.service.forgotten_points.work()
+        done.append(places(other.get(f"/v1/users/{ANNA}").json())["InfluxDB"])
+    assert done == [False, False, False, False, True, True]
+    assert len(influx.asked) == 4, "twice in vain, at once, and once more"
+    assert {user for user, _ in influx.asked} == {ANNA}
+    assert all(moment <= until < moment + 0.1 for _, until in influx.asked)
+    assert forget(api)["places"][-1]["done"] is False, "a new one begins anew"
+
+
+def test_points_are_cleaned_by_whoever_is_asked_for_the_receipt(
+    make_api: MakeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one that was asked to forget may have been killed."""
+    influx, api = Influx(monkeypatch), make_api(influx_url="http://localhost:1")
+    ForgottenUsers(api.settings.output).forget(ANNA, time.time() - 3600)
+    api.service.forgotten_points.work()
+    assert influx.asked == []
+    api.get(f"/v1/users/{ANNA}")
+    api.service.forgotten_points.work()
+    now = time.time()
+    monkeypatch.setattr(api.service.forgotten_points, "_now", lambda: now + 30)
+    api.service.forgotten_points.work()
+    assert places(api.get(f"/v1/users/{ANNA}").json())["InfluxDB"] is False, "a stream may just be writing"
+    monkeypatch.setattr(api.service.forgotten_points, "_now", lambda: now + RETRY_SECONDS + 1)
+    api.service.forgotten_points.work()
+    assert places(api.get(f"/v1/users/{ANNA}").json())["InfluxDB"] is True
+
+
+def test_without_influxdb_the_receipt_does_not_speak_of_it(api: Api) -> None:
+    assert "InfluxDB" not in places(forget(api))
 
 
 def test_what_the_api_writes_from_now_on_has_no_id_of_the_forgotten(api: Api, output: Path) -> None:

@@ -12,6 +12,7 @@ from app.core.settings import Settings
 from app.events.forgotten import ForgottenUsers
 from app.events.ids import number_of
 from app.events.merged_users import FOLDER, MergedUsers
+from app.monitor import nameless
 from app.registry.manifest import MANIFEST
 from app.stream.folders import StreamFolders
 from app.stream.forgetting import MARKER, Marker
@@ -143,6 +144,39 @@ def test_forgetting_one_forgets_all_who_are_one(make_api: MakeApi, asked: int) -
     assert listed(there, COOKIE) != strange
     assert listed(there) == strange
     assert merge(here, COOKIE, ANNA).status_code == 409
+
+
+@pytest.mark.parametrize("text_ids", [False, True])
+def test_all_who_are_one_are_taken_out_of_points(
+    make_api: MakeApi, output: Path, monkeypatch: pytest.MonkeyPatch, text_ids: bool
+) -> None:
+    """By their ids as points have them, whichever id was asked for; the receipt waits for all of them."""
+    asked: list[int | str] = []
+    monkeypatch.setattr(nameless, "make_nameless", lambda _, user, until: asked.append(user))
+    chosen: dict[str, Any] = {"influx_url": "http://localhost:1"}
+    if text_ids:
+        chosen["layout"] = output / "shop.yaml"
+        chosen["layout"].write_text(
+            "columns: {event_time: t, product_id: p, user_id: u}\nevent_type: view\nids: text\n"
+        )
+        write_bundle(output / "models", "t", recommender(text_ids=True))
+    api = make_api(**chosen)
+    names: list[Any] = ["cookie", "phone", "anna"] if text_ids else [COOKIE, PHONE, ANNA]
+    merged(api, names[0], names[1])
+    merged(api, names[1], names[2])
+    forget(api, names[1])
+    points = api.service.forgotten_points
+    points.work()
+    assert sorted(asked) == sorted(names)
+    now = api.service._now() + 400
+    monkeypatch.setattr(points, "_now", lambda: now)
+    first, *others = list(points._pending.items())
+    points._pending = dict([first])
+    points.work()
+    assert {places(api.get(f"/v1/users/{name}").json())["InfluxDB"] for name in names} == {False}, "two are not done"
+    points._pending = dict(others)
+    points.work()
+    assert {places(api.get(f"/v1/users/{name}").json())["InfluxDB"] for name in names} == {True}
 
 
 def test_what_a_killed_server_left_tied_is_in_the_receipt(api: Api, output: Path) -> None:

@@ -7,6 +7,7 @@ from app.api.http import PAGE
 from tests.api.client import Api
 
 FILES = sorted(PAGE.iterdir())
+OTHERS = ("index.html", "reference.css")  #: the page itself, and what another has
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 
@@ -24,7 +25,7 @@ def test_the_page_and_its_files_are_served(api: Api) -> None:
     assert page.headers["content-security-policy"] == "default-src 'self'; frame-ancestors 'none'"
     named = set(re.findall(r'(?:href|src)="(/page/[^"]+)"', page.text))
     imported = {f"/page/{name}" for name in re.findall(r'from "\./([^"]+)"', scripts())}
-    assert named | imported == {f"/page/{path.name}" for path in FILES if path.name != "index.html"}
+    assert named | imported == {f"/page/{path.name}" for path in FILES if path.name not in OTHERS}
     for path in sorted(named | imported):
         answer = api.get(path)
         assert answer.is_success, path

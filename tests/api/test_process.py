@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 
 from app.cli import main
 from tests.api.client import ROOT, Server, event, free_port, ids, landed
+from tests.stream.shop import until
 
 WITHOUT_SPARK = """
 import sys
@@ -47,6 +48,33 @@ def test_it_serves_without_spark_and_java_and_stops_when_asked(output: Path) -> 
     finally:
         process.kill()
         process.wait()
+
+
+def test_clients_with_open_connections_move_away_before_it_stops(output: Path) -> None:
+    """It says that it is not ready, then answers all that comes, each for the last time on its connection."""
+    server = Server(output, VITRINE_DRAIN_SECONDS="600").wait()
+    with httpx.Client(base_url=server.url, timeout=20) as busy, httpx.Client(base_url=server.url, timeout=20) as idle:
+        for client in (busy, idle):
+            assert "connection" not in client.get("/v1/popular").headers
+        server.process.terminate()
+        until(lambda: busy.get("/health/ready").status_code == 503, "it is not ready")
+        begun, answered = time.monotonic(), 0
+        while time.monotonic() - begun < 1:
+            answer = busy.get("/v1/popular")
+            assert (answer.status_code, answer.headers["connection"]) == (200, "close")
+            answered += 1
+        assert answered > 3
+        answer = idle.get("/v1/popular")  # on the connection of before
+        assert (answer.status_code, answer.headers["connection"]) == (200, "close")
+        assert server.process.poll() is None
+    assert server.stop() == 0, "told once more, it waits no longer"
+    assert server.lines[-1] == "stopped"
+
+
+def test_who_is_told_once_stops_when_the_time_is_over(output: Path) -> None:
+    server = Server(output, VITRINE_DRAIN_SECONDS="0.5").wait()
+    server.process.terminate()
+    assert server.process.wait(30) == 0
 
 
 STOPPED_EARLY = """

@@ -8,6 +8,8 @@ import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 from shop import all_lists
 
+from app.events.forgotten import ForgottenUsers
+from app.registry.identities import Identities
 from app.serve.recommender import Recommender
 from app.train.lists import lists_for_users
 from tests.api.client import Api, ids
@@ -68,3 +70,8 @@ def test_without_a_session(spark: SparkSession, api: Api, tmp_path: Path) -> Non
     asked = visitors([ANNA, STRANGER], [[], []], LATER.timestamp())
     served = all_lists(recommender(), asked, ablate=False)["reciprocal_rank"][:, :10].tolist()
     assert served == [ids(api.get(f"/v1/users/{user}/recommendations")) for user in (ANNA, STRANGER)]
+    ForgottenUsers(tmp_path).forget(ANNA, LATER.timestamp())
+    who = Identities(ForgottenUsers(tmp_path).read())
+    forgotten = lists_for_users(users, bundle, 10, LATER, LATER, who).orderBy("rank")
+    found = [[row.product_id for row in forgotten.collect() if row.user_id == user] for user in (ANNA, STRANGER)]
+    assert found[0] == found[1] == [row.product_id for row in batch if row.user_id == STRANGER]

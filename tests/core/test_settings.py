@@ -161,6 +161,7 @@ NOT_OF_THE_MODEL = {
     "request_bytes",
     "commit_seconds",
     "remember_hours",
+    "drain_seconds",
     "attribution_hours",
     "challenger",
     "challenger_share",

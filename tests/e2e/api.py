@@ -10,14 +10,18 @@ from tests.e2e.cluster import Cluster, is_ready
 
 API = {"app.kubernetes.io/component": "api"}
 
+FORGOTTEN = 880_001  #: a user of no shop, who comes to be forgotten
+
 #: `CALL(method, path, body, key)` gives status and answer, on a connection of its own.
-CALL = """
+CALL = (
+    f"FORGOTTEN = {FORGOTTEN}"
+    + """
 import http.client, json, os, sys, threading, time, uuid
-KEYS = {"/v1/events": os.environ["WRITE_KEY"]}
+WRITTEN = ("/v1/events", f"/v1/users/{FORGOTTEN}")
 def call(method, path, body=None, key=None):
     connection = http.client.HTTPConnection("vitrine-api", timeout=20)
     try:
-        key = key or KEYS.get(path, os.environ["READ_KEY"])
+        key = key or os.environ["WRITE_KEY" if path in WRITTEN or method == "DELETE" else "READ_KEY"]
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
         connection.request(method, path, None if body is None else json.dumps(body), headers)
         answer = connection.getresponse()
@@ -25,11 +29,12 @@ def call(method, path, body=None, key=None):
     finally:
         connection.close()
 """
+)
 
 ASK = CALL + "print(json.dumps(call(*json.loads(sys.argv[1]))))"
 
-#: Two clients ask for lists, one posts events, until a line comes on standard input; what is left without an answer or
-#: has a 5xx is sent again as often as TRIES says.
+#: Two clients ask for lists, one posts what twenty users do with theirs, until a line comes on standard input; what is
+#: left without an answer or has a 5xx is sent again as often as TRIES says.
 LOAD = (
     CALL
     + """
@@ -41,7 +46,7 @@ def send(kind, method, path, body):
             status, answer = call(method, path, body)
             if status < 400:
                 said[kind] += 1
-                return
+                return json.loads(answer)
             fault = f"{status} {answer}"
             if status < 500:
                 break
@@ -56,10 +61,15 @@ def lists(user):
         send("lists", "POST", "/v1/recommendations", {"user_id": user})
         time.sleep(0.1)
 def events():
-    product = json.loads(call("GET", "/v1/popular?count=1")[1])["products"][0]["product_id"]
+    number = 0
     while not stop.is_set():
-        event = {"event_id": str(uuid.uuid4()), "event_type": "view", "product_id": product, "user_id": 1}
-        send("events", "POST", "/v1/events", event | {"user_session": session})
+        number, user = number + 1, 1 + number % 20
+        shown = send("lists", "POST", "/v1/recommendations", {"user_id": user, "count": 3})
+        if shown is not None:
+            names = {"user_session": session, "recommendation_id": shown["recommendation_id"]}
+            done = {"event_type": "purchase", "price": 9.5} if number % 3 == 0 else {"event_type": "view"}
+            event = {"event_id": str(uuid.uuid4()), "product_id": shown["products"][0]["product_id"], "user_id": user}
+            send("events", "POST", "/v1/events", event | names | done)
         time.sleep(0.2)
 clients = [threading.Thread(target=what, args=words) for what, *words in ((lists, 512), (lists, 513), (events,))]
 for client in clients: client.start()

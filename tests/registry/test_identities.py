@@ -41,25 +41,29 @@ def others(visitors: Visitors) -> list[list[int]]:
     return [visitors.others.users[shape.rows() == row].tolist() for row in range(len(shape))]
 
 
+def introduced(who: Identities, visitors: Visitors, bundle: Bundle) -> Visitors:
+    return who.introduced(visitors, bundle.recommender.users.ids, bundle.obeyed)
+
+
 def test_nobody_forgotten_or_merged_changes_nothing(bundle: Bundle) -> None:
     asked = Visitors.of([ANNA, BEN], 0.0)
-    assert Identities().introduced(asked, bundle) is asked
+    assert introduced(Identities(), asked, bundle) is asked
 
 
 def test_a_bundle_that_has_obeyed_knows_a_user_anew(bundle: Bundle) -> None:
     asked, who = Visitors.of([ANNA, BEN, ANNA], 0.0), Identities(forgotten(ANNA))
-    strange = who.introduced(asked, bundle)
+    strange = introduced(who, asked, bundle)
     assert strange.user_ids[1] == BEN
     assert bundle.recommender.visits(strange).users.tolist() == [NONE] * 3
     assert strange.others is None
-    known = who.introduced(asked, obeying(bundle, who.forgotten.name(ANNA)))
+    known = introduced(who, asked, obeying(bundle, who.forgotten.name(ANNA)))
     assert known.user_ids.tolist() == [ANNA, BEN, ANNA]
 
 
 def test_all_of_a_group_stand_for_each_of_them(bundle: Bundle) -> None:
     """Anna → Ben ← Cleo; Dora is alone."""
     who = Identities(merged=Merged.of([one(ANNA, BEN), one(CLEO, BEN, 2)]))
-    known = who.introduced(Visitors.of([BEN, DORA, ANNA], 0.0), bundle)
+    known = introduced(who, Visitors.of([BEN, DORA, ANNA], 0.0), bundle)
     assert known.user_ids.tolist() == [BEN, DORA, BEN]
     assert others(known) == [[ANNA, CLEO], [], [ANNA, CLEO]]
     visits = bundle.recommender.visits(known)
@@ -70,9 +74,9 @@ def test_all_of_a_group_stand_for_each_of_them(bundle: Bundle) -> None:
 def test_of_a_group_the_forgotten_are_left_out(bundle: Bundle) -> None:
     """As a reader may find it while the group is being forgotten, one name after the other."""
     who = Identities(forgotten(BEN, CLEO), Merged.of([one(ANNA, BEN), one(CLEO, BEN, 2)]))
-    known = who.introduced(Visitors.of([BEN], 0.0), bundle)
+    known = introduced(who, Visitors.of([BEN], 0.0), bundle)
     assert (known.user_ids.tolist(), others(known)) == ([ANNA], [[]])
-    whole = who.introduced(Visitors.of([BEN], 0.0), obeying(bundle, *who.forgotten.names))
+    whole = introduced(who, Visitors.of([BEN], 0.0), obeying(bundle, *who.forgotten.names))
     assert (whole.user_ids.tolist(), others(whole)) == ([BEN], [[ANNA, CLEO]])
     all_gone = replace(who, forgotten=forgotten(ANNA, BEN, CLEO))
-    assert bundle.recommender.visits(all_gone.introduced(Visitors.of([CLEO], 0.0), bundle)).users.tolist() == [NONE]
+    assert bundle.recommender.visits(introduced(all_gone, Visitors.of([CLEO], 0.0), bundle)).users.tolist() == [NONE]

@@ -313,7 +313,7 @@ def test_files_are_opened_where_something_has_changed_and_all_by_and_by(
         opened.append(path.name)
         return stored_rows(path)
 
-    monkeypatch.setattr("app.stream.accounts.stored_rows", opening)
+    monkeypatch.setattr("app.stream.accounts.accounted_rows", opening)
     accounts = accounts_of(folder, archive, 2)
     parts = [BatchRange(batch, batch, EPOCHS.owner(batch)) for batch in range(AGAIN + 2)]
     for part in parts:

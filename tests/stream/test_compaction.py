@@ -154,6 +154,17 @@ def test_what_a_damaged_file_was_put_together_from_stays(archive: Archive) -> No
     assert len(list(archive.folder.iterdir())) == 4
 
 
+def test_nothing_is_left_of_what_a_lost_folder_kept_from_being_put_together(archive: Archive) -> None:
+    for batch in (0, 1, STEP):
+        fill(archive, single(batch), 4)
+    ((target, parts),) = due(archive.folders(EPOCHS), EPOCHS, STEP)
+    gone = Mock(wraps=archive, folder=archive.folder)
+    gone.files.side_effect = [archive.files(parts[0]), FileNotFoundError(2, "is gone")]
+    with pytest.raises(FileNotFoundError):
+        put_together(gone, target, parts, lambda: None)
+    assert len(list(archive.folder.iterdir())) == 3
+
+
 def test_no_folder_is_of_more_than_a_day() -> None:
     folders = [BatchRange(number, number, 1) for number in range(STEP + 1)]
     assert [*due(folders, EPOCHS, STEP, lambda parts: LONGEST + 1)] == []

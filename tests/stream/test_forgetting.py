@@ -14,7 +14,9 @@ from app.events.forgotten import Forgotten, ForgottenUsers
 from app.events.ids import number_of
 from app.events.merged import Merge, Merged
 from app.events.merged_users import MergedUsers
+from app.stream import forgetting, housekeeping
 from app.stream.archive import Archive
+from app.stream.epoch import marked
 from app.stream.folders import StreamFolders
 from app.stream.forgetting import (
     RETAINED,
@@ -26,7 +28,7 @@ from app.stream.forgetting import (
 )
 from app.stream.intake import set_job_properties, take_in
 from app.stream.list_files import write_part
-from tests.stream.shop import ANNA, START, quick_settings, recommender, running, until, write_bundle
+from tests.stream.shop import ANNA, START, Running, quick_settings, recommender, running, until, write_bundle
 from tests.stream.test_intake import MIDNIGHT, NOON, PART, parsed
 from tests.stream.test_score import rows, run, task
 
@@ -169,8 +171,22 @@ def test_nobody_forgotten_costs_nothing(folders: StreamFolders) -> None:
     assert not (folders.root / "forgotten.json").exists()
 
 
-def test_a_running_stream_forgets_and_merges(spark: SparkSession, tmp_path: Path) -> None:
-    """Events of a session of 2019, as the shop's clock is in tests: all are from before the forgetting."""
+def users_archived(live: Running) -> set[int]:
+    """Of all events in folders that count."""
+    archive = live.stream._beside.archive
+    paths = [path for part in archive.folders(marked(live.folders)) for path in archive.files(part)]
+    return {user for path in paths for user in pq.read_table(path)["user_id"].to_pylist()}
+
+
+def test_a_running_stream_forgets_and_merges(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Events of a session of 2019, as the shop's clock is in tests: all are from before the forgetting.
+
+    What is waited for, and the minute between two looks at the archive, are shortened.
+    """
+    monkeypatch.setattr(forgetting, "SETTLED_SECONDS", 1.0)
+    monkeypatch.setattr(housekeeping, "TIDY_SECONDS", 1.0)
     write_bundle(tmp_path / "models", "a", recommender())
     user = 555_444_333
     with running(spark, quick_settings(tmp_path)) as live:
@@ -188,6 +204,7 @@ def test_a_running_stream_forgets_and_merges(spark: SparkSession, tmp_path: Path
         live.deliver("three.csv", [(4, "purchase", 104, 7_000, "t"), (5, "view", 105, ANNA, "t")])
         assert (len(live.lists(8_000)), len(live.lists(7_000)), live.lists(ANNA)) == (1, 2, [])
         assert {103, 104, 105}.isdisjoint(live.lists(8_000)[0][1]), "103 was bought by Anna; one session has the others"
+        until(lambda: users_archived(live) == {7_000, ANNA}, "folders of the archive are written anew", 60)
         until(lambda: not live.stream._beside._said, "accounts agree")
         live.stream._beside.audit()
         assert not live.stream._beside._said, "rows that were left out are accounted for"

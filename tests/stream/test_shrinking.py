@@ -18,6 +18,7 @@ from app.stream.account_files import CHUNK
 from app.stream.accounts import Accounts
 from app.stream.archive import Archive
 from app.stream.compaction import STEP
+from app.stream.cutting import Cutting
 from app.stream.engine import Stream
 from app.stream.epoch import begin, marked
 from app.stream.folders import StreamFolders
@@ -28,9 +29,9 @@ from tests.stream.test_epoch import spark_wrote
 
 
 class Shop:
-    """An archive of three ranges of two small folders each, all committed, and what makes it smaller."""
+    """An archive of three ranges of two small folders each, all committed, or none, and what makes it smaller."""
 
-    def __init__(self, output: Path, archive_days: float | None = None):
+    def __init__(self, output: Path, archive_days: float | None = None, *, rows: bool = True):
         self.settings = Settings(output=output, archive_single_minutes=0, archive_days=archive_days)
         self.folders = StreamFolders.of(self.settings)
         self.lease = stream_lease(output)
@@ -40,11 +41,11 @@ class Shop:
         spark_wrote(self.epoch.checkpoint, 3 * STEP)
         self.archive = Archive.of(self.folders)
         self.accounts = Accounts(self.folders.accounts, self.archive, self.lists, 1, self.epochs)
-        for number in range(3):
-            for batch in (number * STEP, number * STEP + 1):
-                fill(self.archive, BatchRange(batch, batch, 1), 4, written=batch)
-                self.accounts.write(account(batch, 4))
-        fill(self.archive, BatchRange(3 * STEP, 3 * STEP, 1), 4, written=3 * STEP)
+        for batch in (0, 1, STEP, STEP + 1, 2 * STEP, 2 * STEP + 1) if rows else ():
+            fill(self.archive, BatchRange(batch, batch, 1), 4, written=batch)
+            self.accounts.write(account(batch, 4))
+        if rows:
+            fill(self.archive, BatchRange(3 * STEP, 3 * STEP, 1), 4, written=3 * STEP)
         self.said: list[str] = []
         self.shrinking = Shrinking(
             self.settings,
@@ -55,6 +56,7 @@ class Shop:
             lambda: 3 * STEP,
             lambda: False,
             self.said.append,
+            Cutting(self.folders, self.archive, self.epoch, self.lease.check, self.said.append),
         )
 
     @property

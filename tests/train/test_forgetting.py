@@ -6,11 +6,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from pyarrow import feather
 from pyspark.sql import SparkSession
 
 from app.core.errors import InputError
@@ -23,33 +20,12 @@ from app.registry.manifest import MANIFEST
 from app.registry.registry import Registry
 from app.serve.ragged import NONE
 from app.synthetic import generate
+from tests.knowing import places_of
 from tests.registry.bundles import make
-from tests.train.test_training import NOW, Shop
+from tests.train.test_training import BROKEN, NOW, Shop, log
 
+__all__ = ["log"]  # the fixture
 QUICK = {"generators": "covisitation,popularity", "force_publish": True, "bootstrap": 20}
-
-
-def places_of(output: Path, user: int) -> set[str]:
-    """Files below a folder that a user's id stands in, whatever they are."""
-    return {path.relative_to(output).as_posix() for path in output.rglob("*") if path.is_file() and _holds(path, user)}
-
-
-def _holds(path: Path, user: int) -> bool:
-    if path.suffix == ".parquet":
-        return any(_in_column(column, user) for column in pq.read_table(path).itercolumns())
-    if path.suffix == ".arrow":
-        return any(_in_column(column, user) for column in feather.read_table(path).itercolumns())
-    if path.suffix == ".npy":
-        return bool((np.load(path, mmap_mode="r") == user).any())
-    return str(user).encode() in path.read_bytes()
-
-
-def _in_column(column: pa.ChunkedArray, user: int) -> bool:
-    while pa.types.is_list(column.type):
-        column = pa.chunked_array([chunk.flatten() for chunk in column.chunks], column.type.value_type)
-    if pa.types.is_int64(column.type):
-        return bool(pc.any(pc.equal(column, user)).as_py())
-    return pa.types.is_string(column.type) and str(user) in column.to_pylist()
 
 
 def users_of(output: Path) -> Iterator[int]:
@@ -99,6 +75,27 @@ def test_nothing_but_the_bundle_before_knows_a_forgotten_user(spark: SparkSessio
     assert after.recommender.users.positions(np.array([survivor])) != [NONE]
     assert bought(after, survivor) == bought(before, survivor) | bought(before, merged)
     assert Registry(shop.models).history() == [second.version, first.version]
+
+
+@pytest.mark.slow(seconds=60)
+@pytest.mark.timeout(600)
+def test_a_training_that_is_refused_leaves_no_list_and_no_table_of_a_forgotten_user(
+    spark: SparkSession, log: Path, tmp_path: Path
+) -> None:
+    """Only the champion knows the user until another is published."""
+    shop = Shop(spark, tmp_path / "shop")
+    first = shop.train(log)
+    user = next(users_of(shop.output))
+    users = ForgottenUsers(shop.output)
+    moment = users.forget(user, (NOW + timedelta(hours=1.5)).timestamp())
+    refused = shop.train(log, **BROKEN)
+    assert refused.gate is not None
+    assert not refused.gate.published
+    assert {path.split("/")[1] for path in places_of(shop.output, user)} == {first.version}
+    lists = shop.output / "recommendations" / first.version
+    assert next(users_of(shop.output)), "the champion's lists are written anew, for all others"
+    assert not made_before(lists, moment)
+    assert made_before(lists, moment + 3_600_000_000)
 
 
 def test_bundles_that_know_whom_the_new_one_does_not_are_deleted(tmp_path: Path) -> None:

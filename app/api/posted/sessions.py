@@ -10,11 +10,10 @@ from app.events.identity import BY_ID, OWN_SESSION, ends_session, identity
 from app.events.ids import number_of
 from app.events.layout import Layout
 from app.events.merged import Merged
-from app.registry.identities import Identities
+from app.registry.identities import EVERYONE, Identities
 
 HOUR_MICROS = 3_600_000_000
 BEFORE_ALL = -(2**63)
-EVERYONE = Identities()
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 

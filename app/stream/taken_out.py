@@ -1,0 +1,23 @@
+"""Rows of forgotten users that were taken out of a file, counted in its footer: the accounts must not miss them."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+TAKEN_OUT = b"taken_out"
+
+
+def noting(kept: pa.Table, taken_out: int) -> pa.Table:
+    """What is left of a file's rows, with a note of so many more that are not there now."""
+    metadata = kept.schema.metadata or {}
+    return kept.replace_schema_metadata({**metadata, TAKEN_OUT: str(int(metadata.get(TAKEN_OUT, 0)) + taken_out)})
+
+
+def written_rows(parquet: Path) -> int:
+    """Rows that a file was written with, as its footer tells; a damaged or lost one has none."""
+    try:
+        footer = pq.read_metadata(parquet)
+    except (pa.ArrowException, OSError):
+        return 0
+    return int(footer.num_rows) + int((footer.metadata or {}).get(TAKEN_OUT, 0))
