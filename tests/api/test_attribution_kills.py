@@ -3,7 +3,6 @@
 import random
 import threading
 import time
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +21,11 @@ from app.api import http
 from app.api.attribution import counter
 from app.cli import main
 
-http.WRITE_SECONDS, http.COUNT_SECONDS = 0.05, 0.001
+http.WRITE_SECONDS, http.COUNT_SECONDS = 0.05, 0.05
 counter.SETTLED_SECONDS, counter.MOST_BATCHES, counter.MOST_BYTES = 0.3, 2, 2_000
 main()
 """
-CLIENTS, VISITS, KILLS = 3, 60, 6
+CLIENTS, KILLS = 3, 3
 
 
 class Client(threading.Thread):
@@ -35,11 +34,14 @@ class Client(threading.Thread):
     def __init__(self, name: int, ports: list[int]):
         super().__init__()
         self.number, self._ports, self._rng = name, ports, random.Random(name)
+        self.stop = threading.Event()
         self.accepted = 0
         self.again = 0
 
     def run(self) -> None:
-        for visit in range(VISITS):
+        visit = 0
+        while not self.stop.is_set():
+            visit += 1
             shown = self._ask("/v1/recommendations", {"user_id": self.number, "count": 3})
             bought = {
                 "recommendation_id": shown["recommendation_id"],
@@ -67,13 +69,18 @@ class Client(threading.Thread):
         raise AssertionError("never answered")
 
 
+def counted(output: Path) -> float:
+    """Events that the database has."""
+    return sum(outcomes(output).values())
+
+
 def written_down(output: Path) -> int:
     """Lists in the files of all processes; the last line of a killed one may be cut off."""
     folder = Folders.of(Settings(output=output)).lists
     return sum(path.read_bytes().count(b"\n") for path in folder.glob("*.jsonl"))
 
 
-@pytest.mark.slow(seconds=40)
+@pytest.mark.slow(seconds=60)
 @pytest.mark.timeout(600)
 def test_every_event_is_counted_once_though_whoever_counts_is_killed(output: Path) -> None:
     ports = [free_port(), free_port()]
@@ -81,18 +88,20 @@ def test_every_event_is_counted_once_though_whoever_counts_is_killed(output: Pat
     clients = [Client(name, ports) for name in range(CLIENTS)]
     for client in clients:
         client.start()
-    rng, kills = random.Random(1), Counter[int]()
-    while any(client.is_alive() for client in clients) or sum(kills.values()) < KILLS:
-        time.sleep(rng.uniform(0.05, 0.5))
-        victim = rng.randrange(2)
-        servers[victim].kill()
-        servers[victim] = Server(output, ports[victim], IN_SMALL_STEPS).wait()
-        kills[victim] += 1
+    rng = random.Random(1)
+    for _ in range(KILLS):
+        before = counted(output)
+        until(lambda before=before: counted(output) > before + 5, "counting goes on")
+        time.sleep(rng.uniform(0, 0.1))
+        for server in servers:  # both: one of them is counting
+            server.kill()
+        servers = [Server(output, port, IN_SMALL_STEPS) for port in ports]
+    for client in clients:
+        client.stop.set()
     for client in clients:
         client.join()
     accepted = sum(client.accepted for client in clients)
-    assert accepted == CLIENTS * VISITS
-    until(lambda: sum(outcomes(output).values()) >= accepted, "all events are counted")
+    until(lambda: counted(output) >= accepted, "all events are counted", 200)
     time.sleep(1)  # some hundred steps more
     for server in servers:
         server.stop()
@@ -103,7 +112,6 @@ def test_every_event_is_counted_once_though_whoever_counts_is_killed(output: Pat
     )
     attributed = found["purchase", "attributed"]
     assert attributed > accepted / 2
-    assert len(kills) == 2
     lists = led_to(output, "lists")
     assert lists == {
         "answered": written_down(output),
