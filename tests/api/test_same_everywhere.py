@@ -9,6 +9,7 @@ from pyspark.sql import SparkSession
 from shop import all_lists
 
 from app.events.forgotten import ForgottenUsers
+from app.events.merged import Merge, Merged
 from app.registry.identities import Identities
 from app.serve.recommender import Recommender
 from app.train.lists import lists_for_users
@@ -75,3 +76,6 @@ def test_without_a_session(spark: SparkSession, api: Api, tmp_path: Path) -> Non
     forgotten = lists_for_users(users, bundle, 10, LATER, LATER, who).orderBy("rank")
     found = [[row.product_id for row in forgotten.collect() if row.user_id == user] for user in (ANNA, STRANGER)]
     assert found[0] == found[1] == [row.product_id for row in batch if row.user_id == STRANGER]
+    one = Identities(merged=Merged.of([Merge(user=ANNA, into=STRANGER, into_key=str(STRANGER), at=1)]))
+    merged = lists_for_users(users, bundle, 10, LATER, LATER, one).where(f"user_id = {STRANGER}").orderBy("rank")
+    assert [row.product_id for row in merged.collect()] == [row.product_id for row in batch if row.user_id == ANNA]
