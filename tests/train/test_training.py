@@ -280,6 +280,15 @@ def test_the_funnel_is_cut_by_the_segments(first: RunResult) -> None:
     assert funnel.buying_sessions == explored(first).sessions.buying
 
 
+def test_customers_are_summed_by_segment_too(first: RunResult) -> None:
+    assert first.customers is not None
+    assert first.segments is not None
+    value = first.customers.value
+    assert value is not None
+    assert sum(row.customers for row in value.by_segment) == value.rows[0].customers
+    assert {row.name for row in value.by_segment} <= {row.segment for row in first.segments.rows}
+
+
 def test_each_run_is_kept_and_read_back_as_it_was(first: RunResult, refused: RunResult, shop: Shop) -> None:
     output = Output(shop.output)
     assert read_run(output.runs / f"{first.version}.json") == first
