@@ -44,7 +44,9 @@ class Accounts:
         self._lock = threading.Lock()
         self._pending: dict[int, Account] = {}
         self._books = self._files.read(epochs)
-        self._stored, self._listed = CountedFiles(stored_rows), CountedFiles(written_rows)
+        self._stored = CountedFiles[Path](stored_rows, lambda folder: folder.stat().st_mtime)
+        # Thousands of small files, each written once: by and by is enough.
+        self._listed = CountedFiles[str](lambda name: written_rows(self._lists / name), lambda name: 0.0)
         self._damaged: list[Difference] = []
 
     def write(self, account: Account) -> None:
@@ -163,12 +165,12 @@ class Accounts:
 
     def _of_lists(self, books: Books) -> Iterator[Difference]:
         """Of the micro-batches whose lists are kept; earlier ones were deleted by an earlier setting."""
-        there: dict[int, list[Path]] = {}
+        there: dict[int, list[str]] = {}
         for batch, epoch, name in parts(self._lists):
             if epoch >= self._epochs.owner(batch) and name.endswith(".parquet"):
-                there.setdefault(batch, []).append(self._lists / name)
+                there.setdefault(batch, []).append(name)
         begin = max(books.end - self._keep, min(there, default=0))
-        self._listed.look(path for batch, paths in there.items() if batch >= begin for path in paths)
+        self._listed.look(name for batch, names in there.items() if batch >= begin for name in names)
         for (first, last), must in books.must.items():
             if first == last >= begin and must.lists is not None:
                 found = sum(map(self._listed.of, there.get(first, [])))
