@@ -129,6 +129,15 @@ class Settings(BaseSettings):
     session_walk_neighbours: int = Field(
         100, ge=1, description="Session walk: strongest neighbours in each product's linear system."
     )
+    session_walk_recent: float = Field(
+        0.1, ge=0, le=1, description="Session walk: share of the log's length, at its end, that is lately."
+    )
+    session_walk_trend: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="Session walk: power of how much more often than before a product is looked at lately; 0 is off.",
+    )
     session_walk_width: int = Field(100, ge=1, description="Session walk: products kept of each row of a walk.")
     item_graph_factors: int = Field(448, ge=1, description="Item graph: eigenvectors of the dense parts.")
     item_graph_low_pass: float = Field(0.3, ge=0, description="Item graph: weight of the low pass.")
