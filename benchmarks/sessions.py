@@ -34,7 +34,7 @@ TICK = 1e-6  #: seconds between two events of a file without times: so short tha
 def clicks(lists: Lists, vocabulary: Vocabulary) -> SessionEvents:
     """Views of products by number. Without times, an event's place in the file stands for its time."""
     numbers = vocabulary.numbers(lists.items)
-    times = np.arange(len(numbers)) * TICK if lists.times is None else lists.times
+    times = np.arange(len(numbers), dtype=np.float64) * TICK if lists.times is None else lists.times
     return SessionEvents(lists.shape, numbers, np.full(len(numbers), KINDS.index(VIEW), np.int8), times)
 
 

@@ -42,6 +42,7 @@ FIRST_EDITION: dict[str, Any] = {
     "blend_weights": {"als": 1.0, "covisitation": 3.0, "popularity": 0.5},
     "blend_offset": 60.0,
     "ranker": "reciprocal_rank",
+    "als_alpha": 1.0,
     "profiles": {"impulsive_minutes": 10, "abandoned_carts": 2, "regular_days": 3},
 }
 #: Settings with which the models cannot have learned anything.
