@@ -105,7 +105,7 @@ def tables_of(spark: SparkSession, folder: Path, vocabulary: Vocabulary, touches
     touches
         A row for each session, or each user.
     timed
-        Whether their times are real ones; else generators get none.
+        Whether their times say anything; else generators get none.
     """
     users, rows, number = np.arange(len(touches)), touches.shape.rows(), len(vocabulary.items)
     interactions, sessions, interest = folder / "interactions", folder / "touches", folder / "interest"

@@ -4,10 +4,10 @@
 
 Learns on the sessions of one file as training does, and asks for 20 products after each prefix of those of another:
 each event after the first is the target of the prefix before it, in the training's products or not. Formats are those
-of benchmarks/public_files.py. With --exclude-current the product just clicked is left out of the answer.
-With --validate the last sessions of the training file are cut off and asked in place of the test file, which is not
-read: parameters are chosen by that. They are the settings (VITRINE_SESSION_WALK_…). Progress is on standard error;
-closes with one JSON line.
+of benchmarks/public_files.py; where there are no times, the file's order counts. With --exclude-current the product
+just clicked is left out of the answer. With --validate the last sessions of the training file are cut off and asked in
+place of the test file, which is not read: parameters are chosen by that. They are the settings
+(VITRINE_SESSION_WALK_…). Progress is on standard error; closes with one JSON line.
 """
 
 from pathlib import Path
@@ -28,12 +28,13 @@ from app.serve.sessions import SessionEvents
 from app.serve.visits import Touches, Visits
 
 VALIDATION_SHARE = 0.07  #: of the sessions, the last ones
+TICK = 1e-6  #: seconds between two events of a file without times: so short that all sessions weigh the same
 
 
 def clicks(lists: Lists, vocabulary: Vocabulary) -> SessionEvents:
-    """Views of products by number. Without times, an event's place in its session stands for its time."""
-    times = lists.shape.places().astype(np.float64) if lists.times is None else lists.times
+    """Views of products by number. Without times, an event's place in the file stands for its time."""
     numbers = vocabulary.numbers(lists.items)
+    times = np.arange(len(numbers), dtype=np.float64) * TICK if lists.times is None else lists.times
     return SessionEvents(lists.shape, numbers, np.full(len(numbers), KINDS.index(VIEW), np.int8), times)
 
 
@@ -89,7 +90,7 @@ def measure(
     """Learn on some sessions, and ask for the prefixes of others."""
     vocabulary = Vocabulary(np.unique(train.items))
     touches = whole(clicks(train, vocabulary), settings)
-    tables = tables_of(spark, scratch, vocabulary, touches, timed=train.times is not None)
+    tables = tables_of(spark, scratch, vocabulary, touches, timed=True)
     queries = queries_of(test, vocabulary, settings, exclude_current)
     return measured(model, tables, queries, settings, progress)
 

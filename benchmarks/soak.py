@@ -299,7 +299,9 @@ def main() -> int:
         begun = time.monotonic()
         soak.deliver(live)
         seconds = time.monotonic() - begun
-        unaccounted = _metrics().get("vitrine_stream_unaccounted_rows", 0.0)
+        told = _metrics()
+        missed = ("unaccounted_rows", "unaccounted_lists", "missing_accounts")
+        unaccounted = sum(told.get(f"vitrine_stream_{name}", 0.0) for name in missed)
         soak.end()
         counts = soak.counts(live)
     finally:

@@ -107,7 +107,7 @@ class Settings(BaseSettings):
     als_factors: int = Field(50, ge=1, description="ALS latent factors.")
     als_iterations: int = Field(15, ge=1, description="ALS iterations.")
     als_regularization: float = Field(0.1, ge=0, description="ALS regularisation.")
-    als_alpha: float = Field(1.0, gt=0, description="ALS confidence per unit of rating.")
+    als_alpha: float = Field(40.0, gt=0, description="ALS confidence per unit of rating.")
     als_nonnegative: bool = Field(False, description="Nonnegative ALS factors (Spark engine only; four times slower).")
     covisitation_neighbours: int = Field(50, ge=1, description="Neighbours kept per product.")
     session_walk_ridge: float = Field(10.0, gt=0, description="Session walk: ridge λ of both linear models.")
@@ -128,6 +128,15 @@ class Settings(BaseSettings):
     )
     session_walk_neighbours: int = Field(
         100, ge=1, description="Session walk: strongest neighbours in each product's linear system."
+    )
+    session_walk_recent: float = Field(
+        0.1, ge=0, le=1, description="Session walk: share of the log's length, at its end, that is lately."
+    )
+    session_walk_trend: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="Session walk: power of how much more often than before a product is looked at lately; 0 is off.",
     )
     session_walk_width: int = Field(100, ge=1, description="Session walk: products kept of each row of a walk.")
     item_graph_factors: int = Field(448, ge=1, description="Item graph: eigenvectors of the dense parts.")

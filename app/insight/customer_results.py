@@ -81,9 +81,9 @@ class Forecast(Part):
 
 
 class ValueRow(Part):
-    """What is expected of the customers of one RFM name; null where the model is not identified."""
+    """What is expected of the customers of one name; null where the model is not identified."""
 
-    name: str = Field(description='name of RFM, "All customers", or "No money known"')
+    name: str = Field(description='name of RFM, "All customers", "No money known", or a segment')
     customers: int = Field(description="customers of that name")
     p_alive: Forecast | None = Field(description="mean probability that they are still customers, 0 to 1")
     purchases_30: Forecast | None = Field(description="purchases that all of them are expected to make in 30 days")
@@ -123,6 +123,7 @@ class Value(Part):
     correlation: float | None = Field(description="Pearson's, of repeat purchases and mean spend")
     correlated: bool = Field(description="whether it is so large that values mislead")
     rows: tuple[ValueRow, ...] = Field(description="all customers, then by RFM name")
+    by_segment: tuple[ValueRow, ...] = Field(default=(), description="by segment, in a training")
     holdout: Holdout = Field(description="how a forecast would have done")
 
 

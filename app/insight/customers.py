@@ -40,11 +40,13 @@ class CustomerBase:
     """What was found, and where the table of customers is.
 
     `table`: columns of `app.insight.rfm.scored` and `FORECAST_COLUMNS`, in the parts of the events; a row for
-    everybody who has bought.
+    everybody who has bought. `histories`: what the forecasts are made from, in the same parts, by the models `fitted`.
     """
 
     figures: Customers
     table: Path
+    histories: Path
+    fitted: Fitted
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def find_customers(spark: SparkSession, events: Path, folder: Path) -> CustomerB
         spending, fitted = _fitted(connection, folder)
         by_part(spark, parts, lambda part: _score(part, folder, fitted), folder)
         figures = _figures(connection, folder, days, spending, fitted)
-    return CustomerBase(figures, folder / "customers")
+    return CustomerBase(figures, folder / "customers", folder / "histories", fitted)
 
 
 def _count(part: Part, events: Relation, days: _Days) -> None:
@@ -118,7 +120,7 @@ def _score(part: Part, folder: Path, fitted: Fitted) -> None:
     part.write("rfm_sums", rfm_sums(customers))
     expected = forecasts(part.connection, part.read(folder / "histories"), fitted)
     both = query("from rfm join expected using (user_id)", rfm=customers, expected=expected)
-    part.write("forecast_sums", forecast_sums(both))
+    part.write("forecast_sums", forecast_sums(both, "rfm"))
     part.write("customers", both.select(", ".join([*customers.columns, *FORECAST_COLUMNS])).order("user_id"))
 
 

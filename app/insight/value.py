@@ -138,16 +138,18 @@ def limits(name: str, value: Floats | None, error: Floats) -> tuple[Floats | Non
     return low, high
 
 
-def forecast_sums(customers: Relation) -> Relation:
-    """Sums over the customers of a part by their RFM name, for `app.insight.value_figures`.
+def forecast_sums(customers: Relation, group: str) -> Relation:
+    """Sums over the customers of a part by what they fall under, for `app.insight.value_figures`.
 
     Parameters
     ----------
     customers
-        `forecasts` with `rfm`, null for those who have not spent.
+        `forecasts` with the column of the group.
+    group
+        "rfm", null for those who have not spent, or "segment_id".
     """
     sums = ", ".join(f"fsum({name}) as {name}" for name in summed())
-    return query(f"select rfm, count(*) as customers, {sums} from customers group by rfm", customers=customers)
+    return query(f"select {group}, count(*) as customers, {sums} from customers group by {group}", customers=customers)
 
 
 def summed() -> tuple[str, ...]:

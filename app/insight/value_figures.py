@@ -1,6 +1,8 @@
 """Figures of customer value: the models, what is expected of each segment, and how a forecast would have done."""
 
+from collections.abc import Mapping
 from datetime import date, timedelta
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +27,7 @@ from app.insight.value import FORECASTS, WEEK, Fitted, changes, limits, summed
 
 ALL = "All customers"
 NO_MONEY = "No money known"
+COLUMNS = ("customers", *summed())  #: of `forecast_sums`, but for the group
 FREQUENCIES = (0, 1, 2, 3, 4, 5)  #: repeat purchases by which a holdout is told apart; the last stands for more too
 
 
@@ -71,15 +74,32 @@ def _model(found: tuple[object, Estimate] | NotIdentified, names: tuple[str, ...
 
 
 def _rows(sums: Relation, fitted: Fitted) -> tuple[ValueRow, ...]:
-    columns = ("customers", *summed())
-    totals = ", ".join(f"fsum({name}::double) as {name}" for name in columns)
-    groups = {name: dict(zip(columns, row, strict=True)) for name, *row in sums.aggregate(f"rfm, {totals}").fetchall()}
+    groups = value_rows(sums, fitted, {name: name for name in ORDER} | {None: NO_MONEY})
     if not groups:
         return ()
-    every = dict(zip(columns, sums.aggregate(totals).fetchall()[0], strict=True))
-    named = [(ALL, every), *((name, groups[name]) for name in ORDER if name in groups)]
-    named += [(NO_MONEY, groups[None])] if None in groups else []
-    return tuple(_row(name, found, fitted) for name, found in named)
+    totals = ", ".join(f"fsum({name}::double)" for name in COLUMNS)
+    every = dict(zip(COLUMNS, sums.aggregate(totals).fetchall()[0], strict=True))
+    return (_row(ALL, every, fitted), *groups)
+
+
+def value_rows(sums: Relation, fitted: Fitted, names: Mapping[Any, str]) -> tuple[ValueRow, ...]:
+    """What is expected of each group that has customers.
+
+    Parameters
+    ----------
+    sums
+        `app.insight.value.forecast_sums` of all parts.
+    fitted
+        The models.
+    names
+        Of groups, by what stands for them in `sums`, in the order wanted.
+    """
+    group = sums.columns[0]
+    totals = ", ".join(f"fsum({name}::double)" for name in COLUMNS)
+    groups = {
+        key: dict(zip(COLUMNS, row, strict=True)) for key, *row in sums.aggregate(f"{group}, {totals}").fetchall()
+    }
+    return tuple(_row(name, groups[key], fitted) for key, name in names.items() if key in groups)
 
 
 def _row(name: str, found: dict[str, float | None], fitted: Fitted) -> ValueRow:

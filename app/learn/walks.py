@@ -9,7 +9,7 @@ from scipy.sparse import csr_matrix, diags, hstack, identity, vstack
 
 from app.learn.row_batches import Rows, Work, by_workers
 from app.serve.row_products import strongest_of_product
-from app.serve.sparse import load_rows, only_columns, save_rows
+from app.serve.sparse import load_rows, save_rows, scaled_columns
 
 STEPS = 4  #: of a walk: what later ones would add is damped to a sixteenth and less
 
@@ -31,12 +31,13 @@ def walks(
     restart: csr_matrix,
     onward: float,
     width: int,
-    available: NDArray[np.bool_] | None,
+    factors: NDArray[np.float32],
     folder: Path,
 ) -> csr_matrix:
     """Where walks end that at each step go onward or start again.
 
-    Ends = onward · Ends · transitions + (1 - onward) · restart from Ends = I, `STEPS` times over.
+    Ends = onward · Ends · transitions + (1 - onward) · restart from Ends = I, `STEPS` times over; after the last step
+    each column is multiplied by its factor.
 
     Parameters
     ----------
@@ -48,8 +49,8 @@ def walks(
         Probability of going onward.
     width
         Largest values of a row that are kept after each step.
-    available
-        (p,): products that may be recommended, the only ones in the result; None if all may.
+    factors
+        (p,): of the products; one whose factor is 0 is not in the result.
     folder
         On a disk that driver and executors share.
 
@@ -60,7 +61,7 @@ def walks(
     """
     # One above the other, so that a step is one product: of where walks are, and beside it where each began.
     step = csr_matrix(vstack([onward * transitions, (1 - onward) * restart]))
-    for name, matrix in (("step", step), ("last", only_columns(step, available))):
+    for name, matrix in (("step", step), ("last", scaled_columns(step, factors))):
         save_rows(folder, name, matrix)
     n = transitions.shape[0]
     return by_workers(spark, n, _walker(folder, n, width), folder / "walks")

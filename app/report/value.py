@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from app.insight.customer_results import Forecast, Holdout, Value, ValueRow
 from app.report import charts
 from app.report.blocks import Block, Section, Table, chart, table_of
-from app.report.text import compact, count, decimal, percent
+from app.report.text import compact, count, decimal, percent, words
 from app.report.theme import BLUE, GREEN, ORANGE
 
 
@@ -14,7 +14,10 @@ def section(found: Value) -> Section:
     blocks: list[Block] = []
     every, *names = found.rows
     if every.purchases_90 is not None:
-        blocks += [*forecast_charts(names or found.rows), forecast_table(found.rows)]
+        blocks += [*forecast_charts(names or found.rows), forecast_table(found.rows, "Forecasts in figures", "name")]
+        if found.by_segment:
+            by_segment = [row.model_copy(update={"name": words(row.name)}) for row in found.by_segment]
+            blocks.append(forecast_table(by_segment, "Forecasts by customer segment", "segment"))
     blocks.append(holdout(found.holdout))
     if found.bg_nbd.parameters or found.gamma_gamma.parameters:
         blocks.append(parameters(found))
@@ -71,8 +74,8 @@ def _forecast_panel(axis: str, colour: str, found: Sequence[Forecast | None]) ->
     return charts.Panel(axis, values, [_range(forecast) for forecast in found], colours=colour)
 
 
-def forecast_table(rows: Sequence[ValueRow]) -> Table:
-    """All forecasts of each name."""
+def forecast_table(rows: Sequence[ValueRow], title: str, group: str) -> Table:
+    """All forecasts of each name or segment."""
 
     def probability(row: ValueRow) -> str:
         found = row.p_alive
@@ -81,7 +84,7 @@ def forecast_table(rows: Sequence[ValueRow]) -> Table:
     return table_of(
         rows,
         [
-            ("Name", lambda row: row.name),
+            (group.capitalize(), lambda row: row.name),
             ("Customers", lambda row: count(row.customers)),
             ("Still customers", probability),
             ("Purchases in 30 days", lambda row: _range(row.purchases_30)),
@@ -89,9 +92,9 @@ def forecast_table(rows: Sequence[ValueRow]) -> Table:
             ("Expected of a purchase (shop currency)", lambda row: decimal(row.expected_spend)),
             ("Value in 90 days (shop currency)", lambda row: _range(row.value_90)),
         ],
-        title="Forecasts in figures",
-        caption="Probabilities and spend are means, purchases and value sums over the customers of a name. Where most "
-        "bought once, nearly all count as customers still: look at the purchases instead.",
+        title=title,
+        caption="Probabilities and spend are means, purchases and value sums over the customers of a "
+        f"{group}. Where most bought once, nearly all count as customers still: look at the purchases instead.",
         wide=True,
     )
 

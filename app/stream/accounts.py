@@ -46,8 +46,10 @@ class Accounts:
         self._lock = threading.Lock()
         self._pending: dict[int, Account] = {}
         self._books = self._files.read(epochs)
-        self._stored, self._listed = CountedFiles(accounted_rows), CountedFiles(written_rows)
-        self._refused = CountedFiles(lambda folder: sum(map(written_rows, parquet_files(folder))))
+        self._stored = CountedFiles[Path](accounted_rows, _changed)
+        self._refused = CountedFiles[Path](lambda folder: sum(map(written_rows, parquet_files(folder))), _changed)
+        # Thousands of small files, each written once: by and by is enough.
+        self._listed = CountedFiles[str](lambda name: written_rows(self._lists / name), lambda name: 0.0)
         self._damaged: list[Difference] = []
 
     def write(self, account: Account) -> None:
@@ -168,17 +170,21 @@ class Accounts:
 
     def _of_lists(self, books: Books) -> Iterator[Difference]:
         """Of the micro-batches whose lists are kept; earlier ones were deleted by an earlier setting."""
-        there: dict[int, list[Path]] = {}
+        there: dict[int, list[str]] = {}
         for batch, epoch, name in parts(self._lists):
             if epoch >= self._epochs.owner(batch) and name.endswith(".parquet"):
-                there.setdefault(batch, []).append(self._lists / name)
+                there.setdefault(batch, []).append(name)
         begin = max(books.end - self._keep, min(there, default=0))
-        self._listed.look(path for batch, paths in there.items() if batch >= begin for path in paths)
+        self._listed.look(name for batch, names in there.items() if batch >= begin for name in names)
         for (first, last), must in books.must.items():
             if first == last >= begin and must.lists is not None:
                 found = sum(map(self._listed.of, there.get(first, [])))
                 if found != must.lists:
                     yield Difference(first, last, must.lists, found, LIST_ROWS)
+
+
+def _changed(folder: Path) -> float:
+    return folder.stat().st_mtime
 
 
 def _groups(ranges: Iterable[Range]) -> Iterator[tuple[Range, list[Range]]]:

@@ -270,7 +270,10 @@ class Stream:
         time.sleep(COMMIT_WAIT)
         self._running.stop()
         self._beside.names_too_many.clear()
-        self._names.forget()
+        try:
+            self._names.forget()
+        except OSError as error:
+            raise of_the_system(error) or error from None
         self._pausing.clear()
         self._start()
 

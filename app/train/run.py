@@ -81,8 +81,8 @@ def train(
         base = once("customers", lambda: customer_base(run, log), scratch / "customers", *run.tables(CUSTOMERS))
         found = once(
             "segments",
-            lambda: segment(run, whole, champion),
-            *(scratch / name for name in ("segments", "movement", "profiles")),
+            lambda: segment(run, whole, champion, base),
+            *(scratch / name for name in ("segments", "movement", "profiles", "segment_value")),
         )
         done = once(
             "behaviour",
@@ -113,7 +113,7 @@ def train(
             pairs=row_count(whole.folder / "pairs"),
             segments=found.segments,
             profiles=found.profiles,
-            customers=base.figures,
+            customers=found.customers,
             quality=tested.quality,
             ranker=tested.choice,
             gate=tested.verdict,

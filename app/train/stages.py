@@ -28,11 +28,13 @@ from app.events.merged_users import MergedUsers
 from app.events.read import list_event_files
 from app.features.slices import Slice, cut_time, make_slice, span
 from app.insight.behaviour import BehaviourBase, Shop, Windows, find_behaviour
+from app.insight.customer_results import Customers
 from app.insight.customers import CustomerBase, find_customers
 from app.insight.exploration import explored
 from app.insight.movement import moved
 from app.insight.profiles import find_profiles
 from app.insight.results import Exploration, ProfileRow, Segments
+from app.insight.segment_value import with_segments
 from app.insight.segments import fit_segments
 from app.results.run import Cleaning
 from app.serve.segments import SegmentModel
@@ -192,16 +194,32 @@ def customer_base(run: Run, log: Log) -> CustomerBase:
 
 @dataclass(frozen=True)
 class Segmentation:
-    """The segments as a model, by user (a table in the parts of the slice), and as figures; the profiles."""
+    """The segments as a model, by user (a table in the parts of the slice), and as figures; the profiles.
+
+    `customers`: figures of customers, with those by segment.
+    """
 
     model: SegmentModel
     users: Path
     segments: Segments
     profiles: tuple[ProfileRow, ...]
+    customers: Customers | None
 
 
-def segment(run: Run, whole: Slice, champion: Champion | None) -> Segmentation:
-    """Segments, with the ids and names of those before where they fit; how users moved between them; and profiles."""
+def segment(run: Run, whole: Slice, champion: Champion | None, base: CustomerBase | None = None) -> Segmentation:
+    """Segments, with the ids and names of those before where they fit; how users moved between them; and profiles.
+
+    Parameters
+    ----------
+    run
+        Of the training, or of segments alone.
+    whole
+        Features of the whole log.
+    champion
+        The bundle in use, if any.
+    base
+        Customers, where they are known: their figures are returned with what is expected by segment.
+    """
     with run.progress.stage("segments and profiles") as stage:
         settings, previous = run.settings, champion.segments if champion else None
         users, folder = whole.folder / "users", run.scratch / "segments"
@@ -213,7 +231,11 @@ def segment(run: Run, whole: Slice, champion: Champion | None) -> Segmentation:
         profiles = find_profiles(whole, settings.profiles, run.scratch / "profiles")
         silhouette = fitted.model.silhouette
         figures = Segments(silhouette=silhouette, rows=fitted.rows, tried=fitted.tried, movement=movement)
-        found = Segmentation(fitted.model, fitted.users, figures, profiles)
+        customers = None
+        if base is not None:
+            names = dict(enumerate(fitted.model.names))
+            customers = with_segments(run.spark, base, fitted.users, names, run.scratch / "segment_value")
+        found = Segmentation(fitted.model, fitted.users, figures, profiles, customers)
         stage.note = "; ".join(f"{row.segment} {row.share:.0%}" for row in fitted.rows)
     return found
 

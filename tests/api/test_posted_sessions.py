@@ -156,6 +156,18 @@ def test_when_users_are_merged_is_nothing_to_their_session(steps: list[Step | tu
     assert len(there) == 0
 
 
+def test_a_joint_session_is_kept_for_as_long_as_the_later_of_the_two() -> None:
+    for first, second in ((1, 2), (2, 1)):
+        sessions = PostedSessions(REES46, WINDOW_HOURS, MOST)
+        for number, user in ((1, first), (5, second), (7, 3)):
+            sessions.add(batch(number, [(0, number, number, "view")], None, user))
+        sessions.merge(Merged.of([Merge(user=1, into=2, into_key="k", at=1)]))
+        sessions.forget(4.0)
+        assert [seen.product for seen in sessions.current(2, 30)] == [1, 5]
+        sessions.forget(8.0)
+        assert len(sessions) == 0
+
+
 def test_what_a_merged_user_did_before_a_forgetting_counts_for_nobody() -> None:
     """By the id that the event came with: 1 was forgotten at noon and a half minute, 2 was not."""
     moment = round((START + timedelta(seconds=30)).timestamp() * 1e6)

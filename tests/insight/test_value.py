@@ -15,7 +15,8 @@ from app.insight.bg_nbd import BgNbd
 from app.insight.customers import CustomerBase, find_customers
 from app.insight.gamma_gamma import GammaGamma
 from app.insight.likelihood import Estimate, NotIdentified
-from app.insight.value import Fitted, forecast_sums, forecasts, limits
+from app.insight.segment_value import with_segments
+from app.insight.value import FORECASTS, Fitted, forecast_sums, forecasts, limits
 from app.insight.value_figures import calibration_end, held_out, value_figures
 from tests.handmade import ARROW_EVENTS, by_key, relation
 from tests.insight.spending import exact
@@ -71,7 +72,7 @@ def test_an_error_of_a_sum_is_not_that_of_its_parts(duck: Connection) -> None:
     alike = [(1, 2, 213, 272, 12_000), (2, 2, 213, 272, 12_000)]
     fitted = Fitted(BOUGHT, SPENT)
     rows = forecasts(duck, relation(duck, alike, HISTORIES), fitted).select("*, 'Champions' as rfm")
-    halves = [forecast_sums(rows.filter(f"user_id = {user}")) for user in (1, 2)]
+    halves = [forecast_sums(rows.filter(f"user_id = {user}"), "rfm") for user in (1, 2)]
     holdout = held_out(
         relation(duck, [(0, 0, 5, 3, 1)], "frequency int, recency int, age int, customers int, later int"),
         date(2019, 1, 1),
@@ -163,3 +164,33 @@ def test_cdnows_customers_add_up_to_its_segments(cdnow: CustomerBase) -> None:
         assert own["value_90"].sum() == pytest.approx(row.value_90.value)
         assert own["p_alive"].mean() == pytest.approx(row.p_alive.value)
         assert row.value_90.low < row.value_90.value < row.value_90.high
+
+
+def test_cdnows_value_by_segment(spark: SparkSession, cdnow: CustomerBase, tmp_path: Path) -> None:
+    """Those who have spent much, and the others; of all in one segment it is what is expected of all, errors too."""
+    for segments, at_least in (("two", 100.0), ("one", -1.0)):
+        (tmp_path / segments).mkdir()
+        for file in part_files(cdnow.table):
+            table = pq.read_table(file)
+            ids = (table["monetary"].to_pandas().fillna(0) >= at_least).astype("int32")
+            pq.write_table(pa.table({"user_id": table["user_id"], "segment_id": ids}), tmp_path / segments / file.name)
+    names = {0: "little", 1: "much", 2: "nobody"}
+    found = [with_segments(spark, cdnow, tmp_path / name, names, tmp_path / f"of_{name}") for name in ("two", "one")]
+    (two, one), before = [figures.value for figures in found], cdnow.figures.value
+    assert two is not None
+    assert one is not None
+    assert before is not None
+    (every,), known = one.by_segment, before.rows[0]
+    assert (every.name, every.customers) == ("much", 2357)
+    for name in FORECASTS:
+        assert list(getattr(every, name).model_dump().values()) == pytest.approx(
+            [*getattr(known, name).model_dump().values()]
+        )
+    assert (two.rows, before.by_segment) == (before.rows, ())
+    frame = pa.concat_tables([pq.read_table(file) for file in part_files(cdnow.table)]).to_pandas()
+    much = frame["monetary"].fillna(0) >= 100
+    assert [row.name for row in two.by_segment] == ["little", "much"]
+    for row, own in zip(two.by_segment, (frame[~much], frame[much]), strict=True):
+        assert row.customers == len(own)
+        assert row.value_90 is not None
+        assert row.value_90.value == pytest.approx(own["value_90"].sum())

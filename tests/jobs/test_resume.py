@@ -20,6 +20,7 @@ from app.core.files import WORK
 from app.core.folders import CLEANED
 from app.core.progress import Progress
 from app.core.settings import Settings
+from app.events.merged_users import MergedUsers
 from app.registry.registry import Registry
 from app.synthetic import generate
 from app.train import run as run_module
@@ -107,6 +108,11 @@ def test_only_a_run_that_was_asked_the_same_is_gone_on_with(spark: SparkSession,
     without = Settings(output=settings.output)
     Finished(folder, spark, Progress(1, said.append)).begin(asked_for(spark, without))
     assert killed_run(without, asked_for(spark, without), said.append) == began
+    with (merged := MergedUsers(settings.output)).alone():
+        merged.add(1, 2, "2", 5.0)
+    assert killed_run(without, asked_for(spark, without), said.append) is None
+    assert said.pop() == f"{folder.name}: was asked for something else (merged_until); starting anew"
+    Finished(folder, spark, Progress(1, said.append)).begin(asked_for(spark, without))
     spark.range(1).write.parquet(str(settings.output / "processed" / f"{CLEANED}20260102_030500"))
     assert killed_run(without, asked_for(spark, without), said.append) is None
     assert said.pop() == f"{folder.name}: was asked for something else (cleaned); starting anew"

@@ -101,6 +101,12 @@ def test_value_is_told_in_a_sentence_with_its_warnings() -> None:
     assert "18 purchases expected, 20 made (10.00% too few)" in block(section, "How a forecast would have done").caption
 
 
+def test_value_is_told_by_segment_too() -> None:
+    table = block(drawn(changed()), "Forecasts by customer segment")
+    assert isinstance(table, Table)
+    assert (table.headers[0], table.rows[0][:2]) == ("Segment", ["Loyal Customers", "40"])
+
+
 def test_what_is_not_identified_has_no_number() -> None:
     nothing = ModelFit(not_identified="a falls to 0", parameters=(), log_likelihood=None)
     blank = dict.fromkeys(("p_alive", "purchases_30", "purchases_90", "value_90"))

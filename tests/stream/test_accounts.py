@@ -16,8 +16,7 @@ from app.stream.accounts import Accounts
 from app.stream.archive import Archive, stored_rows
 from app.stream.compaction import STEP, delete_old, due, put_together
 from app.stream.counted_files import AGAIN
-from app.stream.differences import ACCOUNTS, Difference, Unaccounted
-from app.stream.list_files import rewrite, write_part
+from app.stream.differences import ACCOUNTS
 
 EPOCHS = Epochs(((1, 0), (2, 3)))
 NOON = datetime(2019, 10, 1, 12, tzinfo=UTC)
@@ -54,10 +53,6 @@ def accounts_of(folder: Path, archive: Archive, epoch: int = 1, *, keep: int = 0
 def differences(accounts: Accounts) -> list[str]:
     """Without gaps: here most micro-batches have no account."""
     return [str(difference) for difference in accounts.audit() if difference.what != ACCOUNTS]
-
-
-def gaps(accounts: Accounts) -> list[tuple[int, int]]:
-    return [(found.first, found.last) for found in accounts.audit() if found.what == ACCOUNTS]
 
 
 def test_a_loss_is_told(archive: Archive, folder: Path) -> None:
@@ -136,101 +131,6 @@ def test_rejected_rows_are_accounted_for(archive: Archive, folder: Path) -> None
     assert accounts.agree(BatchRange(1, 1, 1))  # nothing of the archive itself
     accounts.fold(CHUNK)
     assert differences(accounts) == differences(accounts_of(folder, archive, 3)) == told
-
-
-def test_who_must_get_a_list_and_who_got_one_is_accounted_for(archive: Archive, folder: Path) -> None:
-    accounts = accounts_of(folder, archive)
-    accounts.write(account(0, 0, late=1, asked=3, lists=2, list_rows=0))
-    accounts.write(account(1, 0, late=2, asked=1, lists=1, list_rows=0))
-    accounts.write(account(2, 0, late=1, asked=0, lists=0, list_rows=0))
-    for batch, dropped in ((0, 1), (1, 1), (2, 0)):  # two late events may be of one session
-        closed = accounts.committed(batch, 0, dropped)
-        assert closed is not None
-        assert closed.late == (1, 2, 1)[batch]
-    assert accounts.committed(2, 0, 0) is None
-    told = ["micro-batch 0: 3 lists must be there, 2 are", "micro-batch 2: 1 late events must be there, 0 are"]
-    assert differences(accounts) == differences(accounts_of(folder, archive)) == told
-
-
-def test_files_of_lists_are_accounted_for(archive: Archive, folder: Path) -> None:
-    """As long as they are kept, by the owner of their micro-batch; what forgotten users had in them is not missed."""
-    accounts, csv = accounts_of(folder, archive, 2, keep=3), folder / "csv"
-    csv.mkdir()
-    lists = folder.parent / "lists"
-    for batch in range(5):
-        for partition in range(2):
-            rows = pa.table({"user_id": [1, 1, 2]})
-            write_part(rows, lists, csv, batch, EPOCHS.owner(batch), partition)
-        accounts.write(account(batch, 0, **COUNTED | {"list_rows": 6}))
-    write_part(pa.table({"user_id": [1]}), lists, csv, 4, 1, 0)  # of one that was replaced
-    names = sorted(lists.glob("*e000002*"))
-    names[1].with_suffix(".lost").write_bytes(names[1].read_bytes())
-    assert differences(accounts) == []
-    names[1].unlink()
-    for path in lists.glob("batch-000000000-*"):
-        path.unlink()  # not kept any more
-    kept = pq.read_table(names[2]).slice(2)
-    rewrite(kept, 2, names[2], csv / f"{names[2].stem}.csv")
-    rewrite(pq.read_table(names[2]).slice(1), 1, names[2], csv / f"{names[2].stem}.csv")
-    assert pq.read_metadata(names[2]).num_rows == 0
-    told = ["micro-batch 3: 6 rows of lists must be there, 3 are"]
-    assert differences(accounts) == differences(accounts_of(folder, archive, 2, keep=4)) == told
-    assert differences(accounts_of(folder, archive, 2, keep=1)) == []
-    cut(names[3])
-    assert differences(accounts_of(folder, archive, 2, keep=1)) == [
-        "micro-batch 4: 6 rows of lists must be there, 3 are"
-    ]
-    for path in lists.glob("*.parquet"):
-        path.unlink()
-    assert len(differences(accounts)) == 2 + 1  # all three that must be kept
-
-
-def test_gaps_in_the_numbers_of_micro_batches_are_told(archive: Archive, folder: Path) -> None:
-    """Of a file of accounts that is lost, of a number that Spark leaves out, of the last before a start."""
-    accounts = accounts_of(folder, archive)
-    for batch in (0, 1, 2):
-        accounts.write(account(batch, 0))
-    assert gaps(accounts) == []
-    accounts.write(account(5, 0))
-    accounts.write(account(CHUNK, 0))
-    assert gaps(accounts) == [(3, 4), (6, CHUNK - 1)]
-    later = accounts_of(folder, archive, 2)  # began at 3: what its predecessor told of later numbers does not count
-    assert gaps(later) == []
-    later.write(account(4, 0))
-    later.write(account(CHUNK, 0))
-    told = [(3, 3), (5, CHUNK - 1)]
-    assert gaps(later) == gaps(accounts_of(folder, archive, 2)) == told
-    later.fold(CHUNK)
-    assert gaps(later) == gaps(accounts_of(folder, archive, 2)) == told
-    later.forget(CHUNK - 1)
-    assert gaps(later) == gaps(accounts_of(folder, archive, 2)) == [(CHUNK - 1, CHUNK - 1)]
-
-
-def test_a_file_of_accounts_that_is_lost_is_a_gap(archive: Archive, folder: Path) -> None:
-    accounts = accounts_of(folder, archive)
-    for batch in (0, 1, 2):
-        accounts.write(account(batch, 0))
-    next(folder.glob("*.e000001.jsonl")).unlink()
-    assert gaps(accounts_of(folder, archive, 2)) == [(0, 2)]
-    upgraded = folder / "of a stream that had none"
-    upgraded.mkdir()
-    first = accounts_of(upgraded, archive, 2)
-    assert gaps(first) == []
-    first.write(account(3, 0))
-    assert gaps(first) == gaps(accounts_of(upgraded, archive, 2)) == []
-
-
-def test_differences_are_figures() -> None:
-    found = [
-        Difference(0, 0, 5, 2),
-        Difference(1, 1, 2, 4, "rejected rows"),
-        Difference(1, 1, 1, 0, "lists"),
-        Difference(1, 1, 9, 10, "rows of lists"),
-        Difference(1, 1, 1, 0, "late events"),
-        Difference(4, 5, 2, 0, "accounts"),
-    ]
-    assert Unaccounted.of(found) == Unaccounted(rows=5, lists=3, accounts=2)
-    assert Unaccounted.of([]) == Unaccounted()
 
 
 def test_a_loss_that_can_not_be_mended_is_closed_by_hand(archive: Archive, folder: Path) -> None:
@@ -348,3 +248,17 @@ def test_the_archive_is_kept_for_so_long(archive: Archive, folder: Path) -> None
     for _ in range(2):
         delete_old(archive, EPOCHS, 9, 3 * CHUNK, accounts.forget)  # nothing stays, and nothing is missed
     assert differences(accounts) == differences(accounts_of(folder, archive, 2)) == []
+
+
+def test_rejected_rows_are_kept_as_long_as_the_archive_of_their_time(archive: Archive, folder: Path) -> None:
+    """Or they would be missed; where nothing of the archive is left, their own age counts."""
+    accounts = accounts_of(folder, archive, 2)
+    fill(archive, BatchRange(0, STEP - 1, 2), 4, written=9)
+    for batch, archived in ((3, 4), (STEP, 0)):
+        accounts.write(account(batch, archived + 2, archived=archived, rejected=2, **COUNTED))
+        os.utime(reject(archive, BatchRange(batch, batch, 2), 2), (1, 1))
+    for before, left in ((5, 2), (10, 0)):
+        delete_old(archive, EPOCHS, before, STEP, accounts.forget)
+        assert len([*archive.rejected.iterdir()]) == left
+        assert differences(accounts) == differences(accounts_of(folder, archive, 2)) == []
+    assert accounts.oldest() == STEP + 1

@@ -7,7 +7,7 @@ from unittest.mock import Mock
 
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.core.errors import VitrineError
@@ -69,6 +69,7 @@ def test_a_range_whose_end_a_later_stream_owns_without_a_folder_in_it(archive: A
     assert archive.rows(epochs) == 9
 
 
+@settings(deadline=None)
 @given(
     starts=st.lists(st.integers(0, 3 * STEP), max_size=4).map(sorted),
     batches=st.sets(st.integers(0, 4 * STEP), max_size=40),
@@ -197,14 +198,14 @@ def test_with_a_folder_that_is_too_old_goes_what_it_was_put_together_from(archiv
 
 def test_a_folder_of_the_first_edition_is_as_old_as_it_is(tmp_path: Path) -> None:
     """Not as its manifest, which is written when this edition takes over."""
-    settings = Settings(output=tmp_path)
-    folders = StreamFolders.of(settings)
+    given_settings = Settings(output=tmp_path)
+    folders = StreamFolders.of(given_settings)
     folders.prepare()
     archive, old = Archive.of(folders), BatchRange(7 - 10**9, 7 - 10**9, 0)
     fill(archive, old, 2)
     (archive.folder / old.name / "_batch.json").unlink()
     os.utime(archive.folder / old.name, (5, 5))
-    take_over(Mock(), settings, folders, tmp_path / "epoch")
+    take_over(Mock(), given_settings, folders, tmp_path / "epoch")
     assert archive.written(old) == 5
     fill(archive, single(0), 2, written=9)
     assert kept_from(archive, 6, counted=0) == 0

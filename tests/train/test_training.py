@@ -42,6 +42,7 @@ FIRST_EDITION: dict[str, Any] = {
     "blend_weights": {"als": 1.0, "covisitation": 3.0, "popularity": 0.5},
     "blend_offset": 60.0,
     "ranker": "reciprocal_rank",
+    "als_alpha": 1.0,
     "profiles": {"impulsive_minutes": 10, "abandoned_carts": 2, "regular_days": 3},
 }
 #: Settings with which the models cannot have learned anything.
@@ -278,6 +279,15 @@ def test_the_funnel_is_cut_by_the_segments(first: RunResult) -> None:
     assert funnel.total.sessions == tuple(map(sum, zip(*(row.sessions for row in funnel.by_segment), strict=True)))
     assert funnel.total.sessions[0] > funnel.total.sessions[1] > funnel.total.sessions[2] > 0
     assert funnel.buying_sessions == explored(first).sessions.buying
+
+
+def test_customers_are_summed_by_segment_too(first: RunResult) -> None:
+    assert first.customers is not None
+    assert first.segments is not None
+    value = first.customers.value
+    assert value is not None
+    assert sum(row.customers for row in value.by_segment) == value.rows[0].customers
+    assert {row.name for row in value.by_segment} <= {row.segment for row in first.segments.rows}
 
 
 def test_each_run_is_kept_and_read_back_as_it_was(first: RunResult, refused: RunResult, shop: Shop) -> None:
