@@ -4,8 +4,9 @@ VENV  := .venv
 BIN   := $(VENV)/bin
 READY := $(VENV)/.ready
 CLASSES := $(VENV)/share/vitrine/spark.jsa
-# Two workers. Tests go to them a whole file at a time, since they share a training, a stream or a table.
-PYTEST := $(BIN)/python -m pytest -n 2
+# Three workers, also on two cores: many tests wait, for a lease or a file. Tests go to them a whole file at a time, since
+# they share a training, a stream or a table.
+PYTEST := $(BIN)/python -m pytest -n 3
 DEMO_EVENTS := 250000
 
 .DEFAULT_GOAL := help
