@@ -11,6 +11,7 @@ from app.api.posted.intake import log_folder
 from app.api.posted.log import NAME as LOG_FILE
 from app.api.posted.log import file_name
 from app.core.errors import VitrineError
+from app.core.files import WORK
 from app.core.folders import Output, made_before
 from app.core.settings import Settings
 from app.events.archive_manifest import read_manifest
@@ -75,16 +76,16 @@ class _Places:
         )
         yield self._place(
             "tables of trainings",
-            not any(self._made_before(path) for path in (*_paths(output.processed), *_paths(output.recommendations)))
-            and self._csv_is_new(output),
+            not any(map(self._made_before, _tables(output))) and self._csv_is_new(output),
             "deleted by the next training, whether it is published or not",
         )
         if self.settings.influx_url is not None:
+            several = f"; {len(self.names)} ids were forgotten together: ask for the receipt of each"
             yield self._place(
                 "InfluxDB",
                 all(are_nameless(self.settings, name) for name in self.names) or self._gone_from_influx(),
                 "the user's id is taken out of points at once, and again after five minutes; its token must read too"
-                + (f"; {len(self.names)} ids were forgotten together" if len(self.names) > 1 else ""),
+                + (several if len(self.names) > 1 else ""),
             )
 
     def _stream(self, folders: StreamFolders) -> Iterator[Place]:
@@ -138,7 +139,9 @@ class _Places:
             return True
 
     def _obeyed(self, path: Path) -> bool:
-        return path.name.startswith(".") or not path.is_dir() or obeyed_by(path).issuperset(self.names)
+        if path.name.startswith("."):  # half a bundle, of a training that is at work or was killed
+            return not path.is_dir() or path.stat().st_mtime > self.at
+        return not path.is_dir() or obeyed_by(path).issuperset(self.names)
 
     def _made_before(self, path: Path) -> bool:
         return made_before(path, round(self.at * MICROS))
@@ -151,6 +154,13 @@ class _Places:
     def _gone_from_influx(self) -> bool:
         days = self.settings.influx_days
         return days is not None and self.at + days * 86_400 < datetime.now(UTC).timestamp()
+
+
+def _tables(output: Output) -> Iterator[Path]:
+    """Of trainings, those included that were killed."""
+    yield from _paths(output.processed)
+    yield from _paths(output.recommendations)
+    yield from output.root.glob(f"{WORK}*")
 
 
 def _names(folder: Path) -> list[str]:

@@ -43,7 +43,7 @@ class ForgottenPoints:
         self._settings, self._now = settings, now
         self._guard, self._working = Lock(), Lock()
         self._pending: dict[str, _Pending] = {}
-        self._failure = ""  # that was said last, so that it is said once
+        self._failures: frozenset[str] = frozenset()  # those of the last time, so that each is said once
 
     def add(self, user: int | str, name: str) -> None:
         """Take a user, as points have the id, out of points from before the forgetting of this name."""
@@ -58,15 +58,21 @@ class ForgottenPoints:
         try:
             with self._guard:
                 pending = list(self._pending.items())
-            for name, one in pending:
-                self._clean(name, one)
-            self._failure = ""
-        except (OSError, VitrineError) as error:  # tried again a little later
-            if str(error) != self._failure:
-                LOG.warning("points of a forgotten user: %s; tried again", error)
-            self._failure = str(error)
+            failures = [failure for name, one in pending if (failure := self._tried(name, one))]
+            for failure in dict.fromkeys(failures):
+                if failure not in self._failures:
+                    LOG.warning("points of a forgotten user: %s; tried again", failure)
+            self._failures = frozenset(failures)
         finally:
             self._working.release()
+
+    def _tried(self, name: str, one: _Pending) -> str:
+        """Why it could not be done; each is tried, whatever became of the one before."""
+        try:
+            self._clean(name, one)
+        except (OSError, VitrineError) as error:
+            return str(error)
+        return ""
 
     def _clean(self, name: str, one: _Pending) -> None:
         now, moment = self._now(), moment_of(name) / MICROS

@@ -5,10 +5,10 @@ import logging
 from asyncio import to_thread
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, FastAPI
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, Response
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -63,11 +63,15 @@ def application(service: Service, version: str) -> FastAPI:
     async def page() -> Response:
         return FileResponse(PAGE / "index.html", headers=POLICY)
 
-    @app.get("/docs", include_in_schema=False)
-    def docs(request: Request) -> Response:
+    @cache  # anybody may ask for it, as often as they like
+    def described() -> str:
         from app.api.reference import reference  # loads jinja2
 
-        return HTMLResponse(reference(request.app.openapi()), headers=POLICY)
+        return reference(app.openapi())
+
+    @app.get("/docs", include_in_schema=False)
+    def docs() -> Response:
+        return HTMLResponse(described(), headers=POLICY)
 
     app.mount("/page", StaticFiles(directory=PAGE), name="page")
     return app

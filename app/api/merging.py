@@ -14,7 +14,7 @@ from app.stream.folders import StreamFolders
 from app.stream.forgetting import read_marker
 
 
-def merging(settings: Settings, ask: MergeAsk, user: int, merged: Merged) -> Merging:
+def merging(settings: Settings, ask: MergeAsk, user: int, into: int, merged: Merged) -> Merging:
     """What has become of a merge.
 
     Parameters
@@ -23,12 +23,12 @@ def merging(settings: Settings, ask: MergeAsk, user: int, merged: Merged) -> Mer
         Of the API; places that others write to are looked at.
     ask
         As it was asked for.
-    user
-        Internal number of the one who was merged.
+    user, into
+        Internal numbers of the one who was merged and of the other, who may be merged into a third.
     merged
         The list, with this merge.
     """
-    moment = merged.since(user)
+    moment = max(merged.since(user), merged.since(into))
     places = list(_places(settings, moment))
     return Merging(
         from_user_id=ask.from_user_id,

@@ -107,7 +107,7 @@ class People:
                 )
             elif standing is not Standing.DONE:
                 raise _refusal(ask, user, standing, merged)
-        return merging(self._settings, ask, user, self._merged.read())
+        return merging(self._settings, ask, user, into, self._merged.read())
 
     def _take_out_of_points(self, user: int, key: str | None, forgotten: Forgotten) -> None:
         """Points have ids of text as the shop has them; `key` is None where nobody has said the id."""

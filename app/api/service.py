@@ -180,8 +180,8 @@ class Service:
         self.ready = False
         self.lists.close()
         self._commits.close()
-        self._changes.close()
         self.attribution.close()
+        self._changes.close()  # last: it may wait for a replica that stands still
 
     def _opened(self) -> Shop:
         shop = Shop(self._in_use.bundle)

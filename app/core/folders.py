@@ -15,7 +15,7 @@ ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 STAMP_FORMAT = "%Y%m%d_%H%M%S"  #: of a run's start, in the names of what it makes
 STAMP = re.compile(r"_(\d{8}_\d{6})$")
 #: Ends the name of whatever a run made; of two bundles of a second one is numbered.
-RUN = re.compile(r"(?:^|_)(\d{8}_\d{6})(?:_\d+)?$")
+RUN = re.compile(r"(?:^|[_-])(\d{8}_\d{6})(?:_\d+)?$")
 SYNTHETIC_LABEL = "_SYNTHETIC"  #: file that marks a table made from synthetic events
 CLEANED, REJECTED, USERS, PRODUCTS = "cleaned_data_", "rejected_", "user_behavior_", "product_data_"
 MAKER = "_made_by_"  #: begins the name of a file in a table: the run that made it, where the table is named otherwise

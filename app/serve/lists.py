@@ -100,7 +100,7 @@ def _users(recommender: Recommender, visitors: Visitors, answer: Answer, text: b
         return numbers
     known = visitors.keys if visitors.keys is not None else pa.nulls(len(visitors), pa.string())
     if recommender.users.keys is not None:
-        positions = answer.visits.users
+        positions = recommender.users.positions(visitors.user_ids)  # not of one who stands in for the user
         known = pc.coalesce(known, recommender.users.keys.take(pa.array(positions, mask=positions == NONE)))
     return pc.coalesce(known, pc.cast(numbers, pa.string()))
 

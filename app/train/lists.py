@@ -1,6 +1,7 @@
 """Lists for users of whose session nothing is known, made where the users lie."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -28,7 +29,7 @@ def lists_for_users(
     Parameters
     ----------
     users
-        user_id.
+        user_id and user_key (the shop's own id, null where it is the number).
     bundle
         Folder of the bundle.
     k
@@ -47,7 +48,7 @@ def lists_for_users(
     """
     answer = _answerer(bundle, k, now.timestamp(), generated_at, who)
     schema = list_schema(Recommender.load(bundle).parameters.text_ids)
-    return users.select("user_id").mapInArrow(answer, from_arrow_schema(schema))
+    return users.select("user_id", "user_key").mapInArrow(answer, from_arrow_schema(schema))
 
 
 def _answerer(
@@ -58,7 +59,9 @@ def _answerer(
         for batch in batches:
             ids = batch.column("user_id").to_numpy()
             for start in range(0, len(ids), CHUNK):
-                visitors = Visitors.of(ids[start : start + CHUNK], now)
+                visitors = replace(
+                    Visitors.of(ids[start : start + CHUNK], now), keys=batch.column("user_key").slice(start, CHUNK)
+                )
                 lists = recommender.recommend(who.introduced(visitors, recommender.users.ids, obeyed), k)
                 yield from list_table(recommender, visitors, lists, bundle.name, generated_at).to_batches()
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pyspark.sql import functions as F
 
+from app.core.files import WORK
 from app.core.folders import made_before, note_maker, prune_tables
 from app.core.spark import stored
 from app.evaluate.names import ALL, METRICS
@@ -80,7 +81,9 @@ def _fit(run: Run, whole: Slice, found: Segmentation, evaluation: Evaluation, en
 def _forget_tables(run: Run, log: Log) -> None:
     """Delete tables of runs that began before the latest forgetting: they may know whom this one does not."""
     latest = max(map(moment_of, log.forgotten), default=0)
-    for path in (*run.output.processed.iterdir(), *run.output.recommendations.glob("*")):
+    output = run.output
+    scratch = output.root.glob(f"{WORK}*")  # of trainings that were killed
+    for path in (*output.processed.iterdir(), *output.recommendations.glob("*"), *scratch):
         if made_before(path, latest) and run.stamp not in path.name:
             shutil.rmtree(path, ignore_errors=True)
 
@@ -132,7 +135,7 @@ def recommend_active(run: Run, whole: Slice, folder: Path, performance: Path) ->
     with run.progress.stage("lists for active users") as stage:
         settings = run.settings
         since = whole.until - timedelta(days=settings.active_days)
-        active = whole.users.where(F.col("last_seen") >= F.lit(since)).select("user_id")
+        active = whole.users.where(F.col("last_seen") >= F.lit(since))
         at_utc = whole.until.replace(tzinfo=UTC)
         who = Identities(ForgottenUsers(run.output.root).read(), MergedUsers(run.output.root).read())
         lists = lists_for_users(active, folder, settings.top_k, at_utc, run.now, who)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import time
 from datetime import datetime
 from pathlib import Path
@@ -185,7 +186,12 @@ def test_a_receipt_says_what_is_left_where(api: Api, output: Path) -> None:
     )
     retrained(output, "a2", name)
     assert {place for place, done in places(api.get(f"/v1/users/{ANNA}").json()).items() if not done} == {"bundles"}
-    os.rename(output / "models" / "a", output / "models" / ".gone")
+    os.rename(output / "models" / "a", output / "models" / ".staging-a-gone-1")  # killed while it was deleted
+    (output / ".work-20200101_000000").mkdir()  # of a training that was killed
+    left = places(api.get(f"/v1/users/{ANNA}").json())
+    assert {place for place, done in left.items() if not done} == {"bundles", "tables of trainings"}
+    shutil.rmtree(output / "models" / ".staging-a-gone-1")
+    (output / ".work-20200101_000000").rmdir()
     receipt = api.get(f"/v1/users/{ANNA}").json()
     assert receipt["done"], receipt
     assert {place["detail"] for place in receipt["places"][2:]} == {"nothing is left"}
@@ -197,11 +203,12 @@ class Influx:
     def __init__(self, monkeypatch: pytest.MonkeyPatch):
         self.asked: list[tuple[int | str, float]] = []
         self.away = False
+        self.refused: int | str | None = None
         monkeypatch.setattr(nameless, "make_nameless", self.make_nameless)
 
     def make_nameless(self, _: InfluxConfig, user: int | str, until: datetime) -> int:
         self.asked.append((user, until.timestamp()))
-        if self.away:
+        if self.away or user == self.refused:
             raise VitrineError("away")
         return 1
 
@@ -229,6 +236,19 @@ def test_points_of_influxdb_are_cleaned_at_once_and_done_when_none_can_be_on_its
     assert {user for user, _ in influx.asked} == {ANNA}
     assert all(moment <= until < moment + 0.1 for _, until in influx.asked)
     assert forget(api)["places"][-1]["done"] is False, "a new one begins anew"
+
+
+def test_one_whose_points_cannot_be_cleaned_is_in_nobodys_way(
+    make_api: MakeApi, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    influx, api = Influx(monkeypatch), make_api(influx_url="http://localhost:1")
+    influx.refused = ANNA
+    forget(api)
+    forget(api, STRANGER)
+    for _ in range(2):
+        api.service.forgotten_points.work()
+    assert [user for user, _ in influx.asked] == [ANNA, STRANGER, ANNA]
+    assert len([text for text in caplog.messages if "tried again" in text]) == 1
 
 
 def test_points_are_cleaned_by_whoever_is_asked_for_the_receipt(

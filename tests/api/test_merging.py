@@ -273,3 +273,6 @@ def test_a_receipt_says_who_has_yet_to_learn_of_it(api: Api, output: Path) -> No
     for until, done in ((moment - 1, False), (moment, True)):
         (folder / MANIFEST).write_text(json.dumps(manifest | {"merged_until": until}))
         assert merged(api, COOKIE, ANNA)["done"] is done
+    merged(api, PHONE, ANNA)
+    receipt = merged(api, COOKIE, PHONE)  # the two are one already, and since the later merge alone
+    assert not receipt["done"]

@@ -63,7 +63,7 @@ def test_with_a_session(api: Api, tmp_path: Path) -> None:
 
 def test_without_a_session(spark: SparkSession, api: Api, tmp_path: Path) -> None:
     bundle = task(tmp_path, {"covisitation": 1.0, "popularity": 0.3}).bundle
-    users = spark.createDataFrame([(user,) for user in (ANNA, STRANGER)], "user_id long")
+    users = spark.createDataFrame([(user, None) for user in (ANNA, STRANGER)], "user_id long, user_key string")
     batch = lists_for_users(users, bundle, 10, LATER, LATER).orderBy("user_id", "rank").collect()
     for user in (ANNA, STRANGER):
         over_http = ids(api.get(f"/v1/users/{user}/recommendations"))

@@ -276,6 +276,8 @@ def test_two_bundles_are_compared(shop: Cluster) -> None:
     )
     until("lists of both are clicked and bought", 120, lambda: len(shop.rows(query)) == 4)
     assert load.stop()["faults"] == []
+    shop.kubectl("set", "env", "deployment/vitrine-api", *(f"{name.partition('=')[0]}-" for name in environment))
+    shop.kubectl("rollout", "status", "deployment/vitrine-api", "--timeout=200s")
 
 
 @stage(60)
@@ -492,6 +494,17 @@ def lists_of(shop: Cluster, user: int) -> int:
     )
 
 
+#: Panels that only `test_two_bundles_are_compared` is sure to fill, for which there may have been no time.
+OF_TWO_BUNDLES = {
+    *(
+        f"{rate}{what}"
+        for rate in ("Click-through", "Conversion")
+        for what in (" by variant", ": challenger against champion")
+    ),
+    "Events that name a list",
+}
+
+
 @stage(10)
 def test_grafana_has_rows_for_every_panel_as_it_opens(shop: Cluster) -> None:
     """Each dashboard at its own time range."""
@@ -502,7 +515,12 @@ def test_grafana_has_rows_for_every_panel_as_it_opens(shop: Cluster) -> None:
         for board in boards:
             since = board["time"]["from"].removeprefix("now")
             panels += json.loads(fetch(f"{url}/check?uid={board['uid']}&from={since}"))
-    empty = [panel for panel in panels if not panel.get("rows")]
+    compared = (
+        'from(bucket: "BUCKET") |> range(start: -1h) '
+        '|> filter(fn: (r) => r._measurement == "attributed_lists" and r.variant == "challenger") |> limit(n: 1)'
+    )
+    without_rows = set() if shop.rows(compared) else OF_TWO_BUNDLES
+    empty = [panel for panel in panels if not panel.get("rows") and panel["panel"] not in without_rows]
     print(f"{len(panels)} queries of panels and variables")
     assert panels
     assert not empty
@@ -542,14 +560,13 @@ def to_driver(shop: Cluster, app: str, signal: str) -> None:
 
 @contextmanager
 def following(shop: Cluster, app: str) -> Iterator[Callable[[], str]]:
-    """What a driver says from now on, once it has ended."""
+    """What a driver has said, once it has ended: also what it says just before this is there to listen."""
     words = [
         "kubectl",
         "-n",
         shop.namespace,
         "logs",
         "-f",
-        "--tail=0",
         f"{app}-driver",
         "-c",
         "spark-kubernetes-driver",

@@ -10,11 +10,13 @@ from pyspark.sql import SparkSession
 
 from app.core.settings import Settings
 from app.events.catalogue import CATALOGUE_SCHEMA
+from app.events.merged import Merge, Merged
 from app.features.slices import Slice, make_slice
 from app.insight.profiles import find_profiles
 from app.insight.segments import fit_segments
 from app.learn.recommender import fit_recommender
 from app.monitor.schema import recommendation_lines
+from app.registry.identities import Identities
 from app.serve.lists import list_schema, list_table, write_csv
 from app.serve.ragged import NONE
 from app.serve.recommender import Recommender
@@ -98,6 +100,7 @@ def test_lists_show_the_shops_own_ids_and_only_what_is_to_be_had(recommender: Re
     assert {row["user_id"] for row in rows} == {"user 3", "a stranger"}
     assert {row["product_id"] for row in rows} <= set(NAMES.values()) - {NAMES[number] for number in SOLD_OUT}
     assert len([row for row in rows if row["user_id"] == "a stranger"]) == 8, "sold out ones take no one's place"
+
     assert {row["because_product_id"] for row in rows} & {"P-1", "P-4"}
     lines = recommendation_lines(
         pa.table(
@@ -117,6 +120,15 @@ def test_lists_show_the_shops_own_ids_and_only_what_is_to_be_had(recommender: Re
     pq.write_table(table, tmp_path / "lists" / "a.parquet")
     assert write_csv(tmp_path / "lists", tmp_path / "lists.csv") == len(rows)
     assert '"a stranger"' in (tmp_path / "lists.csv").read_text()
+
+
+def test_a_list_of_one_for_whom_another_stands_in_bears_its_own_id(recommender: Recommender) -> None:
+    """The bundle knows the user who was merged, and not yet the one that both are now."""
+    one = Identities(merged=Merged.of([Merge(user=3, into=88, into_key="88", at=1)]))
+    who = Visitors.of([88], moment("12-01 00:00").timestamp())
+    answer = recommender.recommend(one.introduced(who, recommender.users.ids, frozenset()), 8)
+    table = list_table(recommender, who, answer, "v", datetime(2019, 12, 1, tzinfo=UTC))
+    assert {row["user_id"] for row in table.to_pylist()} == {"88"}
 
 
 def test_generators_learned_for_the_asking_answer_from_the_bundle(
