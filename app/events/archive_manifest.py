@@ -35,7 +35,7 @@ class Manifest(BaseModel):
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Record beside a folder's files what they must hold."""
-    write_text(folder / MANIFEST, manifest.model_dump_json())
+    write_text(folder / MANIFEST, manifest.model_dump_json(exclude_defaults=True))  # what the edition before reads
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -60,16 +60,22 @@ def write_windows(folders: StreamFolders, write: Write, say: Say) -> int:
     """Write all window counts, day by day; returns how many.
 
     A stream replaces its file before it writes the points. So a day whose file has not changed once its counts are
-    written has none that is older than the stream's; else they are written again.
+    written has none that is older than the stream's; else those that are new are written too.
     """
     days = window_days(folders.windows, marked(folders).latest) if folders.windows.is_dir() else {}
     total = 0
     for day in sorted(days):
         written, before = 0, WINDOW_SCHEMA.empty_table()
         while not (counts := _counts(folders, day, say)).equals(before):
-            written, before = write(window_lines(counts)), counts
+            write(window_lines(_new_rows(counts, before)))  # few from the second time on: it comes to an end
+            written, before = counts.num_rows, counts
         total += written
     return total
+
+
+def _new_rows(counts: pa.Table, before: pa.Table) -> pa.Table:
+    known = {tuple(row.values()) for row in before.to_pylist()}
+    return counts.filter(pa.array([tuple(row.values()) not in known for row in counts.to_pylist()], pa.bool_()))
 
 
 def _counts(folders: StreamFolders, day: str, say: Say) -> pa.Table:

@@ -48,13 +48,14 @@ class Accounts:
         self._books = self._files.read(epochs)
         self._stored = CountedFiles[Path](accounted_rows, _changed)
         self._refused = CountedFiles[Path](lambda folder: sum(map(written_rows, parquet_files(folder))), _changed)
-        # Thousands of small files, each written once: by and by is enough.
-        self._listed = CountedFiles[str](lambda name: written_rows(self._lists / name), lambda name: 0.0)
+        self._listed = CountedFiles[str](
+            lambda name: written_rows(self._lists / name), lambda name: (self._lists / name).stat().st_mtime
+        )
         self._damaged: list[Difference] = []
 
     def write(self, account: Account) -> None:
         """Keep the account of a micro-batch; a second one of the same replaces it."""
-        self._files.begin(account.batch)
+        self._files.begin(self._books.begin if self._books.must else account.batch)
         self._files.append(account.batch, asdict(account), lasting=True)
         with self._lock:
             self._pending[account.batch] = account

@@ -42,6 +42,6 @@ def delete_old(folders: StreamFolders, before: float) -> None:
 
     A rename keeps the time at which a file was modified, which may be any; what counts is when its name was changed.
     """
-    for path in folders.damaged.iterdir():
+    for path in folders.damaged.glob("*"):  # none where somebody has deleted the folder
         if path.is_file() and path.stat().st_ctime < before:
             path.unlink()

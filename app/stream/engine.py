@@ -269,11 +269,11 @@ class Stream:
         self._busy.release()
         time.sleep(COMMIT_WAIT)
         self._running.stop()
-        self._beside.names_too_many.clear()
         try:
             self._names.forget()
         except OSError as error:
             raise of_the_system(error) or error from None
+        self._beside.names_too_many.clear()
         self._pausing.clear()
         self._start()
 

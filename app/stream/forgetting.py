@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from app.core.files import write_text
 from app.core.part import Part
@@ -22,6 +21,7 @@ from app.serve.ragged import Ragged
 from app.stream.epoch import newest_number
 from app.stream.folders import StreamFolders
 from app.stream.list_files import parts, rewrite
+from app.stream.taken_out import read_or_delete
 
 MARKER = "forgotten.json"
 SETTLED_SECONDS = 300.0  #: a micro-batch that was under way at a forgetting has written its lists by then
@@ -98,8 +98,10 @@ class ListCleaner:
         for _, _, name in list(parts(self._folders.lists)):
             path = self._folders.lists / name
             try:
-                lists = pq.read_table(path)
+                lists = read_or_delete(path)
             except FileNotFoundError:  # pruned meanwhile
+                continue
+            if lists is None:
                 continue
             kept = without(lists, forgotten)
             if len(kept) < len(lists):

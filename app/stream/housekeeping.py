@@ -38,6 +38,7 @@ TIDY_SECONDS = 60.0
 LATE_SECONDS = 5.0  #: in which lists of a stream that was paused and replaced, and has woken up, are seen
 AUDIT_SECONDS = 20.0
 FORGET_SECONDS = 10.0
+NAMES_SECONDS = 900.0  #: between two stops of the query that its source may forget names, at the least
 INFLUX_SECONDS = 3_600.0
 IDLE_SHARE = 4.0  #: after a costly job, so many times its length is left to the micro-batches
 LONGEST_IDLE = 15.0  #: seconds, at the most
@@ -68,6 +69,7 @@ class Housekeeping:
     _stopping: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
     _shrinks: threading.Thread | None = None
+    _names_due: float = float("-inf")
 
     def __post_init__(self) -> None:
         self._landed = LandedFiles(self.folders.landing, self.epoch.checkpoint, self.lease)
@@ -157,7 +159,9 @@ class Housekeeping:
         """Delete landed files that are done with, if that is wanted."""
         if self.settings.clean_landing:
             self._landed.clean()
-            if SourceNames(self.epoch.checkpoint, self.folders.landing).too_many():
+            now = time.monotonic()
+            if now >= self._names_due and SourceNames(self.epoch.checkpoint, self.folders.landing).too_many():
+                self._names_due = now + NAMES_SECONDS
                 self.names_too_many.set()
 
     def clean_lists(self) -> None:

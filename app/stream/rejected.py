@@ -14,7 +14,7 @@ from app.events.ids import number_of
 from app.events.layout import layout_of
 from app.stream.folders import StreamFolders
 from app.stream.forgetting import MICROS, SETTLED_SECONDS, read_marker, settled, write_marker
-from app.stream.taken_out import noting
+from app.stream.taken_out import noting, read_or_delete
 
 
 class RejectedCleaner:
@@ -48,7 +48,9 @@ class RejectedCleaner:
         write_marker(self._folders, rejected=forgotten.latest)
 
     def _rewrite(self, path: Path, forgotten: Forgotten) -> None:
-        rows = pq.read_table(path)
+        rows = read_or_delete(path)
+        if rows is None:
+            return
         kept = [not forgotten.among(self._numbers(row)) for row in rows["row"].to_pylist()]
         if not all(kept):
             came = path.parent.stat().st_mtime_ns

@@ -157,10 +157,10 @@ def scorer(task: Task) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.Recor
         scored = time.monotonic()
         context = TaskContext.get()
         partition = context.partitionId() if context else 0
-        if partition == 0:  # once for all of them
-            result.asked = LatestSessions.on_time(task.staging, task.lateness)
         if tables:
             _write(task, pa.concat_tables(tables), partition, result)
+        if partition == 0:  # once for all of them, and after the lists, which somebody may wait for
+            result.asked = LatestSessions.on_time(task.staging, task.lateness)
         result.readable_at = time.time()
         result.score_seconds, result.write_seconds = scored - started, time.monotonic() - scored
         for sessions, events in _sample(answered, [task.batch, partition]):  # lists are there: nobody waits

@@ -81,7 +81,8 @@ def _lines(path: Path) -> int:
 
 def _rewrite(path: Path, committed: int, there: set[str]) -> int:
     version, *entries = path.read_text().split("\n")
-    old, recent = entries[:-KEPT], entries[-KEPT:]
+    cut = max(len(entries) - KEPT, 0)
+    old, recent = entries[:cut], entries[cut:]
     posted = {*[number for number, line in enumerate(old) if f"/{POSTED}" in line][-POSTED_KEPT:]}
     kept = [line for number, line in enumerate(old) if number in posted or _matters(json.loads(line), committed, there)]
     if len(kept) == len(old):

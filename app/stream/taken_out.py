@@ -21,3 +21,17 @@ def written_rows(parquet: Path) -> int:
     except (pa.ArrowException, OSError):
         return 0
     return int(footer.num_rows) + int((footer.metadata or {}).get(TAKEN_OUT, 0))
+
+
+def read_or_delete(path: Path) -> pa.Table | None:
+    """The rows of a file; one that is damaged is deleted, since it may name who was forgotten, and nobody can read it.
+
+    The accounts tell of its rows.
+    """
+    try:
+        return pq.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # of the system, not of the file
+            raise
+        path.unlink(missing_ok=True)
+        return None

@@ -159,9 +159,9 @@ class WindowCounter:
             rows = [row for start, window in fresh.items() for row in _rows(start, window)]
             for window in fresh.values():
                 window.shown = True
-        self._owed.pay()
         if fresh:
             self._replace(_table(rows), {start: window.since for start, window in fresh.items()})
+        self._owed.pay()
 
     def settle(self, *, everything: bool = False) -> None:
         """Count windows anew that are left alone, or all that are open.

@@ -213,6 +213,17 @@ def test_of_folders_of_one_micro_batch_the_latest_cut_counts(cuts: list[tuple[in
 # --- Rejected rows -----------------------------------------------------------------------------------
 
 
+def test_a_damaged_file_of_rejected_rows_ends_no_stream(shop: Shop) -> None:
+    """It may name the user, and nobody can read it."""
+    path = reject(shop, 3, "2019,view,1,501,s", "2019,view,1,502,s")
+    path.write_bytes(path.read_bytes()[:-40])
+    os.utime(path, (5, 5))
+    moment = forget(shop, ANNA)
+    RejectedCleaner(shop.folders, shop.settings).run(ForgottenUsers(shop.settings.output).read())
+    assert not path.exists()
+    assert read_marker(shop.folders).rejected == moment
+
+
 def reject(shop: Shop, batch: int, *rows: str) -> Path:
     folder = shop.folders.rejected / BatchRange(batch, batch, 1).name
     folder.mkdir()

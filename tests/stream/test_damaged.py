@@ -12,6 +12,7 @@ from pyspark.sql import SparkSession
 
 from app.stream.damaged import delete_old, set_aside
 from app.stream.folders import StreamFolders
+from app.stream.source_names import _lines, _newest
 from tests.stream.shop import Running, csv_row, csv_text, folder_rows, land, until
 
 
@@ -170,10 +171,20 @@ def test_the_stream_goes_on_with_fewer_names(live: Running, monkeypatch: pytest.
         live.deliver(f"names-{number}.csv", [(20 + number, "view", 100 + number, user, "n")])
         live.stream._beside.names_too_many.set()
         until(lambda: live.error or not live.stream._beside.names_too_many.is_set(), "names are forgotten")
-    live.deliver("names-2.csv", [(22, "view", 102, user, "n")])
+    for number in range(2, 12):  # at one of ten the log is put together
+        live.deliver(f"names-{number}.csv", [(20 + number, "view", 100 + number, user, "n")])
+    log = _newest(live.stream._names.checkpoint / "sources" / "0")
+    assert log is not None
+    before_them = _lines(log)
+    for path in live.folders.landing.glob("names-*.csv"):
+        path.unlink()
+    live.stream._beside.names_too_many.set()
+    until(lambda: live.error or not live.stream._beside.names_too_many.is_set(), "names are forgotten")
+    assert _lines(log) < before_them
+    live.deliver("names-12.csv", [(32, "view", 112, user, "n")])
     archived = folder_rows(live.folders.archive)
-    assert sorted(row["product_id"] for row in archived if row["user_id"] == user) == [100, 101, 102]
-    assert len(archived) == len(before) + 3
+    assert sorted(row["product_id"] for row in archived if row["user_id"] == user) == [*range(100, 113)]
+    assert len(archived) == len(before) + 13
     assert live.stream._beside.accounts.audit() == []
 
 

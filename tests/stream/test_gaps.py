@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from app.stream.account_files import CHUNK
+from app.stream.account_files import CHUNK, FROM
 from app.stream.accounts import Accounts
 from app.stream.archive import Archive
 from app.stream.differences import ACCOUNTS, Difference, Unaccounted
@@ -48,6 +48,16 @@ def test_a_file_of_accounts_that_is_lost_is_a_gap(archive: Archive, folder: Path
     assert gaps(first) == []
     first.write(account(3, 0))
     assert gaps(first) == gaps(accounts_of(upgraded, archive, 2)) == []
+
+
+def test_accounts_of_an_edition_that_noted_no_beginning_still_count(archive: Archive, folder: Path) -> None:
+    accounts_of(folder, archive).write(account(2, 5))
+    (folder / FROM).unlink()
+    later = accounts_of(folder, archive, 2)
+    lost = later.audit()
+    assert [(found.first, found.expected) for found in lost] == [(2, 5)]
+    later.write(account(3, 0))
+    assert accounts_of(folder, archive, 2).audit()[0] == lost[0]
 
 
 def test_differences_are_figures() -> None:
