@@ -42,7 +42,7 @@ shop: setup ## A shop to click through with everything behind it, into shop/, un
 test: setup ## Run the tests (six minutes on two cores)
 	$(PYTEST) --dist loadfile -m "not slow"
 
-test-slow: setup ## Run the long tests: kills, outages, full disks (eight to nine minutes)
+test-slow: setup ## Run the long tests: kills, outages, full disks (ten minutes)
 	$(PYTEST) --dist loadfile -m slow
 
 test-programs: setup ## Run the tests, long ones too, that were skipped for want of influxd, helm, kubectl or Chromium
