@@ -3,7 +3,7 @@
     python benchmarks/rates.py --rates 500,1000,2000,3000,4000 --output rates
 
 Runs benchmarks/freshness.py at each rate, one after the other on one bundle, and writes rates.json and
-rates.svg into the output folder. A rate is kept up with if the stream took in at least 97 % of it.
+rates.svg into the output folder. A rate is kept up with if the stream took in at least 90 % of it.
 """
 
 import argparse
@@ -18,7 +18,7 @@ import matplotlib
 matplotlib.use("agg")
 import matplotlib.pyplot as plt
 
-KEPT_UP = 0.97
+KEPT_UP = 0.9  #: the time in which the stream is stopped counts as well
 
 
 def main() -> int:
