@@ -11,7 +11,6 @@ from app.api.posted.intake import log_folder
 from app.api.posted.log import NAME as LOG_FILE
 from app.api.posted.log import file_name
 from app.core.errors import VitrineError
-from app.core.files import WORK
 from app.core.folders import Output, made_before
 from app.core.settings import Settings
 from app.events.archive_manifest import read_manifest
@@ -76,7 +75,7 @@ class _Places:
         )
         yield self._place(
             "tables of trainings",
-            not any(map(self._made_before, _tables(output))) and self._csv_is_new(output),
+            not any(map(self._made_before, output.tables())) and self._csv_is_new(output),
             "deleted by the next training, whether it is published or not",
         )
         if self.settings.influx_url is not None:
@@ -154,13 +153,6 @@ class _Places:
     def _gone_from_influx(self) -> bool:
         days = self.settings.influx_days
         return days is not None and self.at + days * 86_400 < datetime.now(UTC).timestamp()
-
-
-def _tables(output: Output) -> Iterator[Path]:
-    """Of trainings, those included that were killed."""
-    yield from _paths(output.processed)
-    yield from _paths(output.recommendations)
-    yield from output.root.glob(f"{WORK}*")
 
 
 def _names(folder: Path) -> list[str]:

@@ -5,8 +5,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from markupsafe import Markup, escape
+
+from app.core.templates import templates
 
 HERE = Path(__file__).parent
 TEMPLATE = "reference.html.j2"
@@ -33,13 +34,7 @@ def reference(openapi: dict[str, Any]) -> str:
     openapi
         Its description, version 3.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
+    environment = templates(HERE)
     environment.filters |= {"prose": _prose, "limits": _limits, "pretty": _pretty}
     return environment.get_template(TEMPLATE).render(
         info=openapi["info"], paths=openapi["paths"], schemas=openapi["components"]["schemas"]

@@ -128,7 +128,7 @@ def explain(error: BaseException) -> VitrineError | None:
         return system
     text = failure_text(error)
     meaning = next((meaning for pattern, meaning in FILE_FAILURES if re.search(pattern, text)), None)
-    file = unreadable_file(error)
+    file = next(unreadable_files(error), None)
     if file is not None:
         return InputError(f"{file}: {meaning or _cannot_be_read(error)}")
     if meaning is None:
@@ -137,13 +137,12 @@ def explain(error: BaseException) -> VitrineError | None:
     return InputError(f"{unquote(place.group(1))}: {meaning}" if place else meaning)
 
 
-def unreadable_file(error: BaseException) -> str | None:
-    """The file that Spark failed to read, if that is why something failed."""
+def unreadable_files(error: BaseException) -> Iterator[str]:
+    """The files that Spark failed to read, where that is why something failed."""
     for condition in conditions(error):
         if condition.name.startswith(UNREADABLE):
             path = condition.parameters["path"]
-            return re.sub("^file:/*(?=/)", "", path if condition.name == UNQUOTED else unquote(path))
-    return None
+            yield re.sub("^file:/*(?=/)", "", path if condition.name == UNQUOTED else unquote(path))
 
 
 def _cannot_be_read(error: BaseException) -> str:

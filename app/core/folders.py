@@ -3,12 +3,13 @@
 import os
 import re
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from app.core.errors import InputError
-from app.core.files import sweep
+from app.core.files import WORK, sweep
 
 #: The address of a place elsewhere, such as s3a://bucket/shop; a `Path` of it has one slash left.
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
@@ -57,6 +58,12 @@ class Output:
     def runs(self) -> Path:
         """The same of each run, by version."""
         return self.root / "runs"
+
+    def tables(self) -> Iterator[Path]:
+        """Folders of tables of all trainings, with the scratch folders of those at work and of those killed."""
+        yield from self.processed.glob("*")
+        yield from self.recommendations.glob("*")
+        yield from self.root.glob(f"{WORK}*")
 
     def prepare(self) -> None:
         """Make the folder, see that it can be written to, and delete what killed writers left in it.

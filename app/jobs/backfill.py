@@ -65,17 +65,13 @@ def write_windows(folders: StreamFolders, write: Write, say: Say) -> int:
     days = window_days(folders.windows, marked(folders).latest) if folders.windows.is_dir() else {}
     total = 0
     for day in sorted(days):
-        written, before = 0, WINDOW_SCHEMA.empty_table()
-        while not (counts := _counts(folders, day, say)).equals(before):
-            write(window_lines(_new_rows(counts, before)))  # few from the second time on: it comes to an end
-            written, before = counts.num_rows, counts
-        total += written
+        lines, written = window_lines(_counts(folders, day, say)), set[str]()
+        while new := [line for line in lines if line not in written]:  # few from the second time on: it comes to an end
+            write(new)
+            written = {*lines}
+            lines = window_lines(_counts(folders, day, say))
+        total += len(written)
     return total
-
-
-def _new_rows(counts: pa.Table, before: pa.Table) -> pa.Table:
-    known = {tuple(row.values()) for row in before.to_pylist()}
-    return counts.filter(pa.array([tuple(row.values()) not in known for row in counts.to_pylist()], pa.bool_()))
 
 
 def _counts(folders: StreamFolders, day: str, say: Say) -> pa.Table:

@@ -5,10 +5,10 @@ import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import jinja2
 from markupsafe import Markup
 
 from app.core.files import write_text
+from app.core.templates import templates
 from app.evaluate.results import Quality
 from app.events.vocabulary import PURCHASE
 from app.report import behaviour, customers, exploration, lists, process, quality, segments
@@ -46,13 +46,7 @@ def render_report(result: RunResult) -> str:
         sections = [answered(section) for section in _sections(result)]
     if result.synthetic:
         sections = [_labelled(part) for part in sections]
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
+    environment = templates(HERE)
     environment.filters["svg"] = Markup  # our own drawing; matplotlib has escaped the names in it
     environment.filters["script"] = Markup  # likewise; the page's policy names its checksum, so that no other one runs
     environment.tests["chart"] = _is_chart

@@ -1,12 +1,9 @@
 """Files of the landing folder that can't be read."""
 
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
-from app.core.failures import conditions
+from app.core.failures import unreadable_files
 from app.stream.folders import StreamFolders
-
-UNREADABLE = "FAILED_READ_FILE"  #: Spark's condition, whatever is wrong with the file; `path` is its URI
 
 
 def set_aside(error: BaseException, folders: StreamFolders) -> Path | None:
@@ -25,10 +22,7 @@ def set_aside(error: BaseException, folders: StreamFolders) -> Path | None:
         Where it lies now (or was moved to by another query, which met it first); None if the error
         is not about a file of the landing folder.
     """
-    for condition in conditions(error):
-        if condition.name.split(".")[0] != UNREADABLE:
-            continue
-        path = Path(unquote(urlsplit(condition.parameters["path"]).path))
+    for path in map(Path, unreadable_files(error)):
         if path.parent == folders.landing:
             target = folders.damaged / path.name
             if path.exists():

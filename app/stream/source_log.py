@@ -24,17 +24,7 @@ def consumed_files(checkpoint: Path, last: int | None = None) -> set[str]:
 def listed_files(checkpoint: Path, batch: int) -> set[str]:
     """URIs of the files that a micro-batch was planned to read."""
     before = dict(enumerate(reached(checkpoint, batch - 1))) if batch > 0 else {}
-    found = set[str]()
-    for source, offset in enumerate(reached(checkpoint, batch)):
-        after = before.get(source, -1)
-        for number in range(after + 1, offset + 1):
-            log = checkpoint / "sources" / str(source) / str(number)
-            path = log if log.exists() else log.with_name(f"{number}{COMPACT}")
-            for entry in _backwards(path):
-                if entry["batchId"] <= after:
-                    break
-                found.add(entry["path"])
-    return found
+    return {name for name, _, _ in _entries(checkpoint, batch, before)}
 
 
 def path_of(uri: str) -> Path:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from pyspark.sql import functions as F
 
-from app.core.files import WORK
 from app.core.folders import made_before, note_maker, prune_tables
 from app.core.spark import stored
 from app.evaluate.names import ALL, METRICS
@@ -81,9 +80,7 @@ def _fit(run: Run, whole: Slice, found: Segmentation, evaluation: Evaluation, en
 def _forget_tables(run: Run, log: Log) -> None:
     """Delete tables of runs that began before the latest forgetting: they may know whom this one does not."""
     latest = max(map(moment_of, log.forgotten), default=0)
-    output = run.output
-    scratch = output.root.glob(f"{WORK}*")  # of trainings that were killed
-    for path in (*output.processed.iterdir(), *output.recommendations.glob("*"), *scratch):
+    for path in [*run.output.tables()]:
         if made_before(path, latest) and run.stamp not in path.name:
             shutil.rmtree(path, ignore_errors=True)
 

@@ -121,7 +121,7 @@ def _latest_cleaned(run: Run, forgotten: Forgotten, merged: Merged) -> Path:
         raise InputError(
             f"no --events given, and {run.output.processed} holds no complete {CLEANED}* table; give --events the log"
         )
-    for what, moment in (("forgotten", max(forgotten.moments.values(), default=0)), ("merged", merged.latest)):
+    for what, moment in (("forgotten", forgotten.latest), ("merged", merged.latest)):
         if made_before(latest, moment):
             raise InputError(f"{latest}: users were {what} since; give --events the log, to clean it again")
     return latest
