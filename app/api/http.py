@@ -5,10 +5,10 @@ import logging
 from asyncio import to_thread
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, Response
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -31,6 +31,7 @@ POLICY = {"Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'
 
 #: Routes ask for the service and don't close over it: FastAPI remembers routes' functions for good.
 health = APIRouter(tags=["health"])
+pages = APIRouter(include_in_schema=False)
 
 
 def application(service: Service, version: str) -> FastAPI:
@@ -59,20 +60,7 @@ def application(service: Service, version: str) -> FastAPI:
     app.include_router(health)
     add_openapi(app)
 
-    @app.get("/", include_in_schema=False)
-    async def page() -> Response:
-        return FileResponse(PAGE / "index.html", headers=POLICY)
-
-    @cache  # anybody may ask for it, as often as they like
-    def described() -> str:
-        from app.api.reference import reference  # loads jinja2
-
-        return reference(app.openapi())
-
-    @app.get("/docs", include_in_schema=False)
-    def docs() -> Response:
-        return HTMLResponse(described(), headers=POLICY)
-
+    app.include_router(pages)
     app.mount("/page", StaticFiles(directory=PAGE), name="page")
     return app
 
@@ -94,6 +82,21 @@ async def ready(behind: Behind) -> Response:
 @health.get("/metrics", include_in_schema=False)
 async def metrics(behind: Behind) -> Response:
     return PlainTextResponse(generate_latest(behind.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+
+@pages.get("/")
+async def page() -> Response:
+    return FileResponse(PAGE / "index.html", headers=POLICY)
+
+
+@pages.get("/docs")
+def docs(request: Request) -> Response:
+    from app.api.reference import reference  # loads jinja2
+
+    state = request.app.state
+    if not hasattr(state, "reference"):  # made once: anybody may ask for it, as often as they like
+        state.reference = reference(request.app.openapi())
+    return HTMLResponse(state.reference, headers=POLICY)
 
 
 @asynccontextmanager

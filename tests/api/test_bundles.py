@@ -63,7 +63,7 @@ def test_a_damaged_bundle_is_refused(api: Api, output: Path) -> None:
 def test_a_service_that_has_ended_is_let_go_of(output: Path) -> None:
     """With its bundle, whose files it has open: FastAPI remembers the functions of routes for good."""
     with Api(Settings(output=output)) as api:
-        for path in ("/health/live", "/health/ready", "/metrics", "/v1/popular"):
+        for path in ("/health/live", "/health/ready", "/metrics", "/v1/popular", "/docs"):
             assert api.get(path).status_code == 200
         ended = weakref.ref(api.service)
     del api
