@@ -16,7 +16,7 @@ from app.serve.arrays import mapped
 from app.serve.catalogue import Catalogue
 from app.serve.contract import Candidates, best_per_row
 from app.serve.ragged import NONE, first_of_each
-from app.serve.row_products import strongest_of_product
+from app.serve.row_products import strongest_of_few
 from app.serve.sparse import best_columns, load_rows, save_rows, values_at, visit_rows
 from app.serve.visits import Touches, Visits
 
@@ -44,7 +44,7 @@ class ItemGraph:
     @classmethod
     def load(cls, folder: Path, catalogue: Catalogue) -> Self:
         inward, outward = (mapped(folder / f"{name}.npy") for name in ("inward", "outward"))
-        return cls(load_rows(folder, "near", len(catalogue), "c"), inward, outward)
+        return cls(load_rows(folder, "near", len(catalogue)), inward, outward)
 
     def candidates(self, visits: Visits, k: int) -> Candidates:
         counted = _counted(visits)
@@ -59,7 +59,7 @@ class ItemGraph:
     def _answer(self, counted: Touches, k: int) -> Candidates:
         asked = visit_rows(counted, np.ones(len(counted.products), np.float32), self.near.shape[0])
         width = max(k, NEAREST)
-        nearest = best_columns(strongest_of_product(asked, self.near, width), width)
+        nearest = best_columns(strongest_of_few(asked, self.near, width), width)
         low_pass = np.empty(nearest.items.shape, np.float32)
         for visit, inward in enumerate(asked @ self.inward):  # one's rows of `outward` fit a core's cache, not all
             low_pass[visit] = self.outward[nearest.items[visit]] @ inward
