@@ -15,6 +15,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.middleware import Middleware
 
 from app.api.gate import Gate
+from app.api.heap import Heap
 from app.api.openapi import add_openapi
 from app.api.problems import RefusedError, add_handlers
 from app.api.routes import Behind, router
@@ -102,9 +103,15 @@ def docs(request: Request) -> Response:
 @asynccontextmanager
 async def _life(app: FastAPI) -> AsyncIterator[None]:
     service: Service = app.state.service
+    heap = Heap(service.shop)
+
+    def follow() -> None:
+        service.follow_champion()
+        heap.look(service.shop)
+
     work = [
         # whatever is said, the bundle in use goes on serving, and the next time may do
-        _every(CHAMPION_SECONDS, partial(to_thread, service.follow_champion), "the registry cannot be read"),
+        _every(CHAMPION_SECONDS, partial(to_thread, follow), "the registry cannot be read"),
         _every(TIDY_SECONDS, service.tidy, "the log of posted events cannot be tidied"),
         _every(WRITE_SECONDS, partial(to_thread, service.attribution.write)),
         _every(COUNT_SECONDS, partial(to_thread, service.attribution.count)),

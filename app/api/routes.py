@@ -70,7 +70,7 @@ class ListQuery(Asked):
         return Ask.model_validate({"count": self.count, "filters": filters, **whom})
 
 
-def service(request: Request) -> Service:
+async def service(request: Request) -> Service:  # async, or the framework would ask a thread for it
     """What the application was made with."""
     found: Service = request.app.state.service
     return found

@@ -9,7 +9,7 @@ import re
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from app.api.models import ReasonKind
 from app.core.part import Part
 
 HOUR = 3600
+PORTION = 100  #: lines that are handed out together
 NAME = re.compile(r"[0-9a-f]{6}-[0-9a-f]{8}\.jsonl")
 ID = re.compile(r"([0-9a-f]{6})([0-9a-f]{8})([0-9a-f]{10})")
 
@@ -143,7 +144,7 @@ class Lines:
 
 
 def follow(folder: Path, ends: dict[str, int], most: int) -> Iterator[Lines]:
-    """Read on in all files, some `most` bytes in all.
+    """Read on in all files, some `most` bytes in all, a portion at a time.
 
     Parameters
     ----------
@@ -165,12 +166,17 @@ def follow(folder: Path, ends: dict[str, int], most: int) -> Iterator[Lines]:
         if not whole:
             continue
         most -= len(whole)
-        yield Lines(name, start + len(whole), tuple(_lists(name, start, whole)))
+        lines = whole.splitlines(keepends=True)
+        for first in range(0, len(lines), PORTION):
+            portion = lines[first : first + PORTION]
+            end = start + sum(map(len, portion))
+            yield Lines(name, end, tuple(_lists(name, start, portion)))
+            start = end
 
 
-def _lists(name: str, start: int, whole: bytes) -> Iterator[tuple[str, Answered]]:
+def _lists(name: str, start: int, lines: Sequence[bytes]) -> Iterator[tuple[str, Answered]]:
     head = name[:6] + name[7:15]
-    for line in whole.splitlines(keepends=True):
+    for line in lines:
         answered = _of_line(line)
         if answered is not None:
             yield f"{head}{start:010x}", answered

@@ -6,6 +6,7 @@ id only where the layout names it, and holds what comes to it twice as often as 
 """
 
 import fcntl
+import time
 from collections import Counter as Tally
 from collections import deque
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from app.api.attribution.answered import HOUR, Answered, Because, find, follow, prune
+from app.api.attribution.answered import HOUR, PORTION, Answered, Because, find, follow, prune
 from app.api.attribution.counts import Counts, Key, Kind, Outcome, Step
 from app.api.posted.batches import AcceptedEvent, EventBatch
 from app.api.posted.intake import log_folder
@@ -25,6 +26,7 @@ from app.events.vocabulary import EventType
 
 SETTLED_SECONDS = 5.0  #: an event waits so long for its list to be written down
 MOST_BYTES, MOST_BATCHES = 4_000_000, 1_000  #: read in one step
+REST_SECONDS = 0.02  #: after each whole portion of lists: answers share the interpreter with the counting
 LOCK = ".lock"
 WHOLE = 0  #: the place that stands for the list as a whole
 KINDS: dict[EventType, Kind] = {"view": "clicked", "cart": "carted", "purchase": "bought"}
@@ -110,6 +112,8 @@ class Counter:
                 self._shown(answered, step)
             counted.lists += len(lines.lists)
             reached[lines.name] = lines.end
+            if len(lines.lists) == PORTION:
+                time.sleep(REST_SECONDS)
         batches = self._settled(reached.get(self._log.identity, 0))
         for batch in batches:
             for event in batch.events:
