@@ -9,6 +9,8 @@ from typing import Generic, TypeVar
 
 from app.api.problems import RefusedError
 
+TURNS = 2  #: of the event loop before a call, in which answers are sent and what has arrived joins it
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -82,6 +84,8 @@ class Gathering(Generic[Item, Result]):
                 wait = self._begun + self._pause - time.monotonic()
                 if wait > 0:
                     await asyncio.sleep(wait)
+                for _ in range(TURNS):
+                    await asyncio.sleep(0)
                 self._begun = time.monotonic()
                 taken = self._take()
                 try:
