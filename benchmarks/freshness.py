@@ -18,6 +18,11 @@ user, through a Python worker and back, without state and without a sink, at the
 line then has its figures beside the stream's, and `ratio`, of the two p95:
 
     python benchmarks/freshness.py --rate 1000 --floor
+
+`events_per_s`, `waiting` and `replay_late_s` are those of the moment at which the replay ended: what the stream
+had taken in a second since the warm-up, how many landed events it had not, and by how many seconds the last of
+them came later than the rate asks for. One or two files always wait; more of them the longer it lasts is a
+stream that doesn't keep up.
 """
 
 import argparse
@@ -29,8 +34,9 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from queue import SimpleQueue
 from statistics import median
 from typing import Any
 
@@ -44,6 +50,7 @@ from app.core.lease import stream_lease
 from app.core.settings import Settings, load_settings
 from app.core.spark import create_session
 from app.events.clean import is_event
+from app.jobs.replay import STATE
 from app.jobs.stream import summary_line
 from app.stream.engine import SPARK_CONFIGURATION, Stream
 from app.stream.epoch import QUERY
@@ -54,6 +61,16 @@ from app.stream.telemetry import StreamSummary
 from app.synthetic import cut_in_two, generate
 
 TRAIN_EVENTS = 600_000
+
+
+@dataclass(frozen=True)
+class ReplayEnd:
+    """The stream at the moment when the replay ends: events it had taken in since the warm-up, what waits."""
+
+    events: int
+    seconds: float
+    waiting: int
+    replay_late_s: float
 
 
 def main() -> int:
@@ -89,6 +106,7 @@ def main() -> int:
     if floor:
         result["ratio"] = round(summary["p95_s"] / floor["floor_p95_s"], 2)
     result |= {"events_per_s": round(summary["events"] / summary["seconds"], 1), "slowest_batch_s": summary["max_s"]}
+    result |= {name: summary[name] for name in ("waiting", "replay_late_s")}
     print(json.dumps({"synthetic": True, "rate": asked.rate, "seconds": round(summary["seconds"])} | result))
     return 0
 
@@ -99,9 +117,19 @@ def files_alone(root: Path) -> Settings:
     return load_settings(output=root)
 
 
-def _stop_after(player: subprocess.Popen, stream: Stream) -> None:
+def landed(folders: StreamFolders, tick: float) -> tuple[int, float]:
+    """Events that a replay has landed, and seconds by which its last file came later than one a tick."""
+    events = json.loads((folders.root / STATE).read_text())["position"]["rows"]
+    times = sorted(file.stat().st_mtime for file in folders.landing.glob("replay-*"))
+    return events, round(times[-1] - times[0] - (len(times) - 1) * tick, 1)
+
+
+def _stop_after(player: subprocess.Popen, stream: Stream, tick: float, end: SimpleQueue[ReplayEnd]) -> None:
     """Stop the stream once the replay is over and its last files had time to arrive."""
     player.wait()
+    taken_in, since = stream.telemetry.rows(), stream.telemetry.summary()
+    events, late = landed(stream.folders, tick)
+    end.put(ReplayEnd(since.events, since.seconds, events - taken_in, late))
     time.sleep(3)
     stream.stopping.set()
 
@@ -118,9 +146,10 @@ def _measure(settings: Settings, vitrine: str, live: Path, asked: argparse.Names
         with _replay(settings, vitrine, live, asked) as player:
             warm = threading.Timer(asked.warmup, stream.telemetry.forget)
             warm.start()
-            threading.Thread(target=_stop_after, args=(player, stream), daemon=True).start()
+            end: SimpleQueue[ReplayEnd] = SimpleQueue()
+            threading.Thread(target=_stop_after, args=(player, stream, asked.tick, end), daemon=True).start()
             stream.wait(every=30 if asked.curve else 10, tell=_point if asked.curve else _line)
-            summary = asdict(stream.telemetry.summary()) | {"batch_ms": _durations(spark)}
+            summary = asdict(stream.telemetry.summary()) | asdict(end.get()) | {"batch_ms": _durations(spark)}
             stream.stop()
         return summary
     finally:
