@@ -249,6 +249,8 @@ def _shop(root: Path, events: int, users: int, products: int) -> tuple[Path, Pat
         root.mkdir(parents=True, exist_ok=True)
         shop = root / "shop.synthetic.csv"
         generate(shop, TRAIN_EVENTS + events, 42, users=users, products=products)
+        for other in root.glob("shop-*-*-*"):  # whose files these were
+            other.unlink()
         cut_in_two(shop, TRAIN_EVENTS, history, live)
         wanted.touch()
     return history, live
