@@ -134,7 +134,7 @@ class _Places:
             return False
         try:
             return read_manifest(path).oldest <= self.at + SETTLED_SECONDS
-        except VitrineError:  # its manifest is lost: nothing is known of it
+        except (VitrineError, OSError):  # its manifest is lost, or away for a moment: nothing is known of it
             return True
 
     def _obeyed(self, path: Path) -> bool:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from app.core.errors import VitrineError
 from app.core.files import write_text
@@ -45,11 +45,13 @@ def read_manifest(folder: Path) -> Manifest:
     ------
     VitrineError
         It has none, or a damaged one.
+    OSError
+        The system does not give it now.
     """
     path = folder / MANIFEST
     try:
         return Manifest.model_validate_json(path.read_text())
-    except (OSError, ValidationError) as error:
+    except (FileNotFoundError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "is damaged"
         raise VitrineError(f"archive {path}: {reason}; what the folder must hold is not known") from None
 
@@ -80,5 +82,5 @@ def _latest(folder: str) -> int | None:
         return None
     try:
         return max(read_manifest(Path(unquote(place.path))).windows, default=None)
-    except VitrineError:
+    except (VitrineError, OSError):
         return None

@@ -17,6 +17,7 @@ CHUNK = 4_096  #: micro-batches whose accounts lie in one file
 SUFFIX = ".jsonl"
 FOLDED = "folded.e"  #: begins the name of the file of what is long past
 FROM = "_from"  #: file with the first micro-batch that the archive must still hold
+LISTS_FROM = "_lists-from"  #: the same of the files of lists: what was before was deleted
 
 Range = tuple[int, int]  #: first and last micro-batch
 
@@ -196,6 +197,15 @@ class AccountFiles:
             if _epoch(other) < self.epoch:
                 other.unlink(missing_ok=True)
         self._delete_chunks(before)
+
+    def lists_from(self) -> int | None:
+        """The first micro-batch whose lists were not deleted; None where an earlier edition did not note it."""
+        path = self.folder / LISTS_FROM
+        return int(path.read_text()) if path.exists() else None
+
+    def delete_lists(self, before: int) -> None:
+        """Remember that lists of what was before a micro-batch need not be there any more."""
+        write_text(self.folder / LISTS_FROM, str(before))
 
     def foldable(self, before: int) -> bool:
         """Whether there are lines of micro-batches before one, in files of their own."""

@@ -7,18 +7,21 @@ or doubled.
 """
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import TypeVar
 
 from app.core.errors import VitrineError
 from app.events.archive_names import BatchRange, Epochs
 from app.stream.account_files import CHUNK, Account, AccountFiles, Books, Must, Range, Source, since
 from app.stream.archive import Archive, accounted_rows, parquet_files
 from app.stream.counted_files import CountedFiles
-from app.stream.differences import ACCOUNTS, LIST_ROWS, REJECTED, Difference
+from app.stream.differences import ACCOUNTS, LIST_ROWS, REJECTED, Difference, Unread
 from app.stream.list_files import parts
 from app.stream.taken_out import written_rows
+
+Name = TypeVar("Name", bound=Hashable)
 
 
 class Accounts:
@@ -116,6 +119,14 @@ class Accounts:
         with self._lock:
             self._books = since(self._books, before)
 
+    def keep_lists(self, first: int) -> None:
+        """Ask for no lists of the micro-batches before one, whose files will now be deleted."""
+        noted = self._files.lists_from()
+        if noted is None:  # of an edition that noted nothing: what is there was not deleted
+            noted = min(self._files_of_lists(), default=0)
+        if (kept := max(first, noted)) != self._files.lists_from():
+            self._files.delete_lists(kept)
+
     def oldest(self) -> int:
         """The lowest micro-batch whose account may be neither closed nor folded: whose it is, its epoch's mark says."""
         return max(self._books.begin, self._files.oldest())
@@ -133,6 +144,14 @@ class Accounts:
             books = since(self._books, self._books.begin)
         self._files.fold(before, books)
 
+    def _files_of_lists(self) -> dict[int, list[str]]:
+        """Names of those that count, by micro-batch."""
+        there: dict[int, list[str]] = {}
+        for batch, epoch, name in parts(self._lists):
+            if epoch >= self._epochs.owner(batch) and name.endswith(".parquet"):
+                there.setdefault(batch, []).append(name)
+        return there
+
     def _archived(self, part: BatchRange) -> Path:
         return self._archive.folder / part.name
 
@@ -148,16 +167,17 @@ class Accounts:
             must = sum(told) if told and first >= books.begin else self._manifests(parts)
             if must is not None and any(gap.first <= last and first <= gap.last for gap in gaps):
                 must = max(must, self._manifests(parts) or 0)  # of what has no account the folder's own word counts
-            found = sum(self._stored.of(self._archived(part)) for part in parts)
+            paths = [*map(self._archived, parts)]
+            found = sum(map(self._stored.of, paths))
             if must is not None and must != found:
-                yield Difference(first, last, must, found)
+                yield _told(Difference(first, last, must, found), self._stored, paths)
 
     def _manifests(self, parts: list[BatchRange]) -> int | None:
-        """Rows that folders must hold by their own word; None if one does not say."""
+        """Rows that folders must hold by their own word; None if one does not say, or not now."""
         try:
             manifests = map(self._archive.manifest, parts)
             return sum(manifest.rows + manifest.cut for manifest in manifests)
-        except VitrineError:
+        except (VitrineError, OSError):
             return None
 
     def _of_rejected(self, books: Books, folders: list[BatchRange]) -> Iterator[Difference]:
@@ -165,23 +185,28 @@ class Accounts:
         for (first, last), ranges in _groups({*books.must, *there}):
             told = [books.must[found] for found in ranges if found in books.must]
             must = Must.sum(told).rejected if told else None
-            found = sum(self._refused.of(self._rejected(there[part])) for part in ranges if part in there)
+            paths = [self._rejected(there[part]) for part in ranges if part in there]
+            found = sum(map(self._refused.of, paths))
             if must is not None and must != found:
-                yield Difference(first, last, must, found, REJECTED)
+                yield _told(Difference(first, last, must, found, REJECTED), self._refused, paths)
 
     def _of_lists(self, books: Books) -> Iterator[Difference]:
-        """Of the micro-batches whose lists are kept; earlier ones were deleted by an earlier setting."""
-        there: dict[int, list[str]] = {}
-        for batch, epoch, name in parts(self._lists):
-            if epoch >= self._epochs.owner(batch) and name.endswith(".parquet"):
-                there.setdefault(batch, []).append(name)
-        begin = max(books.end - self._keep, min(there, default=0))
+        """Of the micro-batches whose lists are kept; earlier ones were deleted, perhaps by an earlier setting."""
+        there, noted = self._files_of_lists(), self._files.lists_from()
+        begin = max(books.end - self._keep, min(there, default=0) if noted is None else noted)
         self._listed.look(name for batch, names in there.items() if batch >= begin for name in names)
         for (first, last), must in books.must.items():
             if first == last >= begin and must.lists is not None:
-                found = sum(map(self._listed.of, there.get(first, [])))
+                names = there.get(first, [])
+                found = sum(map(self._listed.of, names))
                 if found != must.lists:
-                    yield Difference(first, last, must.lists, found, LIST_ROWS)
+                    yield _told(Difference(first, last, must.lists, found, LIST_ROWS), self._listed, names)
+
+
+def _told(difference: Difference, files: CountedFiles[Name], names: Iterable[Name]) -> Difference:
+    """With the reason, where one of the files that it is of can't be read now."""
+    why = files.unread(names)
+    return difference if why is None else Unread(**asdict(difference), why=why)
 
 
 def _changed(folder: Path) -> float:

@@ -166,12 +166,19 @@ class Archive:
             return NO_WINDOW
 
     def windows(self, part: BatchRange, window_minutes: int) -> list[int]:
-        """Starts of the windows that a folder's events lie in; from the events, if its manifest is lost."""
+        """Starts of the windows that a folder's events lie in; from the events, if its manifest is lost.
+
+        Raises
+        ------
+        OSError
+            The system does not give them now.
+        """
         try:
             return self.manifest(part).windows
         except VitrineError:  # that it is lost is told by the accounts
             pass
         try:
+            self.files(part)  # of a folder that is gone for a moment it would be said that it has none
             return describe(self.folder / part.name, window_minutes, 0).windows
         except VitrineError:  # and so is this
             return []
@@ -183,6 +190,8 @@ class Archive:
         ------
         VitrineError
             It does not say so.
+        OSError
+            The system does not give it now.
         """
         return read_manifest(self.folder / part.name)
 

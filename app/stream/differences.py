@@ -24,6 +24,16 @@ class Difference:
 
 
 @dataclass(frozen=True)
+class Unread(Difference):
+    """The same where something can't be read now, and may hold what is missed; `why` names it."""
+
+    why: str = ""
+
+    def __str__(self) -> str:
+        return f"{super().__str__()}, as far as can be read now ({self.why})"
+
+
+@dataclass(frozen=True)
 class Unaccounted:
     """How much is missing or there twice: `rows` taken in, `lists` (or rows of their files), micro-batches' `accounts`.
 

@@ -115,7 +115,7 @@ class Stream:
         archive = Archive.of(folders)
         lists = folders.lists, settings.keep_list_batches
         accounts = Accounts(folders.accounts, archive, lists, self.epoch.number, marked(folders))
-        windows = WindowCounter(spark, settings, folders, self.epoch, self.points)
+        windows = WindowCounter(spark, settings, folders, self.epoch, self.points, say)
         self._batches = MicroBatches(
             spark,
             settings,

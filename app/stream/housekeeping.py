@@ -10,6 +10,7 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from app.core.errors import VitrineError
+from app.core.failures import of_the_system
 from app.core.lease import Lease
 from app.core.settings import Settings
 from app.events.archive_names import BatchRange
@@ -103,7 +104,9 @@ class Housekeeping:
         try:
             if time.monotonic() < until:
                 self.windows.settle(everything=True)
-        except (VitrineError, FileNotFoundError) as error:  # InfluxDB is away, a folder: the next start counts again
+        except (VitrineError, OSError) as error:  # InfluxDB is away, a folder: the next start counts again
+            if isinstance(error, OSError) and of_the_system(error) is not None:
+                raise
             self.say(str(error))
 
     def _run(self) -> None:
@@ -124,8 +127,12 @@ class Housekeeping:
                     try:
                         job.run_if_due(self.lease.check)
                     except FileNotFoundError as error:  # a micro-batch that is done again replaces its folder
-                        self.say(f"{error.filename}: has just been replaced or deleted; looked at again")
+                        self.say(f"{error.filename or error}: has just been replaced or deleted; looked at again")
                         self.windows.refresh()
+                    except OSError as error:  # a file system that is away for a moment
+                        if of_the_system(error) is not None:
+                            raise
+                        self.say(f"{error}; looked at again")
         except Exception as error:  # the stream's own thread raises it
             self.failure = error
 
@@ -151,6 +158,7 @@ class Housekeeping:
             self.lease.check()
             delete_old(self.folders, time.time() - self.settings.archive_days * DAY)
         kept_from = self.archive.newest(epochs) + 1 - self.settings.keep_list_batches
+        self.accounts.keep_lists(kept_from)
         for folder in (self.folders.lists, self.folders.csv):
             prune(folder, kept_from)
         drop_marks(self.folders, min(oldest_number(self.folders), self.accounts.oldest()))

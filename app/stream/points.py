@@ -101,7 +101,7 @@ def accounts_line(missed: Unaccounted, now: float) -> str:
 
 
 OFFER_SECONDS = 5.0  #: what is offered may take so long, or twice that
-PAUSE_SECONDS = 15.0  #: after an offer that was not taken nothing is offered for so long
+PAUSE_SHARE = 3.0  #: after an offer that was not taken nothing is offered for so many times as long
 
 
 class PointSink:
@@ -144,8 +144,19 @@ class PointSink:
         with InfluxWriter(self.config, stop=self._stopping, on_retry=self._report_retry) as writer:
             writer.write(lines)
 
-    def offer(self, lines: list[str]) -> bool:
+    def pauses(self) -> bool:
+        """Whether nothing is offered now, after an offer that was not taken."""
+        return time.monotonic() < self._offered_again
+
+    def offer(self, lines: list[str], seconds: float | None = None) -> bool:
         """Write lines if InfluxDB takes them soon; for what has other things to do than to wait for it.
+
+        Parameters
+        ----------
+        lines
+            In line protocol.
+        seconds
+            That one request may take, and after which no other is begun; `OFFER_SECONDS` by default.
 
         Returns
         -------
@@ -159,20 +170,20 @@ class PointSink:
         """
         if self.config is None or not lines:
             return True
-        now = time.monotonic()
-        if now < self._offered_again:
+        if self.pauses():
             return False
-        config = replace(self.config, timeout=min(self.config.timeout, OFFER_SECONDS))
+        now, seconds = time.monotonic(), OFFER_SECONDS if seconds is None else seconds
+        config = replace(self.config, timeout=min(self.config.timeout, seconds))
         try:
             with InfluxWriter(config, deadline=0.0, on_retry=self._report_retry) as writer:
                 for start in range(0, len(lines), BATCH_LINES):
-                    if time.monotonic() > now + OFFER_SECONDS:
+                    if time.monotonic() > now + seconds:
                         return False
                     writer.write(lines[start : start + BATCH_LINES])
         except InputError:
             raise
         except VitrineError:  # told by `_report_retry`
-            self._offered_again = time.monotonic() + PAUSE_SECONDS
+            self._offered_again = time.monotonic() + PAUSE_SHARE * seconds
             return False
         return True
 

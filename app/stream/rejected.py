@@ -1,6 +1,7 @@
 """Rejected rows of forgotten users: taken out of their files, which nothing but people read."""
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from app.core.settings import Settings
 from app.events.forgotten import Forgotten
 from app.events.ids import number_of
 from app.events.layout import layout_of
+from app.stream.cutting import SECONDS_AT_ONCE
 from app.stream.folders import StreamFolders
 from app.stream.forgetting import MICROS, SETTLED_SECONDS, read_marker, settled, write_marker
 from app.stream.taken_out import noting, read_or_delete
@@ -33,19 +35,31 @@ class RejectedCleaner:
     def __init__(self, folders: StreamFolders, settings: Settings):
         layout = layout_of(settings)
         self._folders, self._text_ids, self._delimiter = folders, layout.ids == "text", layout.delimiter
+        self._looked: dict[Path, int] = {}  # the latest forgetting when a file was last looked at
 
     def run(self, forgotten: Forgotten) -> None:
-        """Rewrite what holds rows from before a forgetting that isn't marked as done."""
+        """Rewrite for some seconds what holds rows from before a forgetting that isn't marked as done."""
         forgotten, before = settled(forgotten), read_marker(self._folders).rejected
         if forgotten.latest <= before:
             return
-        for path in self._folders.rejected.glob("batch*/*.parquet"):
-            try:
-                if path.stat().st_mtime <= forgotten.latest / MICROS + SETTLED_SECONDS:
-                    self._rewrite(path, forgotten)
-            except FileNotFoundError:  # deleted meanwhile
-                continue
-        write_marker(self._folders, rejected=forgotten.latest)
+        paths = self._folders.rejected.glob("batch*/*.parquet")
+        looked = self._looked = {path: self._looked.get(path, before) for path in paths}
+        until = time.monotonic() + SECONDS_AT_ONCE
+        # Those of long ago first, or new forgettings would keep it from some.
+        for path in sorted(looked, key=lambda path: looked[path]):
+            if looked[path] < forgotten.latest:
+                self._look(path, forgotten)
+                looked[path] = forgotten.latest
+                if time.monotonic() > until:
+                    break
+        write_marker(self._folders, rejected=max(before, min(looked.values(), default=forgotten.latest)))
+
+    def _look(self, path: Path, forgotten: Forgotten) -> None:
+        try:
+            if path.stat().st_mtime <= forgotten.latest / MICROS + SETTLED_SECONDS:
+                self._rewrite(path, forgotten)
+        except FileNotFoundError:  # deleted meanwhile
+            pass
 
     def _rewrite(self, path: Path, forgotten: Forgotten) -> None:
         rows = read_or_delete(path)
@@ -53,10 +67,11 @@ class RejectedCleaner:
             return
         kept = [not forgotten.among(self._numbers(row)) for row in rows["row"].to_pylist()]
         if not all(kept):
-            came = path.parent.stat().st_mtime_ns
+            came = {place: place.stat().st_mtime_ns for place in (path, path.parent)}
             with replacing(path) as part:
                 pq.write_table(noting(rows.filter(pa.array(kept)), kept.count(False)), part, compression="zstd")
-            os.utime(path.parent, ns=(came, came))  # by which it is deleted with its day
+            for place, moment in came.items():  # by which it is deleted with its day, and looked at again
+                os.utime(place, ns=(moment, moment))
 
     def _numbers(self, row: str | None) -> Iterator[int]:
         """What any of a row's values would be as the id of a user."""

@@ -15,10 +15,17 @@ def noting(kept: pa.Table, taken_out: int) -> pa.Table:
 
 
 def written_rows(parquet: Path) -> int:
-    """Rows that a file was written with, as its footer tells; a damaged or lost one has none."""
+    """Rows that a file was written with, as its footer tells; a damaged one has none.
+
+    Raises
+    ------
+    OSError
+        The system does not give it now.
+    """
     try:
         footer = pq.read_metadata(parquet)
-    except (pa.ArrowException, OSError):
+    except (pa.ArrowException, OSError) as error:
+        _raise_if_of_the_system(error)
         return 0
     return int(footer.num_rows) + int((footer.metadata or {}).get(TAKEN_OUT, 0))
 
@@ -31,7 +38,12 @@ def read_or_delete(path: Path) -> pa.Table | None:
     try:
         return pq.read_table(path)
     except (pa.ArrowException, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:  # of the system, not of the file
-            raise
+        _raise_if_of_the_system(error)
         path.unlink(missing_ok=True)
         return None
+
+
+def _raise_if_of_the_system(error: Exception) -> None:
+    """A file system that is away for a moment is no damage."""
+    if isinstance(error, OSError) and error.errno is not None:
+        raise error

@@ -10,7 +10,11 @@ stood once its micro-batch is committed, since one that is not is done again aft
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -67,6 +71,8 @@ class WindowCounter:
         Of the stream.
     points
         Where counts go beside the files.
+    say
+        Gets a line about a file of counts that is damaged.
     clock
         Seconds, as `time.monotonic`.
     """
@@ -78,15 +84,17 @@ class WindowCounter:
         folders: StreamFolders,
         epoch: Epoch,
         points: PointSink,
+        say: Callable[[str], Any],
         clock: Callable[[], float] = time.monotonic,
     ):
         self._spark, self._settings, self._folders, self._epoch = spark, settings, folders, epoch
-        self._clock = clock
+        self._say, self._clock = say, clock
         self._owed = OwedPoints(points, self._read)
         self._archive = Archive.of(folders)
         self._lock = threading.Lock()
         self._folders_of: dict[BatchRange, list[int]] = {}  # windows of each folder that counts
         self._open: dict[int, _Open] = {}
+        self._again: dict[int, int] = {}  # windows whose counts were lost, with the first micro-batch that brought some
         self._late: dict[BatchRange, dict[int, Sums]] = {}  # for windows that can't be counted anew, by micro-batch
         self._noted = self._newest = counted = counted_up_to(folders.windows, epoch.number)
         self.refresh()
@@ -177,6 +185,7 @@ class WindowCounter:
         deleted = self._archive.deleted_up_to()
         self.show()
         with self._lock:
+            self._count_again(deleted)
             self._keep_what_stands([start for start in self._open if start <= deleted])
             alone = {
                 start: window for start, window in self._open.items() if start > deleted and window.changed <= before
@@ -202,6 +211,32 @@ class WindowCounter:
             note_counted(self._folders.windows, self._epoch.number, counted)
             self._noted = counted
 
+    def _count_again(self, deleted: int) -> None:
+        """Open what was lost with a damaged file, as far as the archive has all of it."""
+        for start in [*self._again]:
+            since = self._again.pop(start)
+            if start > deleted:
+                self._open.setdefault(start, _Open(since, None, float("-inf")))
+
+    def _set_aside(self, path: Path, why: str) -> None:
+        """Move a day's damaged file out of the way; killed from here on, the next start counts its windows as well."""
+        day = path.name[: len("2019-10-01")]
+        since: dict[int, int] = {}
+        for part, windows in [*self._folders_of.items()]:
+            for start in windows:
+                if datetime.fromtimestamp(start / 1e6, UTC).strftime("%Y-%m-%d") == day:
+                    since[start] = min(part.first, since.get(start, part.first))
+        self._noted = min([self._noted, *(first - 1 for first in since.values())])
+        note_counted(self._folders.windows, self._epoch.number, self._noted)
+        target = self._folders.damaged / f"windows-{path.name}"
+        with suppress(FileNotFoundError):  # moved just now, by the other thread
+            path.replace(target)
+        self._again |= since
+        self._say(
+            f"{path}: is damaged ({why}); moved to {target}, its windows are counted again from the archive, as far as "
+            "that goes back"
+        )
+
     def _keep_what_stands(self, starts: list[int]) -> None:
         """Close windows whose events are not all in the archive any more; what came just now is shown first."""
         for start, stood in self._standing([start for start in starts if self._open[start].base is None]).items():
@@ -221,12 +256,12 @@ class WindowCounter:
         self._replace(counts, since)
 
     def _replace(self, counts: pa.Table, since: Mapping[int, int]) -> None:
-        replace_windows(counts, since, self._folders.windows, self._epoch.number)
+        replace_windows(counts, since, self._folders.windows, self._epoch.number, self._set_aside)
         self._owed.write(counts, since)
 
     def _read(self, starts: list[int]) -> pa.Table:
         wanted = pa.array(starts, pa.timestamp("us", tz="UTC"))
-        return read_windows(self._folders.windows, marked(self._folders), wanted)
+        return read_windows(self._folders.windows, marked(self._folders), wanted, self._set_aside)
 
     def _standing(self, starts: list[int]) -> dict[int, Sums]:
         """What the files say of windows."""

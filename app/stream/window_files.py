@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import pyarrow as pa
@@ -26,6 +26,7 @@ WINDOW_SCHEMA = pa.schema(
 #: Files of the first edition, which knew no epochs, are of epoch 0.
 DAY = re.compile(r"(\d{4}-\d\d-\d\d)(?:\.e(\d+))?\.parquet$")
 NOTHING = -2 * FIRST_EDITION_OFFSET  #: before every micro-batch, those of the first edition as well
+Damaged = Callable[[Path, str], object]  #: gets a day's file that is damaged, and why
 COUNTED = "_counted.e"  #: begins the name of the file that says up to which micro-batch an epoch has counted
 
 
@@ -35,13 +36,18 @@ def window_days(folder: Path, epoch: int) -> dict[str, Path]:
     return {name[1]: path for name, path in found if name and int(name[2] or 0) == epoch}
 
 
-def read_windows(folder: Path, epochs: Epochs, starts: pa.Array | None = None) -> pa.Table:
-    """All counts that stand, or those of some windows, as `WINDOW_SCHEMA`."""
+def read_windows(
+    folder: Path, epochs: Epochs, starts: pa.Array | None = None, damaged: Damaged | None = None
+) -> pa.Table:
+    """All counts that stand, or those of some windows, as `WINDOW_SCHEMA`.
+
+    `damaged` gets a day's file that can't be read, of which there are no counts then; without it an error is raised.
+    """
     days = window_days(folder, epochs.latest)
     if starts is not None:
         wanted = set(pc.strftime(starts, "%Y-%m-%d").to_pylist())
         days = {day: path for day, path in days.items() if day in wanted}
-    tables = [read_day(days[day]) for day in sorted(days)]
+    tables = [_read_whole(days[day], damaged) for day in sorted(days)]
     table = pa.concat_tables([WINDOW_SCHEMA.empty_table(), *tables])
     return table if starts is None else table.filter(pc.is_in(table["start"], starts))
 
@@ -51,7 +57,19 @@ def read_day(path: Path) -> pa.Table:
     return pq.read_table(path, schema=WINDOW_SCHEMA)
 
 
-def replace_windows(counts: pa.Table, starts: Collection[int], folder: Path, epoch: int) -> None:
+def _read_whole(path: Path, damaged: Damaged | None) -> pa.Table:
+    try:
+        return read_day(path)
+    except (pa.ArrowException, OSError) as error:
+        if damaged is None or (isinstance(error, OSError) and error.errno is not None):  # of the system
+            raise
+        damaged(path, str(error).splitlines()[0])
+        return WINDOW_SCHEMA.empty_table()
+
+
+def replace_windows(
+    counts: pa.Table, starts: Collection[int], folder: Path, epoch: int, damaged: Damaged | None = None
+) -> None:
     """Put counts in place of all that stood for these windows.
 
     Parameters
@@ -62,6 +80,8 @@ def replace_windows(counts: pa.Table, starts: Collection[int], folder: Path, epo
         Of the windows, microseconds since 1970.
     folder, epoch
         Where, and of whom the files are.
+    damaged
+        Gets a file that can't be added to, and why, and moves it away; without it an error is raised.
     """
     counts = counts.select(WINDOW_SCHEMA.names).cast(WINDOW_SCHEMA)
     counted = pa.array(sorted(starts), pa.timestamp("us", tz="UTC"))
@@ -70,7 +90,7 @@ def replace_windows(counts: pa.Table, starts: Collection[int], folder: Path, epo
         target = _day_file(folder, day, epoch)
         new = counts.filter(pc.equal(days, day))
         if target.exists():
-            old = read_day(target)
+            old = _read_whole(target, damaged)
             new = pa.concat_tables([old.filter(pc.invert(pc.is_in(old["start"], counted))), new])
         with replacing(target) as path:
             pq.write_table(new.sort_by([(name, "ascending") for name in WINDOW_KEY]), path)

@@ -13,6 +13,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from app.core.failures import unreadable_files
 from app.core.settings import Settings
 from app.events.archive import ARCHIVE_SCHEMA
 from app.events.category import main_category
@@ -21,6 +22,8 @@ from app.events.identity import identity
 from app.events.layout import layout_of
 from app.events.revenue import revenue_cents
 from app.stream.intake import MINUTE
+
+READ_AT_ONCE = 2**20  #: bytes
 
 
 def window_counts(events: DataFrame, starts: Collection[int], settings: Settings) -> DataFrame:
@@ -70,9 +73,31 @@ def count_windows(spark: SparkSession, files: Sequence[Path], starts: Collection
     """`window_counts` of these files: bounded by windows × event types × main categories.
 
     A damaged file is passed over: the accounts tell of it.
+
+    Raises
+    ------
+    OSError
+        The system does not give a file now: without its rows counts would be too low, and stay so.
     """
-    events = spark.read.schema(ARCHIVE_SCHEMA).option("ignoreCorruptFiles", True).parquet(*map(str, files))
-    return window_counts(events, starts, settings).toArrow()
+
+    def counts(*, whole: bool) -> pa.Table:
+        reader = spark.read.schema(ARCHIVE_SCHEMA).option("ignoreCorruptFiles", not whole)
+        return window_counts(reader.parquet(*map(str, files)), starts, settings).toArrow()
+
+    try:
+        return counts(whole=True)
+    except Exception as error:  # Spark would pass over what it can't read for any reason
+        for path in files:
+            _read_through(path)
+        if next(unreadable_files(error), None) is None:
+            raise
+    return counts(whole=False)
+
+
+def _read_through(path: Path) -> None:
+    with path.open("rb") as file:
+        while file.read(READ_AT_ONCE):
+            pass
 
 
 def _moment(micros: int) -> datetime:

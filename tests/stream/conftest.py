@@ -1,6 +1,7 @@
 """What the tests of the stream share: a server where there is one, and a running stream."""
 
 from collections.abc import Iterator
+from errno import EINVAL
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,18 @@ def archive(tmp_path: Path) -> Archive:
     made.folder.mkdir()
     made.rejected.mkdir()
     return made
+
+
+@pytest.fixture
+def refused() -> Path:
+    """A file that opens, has a length, and that the system does not give: as one on a mount that is away."""
+    path = Path("/sys/class/net/lo/speed")
+    try:
+        path.read_bytes()
+    except OSError as error:
+        if error.errno == EINVAL:
+            return path
+    pytest.skip(f"no {path} that refuses to be read, as Linux has it")
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,8 @@
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -89,6 +91,43 @@ def test_a_damaged_file_is_told_as_a_loss(archive: Archive, folder: Path) -> Non
     assert differences(accounts) == told
     (lost / "_batch.json").unlink()
     assert archive.windows(BatchRange(1, 1, 1), 5) == []
+
+
+@contextmanager
+def away(path: Path, refused: Path) -> Iterator[None]:
+    """As on a mount that is away for a moment: nothing says later that something was changed."""
+    before = path.parent.stat()
+    aside = path.parent.parent / f"{path.parent.name}-{path.name}"
+    path.rename(aside)
+    path.symlink_to(refused)
+    os.utime(path.parent, ns=(before.st_atime_ns, before.st_mtime_ns))
+    yield
+    aside.replace(path)
+    os.utime(path.parent, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def test_a_file_that_is_away_for_a_moment_is_told_and_does_not_count_as_empty(
+    archive: Archive, folder: Path, refused: Path
+) -> None:
+    """Of archive, manifest and rejected rows; looked at again, all is there."""
+    accounts = accounts_of(folder, archive)
+    accounts.write(account(0, 6, archived=4, rejected=2, **COUNTED))
+    part = BatchRange(0, 0, 1)
+    fill(archive, part, 3)
+    rows, manifest = (archive.folder / part.name / name for name in ("part-00000.parquet", "_batch.json"))
+    write_manifest(rows.parent, Manifest(rows=3, windows=[], written=0, cut=1))
+    rejected = reject(archive, part, 2) / "part-00000.parquet"
+    for path, told in (
+        (rows, f"4 rows must be there, 0 are, as far as can be read now ({rows.parent}: Invalid argument)"),
+        (manifest, f"4 rows must be there, 0 are, as far as can be read now ({rows.parent}: Invalid argument)"),
+        (rejected, f"2 rejected rows must be there, 0 are, as far as can be read now ({rejected.parent}: "),
+    ):
+        met = accounts_of(folder, archive)
+        with away(path, refused):
+            (difference,) = differences(met)
+            assert difference.startswith(f"micro-batch 0: {told}")
+            assert met.agree(part) == (path == rejected)
+        assert differences(met) == []
 
 
 def test_rows_that_never_came_to_the_archive_are_told(archive: Archive, folder: Path) -> None:

@@ -254,6 +254,27 @@ def test_rejected_rows_of_the_forgotten_are_deleted(shop: Shop) -> None:
     assert read_marker(shop.folders).rejected == moment
 
 
+def test_rejected_rows_are_looked_through_for_some_seconds_at_a_time(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here for one file; new forgettings keep it from none, and the marker waits for all."""
+    paths = [reject(shop, batch, "2019,view,1,501,s", "2019,view,1,502,s", "2019,view,1,503,s") for batch in range(3)]
+    for path in paths:
+        os.utime(path, (5, 5))
+    monkeypatch.setattr("app.stream.rejected.SECONDS_AT_ONCE", -1.0)
+    cleaner, users = RejectedCleaner(shop.folders, shop.settings), ForgottenUsers(shop.settings.output)
+    first = forget(shop, ANNA, ago=9000)
+    left, markers = list[list[int]](), list[int]()
+    for second in (False, False, True, False, False):
+        if second:
+            forget(shop, BEN, ago=8000)
+        cleaner.run(users.read())
+        left.append(sorted(len(rows_of(path)) for path in paths))
+        markers.append(read_marker(shop.folders).rejected)
+    assert left == [[2, 3, 3], [2, 2, 3], [1, 2, 2], [1, 1, 2], [1, 1, 1]]
+    assert markers == [0, 0, first, first, users.read().latest]
+
+
 def test_rejected_rows_that_were_taken_out_are_accounted_for(shop: Shop) -> None:
     """Twice out of the same file, until it is empty, and by the next stream as well; a row that is lost is told."""
     path = reject(shop, 3, "2019,view,1,501,s", "2019,view,1,502,s")

@@ -6,8 +6,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from app.stream.archive import Archive
-from app.stream.list_files import rewrite, write_part
-from tests.stream.test_accounts import COUNTED, EPOCHS, account, accounts_of, cut, differences, folder
+from app.stream.list_files import prune, rewrite, write_part
+from tests.stream.test_accounts import COUNTED, EPOCHS, account, accounts_of, away, cut, differences, folder
 
 __all__ = ["folder"]  # a fixture
 
@@ -57,3 +57,37 @@ def test_files_of_lists_are_accounted_for(archive: Archive, folder: Path) -> Non
     for path in lists.glob("*.parquet"):
         path.unlink()
     assert len(differences(accounts)) == 2 + 1  # all three that must be kept
+
+
+def test_losing_the_oldest_lists_that_are_kept_is_told(archive: Archive, folder: Path) -> None:
+    """Not what was deleted by a setting that kept fewer, nor what an edition has deleted that noted nothing."""
+    lists = folder.parent / "lists"
+    accounts = accounts_of(folder, archive, keep=2)
+    for batch in range(5):
+        write_part(pa.table({"user_id": [1, 2]}), lists, folder, batch, EPOCHS.owner(batch), 0)
+        accounts.write(account(batch, 0, **COUNTED | {"list_rows": 2}))
+    (lists / f"batch-{0:09d}-e000001-000.parquet").unlink()  # by the edition before, which kept four
+    kept = accounts_of(folder, archive, 2, keep=6)
+    for first in (-1, -1, 2, 1):
+        kept.keep_lists(first)
+        prune(lists, first)
+        assert differences(kept) == []
+    oldest = lists / f"batch-{2:09d}-e000001-000.parquet"
+    oldest.unlink()
+    told = "micro-batch 2: 2 rows of lists must be there, 0 are"
+    assert differences(kept) == differences(accounts_of(folder, archive, 3, keep=6)) == [told]
+    kept.keep_lists(3)
+    assert differences(kept) == differences(accounts_of(folder, archive, 3, keep=6)) == []
+
+
+def test_a_file_of_lists_that_is_away_for_a_moment_does_not_count_as_empty(
+    archive: Archive, folder: Path, refused: Path
+) -> None:
+    accounts, lists = accounts_of(folder, archive, keep=3), folder.parent / "lists"
+    write_part(pa.table({"user_id": [1, 1, 2]}), lists, folder, 0, 1, 0)
+    accounts.write(account(0, 0, **COUNTED | {"list_rows": 3}))
+    (path,) = lists.iterdir()
+    with away(path, refused):
+        told = "micro-batch 0: 3 rows of lists must be there, 0 are, as far as can be read now"
+        assert differences(accounts) == [f"{told} ({path.name}: Invalid argument)"]
+    assert differences(accounts) == []

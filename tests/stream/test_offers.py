@@ -4,6 +4,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from errno import ENOSPC, ESTALE
 from pathlib import Path
 from unittest.mock import MagicMock, Mock
 
@@ -15,6 +16,7 @@ from app.stream import points
 from app.stream.differences import Difference
 from app.stream.housekeeping import Housekeeping
 from app.stream.points import PointSink
+from tests.stream.shop import until
 
 
 class Silent:
@@ -73,6 +75,21 @@ def test_of_very_many_lines_so_many_are_offered_as_fit(sink: PointSink, monkeypa
     assert written == [5_000, 5_000]
     assert sink.offer(["a b=1"] * 5_001)
     assert written[2:] == [5_000, 1]
+
+
+def test_the_housekeeping_goes_on_after_a_file_system_was_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk ends it, with the line that says so."""
+    said, full = list[str](), OSError(ENOSPC, "No space left on device", "x")
+    windows, settings = Mock(), Settings(output=tmp_path, windows_seconds=0.1)
+    windows.show.side_effect = [OSError(ESTALE, "Stale file handle", "x"), None, full]
+    house = Housekeeping(Mock(), settings, Mock(), Mock(), Mock(), windows, Mock(), Mock(), Mock(), Mock(), said.append)
+    for job in ("audit", "tidy", "clean_landing", "clean_lists"):
+        setattr(house, job, Mock())
+    monkeypatch.setattr("app.stream.housekeeping.drop_uncounted_lists", Mock())
+    house.start()
+    until(lambda: house.failure is not None, "the full disk")
+    assert house.failure is full
+    assert said == ["[Errno 116] Stale file handle: 'x'; looked at again"]
 
 
 def test_audits_go_on_while_influxdb_is_silent(sink: PointSink, tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ class Points(PointSink):
         super().__init__(None, lambda: False, lambda: None, print)
         self.lines: list[str] = []
 
-    def offer(self, lines: list[str]) -> bool:
+    def offer(self, lines: list[str], seconds: float | None = None) -> bool:
         self.lines += lines
         return True
 
@@ -48,14 +48,20 @@ class Shop:
         self.folders.prepare()
         self.now = 0.0
         self.sink = PointSink(None, lambda: False, lambda: None, print)
-        self._spark = spark
+        self._spark, self.said = spark, list[str]()
         self.epoch = begin(self.folders, 1)
         (self.epoch.checkpoint / "commits").mkdir(parents=True)
         self.counter = self.started()
 
     def started(self, epoch: Epoch | None = None, points: PointSink | None = None) -> WindowCounter:
         return WindowCounter(
-            self._spark, self.settings, self.folders, epoch or self.epoch, points or self.sink, clock=lambda: self.now
+            self._spark,
+            self.settings,
+            self.folders,
+            epoch or self.epoch,
+            points or self.sink,
+            self.said.append,
+            clock=lambda: self.now,
         )
 
     def archive(self, batch: int, *events: tuple[int, int], told: bool = True, committed: bool = True) -> None:
@@ -230,13 +236,53 @@ def test_a_folder_that_vanishes_makes_no_count_too_low(shop: Shop) -> None:
     assert (shop.stored(), shop.up_to()) == ({START: 3}, 1)
 
 
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_damaged_file_of_counts_is_set_aside_and_its_windows_are_counted_again(shop: Shop, killed: bool) -> None:
+    """Though the stream is killed just then; a window of another day stands."""
+    tomorrow = START + 86_400_000_000
+    shop.archive(0, (START, 1), (START, 2), (tomorrow, 1))
+    shop.archive(1, (NEXT, 1))
+    shop.counter.settle(everything=True)
+    assert (shop.stored(), shop.up_to()) == ({START: 2, NEXT: 1, tomorrow: 1}, 1)
+    (day,) = shop.folders.windows.glob("2019-10-01.*")
+    whole = day.read_bytes()
+    day.write_bytes(whole[:60])
+    shop.archive(2, (NEXT, 5))
+    (said,) = shop.said
+    assert said.startswith(f"{day}: is damaged (")
+    assert (shop.folders.damaged / f"windows-{day.name}").read_bytes() == whole[:60]
+    assert shop.up_to() == -1, "killed now, all of it is counted by the next stream"
+    if killed:
+        shop.counter = shop.started()
+    shop.counter.settle(everything=True)
+    assert (shop.stored(), shop.up_to()) == ({START: 2, NEXT: 2, tomorrow: 1}, 2)
+    day.write_bytes(b"")
+    shop.counter = shop.started()
+    shop.archive(3, (NEXT, 6))
+    shop.counter.settle(everything=True)
+    assert (shop.stored(), shop.up_to(), len(shop.said)) == ({START: 2, NEXT: 3, tomorrow: 1}, 3, 2)
+
+
+def test_windows_of_a_folder_that_is_away_for_a_moment_are_known_later(shop: Shop) -> None:
+    """Without its manifest they come from its events: of a folder that is not there it is not said that it has none."""
+    part, archive = BatchRange(0, 0, 1), Archive.of(shop.folders)
+    shop.archive(0, (START, 1))
+    (archive.folder / part.name / "_batch.json").unlink()
+    aside = shop.folders.root / "aside"
+    (archive.folder / part.name).rename(aside)
+    with pytest.raises(FileNotFoundError):
+        archive.windows(part, 5)
+    aside.rename(archive.folder / part.name)
+    assert archive.windows(part, 5) == [START]
+
+
 def test_while_influxdb_is_away_windows_are_counted_and_their_points_are_owed(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the archive needs not keep any more is held back until they are written, as the counts are by then."""
     away, taken = [True], list[list[str]]()
 
-    def offer(lines: list[str]) -> bool:
+    def offer(lines: list[str], seconds: float | None = None) -> bool:
         taken.extend([] if away[0] or not lines else [lines])
         return not away[0]
 
@@ -246,6 +292,7 @@ def test_while_influxdb_is_away_windows_are_counted_and_their_points_are_owed(
 
     monkeypatch.setattr(window_counter, "count_windows", counts)
     monkeypatch.setattr(shop.sink, "offer", offer)
+    monkeypatch.setattr(shop.counter._owed, "_portion", 1)
     monkeypatch.setattr("app.stream.owed_points.AT_ONCE", 1)
     shop.archive(0, (START, 1), (START, 1))
     shop.counter.settle(everything=True)

@@ -80,3 +80,18 @@ def test_a_damaged_file_of_the_archive_is_passed_over(spark: SparkSession, tmp_p
     damaged.write_bytes(whole.read_bytes()[:50])
     counts = count_windows(spark, [whole, damaged], [micros(0)], Settings())
     assert counts["events"].to_pylist() == [1]
+
+
+def test_a_file_that_is_away_for_a_moment_does_not_count_as_empty(
+    spark: SparkSession, tmp_path: Path, refused: Path
+) -> None:
+    """Its windows would be closed without its rows. Nor does one that is gone."""
+    archived(spark, (0, "view", "a", 1.0, "s")).coalesce(1).write.parquet(str(tmp_path / "batch"))
+    (whole,) = (tmp_path / "batch").glob("*.parquet")
+    away = tmp_path / "away.parquet"
+    away.symlink_to(refused)
+    with pytest.raises(OSError, match="Invalid argument"):
+        count_windows(spark, [whole, away], [micros(0)], Settings())
+    away.unlink()
+    with pytest.raises(FileNotFoundError):
+        count_windows(spark, [whole, away], [micros(0)], Settings())
