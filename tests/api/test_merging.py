@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from app.api.forgotten_points import LOCK, PENDING
 from app.api.posted.sessions import PostedSessions
 from app.core.settings import Settings
 from app.events.forgotten import ForgottenUsers
@@ -174,8 +175,7 @@ def test_all_who_are_one_are_taken_out_of_points(
     influx.refused = None
     points.work()
     assert {places(api.get(f"/v1/users/{name}").json())["InfluxDB"] for name in names} == {True}
-    kept = [path for path in output.joinpath("api").rglob("*") if path.is_file()]
-    assert [path for path in kept if any(str(name).encode() in path.read_bytes() for name in names)] == []
+    assert [path.name for path in (output / "api" / PENDING).iterdir()] == [LOCK], "no id is kept any longer"
 
 
 def test_who_was_forgotten_together_is_taken_out_of_points_by_any_replica(
