@@ -173,7 +173,7 @@ class _Places:
                 price=product.price,
                 score=score,
                 source=source,
-                reason=reason(source, cause, main_category(product.category) if near else None),
+                reason=reason(product.product_id, source, cause, main_category(product.category) if near else None),
             )
             for product, rank, score, source, cause, near in zip(*columns, strict=True)
         ]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from app.api.forgotten_points import are_nameless
+from app.api.forgotten_points import are_nameless, is_pending
 from app.api.models import Forgetting, Place
 from app.api.posted.intake import log_folder
 from app.api.posted.log import NAME as LOG_FILE
@@ -78,14 +78,7 @@ class _Places:
             not any(map(self._made_before, output.tables())) and self._csv_is_new(output),
             "deleted by the next training, whether it is published or not",
         )
-        if self.settings.influx_url is not None:
-            several = f"; {len(self.names)} ids were forgotten together: ask for the receipt of each"
-            yield self._place(
-                "InfluxDB",
-                all(are_nameless(self.settings, name) for name in self.names) or self._gone_from_influx(),
-                "the user's id is taken out of points at once, and again after five minutes; its token must read too"
-                + (several if len(self.names) > 1 else ""),
-            )
+        yield from self._points()
 
     def _stream(self, folders: StreamFolders) -> Iterator[Place]:
         marker, there = read_marker(folders), any(_paths(folders.lists))
@@ -119,6 +112,18 @@ class _Places:
             marker.rejected >= moment or not any(_paths(folders.rejected)),
             "the stream takes out what names the user, after five minutes",
         )
+
+    def _points(self) -> Iterator[Place]:
+        named = [name for name in self.names if not are_nameless(self.settings, name)]
+        kept = [name for name in named if is_pending(self.settings, name)]
+        if self.settings.influx_url is not None or kept:
+            unknown = f"; {len(named) - len(kept)} ids are not known: ask for the receipts of all who were one"
+            yield self._place(
+                "InfluxDB",
+                not named or self._gone_from_influx(),
+                "the user's id is taken out of points at once, and again after five minutes; its token must read too"
+                + (unknown if len(kept) < len(named) else ""),
+            )
 
     def _place(self, name: str, done: bool, waits_for: str) -> Place:
         return Place(place=name, done=done, detail="nothing is left" if done else waits_for)

@@ -1,35 +1,42 @@
 """Forgotten users taken out of InfluxDB: at once, and once more when nothing from before can be on its way there.
 
-Points name their users, and the list of the forgotten does not: so a user's id is kept in memory, by the process that
-was asked to forget or that was asked for the receipt, until a file says that it is done.
+Points name their users, and the list of the forgotten does not: so a user's id is kept in a file until that is done,
+by whichever replica is there. An empty file says that it is done.
 """
 
+import fcntl
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from threading import Lock
+
+from pydantic import ValidationError
 
 from app.core.errors import VitrineError
-from app.core.files import sync
+from app.core.files import sweep, sync, write_text
+from app.core.part import Part
 from app.core.settings import Settings
 from app.events.forgotten import NAME, moment_of
 from app.stream.forgetting import MICROS, SETTLED_SECONDS
 
-FOLDER = "nameless"  #: beside the log of posted events; an empty file for each forgetting that is done
+#: Folders beside the log of posted events, with a file for each forgetting: ids to be taken out, and what is done.
+PENDING, DONE = "named", "nameless"
+LOCK = ".lock"
 RETRY_SECONDS = 60.0  #: a stream whose InfluxDB was away has written what it had to by then, once it is there again
 LOG = logging.getLogger("vitrine")
 
 
-@dataclass
-class _Pending:
+class _Pending(Part):
+    """A user, as points have the id; `cleaned`: when points were first without it, seconds since 1970."""
+
     user: int | str
-    cleaned: float | None = None  # when that was first done, seconds since 1970
+    cleaned: float | None = None
 
 
 class ForgottenPoints:
-    """What one process has to take out; nothing where no InfluxDB is set.
+    """What the replicas of an output have to take out; nothing where no InfluxDB is set.
 
     Parameters
     ----------
@@ -41,35 +48,54 @@ class ForgottenPoints:
 
     def __init__(self, settings: Settings, now: Callable[[], float]):
         self._settings, self._now = settings, now
-        self._guard, self._working = Lock(), Lock()
-        self._pending: dict[str, _Pending] = {}
+        self._pending, self._done = _folder(settings, PENDING), _folder(settings, DONE)
         self._failures: frozenset[str] = frozenset()  # those of the last time, so that each is said once
 
     def add(self, user: int | str, name: str) -> None:
-        """Take a user, as points have the id, out of points from before the forgetting of this name."""
-        if self._settings.influx_url is not None and not are_nameless(self._settings, name):
-            with self._guard:
-                self._pending.setdefault(name, _Pending(user))
+        """Take a user, as points have the id, out of points from before the forgetting of this name.
+
+        Raises
+        ------
+        OSError
+            The folder can't be written to.
+        """
+        if self._settings.influx_url is None or are_nameless(self._settings, name) or is_pending(self._settings, name):
+            return
+        self._pending.mkdir(parents=True, exist_ok=True)
+        self._write(name, _Pending(user=user))
 
     def work(self) -> None:
-        """Do what is due, unless it is being done."""
-        if not self._working.acquire(blocking=False):
+        """Do what is due, unless it is being done, by any replica."""
+        if not self._pending.is_dir() or not {*os.listdir(self._pending)} - {LOCK}:
             return
-        try:
-            with self._guard:
-                pending = list(self._pending.items())
-            failures = [failure for name, one in pending if (failure := self._tried(name, one))]
-            for failure in dict.fromkeys(failures):
-                if failure not in self._failures:
-                    LOG.warning("points of a forgotten user: %s; tried again", failure)
-            self._failures = frozenset(failures)
-        finally:
-            self._working.release()
+        with self._alone() as alone:
+            if alone:
+                sweep(self._pending)
+                names = sorted(filter(NAME.fullmatch, os.listdir(self._pending)), key=moment_of)
+                failures = [failure for name in names if (failure := self._tried(name))]
+                for failure in dict.fromkeys(failures):
+                    if failure not in self._failures:
+                        LOG.warning("points of a forgotten user: %s; tried again", failure)
+                self._failures = frozenset(failures)
 
-    def _tried(self, name: str, one: _Pending) -> str:
+    @contextmanager
+    def _alone(self) -> Iterator[bool]:
+        """Whether nobody else is at it; the kernel frees the lock of who dies."""
+        with (self._pending / LOCK).open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+            else:
+                yield True
+
+    def _tried(self, name: str) -> str:
         """Why it could not be done; each is tried, whatever became of the one before."""
+        path = self._pending / name
         try:
-            self._clean(name, one)
+            self._clean(name, _Pending.model_validate_json(path.read_bytes()))
+        except ValidationError:
+            return f"{path}: is damaged; delete it, and ask for the receipt once more"
         except (OSError, VitrineError) as error:
             return str(error)
         return ""
@@ -77,32 +103,34 @@ class ForgottenPoints:
     def _clean(self, name: str, one: _Pending) -> None:
         now, moment = self._now(), moment_of(name) / MICROS
         last = one.cleaned is not None and now >= max(one.cleaned + RETRY_SECONDS, moment + SETTLED_SECONDS)
-        if one.cleaned is not None and not last:
-            return
-        from app.monitor.influx import influx_config  # with InfluxDB's client, which lists do without
-        from app.monitor.nameless import make_nameless
+        if one.cleaned is None or last:
+            from app.monitor.influx import influx_config  # with InfluxDB's client, which lists do without
+            from app.monitor.nameless import make_nameless
 
-        config = influx_config(self._settings)
-        assert config is not None
-        make_nameless(config, one.user, datetime.fromtimestamp(moment + 0.001, UTC))
-        one.cleaned = one.cleaned or now
-        if last:
-            _mark(_folder(self._settings), name)
-            with self._guard:
-                self._pending.pop(name, None)
+            config = influx_config(self._settings)
+            assert config is not None
+            make_nameless(config, one.user, datetime.fromtimestamp(moment + 0.001, UTC))
+            if last:
+                self._done.mkdir(exist_ok=True)
+                (self._done / name).touch()
+                sync(self._done)
+                (self._pending / name).unlink()
+            else:
+                self._write(name, one.model_copy(update={"cleaned": now}))
+
+    def _write(self, name: str, one: _Pending) -> None:
+        write_text(self._pending / name, one.model_dump_json())
 
 
 def are_nameless(settings: Settings, name: str) -> bool:
     """Whether no point is left that names the user of a forgetting."""
-    return (_folder(settings) / name).exists()
+    return (_folder(settings, DONE) / name).exists()
 
 
-def _folder(settings: Settings) -> Path:
-    return settings.output.absolute() / "api" / FOLDER
+def is_pending(settings: Settings, name: str) -> bool:
+    """Whether the user of a forgetting is kept, so that any replica can take the id out."""
+    return (_folder(settings, PENDING) / name).exists()
 
 
-def _mark(folder: Path, name: str) -> None:
-    assert NAME.fullmatch(name)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / name).touch()
-    sync(folder)
+def _folder(settings: Settings, name: str) -> Path:
+    return settings.output.absolute() / "api" / name

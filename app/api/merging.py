@@ -44,16 +44,22 @@ def _places(settings: Settings, moment: int) -> Iterator[Place]:
     folders = StreamFolders.of(settings)
     yield Place(place="sessions and lists of the API", done=True, detail="every replica, as soon as it has read it")
     yield Place(place="lists of the stream", done=True, detail="from the next micro-batch on")
-    yield Place(
-        place="sessions of the stream",
-        done=read_marker(folders).state >= moment or not folders.checkpoints.is_dir(),
-        detail="what was done before under the old id is in none of the other's until the next training",
+    yield _place(
+        "sessions of the stream",
+        read_marker(folders).state >= moment or not folders.checkpoints.is_dir(),
+        "none goes on under the old id",
+        "what was done before under the old id is in none of the other's until the next training",
     )
-    yield Place(
-        place="bundle in use",
-        done=_trained_until(settings) >= moment,
-        detail="the next training takes them for one; until then their histories are put together for each list",
+    yield _place(
+        "bundle in use",
+        _trained_until(settings) >= moment,
+        "its training took them for one",
+        "the next training takes them for one; until then their histories are put together for each list",
     )
+
+
+def _place(name: str, done: bool, is_so: str, waits_for: str) -> Place:
+    return Place(place=name, done=done, detail=is_so if done else waits_for)
 
 
 def _trained_until(settings: Settings) -> int:

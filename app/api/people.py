@@ -62,10 +62,11 @@ class People:
             group = merged.group(user)
             for one in (*(other for other in group if other != user), user):  # last: its receipt speaks for all
                 self._forgotten.forget(one, now)
-            self._merged.remove(group)
-        forgotten = self._forgotten.read()
-        for one in group:
-            self._take_out_of_points(one, merged.key(one), forgotten)
+            forgotten = self._forgotten.read()
+            for one in group:
+                key = written(user_id) if one == user else merged.key(one)
+                self._take_out_of_points(one, key, forgotten)
+            self._merged.remove(group)  # last: nothing else tells their ids
         return self.forgetting(user_id)
 
     def forgetting(self, user_id: str) -> Forgetting:

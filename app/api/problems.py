@@ -15,6 +15,13 @@ MEDIA_TYPE = "application/problem+json"
 MOST_ERRORS = 20  #: faults of one request that are named
 ONE, MANY = "one-event", "many-events"  #: tags of the two bodies of posted events, which nobody need know of
 LONGEST = 200  #: characters that are repeated of what was sent
+#: Faults, by pydantic's names, of which it speaks as a Python program does.
+IN_WORDS = {
+    "extra_forbidden": "is no key that is known here; is it misspelt?",
+    "model_attributes_type": "must be an object",
+    "too_short": "must hold {min_length} or more",
+    "too_long": "must hold {max_length} or fewer",
+}
 
 
 class Fault(BaseModel):
@@ -97,7 +104,9 @@ async def _invalid(_: Request, error: Exception) -> Response:
 
 def _fault(fault: dict[str, Any]) -> Fault:
     where = "/".join(str(part) for part in fault["loc"] if part not in (ONE, MANY))
-    return Fault(where=_printable(where), detail=_printable(fault["msg"].removeprefix("Value error, ")))
+    words = IN_WORDS.get(fault["type"])
+    detail = fault["msg"].removeprefix("Value error, ") if words is None else words.format_map(fault.get("ctx", {}))
+    return Fault(where=_printable(where), detail=_printable(detail))
 
 
 def _printable(text: str) -> str:

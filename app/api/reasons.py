@@ -13,7 +13,7 @@ WITH_PRODUCT = {
     "content": "much like {name}",
 }
 OTHERWISE = "because of {name}"
-WHERE: dict[Touched, str] = {"session": ", seen in this session", "history": ", seen in an earlier visit"}
+WHERE: dict[Touched, str] = {"session": "seen in this session", "history": "seen in an earlier visit"}
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,13 @@ class Cause:
     touched_in: Touched | None
 
 
-def reason(source: str, cause: Cause | None, category: str | None) -> Reason:
+def reason(product_id: str, source: str, cause: Cause | None, category: str | None) -> Reason:
     """The reason of one place.
 
     Parameters
     ----------
+    product_id
+        Of the place.
     source
         Generator that contributed most to it.
     cause
@@ -41,9 +43,11 @@ def reason(source: str, cause: Cause | None, category: str | None) -> Reason:
         kind: ReasonKind = "category" if category else "shop"
         return Reason(kind=kind, text=f"popular in {category or 'the shop'}")
     text = WITH_PRODUCT.get(source, OTHERWISE).format(name=cause.name)
-    where = "" if cause.touched_in is None else WHERE[cause.touched_in]
+    if cause.touched_in is not None:
+        where = WHERE[cause.touched_in]
+        text = where if cause.product_id == product_id else f"{text}, {where}"
     return Reason(
-        kind=cause.touched_in or "product", text=text + where, product_id=cause.product_id, touched_in=cause.touched_in
+        kind=cause.touched_in or "product", text=text, product_id=cause.product_id, touched_in=cause.touched_in
     )
 
 

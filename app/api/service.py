@@ -137,7 +137,11 @@ class Service:
         RefusedError
             The user was not forgotten, or it is no id of this shop.
         """
-        return await asyncio.to_thread(self._people.forgetting, user_id)
+        try:
+            return await asyncio.to_thread(self._people.forgetting, user_id)
+        except (OSError, VitrineError) as error:
+            LOG.error("a receipt was not made: %s", error)
+            raise RefusedError(503, "the receipt could not be made; try again", {"Retry-After": "5"}) from None
 
     async def merge(self, ask: MergeAsk) -> Merging:
         """From now on one user's history and sessions are another's.

@@ -141,6 +141,18 @@ def test_a_wrong_request_gets_its_own_status(method: str, path: str, status: int
     is_problem(api.ask(method, path), status)
 
 
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        ({"event_type": "view", "product_id": 1, "user_id": 1, "prise": 2}, "body/prise: is no key that is known here"),
+        ({"events": []}, "body/events: must hold 1 or more"),
+        ([], "body: must be an object"),
+    ],
+)
+def test_what_is_wrong_is_said_in_words_of_the_api(body: Any, detail: str, api: Api) -> None:
+    assert is_problem(api.post("/v1/events", body), 422).startswith(detail)
+
+
 def malformed(rng: random.Random) -> bytes:
     """A body that is nearly one of events, with something cut, changed or doubled."""
     body = bytearray(json.dumps({"events": [event(1, recommendation_id="r", price=2.5)]}).encode())

@@ -7,18 +7,18 @@ from typing import Any
 
 import pytest
 
+from app.api.forgotten_points import LOCK, PENDING
 from app.api.posted.sessions import PostedSessions
 from app.core.settings import Settings
 from app.events.forgotten import ForgottenUsers
 from app.events.ids import number_of
 from app.events.merged_users import FOLDER, MergedUsers
-from app.monitor import nameless
 from app.registry.manifest import MANIFEST
 from app.stream.folders import StreamFolders
 from app.stream.forgetting import MARKER, Marker
 from tests.api.client import Answer, Api, event, landed
 from tests.api.conftest import MakeApi
-from tests.api.test_forgetting import KEYS, forget, listed, places
+from tests.api.test_forgetting import KEYS, Influx, forget, listed, places
 from tests.api.test_gate import is_problem
 from tests.stream.shop import ANNA, STRANGER, recommender, write_bundle
 
@@ -151,8 +151,7 @@ def test_all_who_are_one_are_taken_out_of_points(
     make_api: MakeApi, output: Path, monkeypatch: pytest.MonkeyPatch, text_ids: bool
 ) -> None:
     """By their ids as points have them, whichever id was asked for; the receipt waits for all of them."""
-    asked: list[int | str] = []
-    monkeypatch.setattr(nameless, "make_nameless", lambda _, user, until: asked.append(user))
+    influx = Influx(monkeypatch)
     chosen: dict[str, Any] = {"influx_url": "http://localhost:1"}
     if text_ids:
         chosen["layout"] = output / "shop.yaml"
@@ -167,16 +166,46 @@ def test_all_who_are_one_are_taken_out_of_points(
     forget(api, names[1])
     points = api.service.forgotten_points
     points.work()
-    assert sorted(asked) == sorted(names)
+    assert sorted(user for user, _ in influx.asked) == sorted(names)
     now = api.service._now() + 400
     monkeypatch.setattr(points, "_now", lambda: now)
-    first, *others = list(points._pending.items())
-    points._pending = dict([first])
+    influx.refused = names[0]
     points.work()
-    assert {places(api.get(f"/v1/users/{name}").json())["InfluxDB"] for name in names} == {False}, "two are not done"
-    points._pending = dict(others)
+    assert {places(api.get(f"/v1/users/{name}").json())["InfluxDB"] for name in names} == {False}, "one is not done"
+    influx.refused = None
     points.work()
     assert {places(api.get(f"/v1/users/{name}").json())["InfluxDB"] for name in names} == {True}
+    assert [path.name for path in (output / "api" / PENDING).iterdir()] == [LOCK], "no id is kept any longer"
+
+
+def test_who_was_forgotten_together_is_taken_out_of_points_by_any_replica(
+    make_api: MakeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one that was asked to forget may have been killed, and nobody asks for receipts of all ids."""
+    influx, (here, there) = Influx(monkeypatch), (make_api(influx_url="http://localhost:1") for _ in range(2))
+    merged(here, COOKIE, PHONE)
+    merged(here, PHONE, ANNA)
+    forget(here, PHONE)
+    there.service.forgotten_points.work()
+    assert sorted(user for user, _ in influx.asked) == [ANNA, COOKIE, PHONE]
+    here.service.forgotten_points.work()
+    assert len(influx.asked) == 3, "once is enough"
+    now = there.service._now() + 400
+    monkeypatch.setattr(there.service.forgotten_points, "_now", lambda: now)
+    there.service.forgotten_points.work()
+    assert places(here.get(f"/v1/users/{PHONE}").json())["InfluxDB"] is True
+
+
+def test_ids_are_kept_before_nothing_tells_them(make_api: MakeApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of a server that is killed before the merges are dropped."""
+    influx, api = Influx(monkeypatch), make_api(influx_url="http://localhost:1")
+    merged(api, COOKIE, ANNA)
+    with monkeypatch.context() as killed:
+        killed.setattr(MergedUsers, "remove", lambda *_: (_ for _ in ()).throw(OSError("killed")))
+        assert api.ask("DELETE", f"/v1/users/{ANNA}").status_code == 503
+    api.service.forgotten_points.work()
+    assert sorted(user for user, _ in influx.asked) == [ANNA, COOKIE]
+    assert places(forget(api))["list of merged users"] is True
 
 
 def test_what_a_killed_server_left_tied_is_in_the_receipt(api: Api, output: Path) -> None:

@@ -6,20 +6,20 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
-from tests.e2e.cluster import Cluster, is_ready
+from tests.e2e.cluster import ARCHIVED, Cluster, is_ready
 
 API = {"app.kubernetes.io/component": "api"}
 
 FORGOTTEN = 880_001  #: a user of no shop, who comes to be forgotten
 
-#: `CALL(method, path, body, key)` gives status and answer, on a connection of its own.
+#: `call` gives status and answer of a request, on a connection of its own.
 CALL = (
     f"FORGOTTEN = {FORGOTTEN}"
     + """
 import http.client, json, os, sys, threading, time, uuid
-WRITTEN = ("/v1/events", f"/v1/users/{FORGOTTEN}")
-def call(method, path, body=None, key=None):
-    connection = http.client.HTTPConnection("vitrine-api", timeout=20)
+WRITTEN = ("/v1/events", "/v1/users/merge", f"/v1/users/{FORGOTTEN}")
+def call(method, path, body=None, key=None, host="vitrine-api"):
+    connection = http.client.HTTPConnection(host, timeout=20)
     try:
         key = key or os.environ["WRITE_KEY" if path in WRITTEN or method == "DELETE" else "READ_KEY"]
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
@@ -81,19 +81,19 @@ print(json.dumps(said | {"faults": faults}))
 )
 
 #: Events of a session: ids that lie in the landing folder, ids among them that are there twice, rows of the archive.
-POSTED = """
+POSTED = (
+    ARCHIVED
+    + """
 import json, sys
 from collections import Counter
-from pathlib import Path
 import pandas as pd, pyarrow.dataset as ds
 files = [pd.read_parquet(path) for path in Path("/data/vitrine/landing").glob("posted-*.parquet")]
 landed = pd.concat(files) if files else pd.DataFrame({"user_session": [], "event_id": []})
 ids = Counter(landed[landed.user_session == sys.argv[1]].event_id)
-parts = [str(path) for path in Path("/data/vitrine/stream/archive").rglob("*.parquet")]
-archive = ds.dataset(parts, format="parquet")
-archived = archive.count_rows(filter=ds.field("user_session") == sys.argv[1])
-print(json.dumps({"landed": len(ids), "doubled": sum(count > 1 for count in ids.values()), "archived": archived}))
+rows = ds.dataset(archived(), format="parquet").count_rows(filter=ds.field("user_session") == sys.argv[1])
+print(json.dumps({"landed": len(ids), "doubled": sum(count > 1 for count in ids.values()), "archived": rows}))
 """
+)
 
 
 @dataclass(frozen=True)
@@ -108,9 +108,16 @@ class Answer:
         return json.loads(self.text)
 
 
-def ask(shop: Cluster, method: str, path: str, body: Any = None, key: str | None = None) -> Answer:
-    """One request through the Service, with the right key unless one is given."""
-    return Answer(*json.loads(shop.python(ASK, json.dumps([method, path, body, key]))))
+def ask(
+    shop: Cluster, method: str, path: str, body: Any = None, key: str | None = None, host: str = "vitrine-api"
+) -> Answer:
+    """One request through the Service, or to one of `hosts`, with the right key unless one is given."""
+    return Answer(*json.loads(shop.python(ASK, json.dumps([method, path, body, key, host]))))
+
+
+def hosts(shop: Cluster) -> list[str]:
+    """Where each pod of the API that is ready can be asked by itself."""
+    return [f"{pod['status']['podIP']}:8000" for pod in shop.get("pods", **API) if is_ready(pod)]
 
 
 def ready(shop: Cluster) -> dict[str, str]:

@@ -62,11 +62,21 @@ with InfluxDBClient(url, os.environ["VITRINE_INFLUX_TOKEN"], org=org) as client:
     print(json.dumps([record.values for table in tables for record in table.records], default=str))
 """
 
-CENSUS = """
-import json, os
+#: `archived()` gives the files of the archive that count.
+ARCHIVED = """
+import os
 from pathlib import Path
-import pandas as pd, pyarrow.dataset as ds
 from app.events.archive_names import EPOCHS, without_uncounted
+def archived():
+    files = [str(path) for path in Path("/data/vitrine/stream/archive").glob("batch*/*.parquet")]
+    return without_uncounted(files, lambda archive: os.listdir(f"{archive}/{EPOCHS}"))
+"""
+
+CENSUS = (
+    ARCHIVED
+    + """
+import json
+import pandas as pd, pyarrow.dataset as ds
 landing = Path("/data/vitrine/landing")
 played = json.loads(Path("/data/vitrine/stream/replay.json").read_text())["position"]["rows"]
 key = ["event_time", "event_type", "product_id", "user_id", "user_session"]
@@ -77,8 +87,7 @@ assert sum(map(len, replayed)) == played, "not every played event has landed onc
 extra = [events(pd.read_csv(path)) for path in landing.glob("extra-*.csv")]
 posted = [events(pd.read_parquet(path)) for path in landing.glob("posted-*.parquet")]
 log = pd.concat([*replayed, *extra, *posted], ignore_index=True)
-files = [str(path) for path in Path("/data/vitrine/stream/archive").glob("batch*/*.parquet")]
-files = without_uncounted(files, lambda archive: os.listdir(f"{archive}/{EPOCHS}"))
+files = archived()
 archive = events(ds.dataset(files, format="parquet").to_table().to_pandas()) if files else log.head(0)
 sent, kept = (frame.groupby(key, dropna=False).size() for frame in (log, archive))
 both = pd.concat([sent, kept], axis=1).fillna(0)
@@ -87,6 +96,7 @@ print(json.dumps({
     "lost": int((both[0] > both[1]).sum()), "doubled": int((both[0] < both[1]).sum()),
 }))
 """
+)
 
 LATE_LISTS = """
 from pathlib import Path

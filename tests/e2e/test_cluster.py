@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.api import FORGOTTEN, Load, ask, posted, ready, stopping
+from tests.e2e.api import FORGOTTEN, Load, ask, hosts, posted, ready, stopping
 from tests.e2e.cluster import ROOT, Cluster, run, until
 from tests.e2e.deployment import land, layer, retrain, scale, upgrade_operator
 
@@ -78,7 +78,7 @@ def test_install_from_nothing(shop: Cluster) -> None:
 
 @stage(5, core=True)
 def test_bundle_and_report_are_on_the_volume(shop: Cluster) -> None:
-    current = shop.python("print(open('/data/vitrine/models/CURRENT').read().split()[0])").strip()
+    current = in_use(shop)
     assert f"/data/vitrine/models/{current}/manifest.json" in shop.files("/data/vitrine/models/*/manifest.json")
     page = shop.python("print(open('/data/vitrine/report.html').read())")
     assert "synthetic" in page.lower()
@@ -219,6 +219,33 @@ def test_api_pod_killed_under_load(shop: Cluster) -> None:
     assert posted(shop, load.session)["doubled"] == 0
 
 
+@stage(20, then=3)
+def test_users_are_merged(shop: Cluster, changed: dict[str, Any]) -> None:
+    """Asked of one replica: every replica and the stream tell both ids the same from then on, what each has of the
+    other's; a training has yet to come.
+    """
+    visitor = int(time.time())  # a new one, also if the stage runs again
+    known = user_of_the_past(shop, visitor)
+    before, strange = shown(shop, known), shown(shop, visitor)
+    assert before != strange, "the bundle does not know the user"
+    bought = {"event_type": "purchase", "price": 9.5, "product_id": before[0], "user_id": visitor}
+    assert ask(shop, "POST", "/v1/events", bought).body["accepted"] == 1
+    alone = shown(shop, visitor)
+    assert alone != strange, "the session is not known"
+    until("a list of the visitor", 60, lambda: lists_of(shop, visitor))
+    listed = lists_of(shop, visitor)
+    receipt = merge(shop, visitor, known, hosts(shop)[0])
+    assert done(receipt) == {"sessions and lists of the API", "lists of the stream"}
+    one = told_alike(shop, visitor, known)
+    assert one != alone, "the history is not the visitor's"
+    assert before[0] not in one, "the visitor has bought it"
+    view = {"event_type": "view", "product_id": one[0], "user_id": visitor}
+    assert ask(shop, "POST", "/v1/events", view).body["accepted"] == 1
+    until("a list of the other", 60, lambda: lists_of(shop, known))
+    assert lists_of(shop, visitor) <= listed, "the stream lists the visitor"
+    changed["merged"] = visitor, known, in_use(shop)
+
+
 @stage(40, then=60)
 def test_another_shop_is_installed(shop: Cluster, boutique: Cluster) -> None:
     """Another namespace, releases, organisation and bucket, side by side with the first shop; its training begins."""
@@ -243,12 +270,12 @@ def test_another_shop_is_installed(shop: Cluster, boutique: Cluster) -> None:
 def test_retraining_reaches_the_running_stream(shop: Cluster) -> None:
     """From the archive; published; taken up by the same driver."""
     driver = shop.get("pod", "stream-driver")["metadata"]["uid"]
-    old = shop.python("print(open('/data/vitrine/models/CURRENT').read().split()[0])").strip()
+    old = in_use(shop)
     # Synthetic figures move at random; this stage is about the way of a bundle, not about the gate.
     retrain(shop, "retrain-now", VITRINE_FORCE_PUBLISH="true")
     until("the Job has ended", 900, lambda: finished(shop, "retrain-now"), every=5)
     assert finished(shop, "retrain-now") == "Complete", why(shop, "retrain-now")
-    new = shop.python("print(open('/data/vitrine/models/CURRENT').read().split()[0])").strip()
+    new = in_use(shop)
     assert new != old
     query = (
         'from(bucket: "BUCKET") |> range(start: -1h) '
@@ -258,6 +285,18 @@ def test_retraining_reaches_the_running_stream(shop: Cluster) -> None:
         land(shop)
     until("lists of the new bundle", HEALED, lambda: shop.rows(query))
     assert shop.get("pod", "stream-driver")["metadata"]["uid"] == driver
+
+
+@stage(3)
+def test_merged_users_are_one_to_a_training(shop: Cluster, changed: dict[str, Any]) -> None:
+    """The receipt is done but for the visitor's session, which goes on in the stream's state; no list is for both."""
+    visitor, known, before = changed.get("merged", (0, 0, in_use(shop)))
+    if before == in_use(shop):
+        pytest.skip("no bundle was published since users were merged")
+    receipt = merge(shop, visitor, known)
+    assert {one["place"] for one in receipt["places"]} - done(receipt) == {"sessions of the stream"}
+    told_alike(shop, visitor, known)
+    assert {visitor, known} & listed_by_training(shop).keys() == {known}
 
 
 @stage(60)
@@ -479,7 +518,58 @@ def test_a_user_is_forgotten(shop: Cluster) -> None:
 
 def shown(shop: Cluster, user: int) -> list[str]:
     """The list of a user."""
-    return [one["product_id"] for one in ask(shop, "GET", f"/v1/users/{user}/recommendations").body["products"]]
+    return products(ask(shop, "GET", f"/v1/users/{user}/recommendations").body)
+
+
+def products(answer: dict[str, Any]) -> list[str]:
+    return [one["product_id"] for one in answer["products"]]
+
+
+def done(receipt: dict[str, Any]) -> set[str]:
+    """Places that a receipt says are done."""
+    return {one["place"] for one in receipt["places"] if one["done"]}
+
+
+def merge(shop: Cluster, user: int, into: int, host: str = "vitrine-api") -> dict[str, Any]:
+    """Make one user another; the receipt."""
+    answer = ask(shop, "POST", "/v1/users/merge", {"from_user_id": user, "into_user_id": into}, host=host)
+    assert answer.status == 200, answer.text
+    receipt: dict[str, Any] = answer.body
+    return receipt
+
+
+def told_alike(shop: Cluster, user: int, survivor: int) -> list[str]:
+    """The list that each replica has for two who are one, whichever id is asked for."""
+    replicas, path = hosts(shop), "/v1/users/{}/recommendations"
+    assert len(replicas) >= 2
+    answers = [ask(shop, "GET", path.format(one), host=host).body for host in replicas for one in (user, survivor)]
+    assert {answer["user_id"] for answer in answers} == {str(survivor)}
+    one, *others = map(products, answers)
+    assert others == [one] * len(others)
+    return one
+
+
+def listed_by_training(shop: Cluster) -> dict[int, int]:
+    """Users whom the last training has made lists for, and of how many of their products these are."""
+    counted = shop.python("""
+import pandas as pd
+lists = pd.read_csv("/data/vitrine/merged_recommendations.csv")
+print(lists.groupby("user_id").because_product_id.nunique().to_json())
+""")
+    return {int(user): products for user, products in json.loads(counted).items()}
+
+
+def user_of_the_past(shop: Cluster, dice: int) -> int:
+    """One whose history the bundle knows, of whom nothing more is played."""
+    file = "/data/events/replay.synthetic.csv"
+    played = json.loads(shop.python(f"import pandas as pd\nprint(pd.read_csv({file!r}).user_id.unique().tolist())"))
+    gone = [user for user, products in listed_by_training(shop).items() if products >= 3 and user not in played]
+    return gone[dice % len(gone)]
+
+
+def in_use(shop: Cluster) -> str:
+    """The version of the bundle in use."""
+    return shop.python("print(open('/data/vitrine/models/CURRENT').read().split()[0])").strip()
 
 
 def lists_of(shop: Cluster, user: int) -> int:
