@@ -9,6 +9,7 @@ from app.core.settings import Settings
 from app.evaluate.metrics import poisson_weights
 from app.evaluate.names import METRICS
 from app.evaluate.quality import Score
+from app.serve.ragged import NONE
 from app.synthetic import generate
 
 DAYS = 5
@@ -61,3 +62,11 @@ def test_days_are_pooled_query_by_query() -> None:
     other, served = shop.rows(found, "reciprocal_rank")
     assert (served["queries"], served["hr_10"], served["ndcg_10"]) == (3, 0.5, 0.5)
     assert other["served_minus"]["hr_10"][0] == 0.5
+
+
+def test_new_products_are_replaced_by_chance() -> None:
+    new = np.array([False, True, True, False])
+    lists = np.array([[0, 1, 3, NONE]] * 100, np.int32)
+    found = shop.by_chance(lists, new, np.random.default_rng(1))
+    assert (np.delete(found, 1, axis=1) == np.delete(lists, 1, axis=1)).all()
+    assert set(found[:, 1]) == {1, 2}
