@@ -6,13 +6,15 @@
 Each of the last N days in turn is the test: a recommender is learned from what came before it, with the classes and
 settings of a training, and asked what a training asks. Queries of all days are pooled. Figures are of each generator
 alone, of the order that is served, under its ranker's name, and of the same bestsellers for everyone; by task and
-target ("any", and what was viewed, put into the cart, bought, or new). With --ablate also of the served order without
-each generator. With --ranker-days N also of LambdaMART, learned from what was asked on the N days before the tested
-one, of the recommenders learned before each of these; each day is learned and asked once.
+target ("any", and what was viewed, put into the cart, bought, or new). With a catalogue of products that nobody has
+touched yet also of the served order with another such product, drawn by chance, in place of each ("new by chance").
+With --ablate also of the served order without each generator. With --ranker-days N also of LambdaMART, learned from
+what was asked on the N days before the tested one, of the recommenders learned before each of these; each day is
+learned and asked once.
 
-Progress is on standard error; closes with one JSON line, whose `results` hold hr_10, ndcg_10 with its interval (low,
-high), and for each model but the served one `served_minus`: by how much the served order is better, with the paired
-interval. Parameters are chosen on days before those that are reported: `--skip N` leaves the last N days out.
+Progress is on standard error; closes with one JSON line, whose `results` hold hr_10, hr_20, ndcg_10 with its interval
+(low, high), and for each model but the served one `served_minus`: by how much the served order is better, with the
+paired interval. Parameters are chosen on days before those that are reported: `--skip N` leaves the last N days out.
 """
 
 import json
@@ -39,7 +41,7 @@ from app.core.settings import Settings, load_settings
 from app.core.spark import create_session
 from app.evaluate.examples import examples_of, in_order
 from app.evaluate.metrics import poisson_weights, ranking_metrics
-from app.evaluate.names import CUTOFFS, HR_10, MOST_POPULAR, NDCG_10
+from app.evaluate.names import CUTOFFS, HR_10, HR_20, MOST_POPULAR, NDCG_10
 from app.evaluate.quality import Score, Scores
 from app.evaluate.queries import Bounds, write_queries
 from app.evaluate.results import MetricInterval
@@ -58,6 +60,8 @@ from app.serve.visits import Touches, Visitors
 
 DEPTH = max(CUTOFFS)
 TARGETS = {"any": ANY} | BITS
+BY_CHANCE = "new by chance"
+TOLD = (HR_10, HR_20, NDCG_10)
 
 
 def all_lists(
@@ -74,8 +78,17 @@ def all_lists(
         parts = {name: part for name, part in answer.parts.items() if name != left_out}
         pool = Pool.of(parts, answer.exclusions)
         items[f"without {left_out}"] = recommender.ranker.rank(pool, answer.visits, DEPTH).items
+    new = recommender.catalogue.table["popularity"].to_numpy() == 0
+    if new.any():
+        items[BY_CHANCE] = by_chance(answer.lists.items, new, np.random.default_rng(len(visitors)))
     ids = recommender.catalogue.product_ids
     return {name: np.where(one == NONE, NONE, ids[one]) for name, one in items.items()}
+
+
+def by_chance(items: NDArray[np.int32], new: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.int32]:
+    """Lists with another new product in the place of each; `new` (p,) says which ones nobody has touched."""
+    held = (items != NONE) & new[items]
+    return np.where(held, rng.choice(np.flatnonzero(new).astype(np.int32), items.shape), items)
 
 
 def add(
@@ -131,12 +144,13 @@ def rows(found: Scores, served: str) -> list[dict[str, Any]]:
     told = []
     for (task, model, target), score in sorted(found.items(), key=lambda one: (one[0][0], one[0][2], one[0][1])):
         gain = score.summary(NDCG_10)
-        figures = {"hr_10": score.means(HR_10)[0], "ndcg_10": gain.mean, "low": gain.low, "high": gain.high}
+        figures = {name: score.means(name)[0] for name in (HR_10, HR_20)}
+        figures |= {NDCG_10: gain.mean, "low": gain.low, "high": gain.high}
         row: dict[str, Any] = {"task": task, "target": target, "model": model, "queries": score.queries}
         row |= {name: round(float(value), 5) for name, value in figures.items()}
         if model != served:
             ours = found[task, served, target]
-            row["served_minus"] = {name: _rounded(ours.difference(score, name)) for name in (HR_10, NDCG_10)}
+            row["served_minus"] = {name: _rounded(ours.difference(score, name)) for name in TOLD}
         told.append(row)
     return told
 

@@ -1,6 +1,7 @@
 """The benchmark on a shop's log: what it tests, and what it tells."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import shop
 from pyspark.sql import SparkSession
@@ -9,7 +10,13 @@ from app.core.settings import Settings
 from app.evaluate.metrics import poisson_weights
 from app.evaluate.names import METRICS
 from app.evaluate.quality import Score
+from app.events.vocabulary import KINDS
+from app.serve.ragged import NONE
+from app.serve.rankers import ReciprocalRank
+from app.serve.visits import Touches, Visitors
 from app.synthetic import generate
+from tests.arrays import visitors
+from tests.stream.shop import ANNA, PRODUCTS, START, recommender
 
 DAYS = 5
 
@@ -61,3 +68,29 @@ def test_days_are_pooled_query_by_query() -> None:
     other, served = shop.rows(found, "reciprocal_rank")
     assert (served["queries"], served["hr_10"], served["ndcg_10"]) == (3, 0.5, 0.5)
     assert other["served_minus"]["hr_10"][0] == 0.5
+
+
+def test_new_products_are_replaced_by_chance() -> None:
+    new = np.array([False, True, True, False])
+    lists = np.array([[0, 1, 3, NONE]] * 100, np.int32)
+    found = shop.by_chance(lists, new, np.random.default_rng(1))
+    assert (np.delete(found, 1, axis=1) == np.delete(lists, 1, axis=1)).all()
+    assert set(found[:, 1]) == {1, 2}
+
+
+def test_the_served_order_is_the_list_that_stream_and_api_give() -> None:
+    """The visit of the stream's own test (`test_stream_and_batch_agree`), as a query tells it."""
+    products, weights, now = [110, 118, 107, 109], [2.0, 3.0, 5.0, 1.0], START.timestamp() + 25
+    kinds = [KINDS.index(name) for name in ("view", "cart", "purchase", "view")]
+    query = {
+        "product_ids": [products],
+        "kinds": [kinds],
+        "weights": [weights],
+        "times": [[now - 3, now - 2, now - 1, now]],
+    }
+    asked = Visitors.of(np.array([ANNA]), np.array([now]), Touches.of_table(pa.table(query)))
+    model = recommender()
+    served = shop.all_lists(model, asked, ablate=False)[ReciprocalRank.name]
+    visit = visitors([ANNA], [products], now, [weights], [[False, False, True, False]])
+    assert served[0, :10].tolist() == PRODUCTS[model.recommend(visit, 10).lists.items[0]].tolist()
+    assert 107 not in served[0]
