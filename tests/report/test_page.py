@@ -246,7 +246,7 @@ def test_a_part_that_was_not_made_has_no_section(kept: str) -> None:
     own = several.get(kept, [kept])
     assert [section["id"] for section in Page(html).named("section")] == ["exploration", *own, "run"]
     assert "Where every row read went" in html
-    assert f"<h1>{'Training run' if kept == 'quality' else 'Run'} 2" in html, "a run that learned nothing is no training"
+    assert f"<h1>{'Training run' if kept == 'quality' else 'Run'} 2" in html, "others learn nothing"
 
 
 P = TypeVar("P", bound=Part)
