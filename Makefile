@@ -69,9 +69,10 @@ dashboards: $(READY) ## Write grafana/dashboards and docs/influxdb.md from their
 	$(BIN)/python -m app.monitor.dashboards
 	$(BIN)/python -m app.monitor.schema docs/influxdb.md
 
-docs: $(READY) ## Write docs/settings.md and the fields in docs/run.md from their code
+docs: $(READY) ## Write docs/settings.md, docs/figures.md and the fields in docs/run.md from their code
 	$(BIN)/python scripts/settings_page.py docs/settings.md
 	$(BIN)/python scripts/run_page.py docs/run.md
+	$(BIN)/python scripts/figures_page.py docs/figures.md
 
 lock: ## Renew requirements.lock from pyproject.toml (needs uv)
 	@command -v uv >/dev/null || { echo "uv is missing; type: python3.11 -m pip install --user uv" >&2; exit 2; }

@@ -15,6 +15,7 @@ from app.events.vocabulary import RAW_COLUMNS
 from app.features.products import PRODUCT_SCHEMA
 from app.features.users import USER_SCHEMA
 from app.insight.performance import PERFORMANCE_SCHEMA
+from app.results.run import SCHEMA_VERSION
 from app.serve.lists import ARROW_SCHEMA
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -136,6 +137,12 @@ def test_settings_page_is_in_step() -> None:
 def test_fields_of_a_run_are_in_step() -> None:
     page = text(ROOT / "docs" / "run.md")
     assert runpy.run_path(str(ROOT / "scripts" / "run_page.py"))["renewed"](page) == page, "type: make docs"
+    assert f"`schema_version` is {SCHEMA_VERSION}." in page
+
+
+def test_columns_of_figures_are_in_step() -> None:
+    page = runpy.run_path(str(ROOT / "scripts" / "figures_page.py"))["page"]
+    assert text(ROOT / "docs" / "figures.md") == page(), "type: make docs"
 
 
 @pytest.mark.parametrize(

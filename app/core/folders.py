@@ -21,6 +21,7 @@ SYNTHETIC_LABEL = "_SYNTHETIC"  #: file that marks a table made from synthetic e
 CLEANED, REJECTED, USERS, PRODUCTS = "cleaned_data_", "rejected_", "user_behavior_", "product_data_"
 MAKER = "_made_by_"  #: begins the name of a file in a table: the run that made it, where the table is named otherwise
 CUSTOMERS, PERFORMANCE = "customers_", "product_performance_"
+SEGMENTS, FIGURES = "segments_", "figures_"
 
 
 @dataclass(frozen=True)

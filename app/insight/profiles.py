@@ -5,7 +5,8 @@ last. Three are asked for (docs/brief.md): impulsive, regular non-buyer, price-s
 `app.insight.thresholds`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from app.core import duck
@@ -97,17 +98,34 @@ def user_profiles(users: Relation, sessions: Relation, carts: Relation, limits: 
     )
 
 
-def find_profiles(known: Slice, given: Mapping[ProfileThreshold, float], folder: Path) -> tuple[ProfileRow, ...]:
-    """Users of each profile, with its rule in words, in the order of `rules`; nobody may be in one.
+@dataclass(frozen=True)
+class Profiled:
+    """Users of each profile, in the order of `rules`, nobody may be in one; and who is in which segment and profile.
+
+    `users`: table of user_id, user_key, segment_id, segment, profile, in the parts of the slice.
+    """
+
+    rows: tuple[ProfileRow, ...]
+    users: Path
+
+
+def find_profiles(
+    known: Slice, given: Mapping[ProfileThreshold, float], segments: Path, names: Sequence[str], folder: Path
+) -> Profiled:
+    """The profiles of a slice's users, beside their segments.
 
     Parameters
     ----------
     known
-        The slice whose users are counted.
+        The slice.
     given
         Thresholds that are not to be taken from the users themselves.
+    segments
+        user_id and segment_id of all of them, in the same parts.
+    names
+        Of segments, by id.
     folder
-        For tables on the way, on a disk that driver and executors share.
+        For the tables made here, on a disk that driver and executors share.
     """
     tables = known.folder
     folder.mkdir(parents=True)
@@ -117,13 +135,26 @@ def find_profiles(known: Slice, given: Mapping[ProfileThreshold, float], folder:
 
     def count(part: Part) -> None:
         users, sessions, carts = (part.read(tables / name) for name in ("users", "sessions", "carts"))
-        part.write("counts", user_profiles(users, sessions, carts, limits).aggregate("profile, count(*) as users"))
+        profiles = user_profiles(users, sessions, carts, limits)
+        grouped = part.write("users", grouped_users(users, part.read(segments), names, profiles))
+        part.write("counts", grouped.aggregate("profile, count(*) as users"))
 
     by_part(known.spark, len(part_files(known.events)), count, folder)
     with duck.connect(folder) as connection:
         counts = read_table(connection, folder / "counts")
         found = dict(counts.aggregate("profile, sum(users)::bigint").fetchall())
-    return profile_rows(found, limits)
+    return Profiled(profile_rows(found, limits), folder / "users")
+
+
+def grouped_users(users: Relation, segments: Relation, names: Sequence[str], profiles: Relation) -> Relation:
+    """Who is in which segment and profile: user_id, user_key, segment_id, segment, profile."""
+    return query(
+        f"select user_id, user_key, segment_id, {duck.texts(names)}[segment_id + 1] as segment, profile "
+        "from users join segments using (user_id) join profiles using (user_id)",
+        users=users,
+        segments=segments,
+        profiles=profiles,
+    )
 
 
 def profile_rows(counts: Mapping[str, int], limits: Thresholds) -> tuple[ProfileRow, ...]:

@@ -8,7 +8,7 @@ import numpy as np
 from pyspark.sql import SparkSession
 
 from app.core import duck
-from app.core.duck import Relation, query, texts
+from app.core.duck import Relation, query
 from app.core.parts import Part, by_part, part_files, read_table
 from app.insight.clusters import clusters
 from app.insight.results import SegmentRow, TellingFeature, TriedNumber
@@ -88,16 +88,6 @@ def fit_segments(
     names = segment_names(seen, ["" if was is None or not earlier else earlier.names[was] for was in came_from])
     rows = tuple(_rows(sizes, names, seen))
     return Segmented(replace(draft, names=names), rows, folder / "segments", tuple(came_from), found.tried)
-
-
-def store_named(spark: SparkSession, segments: Path, model: SegmentModel, target: Path) -> None:
-    """Write the table of `Segmented.users` with the name of each segment: user_id, segment_id, segment."""
-    names = texts(model.names)
-
-    def name(part: Part) -> None:
-        part.write(target.name, part.read(segments).select(f"*, {names}[segment_id + 1] as segment"))
-
-    by_part(spark, len(part_files(segments)), name, target.parent)
 
 
 def prepared(users: Relation, base_conversion: float) -> Relation:

@@ -1,13 +1,15 @@
 """The sections on customers: RFM, who comes back, and what they are expected to bring."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from app.insight.customer_results import Customers, Lifecycle, PeriodCohorts, RfmRow
 from app.report import charts, grids, value
-from app.report.blocks import Block, Chart, Section, Table, chart, table_of
+from app.report.blocks import Block, Section, Table, chart, table_of
 from app.report.text import compact, count, decimal, percent
 from app.report.theme import BLUE, GREEN, GREY, ORANGE
 
+MORE_THAN_A_LINE = 3  #: points that show more than two numbers beside each other would
 MOST_PERIODS = 16  #: rows and columns of a table of cohorts that fit a picture
 RFM_TITLE = "Whom to keep, whom to win back?"
 WORDS = {"visits": "visit", "purchases": "buy"}
@@ -20,7 +22,7 @@ def sections(found: Customers) -> list[Section]:
         made.insert(0, rfm(found.rfm))
     elif any(row.kind == "purchases" and _any_users(row) for row in found.lifecycle):
         made.insert(
-            0, Section("rfm", RFM_TITLE, "Of no purchase a price is known, so nobody is known to have spent.", [])
+            0, Section("rfm", RFM_TITLE, "No purchase has a known price, so nobody is known to have spent money.", [])
         )
     if found.value is not None and found.value.rows:
         made.append(value.section(found.value))
@@ -119,13 +121,11 @@ def cohorts(found: PeriodCohorts) -> Block:
         for after in later
         if after < len(row.users)
     }
-    caption = (
-        f"Of those who {verb} for the first time in a {period} (their number in brackets), the share that {verb} in a "
-        f"later one. The first {period} holds everybody known before the log began."
-    )
+    began = f"The first {period} holds everybody known before the log began."
+    caption = f"Of those who {verb} for the first time in a {period}, how many {verb} in a later one. {began}"
     whole = "" if found.last_is_whole else f" The data end within a {period}, so the last share of each row will grow."
     table = Table(
-        headers=[f"First {period} from", "Users", *map(str, later)],
+        headers=[f"First {period} from", "Users", *(f"{after} {period}{'s' * (after > 1)} later" for after in later)],
         rows=[
             [
                 str(row.start),
@@ -141,12 +141,16 @@ def cohorts(found: PeriodCohorts) -> Block:
     if len(later) == 1:  # one share is no picture
         caption = f"{caption} {percent(cells[0, 0])} of the first {period}'s did."
         return Table(table.headers, table.rows, title, caption + whole, wide=True)
+    caption = (
+        f"Of those who {verb} for the first time in a {period} (their number in brackets), the share that {verb} in a "
+        f"later one. {began}"
+    )
     figure = grids.heatmap(names, list(map(str, later)), cells, f"{period}s later", f"first {period}, from", percent)
     return chart(title, caption + whole, figure, table, wide=True)
 
 
-def lifecycle(found: Lifecycle) -> Chart:
-    """New, returning, resurrected and dormant users, week by week."""
+def lifecycle(found: Lifecycle) -> Block:
+    """New, returning, resurrected and dormant users, week by week; two weeks are no picture."""
     verb = WORDS[found.kind]
     title = f"Users who {verb}, from week to week"
     weeks = found.weeks
@@ -164,6 +168,8 @@ def lifecycle(found: Lifecycle) -> Chart:
     )
     if not found.last_is_whole:
         caption += " The last week is not over."
+    if len(weeks) < MORE_THAN_A_LINE:
+        return replace(table, title=title, caption=caption, wide=True)
     counts = {state: [getattr(row, state) for row in weeks] for state in states}
     series = [charts.Line(state, counts[state], colour) for state, colour in states.items() if any(counts[state])]
     return chart(

@@ -52,7 +52,7 @@ def render_report(result: RunResult) -> str:
     environment.tests["chart"] = _is_chart
     script = (HERE / "page.js").read_text()
     return environment.get_template("page.html.j2").render(
-        title=f"Training run {result.version}",
+        title=f"{'Run' if result.quality is None else 'Training run'} {result.version}",
         created=result.created.isoformat(timespec="seconds"),
         source=result.events_source,
         zone=result.timezone,

@@ -236,6 +236,6 @@ def profiles(rows: Sequence[ProfileRow]) -> Section:
         ],
         left=(0, 3),
         title="Profiles and their rules",
-        caption=f"Of nobody hold the rules of {', '.join(nobody)}." if nobody else "",
+        caption=f"Nobody meets the rule of {', '.join(nobody)}." if nobody else "",
     )
     return Section("profiles", "Behaviour profiles", intro, [picture, rules])

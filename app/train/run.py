@@ -7,12 +7,12 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from app.core.folders import CLEANED, CUSTOMERS, PERFORMANCE, PRODUCTS, REJECTED, USERS
+from app.core.folders import CLEANED, CUSTOMERS, FIGURES, PERFORMANCE, PRODUCTS, REJECTED, SEGMENTS, USERS
 from app.core.parts import row_count
 from app.core.settings import Settings
 from app.events.catalogue import read_catalogue
 from app.events.ingest import fit_partitions
-from app.insight.segments import store_named
+from app.insight.figures import Figures
 from app.learn.ranker import check_library
 from app.monitor.influx import influx_config, write_lines
 from app.monitor.training_points import training_lines
@@ -31,6 +31,7 @@ from app.train.stages import (
     clean_log,
     customer_base,
     explore,
+    keep_figures,
     segment,
     slice_before_test,
     whole_slice,
@@ -83,12 +84,15 @@ def train(
             "segments",
             lambda: segment(run, whole, champion, base),
             *(scratch / name for name in ("segments", "movement", "profiles", "segment_value")),
+            *run.tables(SEGMENTS),
         )
         done = once(
             "behaviour",
             lambda: behaviour(run, log, exploration, whole, found),
             *(scratch / "behaviour", *run.tables(PERFORMANCE)),
         )
+        told = Figures(found.customers, done.figures, found.segments, found.profiles)
+        figures = once("figures", lambda: keep_figures(run, log, told), *run.tables(FIGURES))
         known = once("before", lambda: slice_before_test(run, log, whole), scratch / "before")
         tested = once("evaluate", lambda: evaluate(run, known, whole, found.model, champion))
         made = once("bundle", lambda: make_bundle(run, log, exploration, whole, found, tested))
@@ -101,8 +105,10 @@ def train(
             _paths(
                 run,
                 log,
+                segments=found.table,
                 customers=base.table,
                 performance=done.table,
+                figures=figures,
                 bundle=made.folder,
                 recommendations=lists.table,
                 merged_csv=merged,
@@ -134,9 +140,10 @@ def explore_only(spark: SparkSession, settings: Settings, now: datetime, say: Sa
         log = clean_log(run)
         exploration = explore(run, log)
         done = behaviour(run, log, exploration)
+        figures = keep_figures(run, log, Figures(behaviour=done.figures))
     finally:
         run.finished.drop()
-    paths = _paths(run, log, performance=done.table)
+    paths = _paths(run, log, performance=done.table, figures=figures)
     result = _result(run, log, paths, exploration=exploration, behaviour=done.figures)
     _finish(run, result)
     return result
@@ -151,12 +158,11 @@ def segments_only(spark: SparkSession, settings: Settings, now: datetime, say: S
         log = clean_log(run)
         whole = whole_slice(run, log, catalogue)
         found = segment(run, whole, champion)
-        target = run.output.processed / f"segments_{run.stamp}"
-        store_named(spark, found.users, found.model, target)
+        figures = keep_figures(run, log, Figures(segments=found.segments, profiles=found.profiles))
         result = _result(
             run,
             log,
-            _paths(run, log, segments=target),
+            _paths(run, log, segments=found.table, figures=figures),
             pairs=row_count(whole.folder / "pairs"),
             segments=found.segments,
             profiles=found.profiles,
@@ -173,9 +179,11 @@ def customers_only(spark: SparkSession, settings: Settings, now: datetime, say: 
     try:
         log = clean_log(run)
         base = customer_base(run, log)
+        figures = keep_figures(run, log, Figures(customers=base.figures))
     finally:
         run.finished.drop()
-    result = _result(run, log, _paths(run, log, customers=base.table), customers=base.figures)
+    paths = _paths(run, log, customers=base.table, figures=figures)
+    result = _result(run, log, paths, customers=base.figures)
     _finish(run, result)
     return result
 

@@ -12,8 +12,10 @@ from app.core.errors import InputError
 from app.core.folders import (
     CLEANED,
     CUSTOMERS,
+    FIGURES,
     PERFORMANCE,
     PRODUCTS,
+    SEGMENTS,
     USERS,
     is_synthetic,
     label_synthetic,
@@ -31,6 +33,7 @@ from app.insight.behaviour import BehaviourBase, Shop, Windows, find_behaviour
 from app.insight.customer_results import Customers
 from app.insight.customers import CustomerBase, find_customers
 from app.insight.exploration import explored
+from app.insight.figures import Figures, write_figures
 from app.insight.movement import moved
 from app.insight.profiles import find_profiles
 from app.insight.results import Exploration, ProfileRow, Segments
@@ -196,11 +199,13 @@ def customer_base(run: Run, log: Log) -> CustomerBase:
 class Segmentation:
     """The segments as a model, by user (a table in the parts of the slice), and as figures; the profiles.
 
-    `customers`: figures of customers, with those by segment.
+    `table`: users with segment and profile, among the processed tables. `customers`: figures of customers, with those
+    by segment.
     """
 
     model: SegmentModel
     users: Path
+    table: Path
     segments: Segments
     profiles: tuple[ProfileRow, ...]
     customers: Customers | None
@@ -228,14 +233,16 @@ def segment(run: Run, whole: Slice, champion: Champion | None, base: CustomerBas
         if champion is not None:
             known, folder = champion.folder / "users", run.scratch / "movement"
             movement = moved(run.spark, fitted, known, champion.segments, champion.version, folder)
-        profiles = find_profiles(whole, settings.profiles, run.scratch / "profiles")
+        names = fitted.model.names
+        profiles = find_profiles(whole, settings.profiles, fitted.users, names, run.scratch / "profiles")
+        kept = _keep(run, profiles.users, SEGMENTS)
         silhouette = fitted.model.silhouette
         figures = Segments(silhouette=silhouette, rows=fitted.rows, tried=fitted.tried, movement=movement)
         customers = None
         if base is not None:
-            names = dict(enumerate(fitted.model.names))
-            customers = with_segments(run.spark, base, fitted.users, names, run.scratch / "segment_value")
-        found = Segmentation(fitted.model, fitted.users, figures, profiles, customers)
+            named = dict(enumerate(names))
+            customers = with_segments(run.spark, base, fitted.users, named, run.scratch / "segment_value")
+        found = Segmentation(fitted.model, fitted.users, kept, figures, profiles.rows, customers)
         stage.note = "; ".join(f"{row.segment} {row.share:.0%}" for row in fitted.rows)
     return found
 
@@ -273,3 +280,12 @@ def behaviour(
         if funnel and funnel.total.sessions[0]:
             stage.note = f"{funnel.total.sessions[-1] / funnel.total.sessions[0]:.1%} of sessions go all the way"
     return replace(base, table=kept)
+
+
+def keep_figures(run: Run, log: Log, found: Figures) -> Path:
+    """Figures of customers and behaviour as tables of their own, among the processed ones."""
+    (kept,) = run.tables(FIGURES)
+    write_figures(found, kept)
+    if log.synthetic:
+        label_synthetic(kept)
+    return kept

@@ -113,6 +113,7 @@ def _paths(result: RunResult) -> list[str]:
         "Segments": paths.segments,
         "Customers": paths.customers,
         "Product rates": paths.performance,
+        "Figures as tables": paths.figures,
         "All figures (JSON)": paths.run,
     }
     width = max(len(name) for name in named)

@@ -15,7 +15,7 @@ from pyspark.sql import SparkSession
 from app.core.duck import Connection, write
 from app.insight.results import SegmentRow
 from app.insight.segment_names import DORMANT
-from app.insight.segments import SMOOTHING_PRODUCTS, SMOOTHING_VIEWS, Segmented, fit_segments, prepared, store_named
+from app.insight.segments import SMOOTHING_PRODUCTS, SMOOTHING_VIEWS, Segmented, fit_segments, prepared
 from app.serve.segments import FEATURES, SegmentModel
 from tests.handmade import relation
 
@@ -166,10 +166,6 @@ def test_ids_and_names_stay_after_a_retrain(
     }
     assert again.model.names == previous.names
     assert again.came_from == (0, 1, 2)
-    store_named(spark, again.users, again.model, tmp_path / "named")
-    named = pq.read_table(tmp_path / "named").to_pylist()
-    assert len(named) == len(groups)
-    assert all(row["segment"] == previous.names[row["segment_id"]] for row in named)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """A shop whose ids are text, with a catalogue of prices, one product that nobody touched and some not to be had."""
 
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from app.events.catalogue import CATALOGUE_SCHEMA
 from app.events.merged import Merge, Merged
 from app.features.slices import Slice, make_slice
 from app.insight.profiles import find_profiles
-from app.insight.segments import fit_segments
+from app.insight.segments import Segmented, fit_segments
 from app.learn.recommender import fit_recommender
 from app.monitor.schema import recommendation_lines
 from app.registry.identities import Identities
@@ -60,12 +61,16 @@ def known(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Slic
 
 
 @pytest.fixture(scope="module")
-def recommender(spark: SparkSession, known: Slice, tmp_path_factory: pytest.TempPathFactory) -> Recommender:
+def segmented(spark: SparkSession, known: Slice, tmp_path_factory: pytest.TempPathFactory) -> Segmented:
+    return fit_segments(spark, known.folder / "users", 2, 1, tmp_path_factory.mktemp("segmented") / "segments")
+
+
+@pytest.fixture(scope="module")
+def recommender(known: Slice, segmented: Segmented, tmp_path_factory: pytest.TempPathFactory) -> Recommender:
     folder = tmp_path_factory.mktemp("learned")
     settings = Settings(als_factors=2, als_iterations=2, candidates=10, segments=2)
-    segments = fit_segments(spark, known.folder / "users", 2, 1, folder / "segments").users
     (folder / "saved").mkdir()
-    fit_recommender(known, segments, settings, folder / "scratch").save(folder / "saved")
+    fit_recommender(known, segmented.users, settings, folder / "scratch").save(folder / "saved")
     return Recommender.load(folder / "saved")
 
 
@@ -79,8 +84,17 @@ def test_the_catalogue_speaks_before_the_events(known: Slice) -> None:
     assert [number for number, row in sorted(rows.items()) if not row["available"]] == list(SOLD_OUT)
 
 
-def test_untouched_products_do_not_disturb_profiles(known: Slice, tmp_path: Path) -> None:
-    assert sum(row.users for row in find_profiles(known, {}, tmp_path / "profiles")) == 6
+def test_every_user_has_a_segment_and_a_profile(known: Slice, segmented: Segmented, tmp_path: Path) -> None:
+    """Untouched products don't disturb profiles."""
+    names = segmented.model.names
+    found = find_profiles(known, {}, segmented.users, names, tmp_path / "profiles")
+    assert sum(row.users for row in found.rows) == 6
+    rows = pq.read_table(found.users).to_pylist()
+    assert sorted((row["user_id"], row["user_key"]) for row in rows) == [(user, f"user {user}") for user in range(6)]
+    numbers = {row["user_id"]: row["segment_id"] for row in pq.read_table(segmented.users).to_pylist()}
+    for row in rows:
+        assert (row["segment_id"], row["segment"]) == (numbers[row["user_id"]], names[numbers[row["user_id"]]])
+    assert Counter(row["profile"] for row in rows) == {row.profile: row.users for row in found.rows if row.users}
 
 
 def test_the_bundle_knows_that_ids_are_text(recommender: Recommender) -> None:

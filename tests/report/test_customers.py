@@ -37,7 +37,7 @@ def test_customers_without_prices_are_said_to_be_so() -> None:
     with style():
         first = sections(customers().model_copy(update={"rfm": ()}))[0]
     assert (first.key, first.blocks) == ("rfm", [])
-    assert first.intro == "Of no purchase a price is known, so nobody is known to have spent."
+    assert first.intro == "No purchase has a known price, so nobody is known to have spent money."
 
 
 def test_one_share_is_a_table_and_a_state_of_nobody_no_line() -> None:
@@ -52,11 +52,26 @@ def test_one_share_is_a_table_and_a_state_of_nobody_no_line() -> None:
         )
     again, weekly = section.blocks[:2]
     assert isinstance(again, Table)
+    assert (again.headers[-1], again.rows[0]) == ("1 week later", ["2019-10-07", "30", "12"])
     assert "40.0% of the first week's did." in again.caption
+    assert "brackets" not in again.caption
     assert isinstance(weekly, Chart)
     assert weekly.svg is not None
     assert ">dormant</text>" in weekly.svg
     assert ">resurrected</text>" not in weekly.svg
+
+
+def test_two_weeks_are_no_picture() -> None:
+    """A line between two points says no more than they do."""
+    found = customers()
+    two = tuple(row.model_copy(update={"weeks": row.weeks[:2]}) for row in found.lifecycle)
+    with style():
+        section = coming_back(found.model_copy(update={"lifecycle": two}))
+    table = block(section, "Users who visit, from week to week")
+    assert isinstance(table, Table)
+    assert table.headers == ["Week from", "New", "Returning", "Resurrected", "Dormant"]
+    assert table.rows == [["2019-10-07", "30", "0", "0", "0"], ["2019-10-14", "8", "12", "0", "18"]]
+    assert "The last week is not over." in table.caption
 
 
 def test_rfm_says_who_brings_the_money() -> None:

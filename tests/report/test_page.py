@@ -246,6 +246,7 @@ def test_a_part_that_was_not_made_has_no_section(kept: str) -> None:
     own = several.get(kept, [kept])
     assert [section["id"] for section in Page(html).named("section")] == ["exploration", *own, "run"]
     assert "Where every row read went" in html
+    assert f"<h1>{'Training run' if kept == 'quality' else 'Run'} 2" in html, "others learn nothing"
 
 
 P = TypeVar("P", bound=Part)
@@ -365,7 +366,7 @@ def test_profiles_that_nobody_has_are_named_alone() -> None:
     (row,) = finished_run().profiles
     nobody = row.model_copy(update={"profile": "Price_Sensitive", "users": 0, "rule": "cheap"})
     html = render_report(only(profiles=(row, nobody)))
-    assert "Of nobody hold the rules of Price Sensitive." in html
+    assert "Nobody meets the rule of Price Sensitive." in html
     assert ">cheap<" not in html
 
 

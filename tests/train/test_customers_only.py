@@ -40,6 +40,16 @@ def test_from_a_log_to_what_is_known_of_customers(spark: SparkSession, tmp_path:
     rows = [row for file in part_files(found.paths.customers) for row in pq.read_table(file).to_pylist()]
     assert sorted((row["user_id"], row["frequency"]) for row in rows) == [(u, len(days)) for u, days in DAYS.items()]
     assert set(FORECAST_COLUMNS) <= set(rows[0])
+    assert found.paths.figures is not None
+    cells = pq.read_table(found.paths.figures / "cohorts.parquet").to_pylist()
+    assert {(row["start"].day, row["later"]): row["users"] for row in cells if row["kind"] == "purchases"} == {
+        (30, 0): 4,
+        (30, 1): 2,
+        (30, 2): 1,
+        (7, 0): 1,
+        (7, 1): 0,
+        (14, 0): 1,
+    }
     assert any(line.startswith("Who is still a customer is not identified: ") for line in summary_lines(found))
     assert "Who comes back?" in (tmp_path / "shop" / "report.html").read_text()
     assert not list((tmp_path / "shop").glob(".*")), "scratch is gone"

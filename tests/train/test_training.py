@@ -6,6 +6,7 @@ import json
 import lzma
 import random
 import shutil
+from collections import Counter
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,13 +14,15 @@ from typing import Any
 from unittest.mock import patch
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
-from app.core.folders import Output
+from app.core.folders import Output, is_synthetic
 from app.core.settings import Settings
 from app.evaluate.names import USER
 from app.evaluate.results import MetricInterval, Quality, find_row
+from app.insight.figures import TABLES
 from app.insight.results import Exploration
 from app.registry import bundle
 from app.registry.manifest import MANIFEST, SCHEMA_VERSION
@@ -256,8 +259,10 @@ def test_run_report_and_summary(first: RunResult, shop: Shop) -> None:
     made = {name: path for name, path in first.paths if path is not None}
     assert set(made) == {
         "cleaned",
+        "segments",
         "customers",
         "performance",
+        "figures",
         "bundle",
         "recommendations",
         "merged_csv",
@@ -290,6 +295,18 @@ def test_customers_are_summed_by_segment_too(first: RunResult) -> None:
     assert {row.name for row in value.by_segment} <= {row.segment for row in first.segments.rows}
 
 
+def test_users_and_figures_are_tables_too(first: RunResult) -> None:
+    assert first.segments is not None
+    assert first.paths.segments is not None
+    assert first.paths.figures is not None
+    named = Counter(pq.read_table(first.paths.segments)["segment"].to_pylist())
+    assert named == {row.segment: row.users for row in first.segments.rows}
+    assert {path.stem for path in first.paths.figures.glob("*.parquet")} == set(TABLES)
+    assert is_synthetic(str(first.paths.figures))
+    value = pq.read_table(first.paths.figures / "value.parquet")["by"].to_pylist()
+    assert {"all", "rfm", "segment"} == {*value}
+
+
 def test_each_run_is_kept_and_read_back_as_it_was(first: RunResult, refused: RunResult, shop: Shop) -> None:
     output = Output(shop.output)
     assert read_run(output.runs / f"{first.version}.json") == first
@@ -298,7 +315,8 @@ def test_each_run_is_kept_and_read_back_as_it_was(first: RunResult, refused: Run
 
 def test_processed_tables_are_kept_and_scratch_is_not(first: RunResult, shop: Shop) -> None:
     names = {path.name for path in (shop.output / "processed").iterdir()}
-    assert {f"{kind}_20191101_090000" for kind in ("cleaned_data", "user_behavior", "product_data")} <= names
+    kinds = ("cleaned_data", "user_behavior", "product_data", "segments", "customers", "product_performance", "figures")
+    assert {f"{kind}_20191101_090000" for kind in kinds} <= names
     assert not list(shop.output.glob(".work*"))
 
 
