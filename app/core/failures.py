@@ -9,6 +9,7 @@ Python worker, which Spark passes on as a stack trace. One raised in this proces
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from errno import EHOSTDOWN, EHOSTUNREACH, EIO, ENODEV, ENOTCONN, ENXIO, ESTALE, ETIMEDOUT
 from typing import Any
 from urllib.parse import unquote
 
@@ -64,6 +65,9 @@ SYSTEM_FAILURES = (
     (r"Could not parse Master URL", "--master is not the address of a Spark master, such as local[*] or k8s://…"),
 )
 FILE = re.compile(r"(?:file:/*(?=/)|(?<=while reading file )|(?<=CSV file: ))(\S+?\.\w+(?:\.\w+)?)[\s'\".,:]")
+
+#: What the system says of a file system that is away, and may come back: a network or a volume that fails.
+AWAY = {EIO, ENXIO, ENODEV, ENOTCONN, ETIMEDOUT, EHOSTDOWN, EHOSTUNREACH, ESTALE}
 
 UNREADABLE = "FAILED_READ_FILE"  #: how Spark's condition begins, whatever is wrong with a file; `path` names it
 UNQUOTED = f"{UNREADABLE}.CANNOT_READ_FILE_FOOTER"  #: whose path is no URI
@@ -155,6 +159,11 @@ def of_the_system(error: BaseException) -> InputError | None:
     """The error if the machine or Spark itself is why something failed."""
     text = failure_text(error)
     return next((InputError(meaning) for pattern, meaning in SYSTEM_FAILURES if re.search(pattern, text)), None)
+
+
+def is_away(error: OSError) -> bool:
+    """Whether a file system is away for a moment, so that the same may go well later."""
+    return error.errno in AWAY
 
 
 def own_error(error: BaseException) -> VitrineError | None:

@@ -10,7 +10,7 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from app.core.errors import VitrineError
-from app.core.failures import of_the_system
+from app.core.failures import is_away
 from app.core.lease import Lease
 from app.core.settings import Settings
 from app.events.archive_names import BatchRange
@@ -105,7 +105,7 @@ class Housekeeping:
             if time.monotonic() < until:
                 self.windows.settle(everything=True)
         except (VitrineError, OSError) as error:  # InfluxDB is away, a folder: the next start counts again
-            if isinstance(error, OSError) and of_the_system(error) is not None:
+            if isinstance(error, OSError) and not (isinstance(error, FileNotFoundError) or is_away(error)):
                 raise
             self.say(str(error))
 
@@ -129,8 +129,8 @@ class Housekeeping:
                     except FileNotFoundError as error:  # a micro-batch that is done again replaces its folder
                         self.say(f"{error.filename or error}: has just been replaced or deleted; looked at again")
                         self.windows.refresh()
-                    except OSError as error:  # a file system that is away for a moment
-                        if of_the_system(error) is not None:
+                    except OSError as error:
+                        if not is_away(error):
                             raise
                         self.say(f"{error}; looked at again")
         except Exception as error:  # the stream's own thread raises it

@@ -76,9 +76,11 @@ def test_a_damaged_file_of_the_archive_is_passed_over(spark: SparkSession, tmp_p
     """The accounts tell of it; the stream goes on, and counts what is left."""
     archived(spark, (0, "view", "a", 1.0, "s")).coalesce(1).write.parquet(str(tmp_path / "batch"))
     (whole,) = (tmp_path / "batch").glob("*.parquet")
-    damaged = tmp_path / "damaged.parquet"
-    damaged.write_bytes(whole.read_bytes()[:50])
-    counts = count_windows(spark, [whole, damaged], [micros(0)], Settings())
+    cut, spoilt = tmp_path / "cut.parquet", tmp_path / "spoilt.parquet"
+    content = whole.read_bytes()
+    cut.write_bytes(content[:50])
+    spoilt.write_bytes(content[:4] + b"\xff" * 60 + content[64:])  # its footer is good
+    counts = count_windows(spark, [whole, cut, spoilt], [micros(0)], Settings())
     assert counts["events"].to_pylist() == [1]
 
 
