@@ -236,10 +236,11 @@ def leaders(rows: Sequence[LeaderRow], kind: str, plural: str) -> Chart:
         )
         for axis, values, colour in figures
     ]
+    grey = "; grey is what the log does not name" if len(named) < len(rows) else ""
     return chart(
         title,
         f"{label(named[0].name)} leads with {count(named[0].events)} events and "
-        f"{count(named[0].purchases)} purchases; grey is what the log does not name.",
+        f"{count(named[0].purchases)} purchases{grey}.",
         charts.bars([row.name for row in rows], panels),
         table_of(
             rows,

@@ -18,6 +18,8 @@ def section(found: Value) -> Section:
         if found.by_segment:
             by_segment = [row.model_copy(update={"name": words(row.name)}) for row in found.by_segment]
             blocks.append(forecast_table(by_segment, "Forecasts by customer segment", "segment"))
+    elif every.expected_spend is not None:
+        blocks.append(spend_table(found.rows))
     blocks.append(holdout(found.holdout))
     if found.bg_nbd.parameters or found.gamma_gamma.parameters:
         blocks.append(parameters(found))
@@ -96,6 +98,20 @@ def forecast_table(rows: Sequence[ValueRow], title: str, group: str) -> Table:
         caption="Probabilities and spend are means, purchases and value sums over the customers of a "
         f"{group}. Where most bought once, nearly all count as customers still: look at the purchases instead.",
         wide=True,
+    )
+
+
+def spend_table(rows: Sequence[ValueRow]) -> Table:
+    """What a purchase of each name is worth, where nothing is known of how many there will be."""
+    return table_of(
+        rows,
+        [
+            ("Name", lambda row: row.name),
+            ("Customers", lambda row: count(row.customers)),
+            ("Expected of a purchase (shop currency)", lambda row: decimal(row.expected_spend)),
+        ],
+        title="What a purchase is worth",
+        caption="Means over the customers of a name; who bought once counts with the mean of all.",
     )
 
 

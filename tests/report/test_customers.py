@@ -130,5 +130,9 @@ def test_what_is_not_identified_has_no_number() -> None:
     rows = tuple(row.model_copy(update=blank) for row in found.rows)
     section = drawn(changed(bg_nbd=nothing, rows=rows, holdout=holdout))
     assert section.intro.startswith("Who is still a customer is not identified: a falls to 0. So there is no forecast")
+    assert [part.title for part in answered(section).blocks] == ["What a purchase is worth", "The models"]
+    assert block(section, "What a purchase is worth").rows[1] == ["Champions", "10", "17.50"]
+    worthless = tuple(row.model_copy(update={"expected_spend": None}) for row in rows)
+    section = drawn(changed(bg_nbd=nothing, rows=worthless, holdout=holdout))
     assert [part.title for part in answered(section).blocks] == ["The models"]
     assert "purchases were made; none were forecast, since a falls to 0." in answered(section).intro

@@ -134,7 +134,8 @@ def test_unknown_never_leads() -> None:
     unknown = LeaderRow(name="unknown", events=9999, purchases=1, revenue=1.0)
     events = exploration.events.model_copy(update={"top_brands": (unknown, *exploration.events.top_brands)})
     html = render_report(only(exploration=exploration.model_copy(update={"events": events})))
-    assert "acme leads with 500 events and 20 purchases" in html
+    assert "acme leads with 500 events and 20 purchases; grey is what the log does not name." in html
+    assert "electronics leads with 600 events and 30 purchases." in html
 
 
 def test_nothing_is_loaded_from_elsewhere(html: str) -> None:
