@@ -14,6 +14,7 @@ import pyarrow.dataset as ds
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from app.core import duck
 from app.core.duck import Relation, query, texts
 from app.core.parts import Part, by_part, part_files, read_table
 from app.evaluate.names import SESSION, USER
@@ -200,7 +201,8 @@ def write_queries(
     before_end = "true" if end is None else f"event_time < timestamp '{end}'"
 
     def write(part: Part) -> None:
-        test = part.read(events).filter(f"event_time >= timestamp '{cut}' and {before_end}")
+        after = part.read(events).filter(f"event_time >= timestamp '{cut}' and {before_end}")
+        test = duck.kept(after.select("user_id, session_id, product_id, event_type, event_time"))
         known = part.read(segments).select(f"user_id, {named}[segment_id + 1] as segment")
         new = read_table(part.connection, products).filter(f"first_seen >= timestamp '{cut}'").select("product_id")
         part.write(SESSION, session_queries(test, known, new, bounds.events, bounds.products))

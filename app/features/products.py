@@ -63,10 +63,14 @@ def product_sums(pairs: Relation) -> Relation:
 
 
 def product_words(events: Relation) -> Relation:
-    """What the events of a part say of a product: product_id, product_key, category_code, brand, said_at."""
+    """What the events of a part say of a product: product_id, product_key, category_code, brand, category_id, said_at.
+
+    `category_id` is the greatest of those said, `said_at` when category and brand were last said.
+    """
     return query(
         """
-        select product_id, max(product_key) as product_key, category_code, brand, max(event_time) as said_at
+        select product_id, max(product_key) as product_key, category_code, brand, max(category_id) as category_id,
+            max(event_time) as said_at
         from events group by product_id, category_code, brand
         """,
         events=events,

@@ -20,6 +20,12 @@ from app.features.products import product_attributes, product_features, product_
 from app.features.sessions import session_table, session_touches
 from app.features.users import USER_SCHEMA, user_features
 
+#: Columns of events from which pairs, sessions, touches, carts and words are made.
+_SEEN = (
+    "user_id, session_id, product_id, event_type, event_time, copies, price, quantity, user_key, product_key, "
+    "category_id, category_code, brand"
+)
+
 
 @dataclass(frozen=True)
 class Slice:
@@ -89,7 +95,7 @@ def make_slice(
         return every if cut is None else every.filter(f"event_time < timestamp '{cut}'")
 
     def tables(part: Part) -> None:
-        seen = known(part)
+        seen = duck.kept(known(part).select(_SEEN))  # all that is made of them reads them once
         pairs = part.write("pairs", user_product_pairs(seen, until, settings.popularity_half_life_days))
         part.write("sessions", session_table(seen))
         part.write("touches", session_touches(seen, settings.session_max_events, settings.session_max_products))

@@ -18,7 +18,7 @@ from app.insight.carts import cart_lines, carts, line_counts, time_counts
 from app.insight.funnel import StepRows, buying_counts, funnel, funnel_counts, steps_of
 from app.insight.paths import path_counts, paths
 from app.insight.performance import performance, product_performance
-from app.insight.shop_products import category_ids, labelled_products, shop_products, top_categories
+from app.insight.shop_products import labelled_products, shop_products, top_categories
 from app.insight.visit_steps import visit_steps
 
 
@@ -26,7 +26,7 @@ from app.insight.visit_steps import visit_steps
 class Shop:
     """What behaviour is read from.
 
-    `events`: a stored events table, in parts. `tables`: a folder with `product_sums` and `attributes`
+    `events`: a stored events table, in parts. `tables`: a folder with `product_sums`, `product_words` and `attributes`
     (`product_attributes`); None where they are not stored. `event_types`: those that occur.
     `until`: the last event. `segments`: user_id and segment_id, in the same parts; None where there are no segments.
     `segment_names`: by id.
@@ -73,7 +73,8 @@ def find_behaviour(spark: SparkSession, shop: Shop, windows: Windows, folder: Pa
 
     folder.mkdir(parents=True)
     parts = len(part_files(shop.events))
-    by_part(spark, parts, lambda part: _count_products(part, shop), folder)
+    if shop.tables is None:
+        by_part(spark, parts, lambda part: _count_products(part, shop), folder)
     with duck.connect(folder) as connection:
         _store_products(connection, shop, folder)
         by_part(spark, parts, lambda part: _count(part, shop, windows, folder), folder)
@@ -83,22 +84,16 @@ def find_behaviour(spark: SparkSession, shop: Shop, windows: Windows, folder: Pa
 
 def _count_products(part: Part, shop: Shop) -> None:
     events = part.read(shop.events)
-    part.write("category_ids", category_ids(events))
-    if shop.tables is None:
-        pairs = user_product_pairs(events, shop.until, half_life_days=1)  # of what decays nothing is asked
-        part.write("product_sums", product_sums(pairs))
-        part.write("product_words", product_words(events))
+    pairs = user_product_pairs(events, shop.until, half_life_days=1)  # of what decays nothing is asked
+    part.write("product_sums", product_sums(pairs))
+    part.write("product_words", product_words(events))
 
 
 def _store_products(connection: Connection, shop: Shop, folder: Path) -> None:
-    def stored(place: Path, name: str) -> Relation:
-        return read_table(connection, place / name)
-
-    if shop.tables is None:
-        attributes, sums = product_attributes(stored(folder, "product_words")), stored(folder, "product_sums")
-    else:
-        attributes, sums = stored(shop.tables, "attributes"), stored(shop.tables, "product_sums")
-    products = duck.kept(labelled_products(attributes, sums, stored(folder, "category_ids")))
+    place = shop.tables or folder
+    sums, words = (read_table(connection, place / f"product_{name}") for name in ("sums", "words"))
+    attributes = read_table(connection, place / "attributes") if shop.tables else product_attributes(words)
+    products = duck.kept(labelled_products(attributes, sums, words))
     names = write_table(connection, top_categories(products), folder / "categories")
     write_table(connection, shop_products(products, names), folder / "shop")
 

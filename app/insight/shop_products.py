@@ -7,16 +7,7 @@ TOP_CATEGORIES = 10  #: those with the most events have a number of their own, 0
 BANDS = ("cheap third", "middle third", "dear third")  #: of the products with a known price
 
 
-def category_ids(events: Relation) -> Relation:
-    """Products of a part by the id of their category: product_id, category_id."""
-    return query(
-        "select product_id, max(category_id) as category_id from events where category_id is not null "
-        "group by product_id",
-        events=events,
-    )
-
-
-def labelled_products(attributes: Relation, sums: Relation, ids: Relation) -> Relation:
+def labelled_products(attributes: Relation, sums: Relation, words: Relation) -> Relation:
     """Products that somebody has touched, with what was done with them.
 
     Parameters
@@ -25,8 +16,8 @@ def labelled_products(attributes: Relation, sums: Relation, ids: Relation) -> Re
         `product_attributes`.
     sums
         `app.features.products.product_sums` of all parts.
-    ids
-        `category_ids` of all parts, which stand in where names are missing.
+    words
+        `app.features.products.product_words` of all parts, whose ids of categories stand in where names are missing.
 
     Returns
     -------
@@ -43,7 +34,7 @@ def labelled_products(attributes: Relation, sums: Relation, ids: Relation) -> Re
                 sum(paid_cents) / 100 as revenue, sum(price_cents) / sum(prices) / 100 as mean_price
             from sums group by product_id
         ),
-        numbered as (select product_id, max(category_id) as category_id from ids group by product_id)
+        numbered as (select product_id, max(category_id) as category_id from words group by product_id)
         select product_id, product_key, title, brand,
             coalesce(nullif(split_part(category_code, '.', 1), '{UNKNOWN}'), 'category ' || category_id) as label,
             coalesce(mean_price, price)::double as avg_price, {", ".join(summed)}, revenue
@@ -51,7 +42,7 @@ def labelled_products(attributes: Relation, sums: Relation, ids: Relation) -> Re
         """,
         attributes=attributes,
         sums=sums,
-        ids=ids,
+        words=words,
     )
 
 

@@ -4,13 +4,8 @@ import pytest
 
 from app.core.duck import Connection
 from app.features.pairs import user_product_pairs
-from app.features.products import product_sums
-from app.insight.shop_products import (
-    category_ids,
-    labelled_products,
-    shop_products,
-    top_categories,
-)
+from app.features.products import product_sums, product_words
+from app.insight.shop_products import labelled_products, shop_products, top_categories
 from tests.handmade import Event, by_key, events_relation, moment, relation
 
 ATTRIBUTES = "product_id bigint, product_key varchar, title varchar, category_code varchar, brand varchar, price double"
@@ -37,8 +32,8 @@ def test_what_was_done_with_each_product(duck: Connection) -> None:
         ATTRIBUTES,
     )
     events = events_relation(duck, EVENTS)
-    counts, ids = product_sums(user_product_pairs(events, moment("10-02 00:00"), 7)), category_ids(events)
-    found = by_key(labelled_products(attributes, counts.union(counts), ids), "product_id")
+    counts = product_sums(user_product_pairs(events, moment("10-02 00:00"), 7))
+    found = by_key(labelled_products(attributes, counts.union(counts), product_words(events)), "product_id")
     assert set(found) == {7, 8}, "nobody has touched 9"
     names = ("events", "views", "carts", "purchases", "viewers", "carters", "buyers", "revenue", "avg_price")
     assert [found[7][name] for name in names] == [12, 6, 2, 4, 4, 2, 2, 120.0, 17.5]
