@@ -35,16 +35,24 @@ def events_table(rows: Relation, same: tuple[str, ...], idle_minutes: int) -> Re
         `app.events.schema.CLEANED_SCHEMA`, in `STORED_ORDER`.
     """
     events = with_session_id(distinct(rows, same), idle_minutes)
-    return query(f"select {_COLUMNS} from events", events=events).order(", ".join(STORED_ORDER))
+    return events.order(", ".join(STORED_ORDER)).select(_COLUMNS)  # fewer columns are sorted than are stored
 
 
 def distinct(rows: Relation, same: tuple[str, ...]) -> Relation:
     """Each event once, with the number of its `copies`: of rows that differ, the greatest by `CHOSEN_BY`."""
+    named = ", ".join(same)
     best = ", ".join(f"{name} desc nulls last" for name in CHOSEN_BY if name not in same)
+    agree = " and ".join(f"once.{name} is not distinct from alike.{name}" for name in same)
     return query(
         f"""
-        select * replace ((sum(copies) over alike)::bigint as copies) from rows
-        window alike as (partition by {", ".join(same)})
+        with once as materialized (select * from rows),
+        alike as (select {named} from once group by {named} having count(*) > 1),
+        doubled as (select once.* from once semi join alike on {agree})
+        select once.* from once anti join alike on {agree}
+        union all
+        -- only these are sorted: nearly all rows are there once
+        select * replace ((sum(copies) over alike)::bigint as copies) from doubled
+        window alike as (partition by {named})
         qualify row_number() over (alike order by {best}) = 1
         """,
         rows=rows,

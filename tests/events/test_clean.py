@@ -197,6 +197,8 @@ def test_the_same_event_is_one_row_with_the_number_of_its_copies(spark: SparkSes
         {"price": "9.91", "brand": "zeta"},
         {"price": "9.91", "brand": None},
         {"user_session": "s2"},
+        {"user_session": None},
+        {"user_session": None},  # no session is the same as no session
         {"event_type": "cart"},
     ]
     for order in (rows, rows[::-1]):
@@ -204,6 +206,7 @@ def test_the_same_event_is_one_row_with_the_number_of_its_copies(spark: SparkSes
         assert {key: row["copies"] for key, row in found.items()} == {
             ("s1", "view"): 5,
             ("s2", "view"): 1,
+            (None, "view"): 2,
             ("s1", "cart"): 1,
         }
         assert (found["s1", "view"]["price"], found["s1", "view"]["brand"]) == (9.91, "zeta")
