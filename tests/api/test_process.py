@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from itertools import count
 from pathlib import Path
 
 import httpx
@@ -16,7 +17,8 @@ from click.testing import CliRunner, Result
 
 from app.cli import main
 from tests.api.client import ROOT, Server, event, free_port, ids, landed
-from tests.stream.shop import until
+from tests.stream.process import StreamProcess
+from tests.stream.shop import folder_rows, until
 
 WITHOUT_SPARK = """
 import sys
@@ -136,19 +138,23 @@ def test_a_taken_port_is_one_line(output: Path) -> None:
     assert "cannot be listened at (Address already in use); give others" in line
 
 
-@pytest.mark.slow(seconds=66)
-def test_every_accepted_event_is_delivered_once_though_servers_are_killed(output: Path) -> None:
-    """Two replicas, killed and started again while clients post; a client without an answer sends the same again, to
-    any of the two."""
+@pytest.mark.slow(seconds=90)
+def test_every_accepted_event_is_archived_once_though_servers_and_stream_are_killed(output: Path) -> None:
+    """Two replicas and a stream, killed and started again while clients post; a client without an answer sends the same
+    again, to any of the two."""
     ports = [free_port(), free_port()]
     servers = [Server(output, port, VITRINE_COMMIT_SECONDS="0.02").wait() for port in ports]
+    stream = StreamProcess(output)
     answered: list[str] = []
-    unknown = Counter[str]()
+    unknown, kills, enough = Counter[str](), Counter[str](), threading.Event()
 
     def client(name: int) -> None:
         rng = random.Random(name)
-        for number in range(40):
-            body = {"events": [event(0, user=name) | {"event_id": f"{name}-{number}-{part}"} for part in range(3)]}
+        for number in count():
+            if number >= 40 and enough.wait(0.3):
+                break
+            ids = [f"{name}-{number}-{part}" for part in range(3)]
+            body = {"events": [event(0, user=name) | {"event_id": one, "user_session": one} for one in ids]}
             for _ in range(500):
                 try:
                     answer = httpx.post(f"http://127.0.0.1:{rng.choice(ports)}/v1/events", json=body, timeout=10)
@@ -164,22 +170,38 @@ def test_every_accepted_event_is_delivered_once_though_servers_are_killed(output
                 time.sleep(0.05)
 
     clients = [threading.Thread(target=client, args=(name,)) for name in range(4)]
-    for thread in clients:
-        thread.start()
-    kills, rng = 0, random.Random(1)
-    while any(thread.is_alive() for thread in clients):
-        time.sleep(rng.uniform(0.1, 0.6))
-        victim = rng.randrange(2)
-        servers[victim].kill()
-        kills += 1
-        servers[victim] = Server(output, ports[victim], VITRINE_COMMIT_SECONDS="0.02")
-    for thread in clients:
-        thread.join()
-    for server in servers:
-        server.stop()
-    rows = Counter(row["event_id"] for row in landed(output / "landing"))
-    assert kills >= 2
+    rng, taken = random.Random(1), 0
+    try:
+        stream.start()
+        for thread in clients:
+            thread.start()
+        while any(thread.is_alive() for thread in clients):
+            time.sleep(rng.uniform(0.1, 0.6))
+            victim = rng.randrange(2)
+            servers[victim].kill()
+            kills["server"] += 1
+            servers[victim] = Server(output, ports[victim], VITRINE_COMMIT_SECONDS="0.02")
+            if len(stream.taken()) > taken:  # it has worked since it was killed
+                stream.kill()
+                kills["stream"] += 1
+                taken = len(stream.taken())
+                stream.start()
+                if kills["stream"] == 2:
+                    enough.set()
+        for server in servers:
+            server.stop()
+        stream.until_done()
+        assert stream.stop() == 0
+    finally:
+        StreamProcess.end_all()
+    print(f"\nkills {dict(kills)}, requests without an answer and ids sent again {dict(unknown)}")
+    assert kills["server"] >= 2
+    assert kills["stream"] >= 2
     assert unknown["lost"] > 0, "no request met a kill: nothing was tested"
-    assert len(answered) == 4 * 40 * 3
-    assert set(rows) == set(answered)
-    assert set(rows.values()) == {1}, [name for name, count in rows.items() if count > 1]
+    assert len(answered) >= 4 * 40 * 3
+    for rows in (
+        Counter(row["event_id"] for row in landed(output / "landing")),
+        Counter(row["user_session"] for row in folder_rows(stream.folders.archive)),
+    ):
+        assert set(rows) == set(answered)
+        assert set(rows.values()) == {1}, [name for name, count in rows.items() if count > 1]
