@@ -24,3 +24,8 @@ class BundleError(VitrineError):
     """A model bundle is missing, damaged or of another schema version."""
 
     exit_code = EXIT_BAD_INPUT
+
+
+def is_of_the_system(error: BaseException) -> bool:
+    """Whether the system does not give a file, whatever is in it; Arrow's own errors have no number."""
+    return isinstance(error, OSError) and error.errno is not None

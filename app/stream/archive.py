@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from app.core.errors import VitrineError
+from app.core.errors import VitrineError, is_of_the_system
 from app.core.files import replacing, sync, write_text
 from app.events.archive_manifest import Manifest, read_manifest, write_manifest
 from app.events.archive_names import BatchRange, Epochs
@@ -271,7 +271,7 @@ def damage_told(path: Path) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError, EOFError, zlib.error) as error:
-        if isinstance(error, OSError) and error.errno is not None:
+        if is_of_the_system(error):
             raise
         raise VitrineError(f"archive {path}: is damaged ({str(error).splitlines()[0]})") from None
 

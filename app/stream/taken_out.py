@@ -5,6 +5,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from app.core.errors import is_of_the_system
+
 TAKEN_OUT = b"taken_out"
 
 
@@ -25,7 +27,8 @@ def written_rows(parquet: Path) -> int:
     try:
         footer = pq.read_metadata(parquet)
     except (pa.ArrowException, OSError) as error:
-        _raise_if_of_the_system(error)
+        if is_of_the_system(error):
+            raise
         return 0
     return int(footer.num_rows) + int((footer.metadata or {}).get(TAKEN_OUT, 0))
 
@@ -38,12 +41,7 @@ def read_or_delete(path: Path) -> pa.Table | None:
     try:
         return pq.read_table(path)
     except (pa.ArrowException, OSError) as error:
-        _raise_if_of_the_system(error)
+        if is_of_the_system(error):
+            raise
         path.unlink(missing_ok=True)
         return None
-
-
-def _raise_if_of_the_system(error: Exception) -> None:
-    """A file system that is away for a moment is no damage."""
-    if isinstance(error, OSError) and error.errno is not None:
-        raise error

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from app.core.errors import is_of_the_system
 from app.core.files import replacing, write_text
 from app.events.archive_names import FIRST_EDITION_OFFSET, Epochs
 from app.monitor.schema import EVENTS
@@ -61,7 +62,7 @@ def _read_whole(path: Path, damaged: Damaged | None) -> pa.Table:
     try:
         return read_day(path)
     except (pa.ArrowException, OSError) as error:
-        if damaged is None or (isinstance(error, OSError) and error.errno is not None):  # of the system
+        if damaged is None or is_of_the_system(error):
             raise
         damaged(path, str(error).splitlines()[0])
         return WINDOW_SCHEMA.empty_table()
