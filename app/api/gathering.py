@@ -1,18 +1,20 @@
-"""What waits together is done together: one call for many requests, in a thread of its own."""
+"""What waits together is done together: one call for many requests."""
 
 import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Generic, TypeVar
 
 from app.api.problems import RefusedError
 
-TURNS = 2  #: of the event loop before a call, in which answers are sent and what has arrived joins it
+TURNS = 3  #: of the event loop without a newcomer before a call: it takes so many to accept a connection and read it
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Done = TypeVar("Done")
 
 
 class Gathering(Generic[Item, Result]):
@@ -24,13 +26,17 @@ class Gathering(Generic[Item, Result]):
     Parameters
     ----------
     work
-        Called in a thread that is the same every time; gives a result for each item.
+        Gives a result for each item.
     weight
         Of an item.
     most
         Weight of one call; an item that weighs more is alone in its call.
     longest
         Weight that may wait; beyond it, requests are refused.
+    apart
+        Whether the function is called in a thread, the same every time, because it waits for a disk or a lock. What
+        computes is called on the event loop: a thread would fight with it for the interpreter, and answers took twice
+        as long.
     pause
         Least seconds between the beginnings of two calls.
     """
@@ -41,6 +47,7 @@ class Gathering(Generic[Item, Result]):
         weight: Callable[[Item], int],
         most: int,
         longest: int,
+        apart: bool = False,
         pause: float = 0.0,
     ):
         self._work, self._weight, self._most, self._longest, self._pause = work, weight, most, longest, pause
@@ -48,7 +55,7 @@ class Gathering(Generic[Item, Result]):
         self._load = 0
         self._running: asyncio.Task[None] | None = None
         self._begun = -pause
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="gathering")
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="gathering") if apart else None
 
     async def do(self, item: Item) -> Result:
         """The result for one item.
@@ -70,26 +77,25 @@ class Gathering(Generic[Item, Result]):
         return await future
 
     async def aside(self, work: Callable[[], None]) -> None:
-        """Have the same thread do something else, between two calls."""
-        await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        """Do something else where the function is called, between two calls."""
+        await self._call(work)
 
     def close(self) -> None:
         """Wait for what the thread is at, and end it."""
-        self._thread.shutdown()
+        if self._thread is not None:
+            self._thread.shutdown()
 
     async def _run(self) -> None:
-        loop = asyncio.get_running_loop()
         try:
             while self._waiting:
                 wait = self._begun + self._pause - time.monotonic()
                 if wait > 0:
                     await asyncio.sleep(wait)
-                for _ in range(TURNS):
-                    await asyncio.sleep(0)
+                await self._joined()
                 self._begun = time.monotonic()
                 taken = self._take()
                 try:
-                    results = await loop.run_in_executor(self._thread, self._work, [item for item, _ in taken])
+                    results = await self._call(partial(self._work, [item for item, _ in taken]))
                 except Exception as error:
                     for _, future in taken:
                         if not future.done():
@@ -100,6 +106,19 @@ class Gathering(Generic[Item, Result]):
                         future.set_result(result)
         finally:
             self._running = None
+
+    async def _joined(self) -> None:
+        """Let answers be sent, and what has arrived join what waits."""
+        idle = 0
+        while idle < TURNS and self._load < self._most:
+            before = self._load
+            await asyncio.sleep(0)
+            idle = idle + 1 if self._load == before else 0
+
+    async def _call(self, work: Callable[[], Done]) -> Done:
+        if self._thread is None:
+            return work()
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     def _take(self) -> list[tuple[Item, asyncio.Future[Result]]]:
         taken = [self._waiting.popleft()]

@@ -74,11 +74,11 @@ class Service:
         self._no_events = ""  #: why no events are taken
         self.lists: Gathering[tuple[Ask, ...], list[Recommendations]] = Gathering(self._answer, len, TOGETHER, WAITING)
         self._commits: Gathering[Sequence[AcceptedEvent], Taken] = Gathering(
-            self._take, len, EVENTS_TOGETHER, EVENTS_WAITING, settings.commit_seconds
+            self._take, len, EVENTS_TOGETHER, EVENTS_WAITING, apart=True, pause=settings.commit_seconds
         )
         #: One after the other, in a thread of their own: they wait for a lock, which a paused replica may hold.
         self._changes: Gathering[Callable[[], Any], Any] = Gathering(
-            lambda changes: [change() for change in changes], lambda _: 1, 1, WAITING
+            lambda changes: [change() for change in changes], lambda _: 1, 1, WAITING, apart=True
         )
         self._open_events()
         self._variants = self._challenger.beside(self._opened())
