@@ -11,6 +11,9 @@ from typing import Generic, TypeVar
 from app.api.problems import RefusedError
 
 TURNS = 3  #: of the event loop without a newcomer before a call: it takes so many to accept a connection and read it
+MOST_TURNS = (
+    64  #: before a call, however many newcomers: one connection is accepted a turn, and those of 200 clients wait
+)
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -110,10 +113,12 @@ class Gathering(Generic[Item, Result]):
     async def _joined(self) -> None:
         """Let answers be sent, and what has arrived join what waits."""
         idle = 0
-        while idle < TURNS and self._load < self._most:
+        for _ in range(MOST_TURNS):
             before = self._load
             await asyncio.sleep(0)
             idle = idle + 1 if self._load == before else 0
+            if idle == TURNS:
+                return
 
     async def _call(self, work: Callable[[], Done]) -> Done:
         if self._thread is None:

@@ -114,7 +114,7 @@ async def _life(app: FastAPI) -> AsyncIterator[None]:
         _every(CHAMPION_SECONDS, partial(to_thread, follow), "the registry cannot be read"),
         _every(TIDY_SECONDS, service.tidy, "the log of posted events cannot be tidied"),
         _every(WRITE_SECONDS, partial(to_thread, service.attribution.write)),
-        _every(COUNT_SECONDS, partial(to_thread, service.attribution.count)),
+        _every(COUNT_SECONDS, service.attribution.count),
     ]
     if service.settings.influx_url is not None:
         work.append(_points(service))

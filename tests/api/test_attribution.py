@@ -1,5 +1,6 @@
 """What lists led to: each event once, with the place it came from, whichever replica answered and took it."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def count(api: Api) -> None:
     api.service.attribution.write()
     now = api.service._now
     api.service.attribution._counter._now = lambda: now() + LATER
-    api.service.attribution.count()
+    asyncio.run(api.service.attribution.count())
 
 
 def answer(api: Api, **ask: Any) -> tuple[str, list[str]]:
@@ -112,7 +113,7 @@ def test_an_event_is_counted_once_whoever_takes_it_and_whoever_counts(make_api: 
 def test_an_event_waits_until_its_list_is_written_down(api: Api, output: Path) -> None:
     recommendation_id, products = answer(api, count=2)
     post(api, 1, recommendation_id, product=products[0])
-    api.service.attribution.count()
+    asyncio.run(api.service.attribution.count())
     assert outcomes(output) == {}
     count(api)
     assert outcomes(output) == {("view", "attributed"): 1}
@@ -190,7 +191,7 @@ def test_a_list_is_found_by_its_id_in_any_process(tmp_path: Path) -> None:
     assert len(set(ids)) == 6
     assert all(len(one) == 24 for one in ids)
     assert [find(tmp_path, one) for one in ids] == lists
-    read = [pair for lines in follow(tmp_path, {}, 10**6) for pair in lines.lists]
+    read = [pair for lines in follow(tmp_path, {}, 10**6) for pair in lines.lists()]
     assert sorted(read, key=lambda pair: pair[1].at) == list(zip(ids, lists, strict=True))
 
 
@@ -213,12 +214,12 @@ def test_reading_goes_on_where_it_was_and_leaves_a_cut_line(tmp_path: Path) -> N
     second = a_list(2.0, "2")
     path.write_bytes(whole + second.line()[:-9])
     (lines,) = follow(tmp_path, {}, 10**6)
-    assert [one for one, _ in lines.lists] == [first]
+    assert [one for one, _ in lines.lists()] == [first]
     assert list(follow(tmp_path, {lines.name: lines.end}, 10**6)) == []
     path.write_bytes(whole + second.line())
     (rest,) = follow(tmp_path, {lines.name: lines.end}, 10**6)
-    assert [one for _, one in rest.lists] == [second]
-    assert find(tmp_path, rest.lists[0][0]) == second
+    ((one, found),) = rest.lists()
+    assert found == find(tmp_path, one) == second
 
 
 def test_some_is_read_at_a_time(tmp_path: Path) -> None:
@@ -231,7 +232,7 @@ def test_some_is_read_at_a_time(tmp_path: Path) -> None:
     while found := list(follow(tmp_path, ends, 300)):
         rounds += 1
         for lines in found:
-            read += [one for one, _ in lines.lists]
+            read += [one for one, _ in lines.lists()]
             ends[lines.name] = lines.end
     assert read == ids
     assert rounds > 5
@@ -274,7 +275,10 @@ def test_what_need_not_be_known_any_more_is_forgotten(tmp_path: Path) -> None:
     lists.write()
     counter = Counter(settings, lambda: now[0])
     assert counter.begin()
-    counter.step()
+    counting = counter.unread()
+    for lines in counting.unread:
+        counter.show(lines, counting)
+    counter.finish(counting)
     assert counter.counts is not None
     assert len(counter.counts.reached()) == 1
     now[0] += 3 * 3600
@@ -296,11 +300,37 @@ def test_another_process_counts_once_the_first_is_gone(tmp_path: Path) -> None:
     second.close()
 
 
+def test_a_count_that_is_broken_off_is_done_again_and_counts_nothing_twice(tmp_path: Path) -> None:
+    from app.api.metrics import ApiMetrics
+
+    settings = Settings(output=tmp_path)
+    lists = AnsweredLists(Folders.of(settings).lists, lambda: 0.0)
+    for number in range(3 * answered_module.PORTION):
+        lists.add(a_list(float(number), "1"))
+    lists.write()
+
+    async def breaks_off(attribution: Attribution) -> None:
+        counting = asyncio.create_task(attribution.count())
+        await asyncio.sleep(0.01)
+        counting.cancel()
+        await asyncio.wait([counting])
+        attribution.close()
+        assert counting.cancelled()
+
+    asyncio.run(breaks_off(Attribution(settings, ApiMetrics(), lambda: 0.0)))
+    assert led_to(tmp_path, "lists") == {}
+    attribution = Attribution(settings, ApiMetrics(), lambda: 0.0)
+    asyncio.run(attribution.count())
+    asyncio.run(attribution.count())
+    attribution.close()
+    assert led_to(tmp_path, "lists")["answered"] == 3 * answered_module.PORTION
+
+
 def test_it_says_nothing_where_nothing_happens(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     from app.api.metrics import ApiMetrics
 
     attribution = Attribution(Settings(output=tmp_path), ApiMetrics(), lambda: 0.0)
     attribution.write()
-    attribution.count()
+    asyncio.run(attribution.count())
     attribution.close()
     assert caplog.records == []

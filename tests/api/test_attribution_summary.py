@@ -1,5 +1,6 @@
 """`vitrine attribution`: what was counted, in words and as JSON; and the points of it in InfluxDB."""
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -68,7 +69,7 @@ def test_the_command(api: Api, output: Path) -> None:
     api.service.attribution.write()
     now = api.service._now()
     api.service.attribution._counter._now = lambda: now + 60
-    api.service.attribution.count()
+    asyncio.run(api.service.attribution.count())
     runner = CliRunner()
     told = runner.invoke(main, ["attribution", "--output", str(output)])
     assert told.exit_code == 0, told.output
@@ -137,7 +138,7 @@ def test_counts_reach_influxdb(
             api.post("/v1/recommendations", {"count": 2})
         api.service.attribution.write()
         for _ in range(2):
-            api.service.attribution.count()
+            asyncio.run(api.service.attribution.count())
         assert server.count("attributed_lists", "answered") == 1
         assert server.count("attributed_places", "shown") == 1
     finally:

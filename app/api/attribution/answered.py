@@ -9,7 +9,7 @@ import re
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -136,11 +136,24 @@ def find(folder: Path, recommendation_id: str) -> Answered | None:
 
 @dataclass(frozen=True)
 class Lines:
-    """Lists that were read on from an offset in a file, each with its id, and where to go on."""
+    """Lines that were read on from an offset in a file, and where to go on."""
 
     name: str
-    end: int
-    lists: tuple[tuple[str, Answered], ...]
+    start: int
+    lines: tuple[bytes, ...]
+
+    @property
+    def end(self) -> int:
+        return self.start + sum(map(len, self.lines))
+
+    def lists(self) -> Iterator[tuple[str, Answered]]:
+        """Each whole one, with its id."""
+        head, offset = self.name[:6] + self.name[7:15], self.start
+        for line in self.lines:
+            answered = _of_line(line)
+            if answered is not None:
+                yield f"{head}{offset:010x}", answered
+            offset += len(line)
 
 
 def follow(folder: Path, ends: dict[str, int], most: int) -> Iterator[Lines]:
@@ -169,18 +182,9 @@ def follow(folder: Path, ends: dict[str, int], most: int) -> Iterator[Lines]:
         lines = whole.splitlines(keepends=True)
         for first in range(0, len(lines), PORTION):
             portion = lines[first : first + PORTION]
-            end = start + sum(map(len, portion))
-            yield Lines(name, end, tuple(_lists(name, start, portion)))
-            start = end
-
-
-def _lists(name: str, start: int, lines: Sequence[bytes]) -> Iterator[tuple[str, Answered]]:
-    head = name[:6] + name[7:15]
-    for line in lines:
-        answered = _of_line(line)
-        if answered is not None:
-            yield f"{head}{start:010x}", answered
-        start += len(line)
+            found = Lines(name, start, tuple(portion))
+            yield found
+            start = found.end
 
 
 def _of_line(line: bytes) -> Answered | None:

@@ -1,16 +1,19 @@
 """What lists lead to: lists are written down as they are answered, and one of all replicas counts what came of them."""
 
+import asyncio
 import logging
 import threading
+from asyncio import to_thread
 from collections import Counter as Tally
 from collections.abc import Callable
 
 from app.api.attribution.answered import HOUR, Answered, AnsweredLists
-from app.api.attribution.counter import Counter, Folders
+from app.api.attribution.counter import Counter, Counting, Folders
 from app.api.metrics import ApiMetrics
 from app.core.errors import VitrineError
 from app.core.settings import Settings
 
+REST_SECONDS = 0.02  #: after each portion of lists that is counted
 LOG = logging.getLogger("vitrine")
 
 
@@ -31,7 +34,7 @@ class Attribution:
         self._metrics, self._settings, self._now = metrics, settings, now
         self._lists = AnsweredLists(Folders.of(settings).lists, now)
         self._counter = Counter(settings, now)
-        self._counting, self._pruned = threading.Lock(), 0
+        self._guard, self._closed, self._pruned = threading.Lock(), False, 0
         self._failure = ""  #: that was said last, so that it is said once
 
     def remember(self, answered: Answered) -> str:
@@ -48,35 +51,50 @@ class Attribution:
         except OSError as error:  # answering goes on
             self._failed(f"answered lists were not written down, what comes of them is not known: {error}")
 
-    def count(self) -> None:
-        """Count on, if no other replica does, and write to InfluxDB what has changed."""
-        with self._counting:
-            try:
-                if self._counter.begin():
-                    self._count()
-                self._failure = ""
-            except (OSError, VitrineError) as error:
-                self._failed(f"what lists led to is not counted or shown yet: {error}")
+    async def count(self) -> None:
+        """Count on, if no other replica does, and write to InfluxDB what has changed.
+
+        Disk and network are waited for in a thread. What is computed is done here, a little at a time: in a thread it
+        would take far longer, and answers with it, since each would take the interpreter from the other.
+        """
+        try:
+            counting = await to_thread(self._begin)
+            if counting is not None:
+                for lines in counting.unread:
+                    self._counter.show(lines, counting)
+                    await asyncio.sleep(REST_SECONDS)
+                await to_thread(self._finish, counting)
+            self._failure = ""
+        except (OSError, VitrineError) as error:
+            self._failed(f"what lists led to is not counted or shown yet: {error}")
 
     def close(self) -> None:
         """Write down what is left, and leave the counting to another replica."""
         self.write()
-        with self._counting:
+        with self._guard:
+            self._closed = True
             self._counter.close()
 
-    def _count(self) -> None:
-        counted = self._counter.step()
-        for (event_type, outcome), events in counted.events.items():
-            self._metrics.attributed.labels(event_type, outcome).inc(events)
-        for labels, places in counted.places.items():
-            self._metrics.touched.labels(*labels).inc(places)
-        if (hour := int(self._now() // HOUR)) != self._pruned:
-            self._counter.prune()
-            self._pruned = hour
-        if self._settings.influx_url is not None and self._counter.counts is not None:
-            from app.api.attribution.publish import publish  # loads pandas
+    def _begin(self) -> Counting | None:
+        with self._guard:
+            return self._counter.unread() if not self._closed and self._counter.begin() else None
 
-            publish(self._counter.counts, self._settings)
+    def _finish(self, counting: Counting) -> None:
+        with self._guard:
+            if self._closed:
+                return
+            counted = self._counter.finish(counting)
+            for (event_type, outcome), events in counted.events.items():
+                self._metrics.attributed.labels(event_type, outcome).inc(events)
+            for labels, places in counted.places.items():
+                self._metrics.touched.labels(*labels).inc(places)
+            if (hour := int(self._now() // HOUR)) != self._pruned:
+                self._counter.prune()
+                self._pruned = hour
+            if self._settings.influx_url is not None and self._counter.counts is not None:
+                from app.api.attribution.publish import publish  # loads pandas
+
+                publish(self._counter.counts, self._settings)
 
     def _failed(self, text: str) -> None:
         self._metrics.lost_lists.inc()

@@ -6,7 +6,6 @@ id only where the layout names it, and holds what comes to it twice as often as 
 """
 
 import fcntl
-import time
 from collections import Counter as Tally
 from collections import deque
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from app.api.attribution.answered import HOUR, PORTION, Answered, Because, find, follow, prune
+from app.api.attribution.answered import HOUR, Answered, Because, Lines, find, follow, prune
 from app.api.attribution.counts import Counts, Key, Kind, Outcome, Step
 from app.api.posted.batches import AcceptedEvent, EventBatch
 from app.api.posted.intake import log_folder
@@ -26,7 +25,6 @@ from app.events.vocabulary import EventType
 
 SETTLED_SECONDS = 5.0  #: an event waits so long for its list to be written down
 MOST_BYTES, MOST_BATCHES = 4_000_000, 1_000  #: read in one step
-REST_SECONDS = 0.02  #: after each whole portion of lists: answers share the interpreter with the counting
 LOCK = ".lock"
 WHOLE = 0  #: the place that stands for the list as a whole
 KINDS: dict[EventType, Kind] = {"view": "clicked", "cart": "carted", "purchase": "bought"}
@@ -53,6 +51,24 @@ class Counted:
     lists: int = 0
     events: Tally[tuple[EventType, Outcome]] = field(default_factory=Tally)
     places: Tally[tuple[Kind, str, str, str]] = field(default_factory=Tally)
+
+
+@dataclass(frozen=True)
+class Counting:
+    """A step under way.
+
+    Attributes
+    ----------
+    reached
+        How far was read, by name of what is read.
+    unread
+        Portions of answered lists.
+    """
+
+    reached: dict[str, int]
+    unread: tuple[Lines, ...]
+    step: Step = field(default_factory=Step)
+    counted: Counted = field(default_factory=Counted)
 
 
 class Counter:
@@ -94,8 +110,29 @@ class Counter:
             self._waiting.clear()
         return True
 
-    def step(self) -> Counted:
-        """Count on, some thousand lists and events at most; after `begin`.
+    def unread(self) -> Counting:
+        """What there is to count now, some thousand lists and events at most; after `begin`.
+
+        Raises
+        ------
+        OSError, VitrineError
+            Something can't be read; the same is counted again next time.
+        """
+        assert self.counts is not None
+        assert self._log is not None
+        reached = self.counts.reached()
+        self._waiting += self._log.follow()
+        return Counting(reached, tuple(follow(self._folders.lists, reached, MOST_BYTES)))
+
+    def show(self, lines: Lines, counting: Counting) -> None:
+        """Count places shown, of one of the portions that are unread."""
+        for _, answered in lines.lists():
+            self._shown(answered, counting.step)
+            counting.counted.lists += 1
+        counting.reached[lines.name] = lines.end
+
+    def finish(self, counting: Counting) -> Counted:
+        """Count events, and keep the step, whole or not at all.
 
         Raises
         ------
@@ -104,16 +141,7 @@ class Counter:
         """
         assert self.counts is not None
         assert self._log is not None
-        reached, step = self.counts.reached(), Step()
-        counted = Counted()
-        self._waiting += self._log.follow()
-        for lines in follow(self._folders.lists, reached, MOST_BYTES):
-            for _, answered in lines.lists:
-                self._shown(answered, step)
-            counted.lists += len(lines.lists)
-            reached[lines.name] = lines.end
-            if len(lines.lists) == PORTION:
-                time.sleep(REST_SECONDS)
+        step, counted, reached = counting.step, counting.counted, counting.reached
         batches = self._settled(reached.get(self._log.identity, 0))
         for batch in batches:
             for event in batch.events:
