@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.api.attribution.answered import Answered, Because
-from app.api.models import Ask, RankedProduct, Recommendations, SimilarAsk, Touched
+from app.api.models import Ask, Product, RankedProduct, Recommendations, SimilarAsk, Touched
 from app.api.posted.sessions import PostedSessions, SessionEvent
 from app.api.reasons import Cause, product_name, reason
 from app.api.shop import Shop, main_category
@@ -155,12 +155,14 @@ class _Places:
         items = lists.items[rows, places]
         names = [*self.shop.recommender.generators, FALLBACK]  # that of `NONE` is the last
         sources = [names[number] for number in lists.sources[rows, places].tolist()]
+        because = self.answer.because[rows, places]
+        products = self._described(items, because)
         columns = (
-            self.shop.described(items),
+            [products[item] for item in items.tolist()],
             (places + 1).tolist(),
             lists.scores[rows, places].astype(np.float64).tolist(),
             sources,
-            self._causes(rows, self.answer.because[rows, places]),
+            self._causes(rows, because, products),
             self._near(rows, items),
         )
         return [
@@ -178,12 +180,18 @@ class _Places:
             for product, rank, score, source, cause, near in zip(*columns, strict=True)
         ]
 
-    def _causes(self, rows: NDArray[np.int64], because: NDArray[np.int32]) -> list[Cause | None]:
+    def _described(self, *items: NDArray[np.int32]) -> dict[int, Product]:
+        """What is known of products, by position; each is looked up once."""
+        there = np.unique(np.concatenate(items))
+        there = there[there != NONE]
+        return dict(zip(there.tolist(), self.shop.described(there), strict=True))
+
+    def _causes(
+        self, rows: NDArray[np.int64], because: NDArray[np.int32], products: dict[int, Product]
+    ) -> list[Cause | None]:
         """The touched product that speaks for each place (m,)."""
         session = self.answer.visits.session
         in_session = np.isin(pair_keys(rows, because), pair_keys(session.shape.rows(), session.products))
-        items = np.unique(because[because != NONE])
-        products = dict(zip(items.tolist(), self.shop.described(items), strict=True))
         found: list[Cause | None] = []
         for row, item, here in zip(rows.tolist(), because.tolist(), in_session.tolist(), strict=True):
             if item == NONE:

@@ -66,7 +66,8 @@ class Answer:
         found = np.full(self.lists.items.shape, NONE, np.int32)
         for number, generator in enumerate(self.generators.values()):
             row, place = np.nonzero(self.lists.sources == number)
-            found[row, place] = generator.because(self.visits, row, self.lists.items[row, place])
+            if len(row):
+                found[row, place] = generator.because(self.visits, row, self.lists.items[row, place])
         return found
 
 
