@@ -5,7 +5,7 @@ BIN   := $(VENV)/bin
 READY := $(VENV)/.ready
 CLASSES := $(VENV)/share/vitrine/spark.jsa
 # Three workers, also on two cores: many tests wait, for a lease or a file. Tests go to them a whole file at a time, since
-# they share a training, a stream or a table.
+# they share a training, a stream or a table; the longest first (tests/longest_first.py).
 PYTEST := $(BIN)/python -m pytest -n 3
 DEMO_EVENTS := 250000
 

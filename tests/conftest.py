@@ -2,8 +2,9 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
@@ -11,6 +12,7 @@ from pyspark.sql import SparkSession
 from app.core.duck import Connection, connect
 from app.core.settings import Settings
 from app.core.spark import create_session
+from tests import longest_first
 from tests.small_spark import SMALL_SPARK
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -18,17 +20,20 @@ SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 os.environ |= SMALL_SPARK  # for the session below, and for the processes that tests start
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """`-m programs` selects tests of InfluxDB, manifests and pages too; slow ones come last, the longest first."""
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
+    """`-m programs` selects tests of InfluxDB, manifests and pages too; of what is selected the longest come first."""
     for item in items:
         if {"influxd_program", "manifests", "chromium"} & set(getattr(item, "fixturenames", ())):
             item.add_marker("programs")
-    items.sort(key=_slowness)
+    yield
+    longest_first.sort(items)
 
 
-def _slowness(item: pytest.Item) -> tuple[bool, float]:
-    slow = item.get_closest_marker("slow")
-    return slow is not None, -slow.kwargs["seconds"] if slow else 0.0
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
+    """The way that xdist's workers get their tests."""
+    return longest_first.LongestFirst(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,8 @@ from app.core import lease as module
 from app.core.errors import InputError, VitrineError
 from app.core.lease import Lease
 
+EXPIRY = 3.0
+AT_ONCE = EXPIRY / 2  #: without waiting till a lease has expired, on a machine that does much else as well
 HOLD = """
 import sys, time
 from pathlib import Path
@@ -34,7 +36,7 @@ print("lost", flush=True)
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "BEAT", 0.3)
-    monkeypatch.setattr(module, "EXPIRY", 3.0)
+    monkeypatch.setattr(module, "EXPIRY", EXPIRY)
 
 
 @pytest.fixture
@@ -64,7 +66,7 @@ def test_a_free_one_is_taken_at_once_and_given_back(tmp_path: Path) -> None:
     for epoch in (1, 2, 3):
         begun = time.monotonic()
         lease = acquired(tmp_path / "new")
-        assert time.monotonic() - begun < 0.5
+        assert time.monotonic() - begun < AT_ONCE
         assert lease.epoch == epoch
         assert lease.seems_held()
         lease.check()
@@ -85,7 +87,7 @@ def test_a_holder_that_was_killed_here_is_not_waited_for(tmp_path: Path, other: 
     other.wait()
     begun = time.monotonic()
     assert acquired(tmp_path).epoch == 2
-    assert time.monotonic() - begun < 0.5
+    assert time.monotonic() - begun < AT_ONCE
 
 
 def test_a_holder_elsewhere_that_is_silent_has_expired(tmp_path: Path, other: subprocess.Popen[str]) -> None:
@@ -197,21 +199,26 @@ def test_one_that_sees_no_new_names_is_told_in_its_own_file(tmp_path: Path, monk
 
 
 def test_an_old_listing_makes_nobody_spin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twice a look at most, however long the holder's next beat takes on a machine that does much else."""
+    monkeypatch.setattr(module, "EXPIRY", 60.0)
     first = acquired(tmp_path)
     first.release()
     second = acquired(tmp_path)
-    looks = 0
+    mine, begun, looks = threading.current_thread(), time.monotonic(), 0
 
     def old(folder: Path) -> list[str]:
         nonlocal looks
-        looks += 1
+        if threading.current_thread() is mine:  # not the second, which beats
+            looks += 1
+            passed = time.monotonic() - begun
+            assert passed < module.EXPIRY
+            assert looks <= 4 + 2 * passed / module.LOOK
         return ["e000001"]
 
     third = Lease(tmp_path, "the shop")
     monkeypatch.setattr(module.os, "listdir", old)
     with pytest.raises(InputError, match="is at work there"):
         third.acquire(wait=False, say=print)
-    assert looks < 20
     monkeypatch.undo()
     second.check()
 
@@ -226,7 +233,7 @@ def test_whoever_is_killed_while_it_waits_is_in_nobodys_way(tmp_path: Path, othe
     other.wait()
     begun = time.monotonic()
     assert acquired(tmp_path).epoch == 2
-    assert time.monotonic() - begun < 0.5
+    assert time.monotonic() - begun < AT_ONCE
 
 
 def test_a_holder_that_is_killed_while_paused_is_replaced_at_once(tmp_path: Path, other: subprocess.Popen[str]) -> None:
@@ -236,7 +243,7 @@ def test_a_holder_that_is_killed_while_paused_is_replaced_at_once(tmp_path: Path
     other.wait()
     begun = time.monotonic()
     assert acquired(tmp_path).epoch == 2
-    assert time.monotonic() - begun < 0.5
+    assert time.monotonic() - begun < AT_ONCE
 
 
 def test_one_who_waits_takes_over_at_the_holders_goodbye(tmp_path: Path) -> None:
@@ -250,5 +257,5 @@ def test_one_who_waits_takes_over_at_the_holders_goodbye(tmp_path: Path) -> None
     begun = time.monotonic()
     thread.join(5)
     assert waiting.epoch == 2
-    assert time.monotonic() - begun < 1
+    assert time.monotonic() - begun < AT_ONCE
     waiting.check()

@@ -25,12 +25,16 @@ EVENT_KEY = ("event_time", "event_type", "product_id", "user_id", "user_session"
 
 
 class StreamProcess:
-    """`vitrine stream` over an output folder, with short triggers; started and ended as often as one likes."""
+    """`vitrine stream` over an output folder, with short triggers; started and ended as often as one likes.
+
+    `program` runs in place of the command.
+    """
 
     running: ClassVar[set[int]] = set()  #: process groups, so that a failed test leaves none behind
 
-    def __init__(self, output: Path, influx: InfluxServer | None = None, **settings: Any):
+    def __init__(self, output: Path, influx: InfluxServer | None = None, program: str = "", **settings: Any):
         self.output = output
+        self._python = ["-c", program] if program else ["-m", "app.cli"]
         self.folders = StreamFolders.of(Settings(output=output, landing=settings.get("landing")))
         given = {"stream_partitions": 2, "windows_seconds": 0.5, **settings}
         self._environment = os.environ | {f"VITRINE_{name.upper()}": str(value) for name, value in given.items()}
@@ -43,7 +47,7 @@ class StreamProcess:
         self._log_begins = 0
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "app.cli", "stream", "--output", str(self.output)]
+        command = [sys.executable, *self._python, "stream", "--output", str(self.output)]
         command += ["--master", "local[2]", "--driver-memory", "1g"]
         self._log_begins = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:

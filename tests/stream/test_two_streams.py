@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from app.core import lease
 from app.stream.epoch import current, marked
 from app.stream.replay import Pace, replay
 from tests.stream.lists import read_lists
@@ -18,6 +17,16 @@ from tests.stream.shop import csv_text, land, recommender, until, write_bundle
 from tests.stream.test_faults import crowd, everything_once
 
 pytestmark = pytest.mark.timeout(1_200)
+
+EXPIRY = 6
+#: As `vitrine stream`, but that a lease expires after half as long; the end-to-end test waits as long as production.
+SOON = f"""
+from app.cli import main
+from app.core import lease
+
+lease.BEAT, lease.EXPIRY = 1.0, {EXPIRY}.0
+main()
+"""
 
 
 class Shop:
@@ -63,7 +72,7 @@ def one_writer(stream: StreamProcess) -> None:
     assert set(places.values()) == {1}
 
 
-@pytest.mark.slow(seconds=40)
+@pytest.mark.slow(seconds=28)
 def test_a_second_stream_is_refused_and_a_third_goes_on(shop: Shop) -> None:
     events = crowd(600, 2)
     first, second, third = shop.stream(), shop.stream(), shop.stream()
@@ -89,7 +98,7 @@ def test_a_second_stream_is_refused_and_a_third_goes_on(shop: Shop) -> None:
     one_writer(third)
 
 
-@pytest.mark.slow(seconds=90)
+@pytest.mark.slow(seconds=44)
 def test_a_paused_stream_that_wakes_up_adds_nothing(shop: Shop) -> None:
     """Paused amid its work, again and again, and replaced by the one that stands by; then it goes on."""
     events = crowd(2_400, 4)
@@ -100,14 +109,14 @@ def test_a_paused_stream_that_wakes_up_adds_nothing(shop: Shop) -> None:
         args=(str(log), shop.output / "landing", Pace(rate=60)),
         kwargs={"state": log.with_suffix(".state")},
     )
-    running = shop.stream()
+    running = shop.stream(program=SOON)
     running.start()
     running.until_ready()
     player.start()
     for _ in range(2):
         until(running.in_flight, "a micro-batch under way")
         running.signal(signal.SIGSTOP)
-        following = shop.stream(stand_by="true")
+        following = shop.stream(program=SOON, stand_by="true")
         following.start()
         following.until_ready()
         running.signal(signal.SIGCONT)
@@ -126,17 +135,17 @@ def test_a_paused_stream_that_wakes_up_adds_nothing(shop: Shop) -> None:
     assert "must be there" not in running.said()
 
 
-@pytest.mark.slow(seconds=60)
+@pytest.mark.slow(seconds=38)
 def test_one_that_stands_by_takes_over_from_a_node_that_is_gone(shop: Shop) -> None:
-    """As in a cluster, where another driver's process can't be seen: within 20 s of its last sign of life."""
+    """As in a cluster, where another driver's process can't be seen: soon after its lease has expired."""
     events = crowd(600, 6)
-    first, second = shop.stream(), shop.stream(stand_by="true")
+    first, second = shop.stream(program=SOON), shop.stream(program=SOON, stand_by="true")
     first.start()
     first.until_ready()
     shop.land("1.csv", csv_text(events[:300]))
     second.start()
     until(lambda: "waiting for its end" in second.said(), "the second waits")
-    time.sleep(2 * lease.EXPIRY)  # it goes on waiting while the first is alive
+    time.sleep(2 * EXPIRY)  # it goes on waiting while the first is alive
     assert second.said().count("waiting for its end") == 1
     assert "waiting for files" not in second.said()
     first.until_done()
@@ -144,7 +153,7 @@ def test_one_that_stands_by_takes_over_from_a_node_that_is_gone(shop: Shop) -> N
     killed = time.monotonic()
     shop.elsewhere()
     second.until_ready()
-    print(f"\ntaken over after {time.monotonic() - killed:.1f} s, of it {lease.EXPIRY:.0f} s till the lease expired")
+    print(f"\ntaken over after {time.monotonic() - killed:.1f} s, of it {EXPIRY} s till the lease expired")
     shop.land("2.csv", csv_text(events[300:]))
     second.until_done()
     assert second.stop() == 0
@@ -152,7 +161,7 @@ def test_one_that_stands_by_takes_over_from_a_node_that_is_gone(shop: Shop) -> N
     one_writer(second)
 
 
-@pytest.mark.slow(seconds=100)
+@pytest.mark.slow(seconds=48)
 def test_started_at_once_ended_killed_while_waiting_and_killed_while_paused(shop: Shop) -> None:
     """Always one is at work, and what it hands on is whole."""
     events = crowd(900, 8)

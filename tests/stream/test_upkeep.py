@@ -12,7 +12,6 @@ import pytest
 from app.events.archive_names import BatchRange
 from app.monitor.influx import write_lines
 from app.stream.archive import Archive
-from app.stream.compaction import STEP
 from app.stream.epoch import marked
 from tests.influxd import InfluxServer
 from tests.stream.process import StreamProcess
@@ -21,7 +20,16 @@ from tests.stream.test_faults import crowd, everything_once
 
 pytestmark = pytest.mark.timeout(1_200)
 
-FOLDERS = STEP + 6
+STEP = 8
+FOLDERS = STEP + 2
+#: As `vitrine stream`, but that eight folders are put together where 64 are: the small ones take a second each.
+BY_EIGHT = f"""
+from app.cli import main
+from app.stream import compaction
+
+compaction.LEVELS = ({STEP}, {STEP**2}, {STEP**3})
+main()
+"""
 PATIENCE = 240.0
 
 
@@ -29,20 +37,21 @@ def ranges(stream: StreamProcess) -> list[BatchRange]:
     return Archive.of(stream.folders).folders(marked(stream.folders))
 
 
-@pytest.mark.slow(seconds=150)
+@pytest.mark.slow(seconds=45)
 def test_folders_are_put_together_and_grow_old_in_a_running_stream(tmp_path: Path) -> None:
     """Counts of what the archive no longer has stay what they were, and a late event comes to them."""
     output = tmp_path / "out"
     write_bundle(output / "models", "a", recommender())
     events = crowd(FOLDERS * 10, 3)
-    stream = StreamProcess(output, clean_landing="true")  # puts nothing together yet, however slow the machine is
+    # It puts nothing together yet, however slow the machine is.
+    stream = StreamProcess(output, program=BY_EIGHT, clean_landing="true")
     stream.start()
     stream.until_ready()
     for number in range(FOLDERS):
         land(stream.folders.landing, f"{number:03d}.csv", csv_text(events[number * 10 : number * 10 + 10]))
         until(lambda number=number: stream.commits() > number, "a micro-batch", PATIENCE)
     stream.kill()
-    stream = StreamProcess(output, archive_single_minutes=0, clean_landing="true")
+    stream = StreamProcess(output, program=BY_EIGHT, archive_single_minutes=0, clean_landing="true")
     stream.start()
     until(lambda: ranges(stream)[0].last == STEP - 1, "folders are put together", PATIENCE)
     stream.kill()  # with all that they were put together from still there
@@ -50,7 +59,8 @@ def test_folders_are_put_together_and_grow_old_in_a_running_stream(tmp_path: Pat
     archive, first = Archive.of(stream.folders), ranges(stream)[0]
     assert (archive.folder / BatchRange(0, 0, 1).name).exists()
     age = time.time() - archive.manifest(first).written - 1
-    later = StreamProcess(output, archive_single_minutes=0, archive_days=age / 86_400, clean_landing="true")
+    given = {"archive_single_minutes": 0, "archive_days": age / 86_400, "clean_landing": "true"}
+    later = StreamProcess(output, program=BY_EIGHT, **given)
     later.start()
     until(lambda: ranges(later)[:1] != [first], "the archive is kept for so long", PATIENCE)
     assert not (archive.folder / BatchRange(0, 0, 1).name).exists()
@@ -67,7 +77,7 @@ def test_folders_are_put_together_and_grow_old_in_a_running_stream(tmp_path: Pat
     assert "must" not in stream.said() + later.said()
 
 
-@pytest.mark.slow(seconds=110)
+@pytest.mark.slow(seconds=55)
 def test_a_folder_that_is_lost_is_told_everywhere(tmp_path: Path, server: InfluxServer) -> None:
     """In the log, as a metric and as a point, while nothing comes; also by the next stream, until it is put back."""
     output = tmp_path / "out"

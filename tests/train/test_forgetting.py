@@ -3,12 +3,12 @@
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from pyspark.sql import SparkSession
 
 from app.core.errors import InputError
 from app.core.folders import made_before
@@ -18,13 +18,12 @@ from app.events.merged_users import MergedUsers
 from app.registry.bundle import Bundle
 from app.registry.manifest import MANIFEST
 from app.registry.registry import Registry
+from app.results.run import RunResult
 from app.serve.ragged import NONE
-from app.synthetic import generate
 from tests.knowing import places_of
 from tests.registry.bundles import make
-from tests.train.test_training import BROKEN, NOW, Shop, log
+from tests.train.shop import BROKEN, NOW, Shop
 
-__all__ = ["log"]  # the fixture
 QUICK = {"generators": "covisitation,popularity", "force_publish": True, "bootstrap": 20}
 
 
@@ -41,12 +40,11 @@ def bought(bundle: Bundle, user: int) -> set[int]:
     return set(recommender.catalogue.product_ids[items].tolist())
 
 
-@pytest.mark.timeout(600)
-def test_nothing_but_the_bundle_before_knows_a_forgotten_user(spark: SparkSession, tmp_path: Path) -> None:
-    shop, log = Shop(spark, tmp_path / "shop"), tmp_path / "shop.synthetic.csv"
-    generate(log, 2_000, 7, days=8)
-    first = shop.train(log, **QUICK)
-    user, merged, survivor = [*dict.fromkeys(users_of(shop.output))][:3]
+def test_nothing_but_the_bundle_before_knows_a_forgotten_user(first: RunResult, trained: Shop, log: Path) -> None:
+    shop, users = trained, [*dict.fromkeys(users_of(trained.output))]
+    before = Bundle.open(shop.models / first.version)
+    merged, survivor = islice((user for user in users if bought(before, user)), 2)
+    user = next(user for user in users if user not in (merged, survivor))
     known = places_of(shop.output, user)
     assert {path.partition("/")[0] for path in known} >= {"processed", "models", "recommendations"}
     two, moment = MergedUsers(shop.output), (NOW + timedelta(hours=1.5)).timestamp()
@@ -54,8 +52,8 @@ def test_nothing_but_the_bundle_before_knows_a_forgotten_user(spark: SparkSessio
         two.add(merged, survivor, str(survivor), moment)
     with pytest.raises(InputError, match="users were merged since; give --events"):
         shop.train(None, **QUICK)
-    users = ForgottenUsers(shop.output)
-    users.forget(user, moment)
+    left_out = ForgottenUsers(shop.output)
+    left_out.forget(user, moment)
     with pytest.raises(InputError, match="users were forgotten since; give --events"):
         shop.train(None, **QUICK)
     second = shop.train(log, **QUICK)
@@ -67,28 +65,25 @@ def test_nothing_but_the_bundle_before_knows_a_forgotten_user(spark: SparkSessio
     left = {path for path in places_of(shop.output, user) if not path.startswith(f"models/{first.version}/")}
     assert left == set()
     manifest = json.loads((shop.models / second.version / MANIFEST).read_text())
-    assert manifest["forgotten"] == list(users.read().names)
+    assert manifest["forgotten"] == list(left_out.read().names)
     # Of the two who are one the new bundle knows the survivor alone, with all that both have bought.
     assert manifest["merged_until"] == two.read().latest
-    before, after = (Bundle.open(shop.models / run.version) for run in (first, second))
+    after = Bundle.open(shop.models / second.version)
     assert after.recommender.users.positions(np.array([merged])) == [NONE]
     assert after.recommender.users.positions(np.array([survivor])) != [NONE]
     assert bought(after, survivor) == bought(before, survivor) | bought(before, merged)
     assert Registry(shop.models).history() == [second.version, first.version]
 
 
-@pytest.mark.slow(seconds=60)
-@pytest.mark.timeout(600)
 def test_a_training_that_is_refused_leaves_no_list_and_no_table_of_a_forgotten_user(
-    spark: SparkSession, log: Path, tmp_path: Path
+    first: RunResult, trained: Shop, log: Path
 ) -> None:
     """Only the champion knows the user until another is published."""
-    shop = Shop(spark, tmp_path / "shop")
-    first = shop.train(log)
+    shop = trained
     user = next(users_of(shop.output))
     users = ForgottenUsers(shop.output)
     moment = users.forget(user, (NOW + timedelta(hours=1.5)).timestamp())
-    refused = shop.train(log, **BROKEN)
+    refused = shop.train(log, **BROKEN | {"generators": "popularity"})
     assert refused.gate is not None
     assert not refused.gate.published
     assert {path.split("/")[1] for path in places_of(shop.output, user)} == {first.version}

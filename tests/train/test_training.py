@@ -3,15 +3,11 @@
 import csv
 import gzip
 import json
-import lzma
 import random
 import shutil
 from collections import Counter
-from contextlib import nullcontext
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
-from unittest.mock import patch
 
 import pandas as pd
 import pyarrow.parquet as pq
@@ -29,78 +25,11 @@ from app.registry.manifest import MANIFEST, SCHEMA_VERSION
 from app.registry.registry import Registry
 from app.results.files import read_run
 from app.results.run import RunResult
-from app.train import run as run_module
 from app.train.context import Run
 from app.train.evaluation import decide, usable_champion
 from app.train.manifest import DataWindow, ManifestEntries
-from app.train.run import train
 from app.train.summary import summary_lines
-
-GOLDEN = Path(__file__).parents[1] / "golden" / "edition_1"
-EVENTS = 24_000  #: of the golden log
-NOW = datetime(2019, 11, 1, 8, tzinfo=UTC)
-#: What the golden lists were made with.
-FIRST_EDITION: dict[str, Any] = {
-    "generators": "als,covisitation,popularity",
-    "blend_weights": {"als": 1.0, "covisitation": 3.0, "popularity": 0.5},
-    "blend_offset": 60.0,
-    "ranker": "reciprocal_rank",
-    "als_alpha": 1.0,
-    "profiles": {"impulsive_minutes": 10, "abandoned_carts": 2, "regular_days": 3},
-}
-#: Settings with which the models cannot have learned anything.
-BROKEN: dict[str, Any] = {"als_factors": 1, "als_iterations": 1, "blend_weights": {"popularity": 1.0}}
-
-
-class Shop:
-    """One output folder, trained into again and again, an hour apart."""
-
-    def __init__(self, spark: SparkSession, output: Path):
-        self.spark, self.output, self.runs = spark, output, 0
-        self.models = output / "models"
-        self.said: list[str] = []
-
-    def train(self, events: Path | None, drawn: bool = False, **changes: Any) -> RunResult:
-        """Train; without the report, which takes a fifth of it, unless it is looked at."""
-        self.runs += 1
-        settings = Settings(
-            events=str(events) if events else None,
-            output=self.output,
-            shuffle_partitions=2,
-            als_factors=16,
-            als_iterations=5,
-            bootstrap=100,
-            evaluation_queries=3000,
-            test_days=2,  # a small shop: two days make enough queries
-            **FIRST_EDITION,
-        ).model_copy(update=changes)
-        with nullcontext() if drawn else patch.object(run_module, "write_report"):
-            return train(self.spark, settings, NOW + timedelta(hours=self.runs), self.said.append)
-
-    def lists(self, name: str) -> list[tuple[str, ...]]:
-        """The rows of a file of lists but for version and time, in an order of their own."""
-        with (self.output / name).open(newline="") as file:
-            return sorted(tuple(row.values())[:-2] for row in csv.DictReader(file))
-
-
-@pytest.fixture(scope="module")
-def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("log") / "shop.synthetic.csv"
-    path.write_bytes(lzma.decompress((GOLDEN / "events.csv.xz").read_bytes()))
-    return path
-
-
-@pytest.fixture(scope="module")
-def shop(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Shop:
-    return Shop(spark, tmp_path_factory.mktemp("shop"))
-
-
-@pytest.fixture(scope="module")
-def first(shop: Shop, log: Path) -> RunResult:
-    """A training as it should be; its lists are kept aside."""
-    found = shop.train(log, drawn=True)
-    shutil.copy(shop.output / "merged_recommendations.csv", shop.output / "first.csv")
-    return found
+from tests.train.shop import BROKEN, EVENTS, GOLDEN, NOW, Shop, lists
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +44,7 @@ def refused(shop: Shop, first: RunResult) -> RunResult:
 
 
 def test_after_a_refusal_the_lists_are_still_the_champions(refused: RunResult, shop: Shop) -> None:
-    assert shop.lists("refused.csv") == shop.lists("first.csv")
+    assert lists(shop.output, "refused.csv") == lists(shop.aside)
 
 
 def test_lists_are_those_of_the_first_edition(first: RunResult, shop: Shop) -> None:
@@ -123,7 +52,7 @@ def test_lists_are_those_of_the_first_edition(first: RunResult, shop: Shop) -> N
     whose scores by ALS and co-visitation are near each other, and seldom the first.
     """
     before = pd.read_parquet(GOLDEN / "lists.parquet")
-    now = pd.read_csv(shop.output / "first.csv").sort_values(["user_id", "rank"], ignore_index=True)
+    now = pd.read_csv(shop.aside / "merged_recommendations.csv").sort_values(["user_id", "rank"], ignore_index=True)
     pd.testing.assert_frame_equal(now[["user_id", "rank"]], before[["user_id", "rank"]], check_dtype=False)
     both = before.merge(now, on=["user_id", "product_id"], suffixes=("", "_now"))
     assert len(both) > 0.95 * len(before)
@@ -236,7 +165,7 @@ def test_bundle_is_opened_with_its_segments(first: RunResult) -> None:
 
 
 def test_lists_are_of_ten_products_for_each_active_user(first: RunResult, shop: Shop) -> None:
-    with (shop.output / "first.csv").open(newline="") as file:
+    with (shop.aside / "merged_recommendations.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     users = {row["user_id"] for row in rows}
     assert len(users) > 900
@@ -388,4 +317,4 @@ def test_same_events_and_seed_give_the_same_lists_in_whatever_order_they_come(
     for again, before in zip(found.segments.rows, first.segments.rows, strict=True):
         assert (again.segment, again.users) == (before.segment, before.users)
         assert again.means.model_dump() == pytest.approx(before.means.model_dump())
-    assert other.lists("merged_recommendations.csv") == shop.lists("first.csv")
+    assert lists(other.output) == lists(shop.aside)
