@@ -116,6 +116,34 @@ def test_a_checkpoint_that_is_gone_is_not_begun_anew_over_the_archive(folders: S
     assert marked(folders).starts == ((1, 0),)
 
 
+def test_a_checkpoint_is_not_deleted_where_the_archive_is_gone(folders: StreamFolders) -> None:
+    """Brought back, it is gone on with; or without what it held, as the line says."""
+    first = begin(folders, 1)
+    begin(folders, 2)  # nothing has come yet: its like may be begun anew
+    shutil.rmtree(folders.archive)
+    folders.prepare()
+    first = begin(folders, 3)
+    spark_wrote(first.checkpoint, 0)
+    folders.archive.rename(folders.root / "elsewhere")
+    folders.prepare()
+    with pytest.raises(InputError, match=f"archive {folders.archive}: is gone, .* bring it back") as refused:
+        begin(folders, 4)
+    assert consumed_files(first.checkpoint) == {"file:///landing/0.csv"}
+    (folders.archive / "_epochs").rmdir()
+    folders.archive.rmdir()
+    (folders.root / "elsewhere").rename(folders.archive)
+    second = begin(folders, 4)
+    assert (second.number, second.first) == (4, 1)
+    shutil.rmtree(folders.archive)
+    folders.prepare()
+    mark = folders.epochs / "e000004-from-000000000"
+    assert f"make an empty file {mark};" in str(refused.value).replace("e000003", "e000004")
+    mark.touch()
+    third = begin(folders, 5)
+    assert (third.number, third.first) == (5, 1)
+    assert consumed_files(third.checkpoint) == {"file:///landing/0.csv"}
+
+
 def test_a_file_system_without_links(folders: StreamFolders, monkeypatch: pytest.MonkeyPatch) -> None:
     first = begin(folders, 1)
     spark_wrote(first.checkpoint, 0)
@@ -123,7 +151,7 @@ def test_a_file_system_without_links(folders: StreamFolders, monkeypatch: pytest
     def refused(*_: object) -> None:
         raise PermissionError("Operation not permitted")
 
-    monkeypatch.setattr(module.os, "link", refused)
+    monkeypatch.setattr(os, "link", refused)
     assert consumed_files(begin(folders, 2).checkpoint) == {"file:///landing/0.csv"}
 
 
