@@ -23,7 +23,7 @@ from app.stream.archive import Archive
 from app.stream.champion import Champion
 from app.stream.checkpoints import refusal
 from app.stream.damaged import set_aside
-from app.stream.epoch import QUERY, begin, marked
+from app.stream.epoch import QUERY, begin, check_marks, marked
 from app.stream.folders import StreamFolders
 from app.stream.housekeeping import Housekeeping
 from app.stream.micro_batches import MicroBatches
@@ -74,6 +74,7 @@ class Stream:
         lease.check()
         self.stopping = threading.Event()
         self.telemetry = Telemetry(StreamMetrics())
+        check_marks(folders)
         begun = bool(marked(folders).starts)
         for folder in folders.prepare():
             if begun and folder != folders.landing:
@@ -160,7 +161,7 @@ class Stream:
         try:
             self._wait(every, tell)
         except Exception:
-            self.folders.check()  # whatever has met that first
+            self.folders.check(self.epoch.pins)  # whatever has met that first
             raise
 
     def _wait(self, every: float, tell: Callable[[StreamSummary], Any]) -> None:

@@ -92,12 +92,12 @@ def begin(
     made = _folder(folders, number)
     check()
     if before is None:
-        _check_marks(folders)
+        check_marks(folders)
     shutil.rmtree(made, ignore_errors=True)
     (made / PINS).mkdir(parents=True)
     if before is None:
         fill(made)
-    elif not before.folder.is_dir():
+    elif not before.pins.is_dir():  # of a folder that is lost under it Spark makes its own part anew
         raise InputError(
             f"checkpoint {before.folder}: is gone, and without it the numbers of micro-batches would begin anew over "
             f"those of the archive; bring it back, or move {folders.root} away and start again: the files in "
@@ -113,18 +113,24 @@ def begin(
     return epoch
 
 
-def _check_marks(folders: StreamFolders) -> None:
-    """See that no stream was here before: with the archive its marks are lost, and its checkpoint would be deleted."""
-    there = {path.name: path for path in folders.checkpoints.iterdir()}
-    if any(NAME.match(name) is None for name in there):
+def check_marks(folders: StreamFolders) -> None:
+    """See that the archive is there if a stream was: its marks are lost with it, and a checkpoint would be deleted.
+
+    Raises
+    ------
+    InputError
+        It is gone. Before folders are made nothing stands where it is to be brought back to.
+    """
+    there = {path.name: path for path in folders.checkpoints.glob("*")}
+    if marked(folders).starts or any(NAME.match(name) is None for name in there):
         return  # of the first edition, which knew no marks
     begun = [name for name, path in there.items() if newest_number(path / QUERY / "offsets") >= 0]
     if begun:
         mark = folders.epochs / mark_name(max(int(name[1:]) for name in begun), 0)
         raise InputError(
-            f"archive {folders.archive}: is gone, or its marks are, while {folders.checkpoints / max(begun)} goes on "
-            f"from what it held; bring it back; or go on without what it held: make an empty file {mark}; or move "
-            f"{folders.root} away and start again: the files in {folders.landing} are read anew"
+            f"archive {folders.archive}: is gone, or its folder {folders.epochs.name} is; bring it back, and the "
+            f"stream goes on where it was. To go on without what it held, make an empty file {mark}. To begin anew, "
+            f"move {folders.root} away: the files in {folders.landing} are read anew"
         )
 
 

@@ -74,15 +74,15 @@ class StreamFolders:
                 sweep(folder)
         return missing
 
-    def check(self) -> None:
-        """See that all folders are still there.
+    def check(self, *others: Path) -> None:
+        """See that all folders are still there, and some others.
 
         Raises
         ------
         InputError
             One is gone.
         """
-        for folder in (self.root, *self._all()):
+        for folder in (self.root, *self._all(), *others):
             if not folder.is_dir():
                 raise InputError(
                     f"{folder}: is gone; bring it back and start the stream again, which goes on where it was: a "

@@ -13,7 +13,7 @@ from app.core.errors import InputError, VitrineError
 from app.core.settings import Settings
 from app.events.archive_names import mark_name
 from app.stream import epoch as module
-from app.stream.epoch import begin, current, drop_marks, marked
+from app.stream.epoch import begin, check_marks, current, drop_marks, marked
 from app.stream.folders import StreamFolders
 from app.stream.source_log import consumed_files
 
@@ -113,6 +113,9 @@ def test_a_checkpoint_that_is_gone_is_not_begun_anew_over_the_archive(folders: S
     folders.prepare()
     with pytest.raises(InputError, match="is gone, and without it"):
         begin(folders, 2)
+    spark_wrote(first.checkpoint, 1, committed=False)  # a stream that is just running
+    with pytest.raises(InputError, match="is gone, and without it"):
+        begin(folders, 2)
     assert marked(folders).starts == ((1, 0),)
 
 
@@ -124,7 +127,10 @@ def test_a_checkpoint_is_not_deleted_where_the_archive_is_gone(folders: StreamFo
     folders.prepare()
     first = begin(folders, 3)
     spark_wrote(first.checkpoint, 0)
+    check_marks(folders)
     folders.archive.rename(folders.root / "elsewhere")
+    with pytest.raises(InputError, match=f"archive {folders.archive}: is gone, .* bring it back"):
+        check_marks(folders)
     folders.prepare()
     with pytest.raises(InputError, match=f"archive {folders.archive}: is gone, .* bring it back") as refused:
         begin(folders, 4)
@@ -137,7 +143,7 @@ def test_a_checkpoint_is_not_deleted_where_the_archive_is_gone(folders: StreamFo
     shutil.rmtree(folders.archive)
     folders.prepare()
     mark = folders.epochs / "e000004-from-000000000"
-    assert f"make an empty file {mark};" in str(refused.value).replace("e000003", "e000004")
+    assert f"make an empty file {mark}." in str(refused.value).replace("e000003", "e000004")
     mark.touch()
     third = begin(folders, 5)
     assert (third.number, third.first) == (5, 1)
