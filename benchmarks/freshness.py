@@ -52,10 +52,11 @@ from app.core.spark import create_session
 from app.events.clean import is_event
 from app.jobs.replay import STATE
 from app.jobs.stream import summary_line
-from app.stream.engine import SPARK_CONFIGURATION, Stream
+from app.stream.engine import Stream
 from app.stream.epoch import QUERY
 from app.stream.folders import StreamFolders
 from app.stream.freshness import Freshness, ages
+from app.stream.session_conf import SPARK_CONFIGURATION
 from app.stream.source import ARRIVED, event_stream
 from app.stream.telemetry import StreamSummary
 from app.synthetic import cut_in_two, generate

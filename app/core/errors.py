@@ -1,7 +1,12 @@
 """The errors a user can cause, and the exit codes they end with."""
 
+from errno import EHOSTDOWN, EHOSTUNREACH, EIO, ENODEV, ENOTCONN, ENXIO, ESTALE, ETIMEDOUT
+
 EXIT_FAILED = 1  #: something failed that is not the user's input (a bug, a lost executor)
 EXIT_BAD_INPUT = 2  #: input, setting or environment that the user can mend
+
+#: What the system says of a file system that is away, and may come back: a network or a volume that fails.
+AWAY = {EIO, ENXIO, ENODEV, ENOTCONN, ETIMEDOUT, EHOSTDOWN, EHOSTUNREACH, ESTALE}
 
 
 class VitrineError(Exception):
@@ -29,3 +34,8 @@ class BundleError(VitrineError):
 def is_of_the_system(error: BaseException) -> bool:
     """Whether the system does not give a file, whatever is in it; Arrow's own errors have no number."""
     return isinstance(error, OSError) and error.errno is not None
+
+
+def is_away(error: OSError) -> bool:
+    """Whether a file system is away for a moment, so that the same may go well later."""
+    return error.errno in AWAY

@@ -9,7 +9,6 @@ Python worker, which Spark passes on as a stack trace. One raised in this proces
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from errno import EHOSTDOWN, EHOSTUNREACH, EIO, ENODEV, ENOTCONN, ENXIO, ESTALE, ETIMEDOUT
 from typing import Any
 from urllib.parse import unquote
 
@@ -66,8 +65,9 @@ SYSTEM_FAILURES = (
 )
 FILE = re.compile(r"(?:file:/*(?=/)|(?<=while reading file )|(?<=CSV file: ))(\S+?\.\w+(?:\.\w+)?)[\s'\".,:]")
 
-#: What the system says of a file system that is away, and may come back: a network or a volume that fails.
-AWAY = {EIO, ENXIO, ENODEV, ENOTCONN, ETIMEDOUT, EHOSTDOWN, EHOSTUNREACH, ESTALE}
+#: Text of a failure of a file system that is away.
+FAILS = re.compile("Input/output error|Stale file handle|Transport endpoint is not connected")
+FAILING = "a disk fails, or a mounted volume is away: see after it, and start again; what was under way is done again"
 
 UNREADABLE = "FAILED_READ_FILE"  #: how Spark's condition begins, whatever is wrong with a file; `path` names it
 UNQUOTED = f"{UNREADABLE}.CANNOT_READ_FILE_FOOTER"  #: whose path is no URI
@@ -136,7 +136,8 @@ def explain(error: BaseException) -> VitrineError | None:
     if file is not None:
         return InputError(f"{file}: {meaning or _cannot_be_read(error)}")
     if meaning is None:
-        return None
+        named = getattr(error, "filename", None)
+        return InputError(f"{named}: {FAILING}" if named else FAILING) if FAILS.search(text) else None
     place = FILE.search(text)
     return InputError(f"{unquote(place.group(1))}: {meaning}" if place else meaning)
 
@@ -159,11 +160,6 @@ def of_the_system(error: BaseException) -> InputError | None:
     """The error if the machine or Spark itself is why something failed."""
     text = failure_text(error)
     return next((InputError(meaning) for pattern, meaning in SYSTEM_FAILURES if re.search(pattern, text)), None)
-
-
-def is_away(error: OSError) -> bool:
-    """Whether a file system is away for a moment, so that the same may go well later."""
-    return error.errno in AWAY
 
 
 def own_error(error: BaseException) -> VitrineError | None:

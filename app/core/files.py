@@ -63,6 +63,22 @@ def write_text(target: Path, text: str, *, lasting: bool = True) -> None:
         part.write_text(text, encoding="utf-8", newline="")
 
 
+def link(source: Path, target: Path) -> None:
+    """Give a file that is replaced and never changed a second name; a copy where the file system has no links.
+
+    Nothing happens where the target is there, or the source just gone.
+    """
+    try:
+        os.link(source, target)
+    except (FileExistsError, FileNotFoundError):
+        return
+    except OSError:
+        try:
+            shutil.copy2(source, target)
+        except FileNotFoundError:
+            return
+
+
 def sync(path: Path) -> None:
     """Have the content of a file, or the names in a folder, reach the disk."""
     handle = os.open(path, os.O_RDONLY)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from app.core.errors import InputError, VitrineError
+from app.core.errors import InputError, VitrineError, is_away
 from app.core.folders import Output
 from app.core.settings import Settings
 from app.monitor.influx import InfluxWriter, check, influx_config, trying_again
@@ -75,16 +75,19 @@ def write_windows(folders: StreamFolders, write: Write, say: Say) -> int:
 
 
 def _counts(folders: StreamFolders, day: str, say: Say) -> pa.Table:
-    """What stands for a day now; nothing, said, where its file is damaged."""
+    """What stands for a day now; nothing, said, where its file is damaged or lost."""
     for _ in range(2):  # a stream that has just begun has put a file of its own in this one's place
-        path = window_days(folders.windows, marked(folders).latest)[day]
+        path = window_days(folders.windows, marked(folders).latest).get(day)
+        if path is None:
+            continue
         try:
             return read_day(path)
         except FileNotFoundError:
             continue
         except (pa.ArrowException, OSError) as error:  # the other days are as good as without it
             say(f"{path}: cannot be read ({str(error).splitlines()[0]}); its counts are left out")
-            break
+            return WINDOW_SCHEMA.empty_table()
+    say(f"{folders.windows}: the file of {day} is gone; its counts are left out")
     return WINDOW_SCHEMA.empty_table()
 
 
@@ -107,3 +110,7 @@ def _micro_batches(folders: StreamFolders, say: Say) -> Iterator[str]:
                 yield from read_points(archive.folder / part.name)
             except VitrineError as error:  # the others are as good as without it
                 say(str(error))
+            except OSError as error:
+                if not is_away(error):
+                    raise
+                say(f"{error}; its points are left out")

@@ -16,7 +16,8 @@ from app.core.settings import Settings
 from app.core.spark import create_session
 from app.jobs.guard import say
 from app.monitor.local import LocalInflux
-from app.stream.engine import FOR_BATCH, SPARK_CONFIGURATION, Stream
+from app.stream.engine import Stream
+from app.stream.session_conf import FOR_BATCH, SPARK_CONFIGURATION
 from app.synthetic import cut_in_two, generate
 from app.train.run import train
 

@@ -6,7 +6,8 @@ from app.core.lease import stream_lease
 from app.core.settings import Settings, load_settings
 from app.core.spark import create_session
 from app.jobs.guard import guarded, say
-from app.stream.engine import SPARK_CONFIGURATION, Stream
+from app.stream.engine import Stream
+from app.stream.session_conf import SPARK_CONFIGURATION
 from app.stream.telemetry import StreamSummary
 
 

@@ -78,7 +78,10 @@ class StreamMetrics:
         self.missing_accounts = gauge(
             "vitrine_stream_missing_accounts", "Micro-batches without an account: gaps in their numbers."
         )
-        self.damaged_files = counter("vitrine_stream_damaged_files_total", "Files that could not be read: set aside.")
+        self.damaged_files = counter(
+            "vitrine_stream_damaged_files_total",
+            "Files that could not be read, and files of counts and lists that were lost and are made again.",
+        )
         self.vanished_files = counter(
             "vitrine_stream_vanished_files_total", "Files that were listed, and gone before they were read."
         )

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from app.core.errors import VitrineError, is_of_the_system
+from app.core.errors import VitrineError, is_away, is_of_the_system
 from app.core.files import replacing, sync, write_text
 from app.events.archive_manifest import Manifest, read_manifest, write_manifest
 from app.events.archive_names import BatchRange, Epochs
@@ -137,24 +137,18 @@ class Archive:
 
     def written(self, part: BatchRange) -> float:
         """When a folder came, seconds since 1970."""
-        try:
-            return self.manifest(part).written
-        except VitrineError:
-            return self.made(part)
+        manifest = self._known(part)
+        return self.made(part) if manifest is None else manifest.written
 
     def begun(self, part: BatchRange) -> float:
-        """When the first event of a folder was archived, seconds since 1970; 0 where that is lost."""
-        try:
-            return self.manifest(part).oldest
-        except VitrineError:
-            return 0.0
+        """When the first event of a folder was archived, seconds since 1970; 0 where that is not known."""
+        manifest = self._known(part)
+        return 0.0 if manifest is None else manifest.oldest
 
     def note_deleted(self, part: BatchRange) -> None:
         """Remember of a folder that will be deleted which windows can't be counted from the archive any more."""
-        try:
-            latest = max(self.manifest(part).windows, default=NO_WINDOW)
-        except VitrineError:  # what it held was lost before: told by the accounts
-            return
+        manifest = self._known(part)  # where there is none, what it held was lost before: told by the accounts
+        latest = NO_WINDOW if manifest is None else max(manifest.windows, default=NO_WINDOW)
         if latest > self.deleted_up_to():
             write_text(self.folder / DELETED, str(latest))
 
@@ -194,6 +188,17 @@ class Archive:
             The system does not give it now.
         """
         return read_manifest(self.folder / part.name)
+
+    def _known(self, part: BatchRange) -> Manifest | None:
+        """What a folder must hold; None where that is lost, or away."""
+        try:
+            return self.manifest(part)
+        except VitrineError:
+            return None
+        except OSError as error:
+            if not is_away(error):
+                raise
+            return None
 
 
 def _counting(folder: Path, epochs: Epochs) -> list[BatchRange]:

@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from app.core.errors import VitrineError
+from app.core.errors import VitrineError, is_away
 from app.core.files import replacing
 from app.events.archive_manifest import Manifest, write_manifest
 from app.events.archive_names import BatchRange, Epochs
@@ -205,6 +205,10 @@ def _is_whole(archive: Archive, part: BatchRange) -> bool:
     try:
         return stored_rows(archive.folder / part.name) == archive.manifest(part).rows
     except VitrineError:  # its manifest is lost: told by the accounts
+        return False
+    except OSError as error:
+        if not is_away(error):
+            raise
         return False
 
 

@@ -17,9 +17,15 @@ from app.stream.archive import Archive, damage_told
 from app.stream.compaction import put_together
 from app.stream.epoch import Epoch
 from app.stream.folders import StreamFolders
-from app.stream.forgetting import MICROS, SETTLED_SECONDS, of_forgotten, read_marker, settled, write_marker
-
-SECONDS_AT_ONCE = 5.0  #: so long the rest of the housekeeping waits; what is left is looked at a minute later
+from app.stream.forgetting import (
+    MICROS,
+    SECONDS_AT_ONCE,
+    SETTLED_SECONDS,
+    of_forgotten,
+    read_marker,
+    settled,
+    write_marker,
+)
 
 
 class Cutting:

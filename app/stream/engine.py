@@ -23,12 +23,13 @@ from app.stream.archive import Archive
 from app.stream.champion import Champion
 from app.stream.checkpoints import refusal
 from app.stream.damaged import set_aside
-from app.stream.epoch import QUERY, begin, marked
+from app.stream.epoch import QUERY, begin, check_marks, marked
 from app.stream.folders import StreamFolders
 from app.stream.housekeeping import Housekeeping
 from app.stream.micro_batches import MicroBatches
 from app.stream.points import PointSink, progress_lines
 from app.stream.progress import BatchProgress, ProgressListener
+from app.stream.session_conf import SPARK_CONFIGURATION
 from app.stream.source import event_stream, takes_new_columns
 from app.stream.source_names import SourceNames
 from app.stream.telemetry import StreamSummary, Telemetry
@@ -36,39 +37,6 @@ from app.stream.window_counter import WindowCounter
 
 STOP_WAIT = 20.0  #: seconds that what is running is given to end
 COMMIT_WAIT = 0.5  #: seconds between a micro-batch's end and its commit, at the most
-
-STATE_PACKAGE = "org.apache.spark.sql.execution.streaming.state"
-
-#: Spark configuration of the stream, beside that of every session.
-SPARK_CONFIGURATION = {
-    "spark.sql.streaming.stateStore.providerClass": f"{STATE_PACKAGE}.RocksDBStateStoreProvider",
-    "spark.sql.streaming.stateStore.rocksdb.changelogCheckpointing.enabled": "true",
-    # MB. Spark looks through all of the state for what to evict, in every micro-batch: from memory, as far as it can.
-    "spark.sql.streaming.stateStore.rocksdb.blockCacheSizeMB": "64",
-    "spark.sql.streaming.metricsEnabled": "true",
-    "spark.sql.streaming.minBatchesToRetain": "10",
-    # Spark's ten minutes would keep sixty copies of all names of files, where files come every second.
-    "spark.sql.streaming.fileSource.log.cleanupDelay": "1m",
-    # Killed amid its very first micro-batch, a stream leaves half a file there, and must start all the same.
-    "spark.sql.streaming.verifyCheckpointDirectoryEmptyOnStart": "false",
-    "spark.sql.streaming.noDataMicroBatches.enabled": "false",
-    "spark.sql.adaptive.enabled": "false",  # micro-batches are small: planning costs more than it gains
-    "spark.sql.files.openCostInBytes": "65536",  # files are small, and many: as few tasks as there are cores
-    # The driver lists the archive's files itself: a job for it would be of more tasks than there are cores for.
-    "spark.sql.sources.parallelPartitionDiscovery.threshold": "100000",
-    "spark.scheduler.mode": "FAIR",
-    # Rows are handed to Python when so many are there: the first are scored while Spark evicts and commits the state.
-    "spark.sql.execution.arrow.maxRecordsPerBatch": "100",
-    # Projections are interpreted: to write the text of their code anew for each task takes longer than a file's rows.
-    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
-    # Spark's default asks `readlink`, two processes a file, before it renames a file of a checkpoint. That no second
-    # writer comes is seen to by the lease, and each epoch has a checkpoint of its own.
-    "spark.sql.streaming.checkpointFileManagerClass": (
-        "org.apache.spark.sql.execution.streaming.checkpointing.FileSystemBasedCheckpointFileManager"
-    ),
-}
-#: What a batch job in a stream's session needs otherwise.
-FOR_BATCH = {"spark.sql.adaptive.enabled": "true", "spark.sql.codegen.factoryMode": "FALLBACK"}
 
 
 class Stream:
@@ -104,9 +72,13 @@ class Stream:
         else:
             check(influx)
         lease.check()
-        folders.prepare()
         self.stopping = threading.Event()
         self.telemetry = Telemetry(StreamMetrics())
+        check_marks(folders)
+        begun = bool(marked(folders).starts)
+        for folder in folders.prepare():
+            if begun and folder != folders.landing:
+                self._lost(f"{folder}: is gone; it is made anew, without what it held")
         self.points = PointSink(influx, self.stopping.is_set, self.telemetry.influx_retried, say)
         registry = Registry(folders.models)
         check_published(registry)
@@ -115,7 +87,7 @@ class Stream:
         archive = Archive.of(folders)
         lists = folders.lists, settings.keep_list_batches
         accounts = Accounts(folders.accounts, archive, lists, self.epoch.number, marked(folders))
-        windows = WindowCounter(spark, settings, folders, self.epoch, self.points, say)
+        windows = WindowCounter(spark, settings, folders, self.epoch, self.points, self._lost)
         self._batches = MicroBatches(
             spark,
             settings,
@@ -142,6 +114,7 @@ class Stream:
             self.epoch,
             lease,
             say,
+            self._lost,
         )
         self._accounts = accounts
         self._listener = ProgressListener(self._progressed)
@@ -181,10 +154,17 @@ class Stream:
         ------
         VitrineError
             Another stream has taken over; or the query failed with one of our errors, or can't go on from its
-            checkpoint.
+            checkpoint; or one of the stream's folders is gone.
         Exception
             The query failed with another, as it was raised.
         """
+        try:
+            self._wait(every, tell)
+        except Exception:
+            self.folders.check(self.epoch.pins)  # whatever has met that first
+            raise
+
+    def _wait(self, every: float, tell: Callable[[StreamSummary], Any]) -> None:
         told = time.monotonic()
         while not self.stopping.wait(0.2):
             if self._lease.lost.is_set():
@@ -257,8 +237,7 @@ class Stream:
             moved = set_aside(error, self.folders)
             if moved is None:
                 raise own_error(error) or of_the_system(error) or self._refusal(error) or error
-            self.telemetry.set_aside()
-            self.say(f"{moved.name} cannot be read: moved to {moved}; the stream goes on without it")
+            self._lost(f"{moved.name} cannot be read: moved to {moved}; the stream goes on without it")
         self._start()
 
     def _forget_names(self) -> None:
@@ -281,6 +260,10 @@ class Stream:
         """Why the query is not active any more."""
         error = self._raised or (self._running.exception() if self._running is not None else None)
         return error or VitrineError("the query ended by itself; start the stream again, it goes on where it was")
+
+    def _lost(self, line: str) -> None:
+        self.telemetry.set_aside()
+        self.say(line)
 
     def _refusal(self, error: BaseException) -> VitrineError | None:
         return refusal(error, self.epoch.checkpoint, self.folders)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from app.core.errors import InputError, VitrineError
-from app.core.files import sync
+from app.core.files import link, sync
 from app.events.archive_names import BatchRange, Epochs, mark_name
 from app.stream.folders import StreamFolders
 from app.stream.list_files import drop_uncounted
@@ -82,7 +82,7 @@ def begin(
     Raises
     ------
     InputError
-        The checkpoint of the epoch before is gone.
+        The checkpoint of the epoch before is gone, or the archive is that says so.
     VitrineError
         From `check`.
     """
@@ -91,11 +91,13 @@ def begin(
     number = max(lease, latest + 1)  # the lease's files may have been deleted
     made = _folder(folders, number)
     check()
+    if before is None:
+        check_marks(folders)
     shutil.rmtree(made, ignore_errors=True)
     (made / PINS).mkdir(parents=True)
     if before is None:
         fill(made)
-    elif not before.folder.is_dir():
+    elif not before.pins.is_dir():  # of a folder that is lost under it Spark makes its own part anew
         raise InputError(
             f"checkpoint {before.folder}: is gone, and without it the numbers of micro-batches would begin anew over "
             f"those of the archive; bring it back, or move {folders.root} away and start again: the files in "
@@ -109,6 +111,27 @@ def begin(
     _mark(folders.epochs / mark_name(number, epoch.first), check)
     _drop_lower(folders, number)
     return epoch
+
+
+def check_marks(folders: StreamFolders) -> None:
+    """See that the archive is there if a stream was: its marks are lost with it, and a checkpoint would be deleted.
+
+    Raises
+    ------
+    InputError
+        It is gone. Before folders are made nothing stands where it is to be brought back to.
+    """
+    there = {path.name: path for path in folders.checkpoints.glob("*")}
+    if marked(folders).starts or any(NAME.match(name) is None for name in there):
+        return  # of the first edition, which knew no marks
+    begun = [name for name, path in there.items() if newest_number(path / QUERY / "offsets") >= 0]
+    if begun:
+        mark = folders.epochs / mark_name(max(int(name[1:]) for name in begun), 0)
+        raise InputError(
+            f"archive {folders.archive}: is gone, or its folder {folders.epochs.name} is; bring it back, and the "
+            f"stream goes on where it was. To go on without what it held, make an empty file {mark}. To begin anew, "
+            f"move {folders.root} away: the files in {folders.landing} are read anew"
+        )
 
 
 def _mark(path: Path, check: Callable[[], Any]) -> None:
@@ -184,16 +207,4 @@ def _copy(source: Path, target: Path, without: str | None = None) -> None:
         there.mkdir(parents=True, exist_ok=True)
         for name in names:
             if not name.endswith(".tmp"):
-                _link(Path(folder, name), there / name)
-
-
-def _link(source: Path, target: Path) -> None:
-    try:
-        os.link(source, target)
-    except (FileExistsError, FileNotFoundError):
-        return
-    except OSError:  # a file system without links
-        try:
-            shutil.copy2(source, target)
-        except FileNotFoundError:
-            return
+                link(Path(folder, name), there / name)

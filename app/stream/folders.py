@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.core.errors import InputError
 from app.core.files import sweep
 from app.core.settings import Settings
 from app.events.archive_names import EPOCHS
@@ -64,9 +65,32 @@ class StreamFolders:
     def checkpoints(self) -> Path:
         return self.root / "checkpoint"
 
-    def prepare(self) -> None:
-        """Make all folders, and delete files that killed writers left in them a day ago."""
-        for folder in (
+    def prepare(self) -> list[Path]:
+        """Make all folders, and delete files that killed writers left in them a day ago; those that were not there."""
+        missing = [folder for folder in self._all() if not folder.is_dir()]
+        for folder in self._all():
+            folder.mkdir(parents=True, exist_ok=True)
+            if folder != self.landing:  # whose hidden files are the shop's
+                sweep(folder)
+        return missing
+
+    def check(self, *others: Path) -> None:
+        """See that all folders are still there, and some others.
+
+        Raises
+        ------
+        InputError
+            One is gone.
+        """
+        for folder in (self.root, *self._all(), *others):
+            if not folder.is_dir():
+                raise InputError(
+                    f"{folder}: is gone; bring it back and start the stream again, which goes on where it was: a "
+                    "micro-batch that was under way is done again"
+                )
+
+    def _all(self) -> tuple[Path, ...]:
+        return (
             self.landing,
             self.lists,
             self.csv,
@@ -77,7 +101,4 @@ class StreamFolders:
             self.damaged,
             self.accounts,
             self.checkpoints,
-        ):
-            folder.mkdir(parents=True, exist_ok=True)
-            if folder != self.landing:  # whose hidden files are the shop's
-                sweep(folder)
+        )

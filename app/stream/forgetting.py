@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from app.core.errors import is_away
 from app.core.files import write_text
 from app.core.part import Part
 from app.core.settings import Settings
@@ -20,7 +21,7 @@ from app.events.merged import Merged
 from app.serve.ragged import Ragged
 from app.stream.epoch import newest_number
 from app.stream.folders import StreamFolders
-from app.stream.list_files import parts, rewrite
+from app.stream.list_files import csv_of, parts, rewrite
 from app.stream.taken_out import read_or_delete
 
 MARKER = "forgotten.json"
@@ -28,6 +29,8 @@ SETTLED_SECONDS = 300.0  #: a micro-batch that was under way at a forgetting has
 RETAINED = 10  #: micro-batches whose state Spark keeps (`spark.sql.streaming.minBatchesToRetain`)
 MICROS = 1_000_000
 FIRST = -(2**63)
+SECONDS_AT_ONCE = 5.0  #: so long the rest of the housekeeping waits; what is left is looked at the next time
+NEVER = (0.0, 0)  #: of a file that was not looked at
 
 
 class Marker(Part):
@@ -80,32 +83,52 @@ class ListCleaner:
 
     def __init__(self, folders: StreamFolders, settings: Settings):
         self._folders, self._window = folders, settings.session_window_hours * 3600 * MICROS
+        self._version = 0  # of what is pending: higher whenever something has come to it
+        self._since: dict[tuple[str, int], int] = {}  # forgettings that are pending, by the version they came with
+        self._looked: dict[str, tuple[float, int]] = {}  # when a file was changed, and the version looked for
 
     def run(self, forgotten: Forgotten, merged: Merged, checkpoint: Path) -> None:
-        """Rewrite what holds lists from before a forgetting that isn't marked as done."""
+        """Rewrite for some seconds what holds lists from before a forgetting that isn't marked as done."""
         before = read_marker(self._folders)
         pending = {digest: moment for digest, moment in forgotten.moments.items() if moment > before.lists}
         latest = before.lists
         if pending:
-            self._rewrite(Forgotten(forgotten.salt, pending))
-            latest = settled(forgotten).latest
+            latest = min(self._rewrite(Forgotten(forgotten.salt, pending)), settled(forgotten).latest)
         evicted = evicted_until(checkpoint, self._window)
         changes = (*forgotten.moments.values(), *(merge.at for merge in merged.merges.values()))
         state = max((moment for moment in changes if moment <= evicted), default=before.state)
         write_marker(self._folders, lists=max(latest, before.lists), state=max(state, before.state))
 
-    def _rewrite(self, forgotten: Forgotten) -> None:
-        for _, _, name in list(parts(self._folders.lists)):
-            path = self._folders.lists / name
+    def _rewrite(self, forgotten: Forgotten) -> int:
+        """Up to which moment nothing is left; files that were looked at longest ago come first."""
+        pending = forgotten.moments.items()
+        self._version += not pending <= self._since.keys()
+        self._since = {item: self._since.get(item, self._version) for item in pending}
+        looked, self._looked = self._looked, {}
+        until, late = time.monotonic() + SECONDS_AT_ONCE, False
+        names = (name for _, _, name in parts(self._folders.lists))
+        for name in sorted(names, key=lambda name: looked.get(name, NEVER)[1]):
+            path, seen = self._folders.lists / name, looked.get(name, NEVER)
             try:
-                lists = read_or_delete(path)
+                if not late and seen != (path.stat().st_mtime, self._version):
+                    self._look(path, forgotten)
+                    seen = path.stat().st_mtime, self._version
+                    late = time.monotonic() > until
             except FileNotFoundError:  # pruned meanwhile
                 continue
-            if lists is None:
-                continue
-            kept = without(lists, forgotten)
-            if len(kept) < len(lists):
-                rewrite(kept, len(lists) - len(kept), path, self._folders.csv / f"{path.stem}.csv")
+            except OSError as error:  # the accounts tell of it; the others are looked at all the same
+                if not is_away(error):
+                    raise
+            self._looked[name] = seen
+        oldest = min((version for _, version in self._looked.values()), default=self._version)
+        missed = [moment - 1 for (_, moment), version in self._since.items() if version > oldest]
+        return min(missed, default=forgotten.latest)
+
+    def _look(self, path: Path, forgotten: Forgotten) -> None:
+        lists = read_or_delete(path)
+        kept = without(lists, forgotten) if lists is not None else None
+        if kept is not None and lists is not None and len(kept) < len(lists):
+            rewrite(kept, len(lists) - len(kept), path, self._folders.csv / csv_of(path.name))
 
 
 def without(lists: pa.Table, forgotten: Forgotten) -> pa.Table:

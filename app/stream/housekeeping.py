@@ -9,8 +9,7 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from app.core.errors import VitrineError
-from app.core.failures import is_away
+from app.core.errors import VitrineError, is_away
 from app.core.lease import Lease
 from app.core.settings import Settings
 from app.events.archive_names import BatchRange
@@ -19,10 +18,11 @@ from app.events.merged_users import MergedUsers
 from app.registry.identities import EVERYONE, Identities
 from app.stream.accounts import Accounts
 from app.stream.archive import Archive
+from app.stream.csv_parts import CsvParts
 from app.stream.cutting import Cutting
 from app.stream.damaged import delete_old
 from app.stream.differences import Unaccounted
-from app.stream.epoch import Epoch, drop_marks, drop_uncounted_lists, marked
+from app.stream.epoch import Epoch, drop_marks, drop_uncounted_lists, marked, newest_number
 from app.stream.folders import StreamFolders
 from app.stream.forgetting import ListCleaner
 from app.stream.landing import LandedFiles
@@ -49,7 +49,8 @@ LONGEST_IDLE = 15.0  #: seconds, at the most
 class Housekeeping:
     """One thread; what it fails with is kept in `failure`.
 
-    `names_too_many` is set when names of landed files should be forgotten, for which the query must stand still.
+    `lost` gets a line about a file of its own that is lost, damaged or away for long. `names_too_many` is set when
+    names of landed files should be forgotten, for which the query must stand still.
     """
 
     spark: SparkSession
@@ -63,6 +64,7 @@ class Housekeeping:
     epoch: Epoch
     lease: Lease
     say: Callable[[str], Any]
+    lost: Callable[[str], Any]
     failure: Exception | None = None
     names_too_many: threading.Event = field(default_factory=threading.Event)
     _said: frozenset[str] = frozenset()
@@ -77,6 +79,7 @@ class Housekeeping:
         self._forgotten, self._merged = ForgottenUsers(self.settings.output), MergedUsers(self.settings.output)
         self._cleaner = ListCleaner(self.folders, self.settings)
         self._rejected = RejectedCleaner(self.folders, self.settings)
+        self._csv = CsvParts(self.folders.lists, self.folders.csv, self.lost)
         self._shrinking = Shrinking(
             self.settings,
             self.archive,
@@ -116,6 +119,8 @@ class Housekeeping:
             _Job(self.windows.settle, self.settings.windows_seconds),
             _Job(lambda: drop_uncounted_lists(self.folders), LATE_SECONDS),
             _Job(self.audit, AUDIT_SECONDS),
+            _Job(self.windows.look, AUDIT_SECONDS),
+            _Job(self.mend_csv, AUDIT_SECONDS),
             _Job(self.tidy, TIDY_SECONDS),
             _Job(self.clean_landing, TIDY_SECONDS),
             _Job(self.clean_lists, FORGET_SECONDS),
@@ -127,12 +132,14 @@ class Housekeeping:
                     try:
                         job.run_if_due(self.lease.check)
                     except FileNotFoundError as error:  # a micro-batch that is done again replaces its folder
+                        self.folders.check()
                         self.say(f"{error.filename or error}: has just been replaced or deleted; looked at again")
                         self.windows.refresh()
                     except OSError as error:
                         if not is_away(error):
                             raise
-                        self.say(f"{error}; looked at again")
+                        if job.meets(error):
+                            self.say(f"{error}; looked at again")
         except Exception as error:  # the stream's own thread raises it
             self.failure = error
 
@@ -147,13 +154,13 @@ class Housekeeping:
         self._said = told
         self.points.offer([accounts_line(unaccounted, time.time())])  # not taken: the next audit's figure is newer
 
+    def mend_csv(self) -> None:
+        """Write lists as CSV again where they are lost."""
+        self._csv.mend(marked(self.folders), newest_number(self.epoch.checkpoint / "commits"))
+
     def tidy(self) -> None:
         """Put small folders together, and delete what is old or was replaced."""
         epochs = marked(self.folders)
-        try:
-            self._shrinking.run(epochs, (self._who() or EVERYONE).forgotten)
-        finally:  # what was deleted must not be counted from
-            self.windows.refresh()
         if self.settings.archive_days is not None:
             self.lease.check()
             delete_old(self.folders, time.time() - self.settings.archive_days * DAY)
@@ -162,6 +169,10 @@ class Housekeeping:
         for folder in (self.folders.lists, self.folders.csv):
             prune(folder, kept_from)
         drop_marks(self.folders, min(oldest_number(self.folders), self.accounts.oldest()))
+        try:  # last: a folder that is away keeps nothing else from being done
+            self._shrinking.run(epochs, (self._who() or EVERYONE).forgotten)
+        finally:  # what was deleted must not be counted from
+            self.windows.refresh()
 
     def clean_landing(self) -> None:
         """Delete landed files that are done with, if that is wanted."""
@@ -212,6 +223,7 @@ class _Job:
     do: Callable[[], None]
     seconds: float
     _due: float = 0.0
+    _met: str = ""
 
     def run_if_due(self, check: Callable[[], None]) -> None:
         """Do it if it is due; `check` raises if the stream was replaced, since it is its successor's then."""
@@ -221,8 +233,14 @@ class _Job:
         self._due = begun + self.seconds
         check()
         self.do()
+        self._met = ""
         ended = time.monotonic()
         self._due = max(begun + self.seconds, ended + min(LONGEST_IDLE, IDLE_SHARE * (ended - begun)))
+
+    def meets(self, error: Exception) -> bool:
+        """Whether this is another error than that of the last time."""
+        before, self._met = self._met, str(error)
+        return self._met != before
 
 
 def oldest_number(folders: StreamFolders) -> int:

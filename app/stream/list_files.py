@@ -42,8 +42,18 @@ def write_table(lists: pa.Table, parquet: Path, csv: Path) -> None:
     """Write lists as the two files of a part, each replaced whole."""
     with replacing(parquet) as path:
         pq.write_table(lists, path, compression="zstd")
+    write_csv(lists, csv)
+
+
+def write_csv(lists: pa.Table, csv: Path) -> None:
+    """Write lists as the CSV of a part."""
     with replacing(csv) as path:
         pacsv.write_csv(lists, path)
+
+
+def csv_of(name: str) -> str:
+    """The name of a part's CSV, by that of its Parquet."""
+    return f"{name.removesuffix('.parquet')}.csv"
 
 
 def prune(folder: Path, before: int) -> None:

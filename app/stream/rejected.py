@@ -8,14 +8,14 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from app.core.errors import is_away
 from app.core.files import replacing
 from app.core.settings import Settings
 from app.events.forgotten import Forgotten
 from app.events.ids import number_of
 from app.events.layout import layout_of
-from app.stream.cutting import SECONDS_AT_ONCE
 from app.stream.folders import StreamFolders
-from app.stream.forgetting import MICROS, SETTLED_SECONDS, read_marker, settled, write_marker
+from app.stream.forgetting import MICROS, SECONDS_AT_ONCE, SETTLED_SECONDS, read_marker, settled, write_marker
 from app.stream.taken_out import noting, read_or_delete
 
 
@@ -48,8 +48,12 @@ class RejectedCleaner:
         # Those of long ago first, or new forgettings would keep it from some.
         for path in sorted(looked, key=lambda path: looked[path]):
             if looked[path] < forgotten.latest:
-                self._look(path, forgotten)
-                looked[path] = forgotten.latest
+                try:
+                    self._look(path, forgotten)
+                    looked[path] = forgotten.latest
+                except OSError as error:  # the accounts tell of it; the others are looked at all the same
+                    if not is_away(error):
+                        raise
                 if time.monotonic() > until:
                     break
         write_marker(self._folders, rejected=max(before, min(looked.values(), default=forgotten.latest)))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Any
 
-from app.core.errors import VitrineError
+from app.core.errors import VitrineError, is_away
 from app.core.lease import Lease, training_lease
 from app.core.settings import Settings
 from app.events.archive_names import BatchRange, Epochs
@@ -49,6 +49,7 @@ class Shrinking:
     cutting: Cutting
     _seconds: dict[BatchRange, tuple[float, float]] = field(default_factory=dict)
     _refused: set[BatchRange] = field(default_factory=set)
+    _away: set[BatchRange] = field(default_factory=set)
 
     def run(self, epochs: Epochs, forgotten: Forgotten = NOBODY) -> None:
         """Delete what is old or does not count, put together what can be, and shorten the accounts.
@@ -63,6 +64,7 @@ class Shrinking:
         now = time.time()
         if not self._may_delete():
             return
+        self._away.clear()
         delete_uncounted(self.archive, epochs, now - UNCOUNTED_KEPT)
         if self.settings.archive_days is not None:
             before = now - self.settings.archive_days * DAY
@@ -87,7 +89,7 @@ class Shrinking:
         self._seconds = {part: self._seconds[part] for part in there if part in self._seconds}
         folders = [*takewhile(lambda part: self._span(part)[1] < before, there)]  # no range lacks one amid it
         for target, parts in due(folders, epochs, committed, self._length):
-            if target in self._refused or not self.accounts.agree(target):
+            if target in self._refused | self._away or not self.accounts.agree(target):
                 continue  # what is missing may be put back, as the folder that it was
             try:
                 put_together(self.archive, target, parts, self.lease.check, forgotten)
@@ -96,6 +98,10 @@ class Shrinking:
                 self.lease.check()
                 self._refused.add(target)
                 self.say(str(error))
+            except OSError as error:  # told by the accounts as well; tried again in a minute
+                if not is_away(error):
+                    raise
+                self._away.add(target)
         return False
 
     def _length(self, parts: list[BatchRange]) -> float:
@@ -110,4 +116,8 @@ class Shrinking:
                 self._seconds[part] = manifest.oldest, manifest.written
             except VitrineError:  # putting it together tells what is the matter
                 self._seconds[part] = (self.archive.made(part),) * 2
+            except OSError as error:
+                if not is_away(error):
+                    raise
+                return (self.archive.made(part),) * 2
         return self._seconds[part]

@@ -145,7 +145,7 @@ class Telemetry:
         self.metrics.influx_retries.inc()
 
     def set_aside(self) -> None:
-        """Count a damaged file."""
+        """Count a file that is damaged or lost."""
         with self._lock:
             self._totals["damaged"] += 1
         self.metrics.damaged_files.inc()

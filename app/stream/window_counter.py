@@ -9,10 +9,9 @@ stood once its micro-batch is committed, since one that is not is done again aft
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,44 +19,33 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import SparkSession
 
+from app.core.errors import is_away
 from app.core.settings import Settings
 from app.events.archive_names import BatchRange
 from app.stream.archive import Archive
+from app.stream.archive_counts import ArchiveCounts
 from app.stream.epoch import Epoch, marked, newest_number
 from app.stream.folders import StreamFolders
 from app.stream.intake import Window
 from app.stream.owed_points import OwedPoints
 from app.stream.points import PointSink
+from app.stream.window_days import WindowDays
 from app.stream.window_files import (
-    WINDOW_SCHEMA,
     counted_up_to,
+    day,
+    day_file,
     note_counted,
+    read_whole,
     read_windows,
     replace_windows,
 )
-from app.stream.windows import count_windows
+from app.stream.window_sums import OpenWindow, Sums, add, rows, table
 
 AT_ONCE = 1_000  #: windows counted by one job: bounds what comes back from it
+GIVEN_UP = "given-up.json"  #: in an epoch's folder: files of the archive that counts are without
 ALONE = 2.0  #: times `windows_seconds` without a new event, after which a window is counted anew
 
-Sums = dict[tuple[str, str], tuple[int, int]]  #: (event type, main category) → events, hundredths of revenue
-
-
-@dataclass
-class _Open:
-    """A window that events came into since it was counted from the archive.
-
-    `since`: the first micro-batch that brought some, and `recent` the first since it was begun to be counted;
-    `base`: what stood for it before, None if that is not known; `changed`: when the last came, as the clock says;
-    `shown`: whether all of them are in files and points.
-    """
-
-    since: int
-    base: Sums | None
-    changed: float
-    sums: Sums = field(default_factory=dict)
-    shown: bool = False
-    recent: int | None = None
+COUNTED_AGAIN = "its windows are counted again from the archive, as far as that goes back"
 
 
 class WindowCounter:
@@ -72,7 +60,7 @@ class WindowCounter:
     points
         Where counts go beside the files.
     say
-        Gets a line about a file of counts that is damaged.
+        Gets a line about a file of counts that is lost, or one of the archive that can't be counted from.
     clock
         Seconds, as `time.monotonic`.
     """
@@ -87,13 +75,15 @@ class WindowCounter:
         say: Callable[[str], Any],
         clock: Callable[[], float] = time.monotonic,
     ):
-        self._spark, self._settings, self._folders, self._epoch = spark, settings, folders, epoch
+        self._settings, self._folders, self._epoch = settings, folders, epoch
         self._say, self._clock = say, clock
         self._owed = OwedPoints(points, self._read)
-        self._archive = Archive.of(folders)
+        self._archive, self._days = Archive.of(folders), WindowDays(folders.windows, epoch)
+        self._counts = ArchiveCounts(spark, settings, self._archive, epoch.folder / GIVEN_UP, say, clock)
         self._lock = threading.Lock()
         self._folders_of: dict[BatchRange, list[int]] = {}  # windows of each folder that counts
-        self._open: dict[int, _Open] = {}
+        self._unknown: set[BatchRange] = set()  # folders that do not say their windows now
+        self._open: dict[int, OpenWindow] = {}
         self._again: dict[int, int] = {}  # windows whose counts were lost, with the first micro-batch that brought some
         self._late: dict[BatchRange, dict[int, Sums]] = {}  # for windows that can't be counted anew, by micro-batch
         self._noted = self._newest = counted = counted_up_to(folders.windows, epoch.number)
@@ -106,7 +96,7 @@ class WindowCounter:
                     since.setdefault(start, part.first)
         deleted = self._archive.deleted_up_to()
         late = self._standing([start for start in since if start <= deleted])  # in files, perhaps not yet in points
-        self._open = {start: _Open(first, late.get(start), float("-inf")) for start, first in since.items()}
+        self._open = {start: OpenWindow(first, late.get(start), float("-inf")) for start, first in since.items()}
 
     def counted(self) -> int:
         """The last micro-batch whose events are all counted."""
@@ -116,13 +106,21 @@ class WindowCounter:
         """Look at the archive's folders anew: at the start, and when some were put together or deleted."""
         with self._lock:
             known = dict(self._folders_of)
-        found = {
-            part: known[part] if part in known else self._archive.windows(part, self._settings.window_minutes)
-            for part in self._archive.folders(marked(self._folders))
-        }
+        found, unknown = dict[BatchRange, list[int]](), set[BatchRange]()
+        for part in self._archive.folders(marked(self._folders)):
+            try:
+                found[part] = (
+                    known[part] if part in known else self._archive.windows(part, self._settings.window_minutes)
+                )
+            except OSError as error:  # looked at again a minute later
+                if not is_away(error):
+                    raise
+                unknown.add(part)
         with self._lock:
             added = {part: windows for part, windows in self._folders_of.items() if part not in known}
             self._folders_of = found | added
+        back, self._unknown = self._unknown & found.keys(), unknown
+        self._begin_again(lambda part, start: part in back)
 
     def archived(self, part: BatchRange, sums: Mapping[Window, tuple[int, int]]) -> None:
         """Take note of a micro-batch that is in the archive."""
@@ -150,12 +148,12 @@ class WindowCounter:
         now = self._clock()
         new = [start for start in by_window if start not in self._open]
         for start, stood in self._standing(new).items():
-            self._open[start] = _Open(part.first, stood, now)
+            self._open[start] = OpenWindow(part.first, stood, now)
         for start, figures_of in by_window.items():
             window = self._open[start]
             window.changed, window.shown = now, False
             window.recent = part.first if window.recent is None else window.recent
-            _add(window.sums, figures_of)
+            add(window.sums, figures_of)
 
     def show(self) -> None:
         """Put what came into windows into files and points."""
@@ -164,11 +162,11 @@ class WindowCounter:
             fresh = {
                 start: window for start, window in self._open.items() if not window.shown and window.base is not None
             }
-            rows = [row for start, window in fresh.items() for row in _rows(start, window)]
+            found = [row for start, window in fresh.items() for row in rows(start, window.total())]
             for window in fresh.values():
                 window.shown = True
         if fresh:
-            self._replace(_table(rows), {start: window.since for start, window in fresh.items()})
+            self._replace(table(found), {start: window.since for start, window in fresh.items()})
         self._owed.pay()
 
     def settle(self, *, everything: bool = False) -> None:
@@ -190,21 +188,27 @@ class WindowCounter:
             alone = {
                 start: window for start, window in self._open.items() if start > deleted and window.changed <= before
             }
-            folders = list(self._folders_of.items())
-            for window in alone.values():  # what comes from here on is not in these folders
+            folders, stood = list(self._folders_of.items()), dict[int, OpenWindow]()
+            for start, window in alone.items():  # what comes from here on is not in these folders
+                stood[start] = replace(window)
                 window.base, window.sums, window.recent = None, {}, None
-        starts = sorted(alone)
+        starts, waiting = sorted(alone), set[int]()
         for begin in range(0, len(starts), AT_ONCE):
-            self._count({start: alone[start].since for start in starts[begin : begin + AT_ONCE]}, folders)
+            asked = {start: alone[start].since for start in starts[begin : begin + AT_ONCE]}
+            counts, counted_now = self._counts.of(asked, folders)
+            self._replace(counts, counted_now)
+            waiting |= asked.keys() - counted_now.keys()
         with self._lock:
+            for start in waiting:
+                alone.pop(start).go_on(stood[start])
             standing = self._standing([start for start, window in alone.items() if window.recent is not None])
             for start, window in alone.items():
                 if window.recent is None:
                     del self._open[start]
                 else:
                     window.base, window.since, window.shown = standing[start], window.recent, False
-            waiting = [window.since for window in self._open.values()] + [part.first for part in self._late]
-            counted = min(waiting, default=self._newest + 1) - 1
+            uncounted = [window.since for window in self._open.values()] + [part.first for part in self._late]
+            counted = min(uncounted, default=self._newest + 1) - 1
         owed = self._owed.since()  # a window is counted once its points are there as well
         counted = counted if owed is None else min(counted, owed - 1)
         if counted != self._noted:
@@ -212,30 +216,45 @@ class WindowCounter:
             self._noted = counted
 
     def _count_again(self, deleted: int) -> None:
-        """Open what was lost with a damaged file, as far as the archive has all of it."""
+        """Open what was lost, or counted too low, as far as the archive has all of it."""
         for start in [*self._again]:
             since = self._again.pop(start)
             if start > deleted:
-                self._open.setdefault(start, _Open(since, None, float("-inf")))
+                self._open.setdefault(start, OpenWindow(since, None, float("-inf")))
+
+    def look(self) -> None:
+        """Miss files of counts that are gone, and read one through; look at what is away in the archive."""
+        for lost in self._days.gone():
+            self._lose(lost)
+            self._say(f"{day_file(self._folders.windows, lost, self._epoch.number)}: is gone; {COUNTED_AGAIN}")
+        if (turn := self._days.next()) is not None:
+            read_whole(turn, self._set_aside)
+        back = self._counts.back()
+        self._begin_again(lambda part, start: back(part))
 
     def _set_aside(self, path: Path, why: str) -> None:
-        """Move a day's damaged file out of the way; killed from here on, the next start counts its windows as well."""
-        day = path.name[: len("2019-10-01")]
+        """Move a day's damaged file out of the way."""
+        target = self._folders.damaged / f"windows-{path.name}"
+        self._lose(path.name[: len("2019-10-01")])
+        with suppress(FileNotFoundError):  # moved just now, by the other thread
+            path.replace(target)
+        self._say(f"{path}: is damaged ({why}); moved to {target}, {COUNTED_AGAIN}")
+
+    def _lose(self, lost: str) -> None:
+        self._begin_again(lambda part, start: day(start) == lost)
+        self._days.forget(lost)
+
+    def _begin_again(self, wanted: Callable[[BatchRange, int], bool]) -> None:
+        """Count some of the archive's windows again; killed from here on, the next start counts them as well."""
         since: dict[int, int] = {}
         for part, windows in [*self._folders_of.items()]:
             for start in windows:
-                if datetime.fromtimestamp(start / 1e6, UTC).strftime("%Y-%m-%d") == day:
+                if wanted(part, start):
                     since[start] = min(part.first, since.get(start, part.first))
-        self._noted = min([self._noted, *(first - 1 for first in since.values())])
-        note_counted(self._folders.windows, self._epoch.number, self._noted)
-        target = self._folders.damaged / f"windows-{path.name}"
-        with suppress(FileNotFoundError):  # moved just now, by the other thread
-            path.replace(target)
-        self._again |= since
-        self._say(
-            f"{path}: is damaged ({why}); moved to {target}, its windows are counted again from the archive, as far as "
-            "that goes back"
-        )
+        if since:
+            self._noted = min([self._noted, *(first - 1 for first in since.values())])
+            note_counted(self._folders.windows, self._epoch.number, self._noted)
+            self._again |= since
 
     def _keep_what_stands(self, starts: list[int]) -> None:
         """Close windows whose events are not all in the archive any more; what came just now is shown first."""
@@ -245,18 +264,9 @@ class WindowCounter:
             if self._open[start].shown:
                 del self._open[start]
 
-    def _count(self, since: Mapping[int, int], folders: Iterable[tuple[BatchRange, list[int]]]) -> None:
-        files = [
-            path
-            for part, windows in folders
-            if not since.keys().isdisjoint(windows)
-            for path in self._archive.files(part)
-        ]
-        counts = count_windows(self._spark, files, since, self._settings) if files else WINDOW_SCHEMA.empty_table()
-        self._replace(counts, since)
-
     def _replace(self, counts: pa.Table, since: Mapping[int, int]) -> None:
         replace_windows(counts, since, self._folders.windows, self._epoch.number, self._set_aside)
+        self._days.written({day(start) for start in since})
         self._owed.write(counts, since)
 
     def _read(self, starts: list[int]) -> pa.Table:
@@ -272,22 +282,3 @@ class WindowCounter:
             for start, row in zip(times, table.to_pylist(), strict=True):
                 standing[start][row["event_type"], row["main_category"]] = (row["events"], round(row["revenue"] * 100))
         return standing
-
-
-def _add(sums: Sums, more: Sums) -> None:
-    for key, (events, cents) in more.items():
-        before = sums.get(key, (0, 0))
-        sums[key] = before[0] + events, before[1] + cents
-
-
-def _rows(start: int, window: _Open) -> list[tuple[int, str, str, int, float]]:
-    total = dict(window.base or {})
-    _add(total, window.sums)
-    return [(start, kind, category, events, cents / 100) for (kind, category), (events, cents) in total.items()]
-
-
-def _table(rows: list[tuple[int, str, str, int, float]]) -> pa.Table:
-    columns = zip(*rows, strict=True) if rows else [()] * len(WINDOW_SCHEMA)
-    return pa.table(
-        [pa.array(column, field.type) for column, field in zip(columns, WINDOW_SCHEMA, strict=True)], WINDOW_SCHEMA
-    )

@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Callable, Collection
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from app.core.errors import is_of_the_system
-from app.core.files import replacing, write_text
+from app.core.files import link, replacing, sync, write_text
 from app.events.archive_names import FIRST_EDITION_OFFSET, Epochs
 from app.monitor.schema import EVENTS
 
@@ -26,6 +27,7 @@ WINDOW_SCHEMA = pa.schema(
 )
 #: Files of the first edition, which knew no epochs, are of epoch 0.
 DAY = re.compile(r"(\d{4}-\d\d-\d\d)(?:\.e(\d+))?\.parquet$")
+DAY_FORMAT = "%Y-%m-%d"
 NOTHING = -2 * FIRST_EDITION_OFFSET  #: before every micro-batch, those of the first edition as well
 Damaged = Callable[[Path, str], object]  #: gets a day's file that is damaged, and why
 COUNTED = "_counted.e"  #: begins the name of the file that says up to which micro-batch an epoch has counted
@@ -37,6 +39,11 @@ def window_days(folder: Path, epoch: int) -> dict[str, Path]:
     return {name[1]: path for name, path in found if name and int(name[2] or 0) == epoch}
 
 
+def day(start: int) -> str:
+    """The day that a window is of, as in the name of its file."""
+    return datetime.fromtimestamp(start / 1e6, UTC).strftime(DAY_FORMAT)
+
+
 def read_windows(
     folder: Path, epochs: Epochs, starts: pa.Array | None = None, damaged: Damaged | None = None
 ) -> pa.Table:
@@ -46,9 +53,9 @@ def read_windows(
     """
     days = window_days(folder, epochs.latest)
     if starts is not None:
-        wanted = set(pc.strftime(starts, "%Y-%m-%d").to_pylist())
+        wanted = set(pc.strftime(starts, DAY_FORMAT).to_pylist())
         days = {day: path for day, path in days.items() if day in wanted}
-    tables = [_read_whole(days[day], damaged) for day in sorted(days)]
+    tables = [read_whole(days[day], damaged) for day in sorted(days)]
     table = pa.concat_tables([WINDOW_SCHEMA.empty_table(), *tables])
     return table if starts is None else table.filter(pc.is_in(table["start"], starts))
 
@@ -58,7 +65,8 @@ def read_day(path: Path) -> pa.Table:
     return pq.read_table(path, schema=WINDOW_SCHEMA)
 
 
-def _read_whole(path: Path, damaged: Damaged | None) -> pa.Table:
+def read_whole(path: Path, damaged: Damaged | None) -> pa.Table:
+    """The counts in one of the files; none of a damaged one, which `damaged` gets."""
     try:
         return read_day(path)
     except (pa.ArrowException, OSError) as error:
@@ -86,12 +94,12 @@ def replace_windows(
     """
     counts = counts.select(WINDOW_SCHEMA.names).cast(WINDOW_SCHEMA)
     counted = pa.array(sorted(starts), pa.timestamp("us", tz="UTC"))
-    days = pc.strftime(counts["start"], "%Y-%m-%d")
-    for day in sorted(set(pc.strftime(counted, "%Y-%m-%d").to_pylist())):
-        target = _day_file(folder, day, epoch)
+    days = pc.strftime(counts["start"], DAY_FORMAT)
+    for day in sorted(set(pc.strftime(counted, DAY_FORMAT).to_pylist())):
+        target = day_file(folder, day, epoch)
         new = counts.filter(pc.equal(days, day))
         if target.exists():
-            old = _read_whole(target, damaged)
+            old = read_whole(target, damaged)
             new = pa.concat_tables([old.filter(pc.invert(pc.is_in(old["start"], counted))), new])
         with replacing(target) as path:
             pq.write_table(new.sort_by([(name, "ascending") for name in WINDOW_KEY]), path)
@@ -113,8 +121,10 @@ def note_counted(folder: Path, epoch: int, batch: int) -> None:
 def take_over_windows(folder: Path, before: int, epoch: int, first: int) -> None:
     """Begin an epoch, whose first micro-batch is given, with the files of the one before."""
     for day, path in window_days(folder, before).items():
-        with replacing(_day_file(folder, day, epoch)) as copy:
-            copy.write_bytes(path.read_bytes())
+        copy = day_file(folder, day, epoch)
+        copy.unlink(missing_ok=True)
+        link(path, copy)
+    sync(folder)
     note_counted(folder, epoch, min(counted_up_to(folder, before), first - 1))
 
 
@@ -133,7 +143,8 @@ def window_lines(counts: pa.Table) -> list[str]:
     return EVENTS.lines(frame.rename(columns={"start": "time"}))
 
 
-def _day_file(folder: Path, day: str, epoch: int) -> Path:
+def day_file(folder: Path, day: str, epoch: int) -> Path:
+    """The file of a day and an epoch."""
     return folder / f"{day}.e{epoch:06d}.parquet"
 
 

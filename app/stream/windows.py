@@ -21,9 +21,8 @@ from app.events.clean import known_price
 from app.events.identity import identity
 from app.events.layout import layout_of
 from app.events.revenue import revenue_cents
+from app.stream.away_files import read_through
 from app.stream.intake import MINUTE
-
-READ_AT_ONCE = 2**20  #: bytes
 
 
 def window_counts(events: DataFrame, starts: Collection[int], settings: Settings) -> DataFrame:
@@ -88,16 +87,10 @@ def count_windows(spark: SparkSession, files: Sequence[Path], starts: Collection
         return counts(whole=True)
     except Exception as error:  # Spark would pass over what it can't read for any reason
         for path in files:
-            _read_through(path)
+            read_through(path)
         if next(unreadable_files(error), None) is None:
             raise
     return counts(whole=False)
-
-
-def _read_through(path: Path) -> None:
-    with path.open("rb") as file:
-        while file.read(READ_AT_ONCE):
-            pass
 
 
 def _moment(micros: int) -> datetime:

@@ -132,6 +132,14 @@ def test_a_full_disk_in_python_is_one_line(capsys: pytest.CaptureFixture[str]) -
     assert capsys.readouterr().err.startswith("error: the disk is full")
 
 
+def test_a_disk_that_fails_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code(OSError(errno.EIO, "Input/output error", "/x")) == EXIT_BAD_INPUT
+    assert exit_code(RuntimeError("java.io.IOException: Stale file handle")) == EXIT_BAD_INPUT
+    named, other = capsys.readouterr().err.splitlines()
+    assert named.startswith("error: /x: a disk fails, or a mounted volume is away")
+    assert other.startswith("error: a disk fails, or a mounted volume is away")
+
+
 def test_a_folder_without_permission_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code(PermissionError(errno.EACCES, "Permission denied", "/x")) == EXIT_BAD_INPUT
     assert len(capsys.readouterr().err.splitlines()) == 1

@@ -31,6 +31,7 @@ stage = pytest.mark.stage
 HEALED = 120  # seconds a fault may be felt
 EVENTS, HISTORY = 45_000, 25_000  # of the shop: the history is trained on, the rest replayed
 LEADS, WAITS = "waiting for files", "waiting for its end"  # what a stream says that has its output, or has not
+TWO = ("stream", "stream-2")  # SparkApplications on one output
 #: Sends a signal to the JVM and the Python of a driver: all that there is but tini.
 SIGNAL = """
 for process in /proc/[0-9]*; do
@@ -454,22 +455,52 @@ def test_a_paused_stream_is_replaced_and_ends_as_it_wakes_up(shop: Cluster) -> N
 @stage(80)
 def test_two_streams_start_at_once(shop: Cluster) -> None:
     """One works and the other waits, whichever it is; the one that is to stay ends up with the output."""
-    names = ("stream", "stream-2")
+    names = TWO
     first = shop.get("sparkapplication", "stream")
     shop.kubectl("delete", "sparkapplication", "stream")
     shop.kubectl("wait", "pod/stream-driver", "--for=delete", "--timeout=120s", check=False)
     shop.apply({"apiVersion": "v1", "kind": "List", "items": [renamed(first, name) for name in names]})
 
-    def those_who_say(words: str) -> set[str]:
-        return {name for name in names if words in log(shop, name)}
-
-    until("both have looked", 300, lambda: those_who_say(LEADS) | those_who_say(WAITS) == {*names})
-    until("one is at work", HEALED, lambda: those_who_say(LEADS))
+    until("both have looked", 300, lambda: those_who_say(shop, LEADS) | those_who_say(shop, WAITS) == {*names})
+    until("one is at work", HEALED, lambda: those_who_say(shop, LEADS))
     goes_on(shop)
-    (at_work,) = those_who_say(LEADS)
+    (at_work,) = those_who_say(shop, LEADS)
     print(f"of two streams started at once {at_work} is at work")
     shop.kubectl("delete", "sparkapplication", "stream-2")
     until("the other has the output", 2 * HEALED, lambda: LEADS in log(shop, "stream"))
+    goes_on(shop)
+    until("lists are of one writer", 30, lambda: not shop.late_lists())
+
+
+@stage(240)
+def test_each_of_two_streams_is_killed_paused_and_evicted(shop: Cluster) -> None:
+    """Whichever it is, at work or waiting: one of the two is at work in the end, and the other waits."""
+    shop.apply(renamed(shop.get("sparkapplication", "stream"), "stream-2"))
+    until("the copy waits", 300, lambda: WAITS in log(shop, "stream-2"))
+    to_driver(shop, "stream-2", "STOP")  # a node of one that waits is frozen, and meanwhile the other's is gone
+    cut_off(shop, "stream")
+    until("the first is back", 2 * HEALED, lambda: LEADS in log(shop, "stream"))
+    to_driver(shop, "stream-2", "CONT")
+    goes_on(shop)
+    assert LEADS not in log(shop, "stream-2")
+    working = uid(shop, "stream")
+    cut_off(shop, "stream-2")  # one that waits: nobody minds
+    until("the copy waits again", 300, lambda: WAITS in log(shop, "stream-2"))
+    goes_on(shop)
+    assert uid(shop, "stream") == working
+    to_driver(shop, "stream", "STOP")  # killed while it is paused: it never wakes up
+    begun = time.monotonic()
+    cut_off(shop, "stream")
+    until("one is at work", HEALED, lambda: those_who_say(shop, LEADS))
+    goes_on(shop)
+    healed_after("the first stream", begun, "killed while paused")
+    at_work = one_works_and_one_waits(shop)
+    evict(shop, at_work)  # as when its node is drained: it says goodbye
+    at_work = one_works_and_one_waits(shop)
+    goes_on(shop)
+    print(f"evicted: {at_work} is at work")
+    shop.kubectl("delete", "sparkapplication", "stream-2")
+    until("the first has the output", 2 * HEALED, lambda: LEADS in log(shop, "stream"))
     goes_on(shop)
     until("lists are of one writer", 30, lambda: not shop.late_lists())
 
@@ -633,6 +664,44 @@ def renamed(app: dict[str, Any], name: str) -> dict[str, Any]:
 def log(shop: Cluster, app: str) -> str:
     """What an application's driver has said; nothing before there is one."""
     return shop.kubectl("logs", f"{app}-driver", "-c", "spark-kubernetes-driver", check=False)
+
+
+def those_who_say(shop: Cluster, words: str) -> set[str]:
+    """Which of two streams have said something."""
+    return {name for name in TWO if words in log(shop, name)}
+
+
+def one_works_and_one_waits(shop: Cluster) -> str:
+    """The name of the one at work, once the other is back and waits for it."""
+
+    def settled() -> bool:
+        leads, waits = those_who_say(shop, LEADS), those_who_say(shop, WAITS)
+        return len(leads) == 1 and leads | waits == {*TWO}
+
+    until("one works and one waits", 3 * HEALED, settled)
+    (at_work,) = those_who_say(shop, LEADS)
+    return at_work
+
+
+def uid(shop: Cluster, app: str) -> str:
+    """Tells a driver's pod from the one that comes after it."""
+    return str(shop.get("pod", f"{app}-driver")["metadata"]["uid"])
+
+
+def cut_off(shop: Cluster, app: str) -> None:
+    """Delete a driver by force, and wait until its log can't be taken for that of the next."""
+    old = uid(shop, app)
+    shop.kubectl("delete", "pod", f"{app}-driver", "--force", "--grace-period=0")
+    until("a new driver", HEALED, lambda: uid(shop, app) != old)
+
+
+def evict(shop: Cluster, app: str) -> None:
+    """As `kubectl drain` does."""
+    old, pod = uid(shop, app), f"{app}-driver"
+    asked = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": shop.namespace}}
+    place = f"/api/v1/namespaces/{shop.namespace}/pods/{pod}/eviction"
+    shop.kubectl("create", "--raw", place, "-f", "-", stdin=json.dumps(asked))
+    until("a new driver", HEALED, lambda: uid(shop, app) != old)
 
 
 def goes_on(shop: Cluster) -> None:

@@ -59,6 +59,10 @@ def test_a_stream_of_this_edition_is_gone_on_with(spark: SparkSession, tmp_path:
             counted[f"{row['start']:%H:%M}", row["event_type"]] += row["events"]
     assert run.error is None
     assert not any("accounts" in line for line in run.said)
+    assert [line for line in run.said if "is gone" in line] == [  # it was kept without
+        f"{folder}: is gone; it is made anew, without what it held"
+        for folder in (folders.lists, folders.csv, folders.damaged)
+    ]
     assert run.stream.telemetry.summary().unaccounted == 0
     assert Counter((row["event_type"], row["product_id"]) for row in folder_rows(folders.archive)) == Counter(
         {("view", 100): 2}

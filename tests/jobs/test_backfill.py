@@ -127,6 +127,18 @@ def test_a_damaged_day_is_told_and_the_others_are_written(folders: StreamFolders
     assert [line.partition(":")[0] for line in said] == [str(damaged)]
 
 
+def test_a_day_that_is_lost_meanwhile_is_told(folders: StreamFolders) -> None:
+    count(folders, NOON, 7)
+    said = list[str]()
+
+    def write(lines: Iterable[str]) -> int:
+        window_days(folders.windows, 2)["2019-10-01"].unlink()
+        return len([*lines])
+
+    assert write_windows(folders, write, said.append) == 1
+    assert said == [f"{folders.windows}: the file of 2019-10-01 is gone; its counts are left out"]
+
+
 def test_points_of_a_folder_are_read_as_they_are_needed(tmp_path: Path) -> None:
     """The first ones are there though the file is damaged at its end."""
     write_points(tmp_path, (f"lists x={number}i {number * 7_919}" for number in range(20_000)))

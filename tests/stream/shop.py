@@ -32,8 +32,9 @@ from app.serve.rankers import ReciprocalRank
 from app.serve.recommender import Parameters, Recommender
 from app.serve.segments import FEATURES, SegmentModel
 from app.stream.archive import Archive
-from app.stream.engine import SPARK_CONFIGURATION, Stream
+from app.stream.engine import Stream
 from app.stream.epoch import marked
+from app.stream.session_conf import SPARK_CONFIGURATION
 from app.stream.window_files import counted_up_to, read_windows
 from tests.arrays import touches, user_table
 from tests.registry.bundles import Entries

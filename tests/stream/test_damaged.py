@@ -10,6 +10,7 @@ import pytest
 from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
 
+from app.core.errors import InputError
 from app.stream.damaged import delete_old, set_aside
 from app.stream.folders import StreamFolders
 from app.stream.source_names import _lines, _newest
@@ -186,6 +187,18 @@ def test_the_stream_goes_on_with_fewer_names(live: Running, monkeypatch: pytest.
     assert sorted(row["product_id"] for row in archived if row["user_id"] == user) == [*range(100, 113)]
     assert len(archived) == len(before) + 13
     assert live.stream._beside.accounts.audit() == []
+
+
+def test_a_stream_whose_folder_is_gone_ends_in_one_line(live: Running) -> None:
+    """The last of this module: its stream runs no more. Nothing that comes after the loss is committed."""
+    rows, archive = live.stream.telemetry.rows(), live.folders.archive
+    archive.rename(archive.with_name("elsewhere"))
+    land(live.folders.landing, "homeless.csv", csv_text([(40, "view", 100, 9_500, "h")]))
+    error = until(lambda: live.error, "the stream has ended")
+    assert type(error) is InputError
+    assert str(error).startswith(f"{archive}: is gone; bring it back and start the stream again")
+    assert live.stream.telemetry.rows() == rows
+    assert not any("just been replaced" in line for line in live.said)
 
 
 def names(folder: Path) -> set[str]:

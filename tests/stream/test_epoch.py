@@ -13,7 +13,7 @@ from app.core.errors import InputError, VitrineError
 from app.core.settings import Settings
 from app.events.archive_names import mark_name
 from app.stream import epoch as module
-from app.stream.epoch import begin, current, drop_marks, marked
+from app.stream.epoch import begin, check_marks, current, drop_marks, marked
 from app.stream.folders import StreamFolders
 from app.stream.source_log import consumed_files
 
@@ -113,7 +113,41 @@ def test_a_checkpoint_that_is_gone_is_not_begun_anew_over_the_archive(folders: S
     folders.prepare()
     with pytest.raises(InputError, match="is gone, and without it"):
         begin(folders, 2)
+    spark_wrote(first.checkpoint, 1, committed=False)  # a stream that is just running
+    with pytest.raises(InputError, match="is gone, and without it"):
+        begin(folders, 2)
     assert marked(folders).starts == ((1, 0),)
+
+
+def test_a_checkpoint_is_not_deleted_where_the_archive_is_gone(folders: StreamFolders) -> None:
+    """Brought back, it is gone on with; or without what it held, as the line says."""
+    first = begin(folders, 1)
+    begin(folders, 2)  # nothing has come yet: its like may be begun anew
+    shutil.rmtree(folders.archive)
+    folders.prepare()
+    first = begin(folders, 3)
+    spark_wrote(first.checkpoint, 0)
+    check_marks(folders)
+    folders.archive.rename(folders.root / "elsewhere")
+    with pytest.raises(InputError, match=f"archive {folders.archive}: is gone, .* bring it back"):
+        check_marks(folders)
+    folders.prepare()
+    with pytest.raises(InputError, match=f"archive {folders.archive}: is gone, .* bring it back") as refused:
+        begin(folders, 4)
+    assert consumed_files(first.checkpoint) == {"file:///landing/0.csv"}
+    (folders.archive / "_epochs").rmdir()
+    folders.archive.rmdir()
+    (folders.root / "elsewhere").rename(folders.archive)
+    second = begin(folders, 4)
+    assert (second.number, second.first) == (4, 1)
+    shutil.rmtree(folders.archive)
+    folders.prepare()
+    mark = folders.epochs / "e000004-from-000000000"
+    assert f"make an empty file {mark}." in str(refused.value).replace("e000003", "e000004")
+    mark.touch()
+    third = begin(folders, 5)
+    assert (third.number, third.first) == (5, 1)
+    assert consumed_files(third.checkpoint) == {"file:///landing/0.csv"}
 
 
 def test_a_file_system_without_links(folders: StreamFolders, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,7 +157,7 @@ def test_a_file_system_without_links(folders: StreamFolders, monkeypatch: pytest
     def refused(*_: object) -> None:
         raise PermissionError("Operation not permitted")
 
-    monkeypatch.setattr(module.os, "link", refused)
+    monkeypatch.setattr(os, "link", refused)
     assert consumed_files(begin(folders, 2).checkpoint) == {"file:///landing/0.csv"}
 
 

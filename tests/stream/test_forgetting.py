@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from errno import EIO
 from pathlib import Path
 
 import pyarrow as pa
@@ -127,6 +128,55 @@ def test_list_files_lose_the_forgotten_and_a_marker_says_when_it_is_done(folders
     write_lists(folders, 3, [9, 8], old)
     cleaner.run(users.read(), Merged(), folders.checkpoints)
     assert users_in(folders)[2] == [8]
+
+
+def test_list_files_are_looked_through_by_and_by(folders: StreamFolders, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One a call here. What comes meanwhile, be it a file or a forgetting, of whatever moment, is not missed; nor does
+    a file that is away keep the others waiting.
+    """
+    output, looked = folders.root.parent, list[str]()
+    read, away = forgetting.read_or_delete, list[str]()
+
+    def reading(path: Path) -> pa.Table | None:
+        if path.name in away:
+            raise OSError(EIO, "Input/output error", str(path))
+        looked.append(path.name[8:15])
+        return read(path)
+
+    monkeypatch.setattr(forgetting, "SECONDS_AT_ONCE", -1.0)
+    monkeypatch.setattr(forgetting, "read_or_delete", reading)
+    now = datetime.now(UTC)
+    for batch in (1, 2, 3):
+        write_lists(folders, batch, [7, 8, 9], now - timedelta(hours=2))
+    users, cleaner = ForgottenUsers(output), ListCleaner(folders, Settings(output=output))
+
+    def clean() -> None:
+        cleaner.run(users.read(), Merged(), folders.checkpoints)
+
+    first = users.forget(7, now.timestamp() - 10)
+    clean()
+    assert users_in(folders) == [[8, 9], [7, 8, 9], [7, 8, 9]]
+    earlier = users.forget(8, now.timestamp() - 20)  # by a clock that is slow
+    away.append("batch-000000002-e000001-000.parquet")
+    for _ in range(3):
+        clean()
+    assert users_in(folders) == [[9], [7, 8, 9], [9]]
+    monkeypatch.setattr("app.stream.forgetting.time.time", lambda: now.timestamp() + SETTLED_SECONDS)
+    clean()
+    assert read_marker(folders).lists == earlier - 1, "the second file may hold them all"
+    away.clear()
+    clean()
+    assert (users_in(folders), read_marker(folders).lists) == ([[9], [9], [9]], first)
+    before = len(looked)
+    clean()
+    assert len(looked) == before
+    users.forget(9, now.timestamp() + 1)
+    for _ in range(4):
+        clean()
+    assert (users_in(folders), len(looked)) == ([[], [], []], before + 3)
+    write_lists(folders, 2, [9], now - timedelta(hours=2))  # done again: written over
+    clean()
+    assert users_in(folders) == [[], [], []]
 
 
 def test_ids_of_text_are_found_by_their_numbers(folders: StreamFolders) -> None:

@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.csv as pacsv
+import pytest
 
 from app.events.archive_names import Epochs
 from app.serve.lists import ARROW_SCHEMA
+from app.stream import csv_parts
+from app.stream.csv_parts import CsvParts
 from app.stream.list_files import drop_uncounted, prune, write_part
 from tests.stream.lists import latest_lists, read_lists
 
@@ -93,3 +96,36 @@ def test_readers_pass_over_a_part_being_written(tmp_path: Path) -> None:
     parquet, _ = written(tmp_path, (1, 0, lists((1, 10))))
     (parquet / ".batch-000000002-000.parquet.1f2e.part").write_bytes(b"half")
     assert read_lists(parquet, FIRST)["batch"].to_pylist() == [1]
+
+
+def test_a_csv_that_is_lost_is_written_again_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At once where it is gone, in its turn where it is cut short; not of what is under way, or counts for nobody."""
+    table = lists((1, 10), (1, 11), (2, 10))
+    parquet, csv = written(tmp_path, *((batch, 0, table) for batch in range(6)))
+    whole = {path.name: path.read_bytes() for path in csv.iterdir()}
+    gone, cut, damaged, late, replaced, _ = sorted(whole)
+    epochs, told = Epochs(((1, 0), (2, 4))), list[str]()
+    monkeypatch.setattr(csv_parts, "AT_ONCE", 2)
+    parts = CsvParts(parquet, csv, told.append)
+    for _ in range(3):
+        parts.mend(epochs, 3)
+    assert told == []
+    (csv / gone).unlink()
+    (csv / cut).write_bytes(whole[cut][:-60])
+    (csv / damaged).write_bytes(b"")
+    (csv / replaced).unlink()
+    parts.mend(epochs, 2)
+    assert (csv / gone).read_bytes() == whole[gone]
+    parts.mend(epochs, 2)
+    parts.mend(epochs, 2)
+    assert {path.name: path.read_bytes() for path in csv.iterdir()} == {
+        name: content for name, content in whole.items() if name != replaced
+    }
+    assert len(told) >= 1
+    assert all(line.startswith(f"{csv}: batch-") and line.endswith(f"written again from {parquet}") for line in told)
+    (csv / late).unlink()
+    parts.mend(epochs, 2)
+    assert not (csv / late).exists(), "its micro-batch is under way"
+    (parquet / late.replace(".csv", ".parquet")).write_bytes(b"PAR1")
+    parts.mend(epochs, 3)  # of this the accounts tell
+    assert not (csv / late).exists()

@@ -1,8 +1,10 @@
 """The archive is made smaller only while nobody minds: no training, no successor, nothing that is missing."""
 
+import os
 import shutil
 import time
 from collections.abc import Callable
+from errno import EIO
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -11,8 +13,10 @@ import pytest
 from app.core.errors import VitrineError
 from app.core.lease import stream_lease, training_lease
 from app.core.settings import Settings
+from app.events.archive_manifest import Manifest
 from app.events.archive_names import BatchRange, Epochs
 from app.events.forgotten import ForgottenUsers
+from app.stream import archive as archive_module
 from app.stream import shrinking as module
 from app.stream.account_files import CHUNK
 from app.stream.accounts import Accounts
@@ -88,6 +92,7 @@ class Shop:
             Mock(),
             self.epoch,
             self.lease,
+            self.said.append,
             self.said.append,
         )
 
@@ -172,6 +177,35 @@ def test_where_something_is_missing_it_can_be_put_back(tmp_path: Path) -> None:
     assert differences(shop.accounts) == []
     shop.run()
     assert shop.together() == [0, 2]
+
+
+def test_a_folder_that_is_away_holds_up_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other ranges are put together, what is old is deleted, and lists are, however long it lasts."""
+    shop, away = Shop(tmp_path), [BatchRange(0, 0, 1)]
+    real = archive_module.read_manifest
+
+    def reading(folder: Path) -> Manifest:
+        if BatchRange.parse(folder.name) in away:
+            raise OSError(EIO, "Input/output error", str(folder))
+        return real(folder)
+
+    monkeypatch.setattr(archive_module, "read_manifest", reading)
+    house = shop.house(Mock())
+    (shop.folders.lists / "batch-000000000-e000001-000.parquet").touch()
+    house.settings = shop.settings.model_copy(update={"keep_list_batches": 1})
+    for _ in range(2):
+        house.tidy()
+    assert shop.together() == [1, 2]
+    assert [*shop.folders.lists.iterdir()] == []
+    away.clear()
+    house.tidy()
+    assert shop.together() == [0, 1, 2]
+    away.append(shop.archive.folders(shop.epochs)[0])
+    for part in shop.archive.folders(shop.epochs):
+        os.utime(shop.archive.folder / part.name, (1, 1))
+    shop.settings = shop.settings.model_copy(update={"archive_days": 1})
+    shop.house(Mock()).tidy()
+    assert shop.archive.folders(shop.epochs) == []
 
 
 def test_what_was_deleted_is_not_counted_from_whatever_else_fails(

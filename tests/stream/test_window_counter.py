@@ -1,7 +1,9 @@
 """Windows are shown as events come, and counted anew once they are left alone: in whatever order that happens."""
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from errno import EIO
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,7 +14,7 @@ from pyspark.sql import SparkSession
 from app.core.settings import Settings
 from app.events.archive_manifest import Manifest, write_manifest
 from app.events.archive_names import BatchRange
-from app.stream import window_counter
+from app.stream import archive_counts, away_files
 from app.stream.archive import Archive
 from app.stream.compaction import delete_old
 from app.stream.epoch import Epoch, begin, marked
@@ -20,6 +22,7 @@ from app.stream.folders import StreamFolders
 from app.stream.points import PointSink
 from app.stream.window_counter import WindowCounter
 from app.stream.window_files import counted_up_to, read_windows
+from app.stream.window_sums import table
 
 NOON = datetime(2019, 10, 1, 12, tzinfo=UTC)
 START = int(NOON.timestamp()) * 1_000_000
@@ -122,7 +125,7 @@ def test_what_comes_is_shown_and_what_came_twice_is_put_right(shop: Shop) -> Non
 def test_what_comes_while_a_window_is_counted_is_not_lost(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.archive(0, (START, 1), (START, 1))
     shop.now = 2 * SECONDS
-    count: Callable[..., pa.Table] = window_counter.count_windows
+    count: Callable[..., pa.Table] = archive_counts.count_windows
 
     def counting(*args: object) -> pa.Table:
         found = count(*args)
@@ -131,7 +134,7 @@ def test_what_comes_while_a_window_is_counted_is_not_lost(shop: Shop, monkeypatc
         return found
 
     with monkeypatch.context() as patched:
-        patched.setattr(window_counter, "count_windows", counting)
+        patched.setattr(archive_counts, "count_windows", counting)
         shop.counter.settle()
     assert (shop.stored(), shop.up_to()) == ({START: 1}, 0)
     shop.counter.show()
@@ -263,6 +266,135 @@ def test_a_damaged_file_of_counts_is_set_aside_and_its_windows_are_counted_again
     assert (shop.stored(), shop.up_to(), len(shop.said)) == ({START: 2, NEXT: 3, tomorrow: 1}, 3, 2)
 
 
+def count_in_python(monkeypatch: pytest.MonkeyPatch, read: Callable[[Path], object] = lambda path: None) -> None:
+    """In place of Spark's job; copies count as often as they came."""
+
+    def count(spark: object, files: list[Path], starts: Mapping[int, int], settings: object) -> pa.Table:
+        counts = Counter[int]()
+        for path in files:
+            read(path)
+            counts.update(round(row["event_time"].timestamp() * 1e6) for row in pq.read_table(path).to_pylist())
+        return table([(start, "view", "a", counts[start], 0.0) for start in sorted(starts) if counts[start]])
+
+    monkeypatch.setattr(archive_counts, "count_windows", count)
+
+
+@pytest.mark.parametrize("when", ["while it runs", "before it starts", "looked at alone"])
+def test_a_day_without_its_file_is_missed_and_counted_again(
+    shop: Shop, when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though nobody asks for its windows; one that the archive has nothing of is told once."""
+    count_in_python(monkeypatch)
+    tomorrow = START + 86_400_000_000
+    shop.archive(0, (START, 1), (START, 2), (tomorrow, 1))
+    shop.counter.settle(everything=True)
+    shop.counter.look()
+    assert shop.said == []
+    (day,) = shop.folders.windows.glob("2019-10-01.*")
+    if when == "looked at alone":
+        day.write_bytes(b"PAR1, once")
+        shop.counter.look()
+        shop.counter.look()  # each in its turn
+    else:
+        day.unlink()
+        if when == "before it starts":
+            (shop.epoch.checkpoint / "commits" / "0").touch()
+            epoch = begin(shop.folders, 2)
+            shop.epoch, shop.counter = epoch, shop.started(epoch)
+            day = day.with_name("2019-10-01.e000002.parquet")
+        shop.counter.look()
+    (said,) = shop.said
+    assert said.startswith(f"{day}: is {'damaged (' if when == 'looked at alone' else 'gone; its windows'}")
+    assert (shop.stored(), shop.up_to()) == ({tomorrow: 1}, -1)
+    shop.counter.settle(everything=True)
+    assert (shop.stored(), shop.up_to()) == ({START: 2, tomorrow: 1}, 0)
+    for _ in range(3):
+        shop.counter.look()
+    assert len(shop.said) == 1
+
+
+def test_a_day_that_the_archive_has_nothing_of_is_missed_once(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    count_in_python(monkeypatch)
+    shop.archive(0, (START, 1))
+    shop.counter.settle(everything=True)
+    delete_old(Archive.of(shop.folders), marked(shop.folders), float("inf"), 0, lambda first: None)
+    shop.counter.refresh()
+    (day,) = shop.folders.windows.glob("2019-10-01.*")
+    day.unlink()
+    for _ in range(3):
+        shop.counter.look()
+        shop.counter.settle(everything=True)
+    assert [line.partition(";")[0] for line in shop.said] == [f"{day}: is gone"]
+    assert shop.stored() == {}
+
+
+def test_a_file_that_is_away_for_long_holds_up_its_own_windows_and_not_for_ever(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then its rows are left out and what it holds up is counted; once it is there again, by a later stream too."""
+    away = shop.folders.archive / BatchRange(0, 0, 1).name / "part-00000.parquet"
+    gone = [away]
+
+    def refusing(path: Path) -> None:
+        if path in gone:
+            raise OSError(EIO, "Input/output error", str(path))
+
+    count_in_python(monkeypatch, refusing)
+    monkeypatch.setattr(away_files, "read_through", refusing)
+    shop.archive(0, (START, 1), (START, 2))
+    shop.archive(1, (START, 3), (NEXT, 1), (NEXT, 1))
+    later = NEXT + 300_000_000
+    shop.archive(2, (later, 1))
+    shop.counter.settle(everything=True)
+    assert (shop.stored(), shop.up_to()) == ({START: 3, NEXT: 2, later: 1}, -1)
+    shop.archive(3, (START, 4))  # shown as ever
+    shop.counter.show()
+    assert shop.stored()[START] == 4
+    shop.now = away_files.PATIENCE - 1
+    shop.counter.look()
+    shop.counter.settle(everything=True)
+    assert (shop.stored()[START], shop.up_to(), shop.said) == (4, -1, [])
+    shop.now += 2
+    shop.counter.look()
+    shop.counter.settle(everything=True)
+    assert (shop.stored(), shop.up_to()) == ({START: 2, NEXT: 2, later: 1}, 3)
+    assert shop.said == [
+        f"{away}: Input/output error, for 15 minutes now; windows are counted without it until it is there again"
+    ]
+    shop.counter = shop.started()
+    shop.counter.look()
+    shop.counter.settle(everything=True)
+    assert (shop.stored()[START], shop.up_to()) == (2, 3)
+    gone.clear()
+    shop.counter.look()
+    assert shop.up_to() == -1, "killed now, it is counted by the next stream"
+    shop.counter.settle(everything=True)
+    assert (shop.stored(), shop.up_to(), len(shop.said)) == ({START: 4, NEXT: 2, later: 1}, 3, 1)
+
+
+def test_a_folder_that_is_away_as_the_stream_starts_is_counted_later(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count_in_python(monkeypatch)
+    shop.archive(0, (START, 1))
+    shop.archive(1, (START, 2), (NEXT, 1))
+    with monkeypatch.context() as away:
+        windows = Archive.windows
+
+        def refusing(archive: Archive, part: BatchRange, minutes: int) -> list[int]:
+            if part.first == 0:
+                raise OSError(EIO, "Input/output error", part.name)
+            return windows(archive, part, minutes)
+
+        away.setattr(Archive, "windows", refusing)
+        shop.counter = shop.started()
+        shop.counter.settle(everything=True)
+        assert (shop.stored(), shop.up_to()) == ({START: 1, NEXT: 1}, 1)
+    shop.counter.refresh()
+    shop.counter.settle(everything=True)
+    assert (shop.stored(), shop.up_to()) == ({START: 2, NEXT: 1}, 1)
+
+
 def test_windows_of_a_folder_that_is_away_for_a_moment_are_known_later(shop: Shop) -> None:
     """Without its manifest they come from its events: of a folder that is not there it is not said that it has none."""
     part, archive = BatchRange(0, 0, 1), Archive.of(shop.folders)
@@ -288,9 +420,9 @@ def test_while_influxdb_is_away_windows_are_counted_and_their_points_are_owed(
 
     def counts(*given: object) -> pa.Table:
         rows = [(start, "view", "a", {START: 2, NEXT: 1}[start], 0.0) for start in sorted(given[2])]
-        return window_counter._table(rows)
+        return table(rows)
 
-    monkeypatch.setattr(window_counter, "count_windows", counts)
+    monkeypatch.setattr(archive_counts, "count_windows", counts)
     monkeypatch.setattr(shop.sink, "offer", offer)
     monkeypatch.setattr(shop.counter._owed, "_portion", 1)
     monkeypatch.setattr("app.stream.owed_points.AT_ONCE", 1)

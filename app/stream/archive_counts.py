@@ -1,0 +1,84 @@
+"""Windows counted from the archive, as far as the system gives it."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pyspark.sql import SparkSession
+
+from app.core.settings import Settings
+from app.events.archive_names import BatchRange
+from app.stream.archive import Archive
+from app.stream.away_files import AwayFiles
+from app.stream.window_files import WINDOW_SCHEMA
+from app.stream.windows import count_windows
+
+Folders = list[tuple[BatchRange, list[int]]]  #: with the windows of each
+
+
+class ArchiveCounts:
+    """Counts windows, but for those of files that are waited for.
+
+    Parameters
+    ----------
+    spark, settings, archive
+        Of the stream.
+    note, say, clock
+        Of `AwayFiles`.
+    """
+
+    def __init__(
+        self,
+        spark: SparkSession,
+        settings: Settings,
+        archive: Archive,
+        note: Path,
+        say: Callable[[str], Any],
+        clock: Callable[[], float],
+    ):
+        self._spark, self._settings, self._archive = spark, settings, archive
+        self._away = AwayFiles(note, say, clock)
+
+    def of(self, since: Mapping[int, int], folders: Folders) -> tuple[pa.Table, dict[int, int]]:
+        """Counts of windows, and which these are: those that need what is away have to wait.
+
+        Parameters
+        ----------
+        since
+            The windows, each with the first micro-batch that is not in its count.
+        folders
+            Of the archive.
+
+        Raises
+        ------
+        OSError
+            A folder is gone; or the system refuses a file for a reason that does not pass.
+        """
+        while True:
+            away = [windows for part, windows in folders if self._away.waits(self._folder(part))]
+            waiting = {start for windows in away for start in windows}
+            now = {start: first for start, first in since.items() if start not in waiting}
+            try:
+                return self._count(now, folders), now
+            except OSError as error:
+                if not self._away.met(error):
+                    raise
+
+    def back(self) -> Callable[[BatchRange], bool]:
+        """Look at what is away; tells whether a folder has something that was given up and is there again."""
+        there = self._away.try_again()
+        return lambda part: any(self._folder(part) in (path, path.parent) for path in there)
+
+    def _count(self, since: Mapping[int, int], folders: Folders) -> pa.Table:
+        files = [
+            path
+            for part, windows in folders
+            if not since.keys().isdisjoint(windows) and not self._away.given_up(self._folder(part))
+            for path in self._archive.files(part)
+            if not self._away.given_up(path)
+        ]
+        return count_windows(self._spark, files, since, self._settings) if files else WINDOW_SCHEMA.empty_table()
+
+    def _folder(self, part: BatchRange) -> Path:
+        return self._archive.folder / part.name

@@ -1,0 +1,34 @@
+"""What the stream sets in its Spark session."""
+
+STATE_PACKAGE = "org.apache.spark.sql.execution.streaming.state"
+
+#: Spark configuration of the stream, beside that of every session.
+SPARK_CONFIGURATION = {
+    "spark.sql.streaming.stateStore.providerClass": f"{STATE_PACKAGE}.RocksDBStateStoreProvider",
+    "spark.sql.streaming.stateStore.rocksdb.changelogCheckpointing.enabled": "true",
+    # MB. Spark looks through all of the state for what to evict, in every micro-batch: from memory, as far as it can.
+    "spark.sql.streaming.stateStore.rocksdb.blockCacheSizeMB": "64",
+    "spark.sql.streaming.metricsEnabled": "true",
+    "spark.sql.streaming.minBatchesToRetain": "10",
+    # Spark's ten minutes would keep sixty copies of all names of files, where files come every second.
+    "spark.sql.streaming.fileSource.log.cleanupDelay": "1m",
+    # Killed amid its very first micro-batch, a stream leaves half a file there, and must start all the same.
+    "spark.sql.streaming.verifyCheckpointDirectoryEmptyOnStart": "false",
+    "spark.sql.streaming.noDataMicroBatches.enabled": "false",
+    "spark.sql.adaptive.enabled": "false",  # micro-batches are small: planning costs more than it gains
+    "spark.sql.files.openCostInBytes": "65536",  # files are small, and many: as few tasks as there are cores
+    # The driver lists the archive's files itself: a job for it would be of more tasks than there are cores for.
+    "spark.sql.sources.parallelPartitionDiscovery.threshold": "100000",
+    "spark.scheduler.mode": "FAIR",
+    # Rows are handed to Python when so many are there: the first are scored while Spark evicts and commits the state.
+    "spark.sql.execution.arrow.maxRecordsPerBatch": "100",
+    # Projections are interpreted: to write the text of their code anew for each task takes longer than a file's rows.
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    # Spark's default asks `readlink`, two processes a file, before it renames a file of a checkpoint. That no second
+    # writer comes is seen to by the lease, and each epoch has a checkpoint of its own.
+    "spark.sql.streaming.checkpointFileManagerClass": (
+        "org.apache.spark.sql.execution.streaming.checkpointing.FileSystemBasedCheckpointFileManager"
+    ),
+}
+#: What a batch job in a stream's session needs otherwise.
+FOR_BATCH = {"spark.sql.adaptive.enabled": "true", "spark.sql.codegen.factoryMode": "FALLBACK"}
