@@ -119,7 +119,7 @@ def test_value_is_told_in_a_sentence_with_its_warnings() -> None:
 def test_value_is_told_by_segment_too() -> None:
     table = block(drawn(changed()), "Forecasts by customer segment")
     assert isinstance(table, Table)
-    assert (table.headers[0], table.rows[0][:2]) == ("Segment", ["Loyal Customers", "40"])
+    assert (table.headers[0], table.rows[0][:2]) == ("Segment", ["VIP Customers", "30"])
 
 
 def test_what_is_not_identified_has_no_number() -> None:
