@@ -231,7 +231,7 @@ def customers() -> Customers:
             correlation=0.31,
             correlated=True,
             rows=(value_row("All customers", 40), value_row("Champions", 10), value_row("Hibernating", 30)),
-            by_segment=(value_row("Loyal_Customers", 40),),
+            by_segment=(value_row("VIP_Customers", 30), value_row("New_Customers", 10)),
             holdout=Holdout(
                 calibration_end=date(2019, 10, 21),
                 days=10,

@@ -38,12 +38,16 @@ def rules(limits: Thresholds) -> dict[str, str]:
         REGULAR: f"came on {limits.regular_days:g} days or more, and never bought",
         PRICE_SENSITIVE: f"looked at {limits.cheap_products:g} products or more, on average at "
         f"{limits.cheap_ratio:.0%} or less of the usual price in their categories",
-        REPEAT_BUYER: "bought in two sessions or more, and is none of the above",
-        ONE_TIME_BUYER: "bought in one session, and is none of the above",
+        REPEAT_BUYER: "bought in two sessions or more, and no earlier rule holds",
+        ONE_TIME_BUYER: "bought in one session, and no earlier rule holds",
         ONE_EVENT: "left a single event: one product looked at, or carted",
         ONE_VISIT: "came once, looked around, and left without a purchase",
-        OTHER: f"came back, on fewer than {limits.regular_days:g} days, never bought, and is none of the above",
+        OTHER: f"came back {_within(limits.regular_days)}, never bought, and no earlier rule holds",
     }
+
+
+def _within(days: float) -> str:
+    return "on the same day" if days <= 2 else f"on fewer than {days:g} days"
 
 
 def user_profiles(users: Relation, sessions: Relation, carts: Relation, limits: Thresholds) -> Relation:

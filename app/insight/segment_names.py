@@ -1,11 +1,12 @@
 """Names of segments: the thresholds of docs/brief.md where they hold, else what sets a segment apart, in plain words.
 
-No two segments of a training have one name, and a name stays for as long as what it says is true.
+No two segments of a training have one name, nor begin alike where there are words enough; and a name stays for as long
+as what it says is true.
 """
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, count, takewhile
 
@@ -26,6 +27,7 @@ OF_THRESHOLDS = (VIP, LOYAL, ACTIVE, DORMANT)
 AVERAGE = "Average_Users"  #: nothing sets them apart
 NEVER_BUYS, HARDLY_BUYS = "never buys", "hardly ever buys"
 NUMBER = re.compile(r" \(\d+\)$")
+OF_SEVERAL = re.compile(rf"(.+) \(({'|'.join(OF_THRESHOLDS)})\)")  #: a name that others begin with too, said last
 
 
 @dataclass(frozen=True)
@@ -126,17 +128,38 @@ def segment_names(clusters: Sequence[Cluster], previous: Sequence[str]) -> list[
         Of each the name that it had before this training; empty where it had none. None of them twice.
     """
     names = [name if name and still_true(name, one) else "" for one, name in zip(clusters, previous, strict=True)]
-    bases = [_base(name) if name else _fitting(one) for one, name in zip(clusters, names, strict=True)]
+    bases = [_parsed(name)[0] if name else _fitting(one) for one, name in zip(clusters, names, strict=True)]
     shared = {base for base, times in Counter(bases).items() if times > 1}
     names = ["" if name in shared else name for name in names]  # alone it would be taken for all of that name
     taken = {*names}
+    unnamed = [place for place, name in enumerate(names) if not name]
+    said = {at: _sayable(clusters[at], bases[at]) for at in unnamed if bases[at] in (CASUAL, *shared)}
+    first = _first_words(said, {words[0] for name in taken if (words := _parsed(name)[1])})
     # The one that a thing is most true of says it in the fewest words.
-    for place in sorted(range(len(names)), key=lambda at: (-max(map(abs, clusters[at].apart)), at)):
-        if not names[place]:
-            fitting = _candidates(clusters[place], bases[place], shared=bases[place] in shared)
-            names[place] = next(name for name in fitting if name not in taken)
-            taken.add(names[place])
+    for place in sorted(unnamed, key=lambda at: (-max(map(abs, clusters[at].apart)), at)):
+        fitting = _candidates(said[place], bases[place], first.get(place)) if place in said else [bases[place]]
+        names[place] = next(name for name in fitting if name not in taken)
+        taken.add(names[place])
     return names
+
+
+def _first_words(said: Mapping[int, Mapping[str, float]], taken: set[str]) -> dict[int, str]:
+    """What the names of segments begin with: of each what is most true of it and no other name begins with, if any.
+
+    Parameters
+    ----------
+    said
+        `_sayable` of each, by place.
+    taken
+        What other names begin with.
+    """
+    pairs = [(place, words) for place, sayable in said.items() for words in sayable]
+    found: dict[int, str] = {}
+    for place, words in sorted(pairs, key=lambda pair: -said[pair[0]][pair[1]]):
+        if place not in found and words not in taken:
+            found[place] = words
+            taken = {*taken, words}
+    return found
 
 
 def traits(cluster: Cluster) -> list[str]:
@@ -162,14 +185,24 @@ def _said(feature: str, cluster: Cluster) -> str:
 
 def still_true(name: str, cluster: Cluster) -> bool:
     """Whether what a name says holds, thresholds loosened, and no rule of the brief speaks clearly against it."""
-    base, *said = NUMBER.sub("", name).split(", ")
-    if base == AVERAGE:
+    if NUMBER.sub("", name) == AVERAGE:
         return cluster.is_near(TELLS + HOLDS)
-    if base not in OF_THRESHOLDS:
-        said, base = [base[:1].lower() + base[1:], *said], CASUAL
+    base, said = _parsed(name)
     if cluster.means is not None and stable_name(cluster.means, base) != base:
         return False
     return all(_holds(words, cluster) for words in said)
+
+
+def _parsed(name: str) -> tuple[str, list[str]]:
+    """By which thresholds a name is given, and what it says in plain words, if anything."""
+    text, base = NUMBER.sub("", name), CASUAL
+    if text in OF_THRESHOLDS:
+        return text, []
+    if text == AVERAGE:
+        return base, []
+    if found := OF_SEVERAL.fullmatch(text):
+        text, base = found.groups()
+    return base, (text[:1].lower() + text[1:]).split(", ")
 
 
 def _holds(words: str, cluster: Cluster) -> bool:
@@ -186,24 +219,22 @@ def _holds(words: str, cluster: Cluster) -> bool:
     return sign * cluster.at(name) >= HOLDS
 
 
-def _base(name: str) -> str:
-    """The name by thresholds that a name begins with."""
-    base = NUMBER.sub("", name).split(", ")[0]
-    return base if base in OF_THRESHOLDS else CASUAL
-
-
 def _fitting(cluster: Cluster) -> str:
     return segment_name(cluster.means) if cluster.means is not None else CASUAL
 
 
-def _candidates(cluster: Cluster, base: str, *, shared: bool) -> Iterator[str]:
-    """Names that fit, the shortest first; a base that other segments share comes alone last."""
-    said = traits(cluster)
-    if base == CASUAL:
-        longer = [", ".join(said[:length]) for length in range(min(2, len(said)), len(said) + 1)]
-        fitting = [text[:1].upper() + text[1:] or AVERAGE for text in longer]
-    else:
-        said = [NEAR] if cluster.is_near() else said
-        fitting = [", ".join([base, *said[:length]]) for length in range(len(said) + 1)]
-        fitting = [*fitting[1:], base] if shared else fitting
-    return chain(fitting, (f"{fitting[-1]} ({number})" for number in count(2)))
+def _sayable(cluster: Cluster, base: str) -> dict[str, float]:
+    """Words that a name may have, the most telling first, and how far from the average user they are true."""
+    near = {NEAR: 0.0} if base != CASUAL and cluster.is_near() else {}
+    return near | {words: abs(cluster.at(SAID[words][0])) if words in SAID else 0.0 for words in traits(cluster)}
+
+
+def _candidates(sayable: Iterable[str], base: str, first: str | None) -> Iterator[str]:
+    """Names that fit, the shortest first; a base that several share stands at the end."""
+    order = {first: 0, NEVER_BUYS: 1, HARDLY_BUYS: 1} if first else {}
+    said = sorted(sayable, key=lambda words: order.get(words, 2))
+    fewest = min(2 if base == CASUAL else 1, len(said))
+    texts = [", ".join(said[:length]) for length in range(fewest, len(said) + 1)]
+    names = [text[:1].upper() + text[1:] for text in texts]
+    names = [name or AVERAGE if base == CASUAL else f"{name} ({base})" if name else base for name in names]
+    return chain(names, (f"{names[-1]} ({number})" for number in count(2)))

@@ -14,6 +14,7 @@ import pandas as pd
 
 from app.events.vocabulary import UNKNOWN
 
+EVENT_CLOCK, BATCH_CLOCK = "event time", "processing time"  #: of points
 TIME = "time"  #: column of a point's time: nanoseconds since 1970, a datetime or a datetime64 column
 FieldType = Literal["integer", "float", "string"]
 Table = pd.DataFrame | Mapping[str, Sequence[Any]]

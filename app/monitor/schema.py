@@ -12,22 +12,15 @@ from pathlib import Path
 import pandas as pd
 
 from app.evaluate.names import BLEND, MOST_POPULAR
-from app.events.vocabulary import CART, PURCHASE, VIEW
-from app.monitor.lines import TIME, Field, Measurement, Tag
-from app.serve.segments import UNITS, Means
+from app.monitor.lines import BATCH_CLOCK, EVENT_CLOCK, TIME, Field, Measurement, Tag
+from app.monitor.training_schema import BEHAVIOUR, LIFECYCLE, MODEL, MOVES, RFM, SEGMENT, SEGMENTS, VALUE
 
-EVENT_CLOCK = "event time"
-BATCH_CLOCK = "processing time"
 NANOSECONDS_PER_MILLISECOND = 1_000_000
 
 #: Generators of `quality` that are no candidate generators: the list as served, and the baseline.
 SERVED, BASELINE = BLEND, MOST_POPULAR
 
-STEPS = (VIEW, CART, PURCHASE)  #: of the funnel
-
-_SEGMENT = Tag("segment", 'customer segment\'s id, "unknown" where the bundle does not know the user')
 _VERSION = Tag("model_version", "bundle that made the list; one more per training")
-_ENDS = {"bought": "bought in time", "removed": "taken out", "left": "left behind", "open": "not decided yet"}
 _GENERATOR = Tag("generator", "candidate generator that put the product there")
 
 EVENTS = Measurement(
@@ -45,7 +38,7 @@ RECOMMENDATIONS = Measurement(
     "recommendations",
     "One point per place of every list written. Write it with `recommendation_lines`.",
     f"{BATCH_CLOCK}: generated_at in ms, then the point's number in its batch as nanoseconds",
-    (_SEGMENT, _GENERATOR, _VERSION),
+    (SEGMENT, _GENERATOR, _VERSION),
     (
         Field("user_id", "integer", "", "who the list is for; a string where the shop's ids are text"),
         Field("product_id", "integer", "", "recommended product; likewise"),
@@ -59,7 +52,7 @@ LISTS = Measurement(
     "lists",
     "Lists written by a micro-batch, counted so that no panel has to count single recommendations.",
     f"{BATCH_CLOCK}: start of the micro-batch",
-    (_SEGMENT, _GENERATOR, _VERSION),
+    (SEGMENT, _GENERATOR, _VERSION),
     (
         Field("lists", "integer", "lists", "lists whose first place the generator filled; sums to all lists"),
         Field("places", "integer", "places", "places of lists the generator filled"),
@@ -71,7 +64,7 @@ QUALITY = Measurement(
     "Prequential quality of a micro-batch, as sums: HR@10 = hits_10 / queries, MRR = reciprocal_rank_sum / queries.",
     f"{BATCH_CLOCK}: start of the micro-batch",
     (
-        _SEGMENT,
+        SEGMENT,
         Tag(
             "generator",
             f'"{SERVED}" is the list as served, "{BASELINE}" the baseline, else a candidate generator alone',
@@ -113,84 +106,6 @@ STREAM_PROGRESS = Measurement(
         Field("unaccounted_lists", "integer", "lists", "lists, or rows of their files, that are missing or doubled"),
         Field("missing_accounts", "integer", "batches", "micro-batches that no account is there of"),
         Field("model_version", "string", "", "bundle in use"),
-    ),
-)
-
-MODEL = Measurement(
-    "model",
-    "One point per training, published or not; metrics on the test slice over the whole catalogue.",
-    f"{BATCH_CLOCK}: start of the training",
-    (Tag("model_version", "bundle trained"),),
-    (
-        Field("published", "integer", "", "1 if it became the champion, else 0"),
-        Field("ndcg_10", "float", "", "NDCG@10 of the blend"),
-        Field("ndcg_10_low", "float", "", "lower end of its bootstrap interval"),
-        Field("ndcg_10_high", "float", "", "upper end of its bootstrap interval"),
-        Field("hr_10", "float", "", "hit rate at 10 of the blend"),
-        Field("mrr_10", "float", "", "mean reciprocal rank at 10 of the blend"),
-        Field("recall_10", "float", "", "recall at 10 of the blend"),
-        Field("coverage_10", "float", "", "share of the catalogue in some list of ten"),
-        Field("popular_ndcg_10", "float", "", "NDCG@10 of most popular"),
-        Field("popular_hr_10", "float", "", "hit rate at 10 of most popular"),
-        Field("popular_mrr_10", "float", "", "mean reciprocal rank at 10 of most popular"),
-        Field("popular_recall_10", "float", "", "recall at 10 of most popular"),
-        Field("silhouette", "float", "", "silhouette of the segments"),
-        Field("stayed_share", "float", "", "share of users whom the bundle in use knew that are in the same segment"),
-        Field("users", "integer", "users", "users trained on"),
-        Field("products", "integer", "products", "products trained on"),
-        Field("interactions", "integer", "pairs", "user-product pairs trained on"),
-        Field("training_seconds", "float", "s", "the run, but for its report"),
-    ),
-)
-
-SEGMENTS = Measurement(
-    "segments",
-    "One point per training and segment: its name, its size, and its users' means of the features they were "
-    "clustered by.",
-    f"{BATCH_CLOCK}: start of the training",
-    (_SEGMENT, Tag("model_version", "bundle trained")),
-    (
-        Field("name", "string", "", "the segment's name, which may change from training to training"),
-        Field("users", "integer", "users", "users in the segment"),
-        Field("revenue_share", "float", "", "share of all spending"),
-        *(
-            Field(name, "float", UNITS[name].name, str(declared.description))
-            for name, declared in Means.model_fields.items()
-        ),
-    ),
-)
-
-MOVES = Measurement(
-    "moves",
-    "One point per training and pair of segments: users who were in the one by the bundle in use, and are in the other "
-    "now.",
-    f"{BATCH_CLOCK}: start of the training",
-    (_SEGMENT, Tag("was", "segment's id before"), Tag("model_version", "bundle trained")),
-    (
-        Field("users", "integer", "users", "users who moved, or stayed where both are the same"),
-        Field("share", "float", "", "share of those who were in the segment before"),
-        Field("name", "string", "", "the segment's name now"),
-        Field("was_name", "string", "", "name of the segment before"),
-    ),
-)
-
-BEHAVIOUR = Measurement(
-    "behaviour",
-    "One point per training: how far sessions go and what becomes of cart lines, in all of its log. What the log can't "
-    "tell has no field.",
-    f"{BATCH_CLOCK}: start of the training",
-    (Tag("model_version", "bundle trained"),),
-    (
-        *(
-            Field(f"sessions_{step}", "integer", "sessions", f"sessions that reach the step {step}, in order")
-            for step in STEPS
-        ),
-        Field("to_cart", "float", "", "share of the sessions with a view that go on to a cart"),
-        Field("to_purchase", "float", "", "share of the sessions at the step before that go on to a purchase"),
-        Field("all_the_way", "float", "", "share of the sessions with the first step that reach the last"),
-        *(Field(f"carts_{end}", "integer", "cart lines", f"cart lines {meaning}") for end, meaning in _ENDS.items()),
-        Field("carts_left_share", "float", "", "share of the decided ones that were left behind"),
-        Field("cart_value_left", "float", "shop currency", "price × quantity of those left behind"),
     ),
 )
 
@@ -272,6 +187,9 @@ MEASUREMENTS = (
     SEGMENTS,
     MOVES,
     BEHAVIOUR,
+    RFM,
+    LIFECYCLE,
+    VALUE,
     API,
     ATTRIBUTED_PLACES,
     ATTRIBUTED_LISTS,

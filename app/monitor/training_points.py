@@ -5,8 +5,10 @@ from itertools import pairwise
 from app.evaluate.names import BLEND, HR_10, MOST_POPULAR, MRR_10, NDCG_10, RECALL_10, SESSION
 from app.evaluate.results import Quality, find_row
 from app.insight.behaviour_results import Behaviour, Carts, Funnel
+from app.insight.customer_results import Customers, Forecast, Lifecycle, LifecycleRow, RfmRow, Value, ValueRow
 from app.insight.results import Movement
-from app.monitor.schema import BEHAVIOUR, MODEL, MOVES, SEGMENTS
+from app.insight.rfm import ORDER
+from app.monitor.training_schema import BEHAVIOUR, LIFECYCLE, MODEL, MOVES, RFM, SEGMENTS, VALUE
 from app.results.run import RunResult
 
 
@@ -55,6 +57,7 @@ def training_lines(result: RunResult) -> list[str]:
         ),
         *(_moves(result, movement) if movement else ()),
         *(_behaviour(result, result.behaviour) if result.behaviour else ()),
+        *(_customers(result, result.customers) if result.customers else ()),
     ]
 
 
@@ -78,6 +81,68 @@ def _behaviour(result: RunResult, found: Behaviour) -> list[str]:
     """One point; none of a log that tells neither of a funnel nor of carts."""
     fields = _funnel_fields(found.funnel) | _cart_fields(found.carts)
     return [BEHAVIOUR.line(time=result.created, model_version=result.version, **fields)] if fields else []
+
+
+def _customers(result: RunResult, found: Customers) -> list[str]:
+    return [
+        *(_rfm(result, found.rfm) if found.rfm else ()),
+        *(line for lifecycle in found.lifecycle for line in _lifecycle(result, lifecycle)),
+        *(_value(result, found.value) if found.value else ()),
+    ]
+
+
+def _rfm(result: RunResult, rows: tuple[RfmRow, ...]) -> list[str]:
+    """A point for each name, also for those that nobody has: a line of a chart would go on from the training before."""
+    known = {row.name: row.model_dump(exclude={"name"}) for row in rows}
+    nobody = {"customers": 0, "share": 0.0, "revenue": 0.0, "revenue_share": 0.0}
+    return [
+        RFM.line(time=result.created, model_version=result.version, rfm=name, **known.get(name, nobody))
+        for name in ORDER
+    ]
+
+
+def _lifecycle(result: RunResult, found: Lifecycle) -> list[str]:
+    """Of the last whole week; in the log's first one all are new, which says nothing of them."""
+    whole = found.weeks[1:] if found.last_is_whole else found.weeks[1:-1]
+    if not whole:
+        return []
+    last: LifecycleRow = whole[-1]
+    states = last.model_dump(exclude={"week"})
+    return [
+        LIFECYCLE.line(
+            time=result.created,
+            model_version=result.version,
+            activity=found.kind,
+            state=state,
+            users=users,
+            week=last.week.isoformat(),
+        )
+        for state, users in states.items()
+    ]
+
+
+def _value(result: RunResult, found: Value) -> list[str]:
+    assert result.segments is not None
+    ids = {row.segment: row.segment_id for row in result.segments.rows}
+    return [
+        VALUE.line(
+            time=result.created,
+            model_version=result.version,
+            segment=str(ids[row.name]),
+            name=row.name,
+            customers=row.customers,
+            expected_spend=row.expected_spend,
+            **_bounded(row),
+        )
+        for row in found.by_segment
+    ]
+
+
+def _bounded(row: ValueRow) -> dict[str, float | None]:
+    """Forecasts with the ends of their intervals; none of what is not identified."""
+    forecasts = {name: found for name, found in row if isinstance(found, Forecast)}
+    ends = {"": "value", "_low": "low", "_high": "high"}
+    return {f"{name}{end}": getattr(found, at) for name, found in forecasts.items() for end, at in ends.items()}
 
 
 def _funnel_fields(funnel: Funnel | None) -> dict[str, float | None]:

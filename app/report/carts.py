@@ -97,7 +97,7 @@ def left(rows: Sequence[LeftBehind], kind: str, priced: bool) -> Chart:
         columns.append(("Value left (shop currency)", lambda row: decimal(row.value)))
     return chart(
         f"Left behind, by {'product' if kind == 'products' else 'category'}",
-        f"Of {label(rows[0].name, 60)} most is left: {count(rows[0].left)} lines, {percent(shares[0])} of its decided "
+        f"Most is left of {label(rows[0].name, 60)}: {count(rows[0].left)} lines, {percent(shares[0])} of its decided "
         "ones.",
         charts.bars(
             [row.name for row in rows], [charts.Panel(axis, values, texts, colours=ORANGE, exact=exact)], room=0.75

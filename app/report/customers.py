@@ -53,7 +53,7 @@ def rfm(rows: Sequence[RfmRow]) -> Section:
     pictures = [
         chart(
             "Customers by RFM name",
-            f"Most are called {most.name}: {percent(most.share)} of the customers.",
+            f"The most frequent name is {most.name}: {percent(most.share)} of the customers.",
             charts.bars(names, [people]),
         ),
         chart(
@@ -124,28 +124,30 @@ def cohorts(found: PeriodCohorts) -> Block:
     began = f"The first {period} holds everybody known before the log began."
     caption = f"Of those who {verb} for the first time in a {period}, how many {verb} in a later one. {began}"
     whole = "" if found.last_is_whole else f" The data end within a {period}, so the last share of each row will grow."
+    starts = [str(row.start) if period == "week" else f"{row.start:%Y-%m}" for row in shown]
+    first = f"first {period}{', from' * (period == 'week')}"
     table = Table(
-        headers=[f"First {period} from", "Users", *(f"{after} {period}{'s' * (after > 1)} later" for after in later)],
+        headers=[first.capitalize(), "Users", *(f"{after} {period}{'s' * (after > 1)} later" for after in later)],
         rows=[
             [
-                str(row.start),
+                start,
                 count(row.users[0]),
                 *(count(row.users[after]) if after < len(row.users) else "" for after in later),
             ]
-            for row in shown
+            for start, row in zip(starts, shown, strict=True)
         ],
     )
-    names = [f"{row.start} ({count(row.users[0])})" for row in shown]
+    names = [f"{start} ({count(row.users[0])})" for start, row in zip(starts, shown, strict=True)]
     if not any(cells.values()):
-        return Table(table.headers, table.rows, title, f"{caption} Nobody did.{whole}", wide=True)
+        return Table(table.headers, table.rows, title, f"{caption} Nobody did.{whole}", wide=len(later) > 1)
     if len(later) == 1:  # one share is no picture
         caption = f"{caption} {percent(cells[0, 0])} of the first {period}'s did."
-        return Table(table.headers, table.rows, title, caption + whole, wide=True)
+        return Table(table.headers, table.rows, title, caption + whole)
     caption = (
         f"Of those who {verb} for the first time in a {period} (their number in brackets), the share that {verb} in a "
         f"later one. {began}"
     )
-    figure = grids.heatmap(names, list(map(str, later)), cells, f"{period}s later", f"first {period}, from", percent)
+    figure = grids.heatmap(names, list(map(str, later)), cells, f"{period}s later", first, percent)
     return chart(title, caption + whole, figure, table, wide=True)
 
 
@@ -154,7 +156,9 @@ def lifecycle(found: Lifecycle) -> Block:
     verb = WORDS[found.kind]
     title = f"Users who {verb}, from week to week"
     weeks = found.weeks
-    states = {"new": GREEN, "returning": BLUE, "resurrected": ORANGE, "dormant": GREY}
+    colours = {"new": GREEN, "returning": BLUE, "resurrected": ORANGE, "dormant": GREY}
+    counts = {state: [getattr(row, state) for row in weeks] for state in colours}
+    states = [state for state in colours if any(counts[state])]
     table = table_of(
         weeks,
         [
@@ -162,16 +166,18 @@ def lifecycle(found: Lifecycle) -> Block:
             *((state.capitalize(), lambda row, state=state: count(getattr(row, state))) for state in states),
         ],
     )
-    caption = (
-        f"New: {verb} for the first time. Returning: did in the week before too. Resurrected: did earlier, not in the "
-        "week before. Dormant: did in the week before, not in this one."
-    )
+    meanings = {
+        "new": f"New: {verb} for the first time.",
+        "returning": "Returning: did in the week before too.",
+        "resurrected": "Resurrected: did earlier, not in the week before.",
+        "dormant": "Dormant: did in the week before, not in this one.",
+    }
+    caption = " ".join(meanings[state] for state in states)
     if not found.last_is_whole:
         caption += " The last week is not over."
     if len(weeks) < MORE_THAN_A_LINE:
-        return replace(table, title=title, caption=caption, wide=True)
-    counts = {state: [getattr(row, state) for row in weeks] for state in states}
-    series = [charts.Line(state, counts[state], colour) for state, colour in states.items() if any(counts[state])]
+        return replace(table, title=title, caption=caption)
+    series = [charts.Line(state, counts[state], colours[state]) for state in states]
     return chart(
         title,
         caption,

@@ -1,6 +1,7 @@
 """The exploration section: what the event log holds."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 from app.events.vocabulary import EVENT_TYPES, UNKNOWN
 from app.insight.results import DayRow, EventMixRow, Exploration, HourRow, LeaderRow, MissingRow, PriceRow
@@ -68,6 +69,7 @@ def rows_read(cleaning: Cleaning) -> Block:
 def event_mix(rows: Sequence[EventMixRow]) -> Chart:
     """Events by type."""
     title = "Events by type"
+    rows = [row for row in rows if row.events]
     if not rows:
         return chart(title)
     most = max(rows, key=lambda row: row.events)
@@ -96,12 +98,17 @@ def missing(rows: Sequence[MissingRow], prices_not_positive: int) -> Chart:
     if not rows:
         return chart(title)
     ordered = sorted(rows, key=lambda row: (-row.missing, row.column))
+    prices = f"{count(prices_not_positive)} prices are zero or below and count as missing later."
+    if all(row.share in (0, 1) for row in rows):
+        lacks, has = ([row.column for row in ordered if row.share == share] for share in (1, 0))
+        told = [f"the log has no {' and no '.join(lacks)}"] if lacks else []
+        told += [f"no row lacks {' or '.join(has)}"] if has else []
+        return chart(title, f"{', '.join(told)}. {prices}")
     texts = [f"{percent(row.share)} ({count(row.missing)})" for row in ordered]
     panel = charts.Panel("share of rows (%)", [row.share for row in ordered], texts, percent_tick)
     return chart(
         title,
-        f"{sum(row.missing > 0 for row in rows)} of {len(rows)} columns have missing values. "
-        f"{count(prices_not_positive)} prices are zero or below and count as missing later.",
+        f"{sum(row.missing > 0 for row in rows)} of {len(rows)} columns have missing values. {prices}",
         charts.bars([row.column for row in ordered], [panel]),
         table_of(
             ordered,
@@ -125,19 +132,30 @@ def by_day(rows: Sequence[DayRow]) -> Chart:
     if not rows:
         return chart(title, wide=True)
     busiest = max(rows, key=lambda row: row.events)
+    counted = {row.day: row for row in rows}
+    span = (max(counted) - min(counted)).days + 1
+    every = [
+        counted.get(day, DayRow(day=day, events=0, by_type={}))
+        for day in (min(counted) + timedelta(days=number) for number in range(span))
+    ]
     kinds = _types(rows)
-    series = [charts.Line(words(kind), [row.by_type.get(kind) for row in rows], EVENT_COLOURS[kind]) for kind in kinds]
+    series = [
+        charts.Line(words(kind), [row.by_type.get(kind, 0) for row in every], EVENT_COLOURS[kind]) for kind in kinds
+    ]
+    caption = f"The busiest day of {count(span)} is {busiest.day}, with {count(busiest.events)} events"
+    caption += f"; there are none on {count(span - len(rows))} of them." if span > len(rows) else "."
+    if len(kinds) > 1:
+        caption += " Each event type has its own scale."
     return chart(
         title,
-        f"The busiest day of {count(len(rows))} is {busiest.day}, with {count(busiest.events)} events. "
-        "Each event type has its own scale.",
-        charts.days([row.day for row in rows], series, "events per day"),
+        caption,
+        charts.days([row.day for row in every], series, "events per day"),
         table_of(
-            rows,
+            every,
             [
                 ("Day", lambda row: str(row.day)),
                 ("Events", lambda row: count(row.events)),
-                *((words(kind).capitalize(), lambda row, kind=kind: count(row.by_type.get(kind))) for kind in kinds),
+                *((words(kind).capitalize(), lambda row, kind=kind: count(row.by_type.get(kind, 0))) for kind in kinds),
             ],
         ),
         wide=True,
@@ -160,13 +178,13 @@ def by_hour(rows: Sequence[HourRow], zone: str) -> Chart:
         series.append(charts.Line(words(kind), shares, EVENT_COLOURS[kind]))
     return chart(
         title,
-        f"Share of each type's events by hour, so that rare types can be compared with views; the busiest "
-        f"hour starts at {peak.hour:02d}:00 ({zone}).",
+        f"The busiest hour starts at {peak.hour:02d}:00 ({zone})."
+        f"{' Shares are of the events of one type, so that rare types can be compared with views.' * (len(kinds) > 1)}",
         charts.lines(
             {hour: f"{hour:02d}" for hour in range(0, 24, 3)},
             series,
             f"hour of day (h, {zone})",
-            "share of the type's events (%)",
+            "share of the type's events (%)" if len(kinds) > 1 else "share of events (%)",
             percent_tick,
         ),
         table_of(
@@ -174,7 +192,7 @@ def by_hour(rows: Sequence[HourRow], zone: str) -> Chart:
             [
                 (f"Hour ({zone})", lambda row: str(row.hour)),
                 ("Events", lambda row: count(row.events)),
-                *((words(kind).capitalize(), lambda row, kind=kind: count(row.by_type.get(kind))) for kind in kinds),
+                *((words(kind).capitalize(), lambda row, kind=kind: count(row.by_type.get(kind, 0))) for kind in kinds),
             ],
         ),
     )
@@ -239,7 +257,7 @@ def leaders(rows: Sequence[LeaderRow], kind: str, plural: str) -> Chart:
     grey = "; grey is what the log does not name" if len(named) < len(rows) else ""
     return chart(
         title,
-        f"{label(named[0].name)} leads with {count(named[0].events)} events and "
+        f"Most events are of {label(named[0].name)}: {count(named[0].events)}, and "
         f"{count(named[0].purchases)} purchases{grey}.",
         charts.bars([row.name for row in rows], panels),
         table_of(

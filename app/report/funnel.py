@@ -28,7 +28,7 @@ def section(found: Funnel | None, priced: bool, categorised: bool) -> Section:
     """The steps by session and by user, what came instead, and by what they differ."""
     if found is None or not found.steps:
         return Section(
-            "funnel", TITLE, "The log has not two of view, cart and purchase, so there are no steps to follow.", []
+            "funnel", TITLE, "The log has no two of views, carts and purchases, so there are no steps to follow.", []
         )
     blocks: list[Block] = [
         steps(found.steps, found.total.sessions, "sessions"),

@@ -53,7 +53,7 @@ def render_report(result: RunResult) -> str:
     script = (HERE / "page.js").read_text()
     return environment.get_template("page.html.j2").render(
         title=f"{'Run' if result.quality is None else 'Training run'} {result.version}",
-        created=result.created.isoformat(timespec="seconds"),
+        created=result.created,
         source=result.events_source,
         zone=result.timezone,
         synthetic=result.synthetic,
@@ -117,6 +117,8 @@ def _quality_tiles(measured: Quality) -> list[Tile]:
 def _shop_tiles(result: RunResult) -> list[Tile]:
     rows = result.cleaning
     lost = f"{count(rows.rejected)} rejected, {count(rows.duplicates)} duplicates"
+    if rows.left_out:
+        lost += f", {count(sum(rows.left_out.values()))} left out"
     found = [Tile("Rows read", count(rows.read), lost)]
     if result.exploration is not None:
         events, visits = result.exploration.events, result.exploration.sessions.count

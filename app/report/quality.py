@@ -34,6 +34,8 @@ AT_10 = (NDCG_10, HR_10, MRR_10, RECALL_10)
 SHOWN = (*AT_10, NDCG_20, HR_20, MRR_20, RECALL_20)
 TARGET_WORDS = {VIEW: "Views", CART: "Carts", PURCHASE: "Purchases", NEW: "New products"}
 MOST_FEATURES = 15
+FEWEST_QUERIES = 10  #: of a part: what fewer say is chance
+TOO_FEW = f"Parts with fewer than {FEWEST_QUERIES} queries are left out."
 FIRST_SLICES = (WARM, COLD)  #: come before the segments
 
 
@@ -160,9 +162,16 @@ def _blend_of_parts(rows: Sequence[QualityRow]) -> list[QualityRow]:
     return [row for row in rows if row.model == BLEND and row.slice != ALL]
 
 
+def _telling(rows: Sequence[QualityRow]) -> tuple[list[QualityRow], str]:
+    """Rows of queries enough, and a sentence where there are others."""
+    enough = [row for row in rows if row.queries >= FEWEST_QUERIES]
+    return enough, TOO_FEW if len(enough) < len(rows) else ""
+
+
 def _blend_and_baseline(title: str, what: str, parts: Sequence[QualityRow], rows: Sequence[QualityRow]) -> Block:
+    parts, few = _telling(parts)
     if not parts:
-        return chart(title)
+        return chart(title, f"no part has {FEWEST_QUERIES} queries." if few else "")
     names = [f"{part_name(row.slice)} ({count(row.queries)})" for row in parts]
     series = {BLEND: [_dot(row, NDCG_10, BLUE) for row in parts]}
     other = baseline(rows)
@@ -170,7 +179,7 @@ def _blend_and_baseline(title: str, what: str, parts: Sequence[QualityRow], rows
         series[words(other)] = [_dot(find_row(rows, other, row.slice), NDCG_10, ORANGE) for row in parts]
     return chart(
         title,
-        what,
+        f"{what} {few}".strip(),
         charts.intervals(names, {f"{METRIC_LABELS[NDCG_10]} (0 to 1)": series}),
     )
 
@@ -210,8 +219,9 @@ def overall_table(task: str, rows: Sequence[QualityRow]) -> Block:
 
 def slice_table(task: str, rows: Sequence[QualityRow]) -> Block:
     """Metrics at 10 by slice and model."""
+    parts, few = _telling([row for row in rows if row.slice != ALL])
     return table_of(
-        [row for row in rows if row.slice != ALL],
+        parts,
         [
             ("Slice", lambda row: part_name(row.slice)),
             ("Model", lambda row: words(row.model)),
@@ -220,6 +230,7 @@ def slice_table(task: str, rows: Sequence[QualityRow]) -> Block:
         ],
         left=(0, 1),
         title=f"By slice: {words(task)} task",
+        caption=few,
         folded=True,
         wide=True,
     )

@@ -136,8 +136,9 @@ def what_decides(rows: Sequence[SegmentRow]) -> Block:
 
 
 def _reason(telling: TellingFeature) -> str:
-    side = "above" if telling.apart > 0 else "below"
-    return f"{words(telling.feature)}: {decimal(abs(telling.apart), 1)} {side} ({percent(telling.share)})"
+    apart = decimal(abs(telling.apart), 1)
+    side = "average" if float(apart) == 0 else f"{apart} {'above' if telling.apart > 0 else 'below'}"
+    return f"{words(telling.feature)}: {side} ({percent(telling.share)})"
 
 
 def movement(found: Movement) -> Block:

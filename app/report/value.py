@@ -16,14 +16,19 @@ def section(found: Value) -> Section:
     if every.purchases_90 is not None:
         blocks += [*forecast_charts(names or found.rows), forecast_table(found.rows, "Forecasts in figures", "name")]
         if found.by_segment:
-            by_segment = [row.model_copy(update={"name": words(row.name)}) for row in found.by_segment]
-            blocks.append(forecast_table(by_segment, "Forecasts by customer segment", "segment"))
+            blocks.append(forecast_table(_in_words(found.by_segment), "Forecasts by customer segment", "segment"))
     elif every.expected_spend is not None:
-        blocks.append(spend_table(found.rows))
+        blocks.append(spend_table(found.rows, "What a purchase is worth", "name"))
+        if found.by_segment:
+            blocks.append(spend_table(_in_words(found.by_segment), "What a purchase is worth, by segment", "segment"))
     blocks.append(holdout(found.holdout))
     if found.bg_nbd.parameters or found.gamma_gamma.parameters:
         blocks.append(parameters(found))
     return Section("value", "What will customers bring?", _value_intro(found), blocks)
+
+
+def _in_words(rows: Sequence[ValueRow]) -> list[ValueRow]:
+    return [row.model_copy(update={"name": words(row.name)}) for row in rows]
 
 
 def _value_intro(found: Value) -> str:
@@ -101,17 +106,17 @@ def forecast_table(rows: Sequence[ValueRow], title: str, group: str) -> Table:
     )
 
 
-def spend_table(rows: Sequence[ValueRow]) -> Table:
-    """What a purchase of each name is worth, where nothing is known of how many there will be."""
+def spend_table(rows: Sequence[ValueRow], title: str, group: str) -> Table:
+    """What a purchase of each name or segment is worth, where nothing is known of how many there will be."""
     return table_of(
         rows,
         [
-            ("Name", lambda row: row.name),
+            (group.capitalize(), lambda row: row.name),
             ("Customers", lambda row: count(row.customers)),
             ("Expected of a purchase (shop currency)", lambda row: decimal(row.expected_spend)),
         ],
-        title="What a purchase is worth",
-        caption="Means over the customers of a name; who bought once counts with the mean of all.",
+        title=title,
+        caption=f"Means over the customers of a {group}; who bought once counts with the mean of all.",
     )
 
 
@@ -171,4 +176,5 @@ def parameters(found: Value) -> Table:
         title="The models",
         caption=f"Times in weeks. Gamma-Gamma is fitted on {count(found.repeat_buyers)} repeat buyers.",
         folded=True,
+        wide=True,
     )

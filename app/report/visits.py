@@ -15,9 +15,10 @@ def session_lengths(figures: SessionFigures) -> Chart:
     total = sum(row.sessions for row in rows)
     names = [_length(row, figures.lengths_cap) for row in rows]
     shares = [row.sessions / total if total else 0.0 for row in rows]
+    usual = max(range(len(rows)), key=lambda place: shares[place])
     return chart(
         title,
-        f"{percent(shares[0])} of {count(total)} sessions have {names[0]} event. "
+        f"Of {count(total)} sessions {percent(shares[usual])} have {names[usual]} event{'s' * (names[usual] != '1')}. "
         f"The median is {compact(figures.median_events)}, the mean {decimal(figures.mean_events)}.",
         charts.columns(names, shares, "events in the session", "share of sessions (%)", percent_tick),
         table_of(

@@ -81,7 +81,8 @@ def test_a_forecast_takes_three_columns(tables: dict[str, pa.Table]) -> None:
         ("all", "All customers", 40, 80.0, 72.0, 88.0),
         ("rfm", "Champions", 10, 20.0, 18.0, 22.0),
         ("rfm", "Hibernating", 30, 60.0, 54.0, 66.0),
-        ("segment", "Loyal_Customers", 40, 80.0, 72.0, 88.0),
+        ("segment", "VIP_Customers", 30, 60.0, 54.0, 66.0),
+        ("segment", "New_Customers", 10, 20.0, 18.0, 22.0),
     ]
 
 

@@ -1,6 +1,8 @@
 """Segments' names: what they say, that no two are alike, and that they stay for as long as they are true."""
 
 import random
+import re
+from collections import Counter
 
 import pytest
 from hypothesis import given, settings
@@ -138,7 +140,7 @@ def test_every_segment_of_a_run_has_a_name_of_its_own() -> None:
             cluster(never, frequency=1.0, price_level=1.0),
             cluster(never, frequency=1.1, price_level=-1.0),
             cluster(never, frequency=-0.7),
-            cluster(means(5, 12, 800, 0.2), monetary=3.0),
+            cluster(means(5, 12, 800, 0.2), monetary=3.0, price_level=-0.4),
             cluster(means(5, 12, 800, 0.2), monetary=3.1),
             cluster(never),
             cluster(never),
@@ -146,16 +148,45 @@ def test_every_segment_of_a_run_has_a_name_of_its_own() -> None:
         [""] * 7,
     )
     assert found == [
-        "Many visits, never buys, prefers dear products",
+        "Prefers dear products, never buys",
         "Many visits, never buys",
         "Few visits, never buys",
-        VIP,
-        f"{VIP}, spends much",
+        f"Prefers cheap products ({VIP})",
+        f"Spends much ({VIP})",
         "Never buys",
         "Never buys (2)",
     ]
     assert segment_names([cluster(CALM)], [""]) == [AVERAGE]
+    assert segment_names([cluster(CALM)] * 2, [f"{AVERAGE} (2)", ""]) == [f"{AVERAGE} (2)", AVERAGE]
     assert segment_names([cluster(None, frequency=2.0)], [""]) == ["Many visits"]  # nobody is in it
+
+
+def beginning(name: str) -> str:
+    return re.split(", | \\(", name)[0]
+
+
+def test_no_two_names_begin_alike() -> None:
+    """What is said of several the one bears of which it is most true; the others begin with what is theirs."""
+    never = means(5, 2, 0, 0)
+    found = segment_names(
+        [
+            cluster(never, unique_products=1.5, price_level=0.4),
+            cluster(never, unique_products=1.2, price_level=-0.5),
+            cluster(never, unique_products=0.9, recency=0.5),
+        ],
+        [""] * 3,
+    )
+    assert found == [
+        "Many products, never buys",
+        "Prefers cheap products, never buys",
+        "Long not seen, never buys",
+    ]
+
+
+def test_a_new_name_does_not_begin_as_one_that_stays() -> None:
+    never = means(5, 2, 0, 0)
+    clusters = [cluster(never, frequency=0.4), cluster(never, frequency=2.0, price_level=0.5)]
+    assert segment_names(clusters, ["Many visits, never buys", ""])[1] == "Prefers dear products, never buys"
 
 
 def test_namesakes_are_told_apart_by_how_far_they_are_from_the_average() -> None:
@@ -163,7 +194,7 @@ def test_namesakes_are_told_apart_by_how_far_they_are_from_the_average() -> None
     long_ago = means(90, 2, 10, SHOP_BUYS)
     faint = cluster(long_ago, frequency=-0.2, recency=-0.1)
     found = segment_names([faint, cluster(long_ago, monetary=-1.0), cluster(long_ago, frequency=-0.9)], [""] * 3)
-    names = [f"{DORMANT}, near the average", f"{DORMANT}, spends little", f"{DORMANT}, few visits"]
+    names = [f"Near the average ({DORMANT})", f"Spends little ({DORMANT})", f"Few visits ({DORMANT})"]
     assert found == names
     alone = cluster(long_ago, monetary=-1.0)
     assert segment_names([alone], [""]) == segment_names([alone], [DORMANT]) == [DORMANT]
@@ -189,10 +220,16 @@ def test_namesakes_are_told_apart_by_how_far_they_are_from_the_average() -> None
         ("Many visits", cluster(means(5, 6, 0), frequency=1), False),  # loyal beyond doubt
         (LOYAL, cluster(means(20, 4.3, 0)), True),
         (LOYAL, cluster(means(20, 4.2, 0)), False),
-        (f"{LOYAL}, spends much (2)", cluster(means(20, 6, 0), monetary=1), True),
-        (f"{LOYAL}, spends much", cluster(means(20, 6, 0), monetary=-1), False),
-        (f"{DORMANT}, near the average", cluster(means(90, 2, 0), frequency=-0.35), True),
-        (f"{DORMANT}, near the average", cluster(means(90, 2, 0), frequency=-0.45), False),
+        (f"Spends much ({LOYAL}) (2)", cluster(means(20, 6, 0), monetary=1), True),
+        (f"Spends much ({LOYAL})", cluster(means(20, 6, 0), monetary=-1), False),
+        (f"Spends much ({LOYAL})", cluster(means(70, 6, 0), monetary=1), False),
+        (f"Near the average ({DORMANT})", cluster(means(90, 2, 0), frequency=-0.35), True),
+        (f"Near the average ({DORMANT})", cluster(means(90, 2, 0), frequency=-0.45), False),
+        (
+            f"{DORMANT}, few visits",
+            cluster(means(90, 2, 0), frequency=-0.9),
+            False,
+        ),  # as names were before they differed
         (AVERAGE, cluster(CALM, frequency=0.35), True),
         (AVERAGE, cluster(CALM, frequency=0.45), False),
         (f"{CASUAL}_2", cluster(CALM), False),  # as the first edition named it
@@ -218,6 +255,13 @@ def test_names_are_distinct_and_the_same_again(drawn: list[tuple[list[float], Me
     clusters = [Cluster(apart, of, SHOP_BUYS) for apart, of in drawn]
     names = segment_names(clusters, [""] * len(clusters))
     assert len(set(names)) == len(names)
+    begun = Counter(map(beginning, names))
+    for name, one in zip(names, clusters, strict=True):
+        begins = beginning(name)
+        others = {words[:1].upper() + words[1:] for words in traits(one)} - {begins}
+        assert begun[begins] == 1 or begins in (AVERAGE, VIP, LOYAL, ACTIVE, DORMANT) or others <= begun.keys(), (
+            "it could have begun otherwise"
+        )
     assert segment_names(clusters, names) == names
     turned = segment_names(clusters[::-1], names[::-1])
     assert turned == names[::-1]

@@ -12,16 +12,13 @@ from app.monitor.schema import (
     ATTRIBUTED_EVENTS,
     ATTRIBUTED_LISTS,
     ATTRIBUTED_PLACES,
-    BEHAVIOUR,
     EVENTS,
     LISTS,
-    MODEL,
-    MOVES,
     QUALITY,
-    SEGMENTS,
     STREAM_PROGRESS,
     recommendation_lines,
 )
+from app.monitor.training_schema import BEHAVIOUR, LIFECYCLE, MODEL, MOVES, RFM, SEGMENTS, VALUE
 
 SEGMENT_IDS = ("0", "1", "unknown")
 VERSIONS = ("20260101_000000", "20260102_000000")
@@ -30,6 +27,8 @@ HITS = {"blend": 4, "most_popular": 1}  #: of 10 queries, per batch, segment and
 GENERATORS = ("als", "covisitation", "popularity")
 ROUTES = {"/v1/popular": 0.01, "/health/live": 0.002}  #: and the seconds that their answers took
 QUANTILES = ("seconds_p50", "seconds_p95", "seconds_p99")
+RFM_NAMES = ("Champions", "Can't lose")
+LIFECYCLES = {"visits": {"new": 50, "dormant": 40}, "purchases": {"new": 5, "dormant": 4}}
 #: By variant: lists answered, clicked, bought from, of each of both windows and versions.
 VARIANTS = {"champion": (1_000, 50, 5), "challenger": (500, 50, 2)}
 
@@ -150,5 +149,21 @@ def _trainings(trained: list[datetime]) -> list[str]:
             for segment in SEGMENT_IDS
             for was in SEGMENT_IDS
         ]
+        lines += _customers(at, version)
         lines.append(BEHAVIOUR.line(time=at, model_version=version, **{field.name: 2 for field in BEHAVIOUR.fields}))
+    return lines
+
+
+def _customers(at: datetime, version: str) -> list[str]:
+    tags = {"time": at, "model_version": version}
+    lines = [RFM.line(**tags, rfm=name, **{field.name: 5 for field in RFM.fields}) for name in RFM_NAMES]
+    lines += [
+        LIFECYCLE.line(**tags, activity=activity, state=state, users=users, week="2026-01-05")
+        for activity, states in LIFECYCLES.items()
+        for state, users in states.items()
+    ]
+    lines += [
+        VALUE.line(**tags, segment=segment, **{field.name: 3 for field in VALUE.fields} | {"name": "Many visits"})
+        for segment in SEGMENT_IDS
+    ]
     return lines

@@ -22,7 +22,9 @@ from tests.monitor.sample import (
     BATCHES,
     GENERATORS,
     HITS,
+    LIFECYCLES,
     LISTS_PER_BATCH,
+    RFM_NAMES,
     ROUTES,
     SEGMENT_IDS,
     VARIANTS,
@@ -41,7 +43,7 @@ def test_committed_json_is_in_step(tmp_path: Path) -> None:
     ours = {path.name: path.read_text() for path in tmp_path.glob("*.json")}
     committed = {path.name: path.read_text() for path in (GRAFANA / "dashboards").glob("*.json")}
     assert committed == ours, "run: python -m app.monitor.dashboards"
-    assert len(ours) == len(DASHBOARDS) == 7
+    assert len(ours) == len(DASHBOARDS) == 8
 
 
 @pytest.mark.parametrize("name", BOARDS)
@@ -209,6 +211,18 @@ def test_the_figures_are_right(filled: InfluxServer) -> None:
     assert sums["refused"] == pytest.approx(2 * sums["errors"])
     (ago,) = [float(row["_value"]) for row in answer(filled, "Last micro-batch")]
     assert 0 <= ago < 60
+
+
+def test_customers_are_by_name_state_and_segment(filled: InfluxServer) -> None:
+    """A line for each, a point for each of both trainings; visits apart from purchases."""
+    named = answer(filled, "Customers by RFM name")
+    assert sorted(row["rfm"] for row in named) == sorted(RFM_NAMES * 2)
+    for title, activity in (("Visitors", "visits"), ("Buyers", "purchases")):
+        rows = answer(filled, f"{title} of the last whole week")
+        assert {(row["state"], int(row["_value"])) for row in rows} == {*LIFECYCLES[activity].items()}
+        assert len(rows) == 2 * len(LIFECYCLES[activity])
+    expected = answer(filled, "Value expected in 90 days (shop currency)", segment=[SEGMENT_IDS[1]])
+    assert [(row["segment"], float(row["_value"])) for row in expected] == [(SEGMENT_IDS[1], 3.0)] * len(VERSIONS)
 
 
 def test_variants_are_compared_as_python_does(filled: InfluxServer) -> None:

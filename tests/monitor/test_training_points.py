@@ -1,11 +1,12 @@
 """Points of a training, from its result."""
 
+import re
 from datetime import UTC, datetime
 
 import pytest
 
-from app.monitor.schema import BEHAVIOUR, MODEL, MOVES, SEGMENTS
 from app.monitor.training_points import training_lines
+from app.monitor.training_schema import BEHAVIOUR, LIFECYCLE, MODEL, MOVES, RFM, SEGMENTS, VALUE
 from app.results.run import RunResult
 from tests.finished_run import finished_run
 
@@ -15,7 +16,7 @@ AT = datetime(2019, 11, 1, 8, 15, tzinfo=UTC)
 def points(result: RunResult) -> list[tuple[str, dict[str, str]]]:
     """Measurement with tags, and fields as they are written, of each line."""
     halves = [line.rsplit(" ", 1) for line in training_lines(result)]
-    lines = [(*rest.split(" ", 1), time) for rest, time in halves]  # a name may hold a space
+    lines = [(*re.split(r"(?<!\\) ", rest, maxsplit=1), time) for rest, time in halves]  # a name may hold a space
     assert {time for _, _, time in lines} == {str(int(AT.timestamp()) * 10**9)}
     return [(head, dict(field.split("=") for field in fields.split(","))) for head, fields, _ in lines]
 
@@ -100,6 +101,66 @@ def test_behaviour_that_a_log_cannot_tell_has_no_field() -> None:
     }
     nothing = run.model_copy(update={"behaviour": run.behaviour.model_copy(update={"funnel": None, "carts": None})})
     assert of(nothing, "behaviour") == []
+
+
+def customers_of(run: RunResult, **changed: object) -> RunResult:
+    assert run.customers is not None
+    return run.model_copy(update={"customers": run.customers.model_copy(update=changed)})
+
+
+def test_a_point_for_each_of_the_ten_names_of_rfm() -> None:
+    """Also for those that nobody has, so that no line of a chart goes on without them."""
+    found = of(finished_run(), "rfm")
+    assert len({head for head, _ in found}) == 10
+    (head, champions), *_ = found
+    assert head == "rfm,model_version=20191101_081500,rfm=Champions"
+    assert set(champions) == {field.name for field in RFM.fields}
+    assert (champions["customers"], champions["share"], champions["revenue"]) == ("10i", "0.25", "750.25")
+    (nobody,) = [fields for head, fields in found if head.endswith(r"rfm=Can't\ lose")]
+    assert nobody == {"customers": "0i", "share": "0", "revenue": "0", "revenue_share": "0"}
+    assert of(customers_of(finished_run(), rfm=()), "rfm") == [], "nobody has spent money"
+
+
+def test_lifecycle_is_that_of_the_last_whole_week() -> None:
+    """The week of the 21st is not over; that of the 7th is the log's first, in which all are new."""
+    run = finished_run()
+    found = of(run, "lifecycle")
+    assert {fields["week"] for _, fields in found} == {'"2019-10-14"'}
+    assert [(head, fields["users"]) for head, fields in found][:4] == [
+        (f"lifecycle,activity=visits,model_version=20191101_081500,state={state}", f"{users}i")
+        for state, users in (("new", 8), ("returning", 12), ("resurrected", 0), ("dormant", 18))
+    ]
+    assert set(found[0][1]) == {field.name for field in LIFECYCLE.fields}
+    assert run.customers is not None
+    visits, _ = run.customers.lifecycle
+    over = visits.model_copy(update={"last_is_whole": True})
+    assert of(customers_of(run, lifecycle=(over,)), "lifecycle")[0][1]["week"] == '"2019-10-21"'
+    for weeks, whole in ((visits.weeks[:2], False), (visits.weeks[:1], True), ((), True)):
+        short = visits.model_copy(update={"weeks": weeks, "last_is_whole": whole})
+        assert of(customers_of(run, lifecycle=(short,)), "lifecycle") == []
+
+
+def test_one_point_of_value_a_segment_with_every_field() -> None:
+    vip, new = of(finished_run(), "value")
+    assert [vip[0], new[0]] == [f"value,model_version=20191101_081500,segment={number}" for number in (0, 1)]
+    assert set(vip[1]) == {field.name for field in VALUE.fields}
+    assert (vip[1]["name"], new[1]["name"]) == ('"VIP_Customers"', '"New_Customers"')
+    assert (new[1]["customers"], new[1]["p_alive"], new[1]["p_alive_low"]) == ("10i", "0.625", "0.5")
+    assert (new[1]["value_90"], new[1]["value_90_high"], new[1]["expected_spend"]) == ("350", "400", "17.5")
+
+
+def test_value_that_is_not_identified_has_no_field() -> None:
+    run = finished_run()
+    assert run.customers is not None
+    assert run.customers.value is not None
+    nothing = dict.fromkeys(("p_alive", "purchases_30", "purchases_90", "value_90", "expected_spend"))
+    rows = tuple(row.model_copy(update=nothing) for row in run.customers.value.by_segment)
+    value = run.customers.value.model_copy(update={"by_segment": rows})
+    assert [fields for _, fields in of(customers_of(run, value=value), "value")] == [
+        {"name": '"VIP_Customers"', "customers": "30i"},
+        {"name": '"New_Customers"', "customers": "10i"},
+    ]
+    assert of(customers_of(run, value=None), "value") == []
 
 
 def test_a_model_without_test_queries_has_no_quality() -> None:

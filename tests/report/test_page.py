@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from app.core.part import Part
 from app.evaluate.results import MetricInterval, Verdict
-from app.insight.results import Exploration, LeaderRow
+from app.insight.results import EventMixRow, Exploration, LeaderRow, MissingRow, TellingFeature
 from app.report import page
 from app.report.blocks import Section, answered, chart, table_of
 from app.report.page import render_report, tiles, write_report
@@ -119,6 +119,7 @@ def test_tiles_say_blend_baseline_and_verdict() -> None:
     shop, models = tiles(finished_run())
     assert [tile.label for tile in shop] == ["Rows read", "Users", "Products", "Sessions", "Conversion"]
     assert (shop[-1].value, shop[-1].note) == ("10.0%", "40 sessions with a purchase")
+    assert shop[0].note == "3 rejected, 7 duplicates, 2 left out"
     assert models[0].value == "0.3000"
     assert models[0].note == ("interval 0.2900 to 0.3100; popularity 0.1000 (0.0900 to 0.1100), so 3 times as high")
     assert (models[1].value, models[1].note, models[1].state) == ("Published", "better overall", "good")
@@ -134,8 +135,8 @@ def test_unknown_never_leads() -> None:
     unknown = LeaderRow(name="unknown", events=9999, purchases=1, revenue=1.0)
     events = exploration.events.model_copy(update={"top_brands": (unknown, *exploration.events.top_brands)})
     html = render_report(only(exploration=exploration.model_copy(update={"events": events})))
-    assert "acme leads with 500 events and 20 purchases; grey is what the log does not name." in html
-    assert "electronics leads with 600 events and 30 purchases." in html
+    assert "Most events are of acme: 500, and 20 purchases; grey is what the log does not name." in html
+    assert "Most events are of electronics: 600, and 30 purchases." in html
 
 
 def test_nothing_is_loaded_from_elsewhere(html: str) -> None:
@@ -353,6 +354,74 @@ def test_what_a_log_does_not_name_or_price_is_left_out() -> None:
     assert "Top categories" in html
     assert "revenue (shop currency)" not in html.split('id="funnel"')[0]
     assert re.search(r'<figure class="card">\s*<h3>Top categories', html), "two panels are as wide as half the page"
+
+
+def explored_page(**events: object) -> str:
+    exploration = explored(finished_run())
+    return render_report(
+        only(exploration=exploration.model_copy(update={"events": exploration.events.model_copy(update=events)}))
+    )
+
+
+def test_columns_that_are_there_or_not_are_a_sentence() -> None:
+    """Bars of 0 and of 100 % say no more."""
+    rows = tuple(
+        MissingRow(column=name, missing=missing, share=missing / 1_000)
+        for name, missing in (("brand", 1_000), ("price", 0), ("category_code", 1_000), ("user_session", 0))
+    )
+    html = explored_page(missing=rows)
+    assert (
+        "Left out, “Missing values by column”: the log has no brand and no category_code, no row lacks price or "
+        "user_session. 5 prices are zero or below and count as missing later." in html
+    )
+
+
+def test_days_without_events_are_in_their_place() -> None:
+    """A shop that is closed at Christmas: drawn by its days alone, the year would lack a week."""
+    first, second = explored(finished_run()).events.by_day
+    late = second.model_copy(update={"day": first.day + timedelta(days=9), "events": 2_000})
+    html = explored_page(by_day=(first, late))
+    assert "The busiest day of 10 is 2019-10-10, with 2,000 events; there are none on 8 of them." in html
+    assert '<td class="left">2019-10-05</td><td>0</td><td>0</td>' in html
+
+
+def test_a_type_of_event_that_never_happens_has_no_bar() -> None:
+    never = EventMixRow(event_type="remove_from_cart", events=0, share=0.0)
+    html = explored_page(event_mix=(*explored(finished_run()).events.event_mix, never))
+    assert ">remove from cart</text>" not in html.split("Missing values by column")[0]
+
+
+def test_session_length_says_the_usual_one() -> None:
+    assert "Of 400 sessions 75.0% have 1 event. The median is 2, the mean 4.59." in explored_page()
+
+
+def test_parts_of_few_queries_are_left_out() -> None:
+    """An interval over three queries is chance."""
+    quality = finished_run().quality
+    assert quality is not None
+    few = {"warm": 9, "target:purchase": 9, "cold": 10}
+    rows = tuple(row.model_copy(update={"queries": few.get(row.slice, row.queries)}) for row in quality.rows)
+    html = render_report(only(quality=quality.model_copy(update={"rows": rows})))
+    assert ">cold (10)</text>" in html
+    assert ">warm (9)</text>" not in html
+    assert ">Purchases (9)</text>" not in html
+    assert html.count("Parts with fewer than 10 queries are left out.") == 2 * 2 + 1, "charts, also read aloud; table"
+    none = tuple(row.model_copy(update={"queries": 9 if row.slice != "all" else 90}) for row in quality.rows)
+    html = render_report(only(quality=quality.model_copy(update={"rows": none})))
+    assert "Left out, “Who is served well: session task”: no part has 10 queries." in html
+
+
+def test_a_feature_at_the_average_is_neither_above_nor_below() -> None:
+    segments = finished_run().segments
+    assert segments is not None
+    at = (
+        TellingFeature(feature="monetary", apart=0.04, share=0.6),
+        TellingFeature(feature="recency", apart=-0.05, share=0.4),
+    )
+    rows = tuple(row.model_copy(update={"features": at}) for row in segments.rows)
+    html = render_report(only(segments=segments.model_copy(update={"rows": rows})))
+    assert '<td class="left">monetary: average (60.0%)</td>' in html
+    assert '<td class="left">recency: 0.1 below (40.0%)</td>' in html
 
 
 def test_one_price_is_a_sentence() -> None:

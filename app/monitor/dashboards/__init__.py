@@ -7,9 +7,18 @@ import json
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
-from app.monitor.dashboards import attribution, behaviour, live_shop, models, recommendations, segments, streaming
+from app.monitor.dashboards import (
+    attribution,
+    behaviour,
+    customers,
+    live_shop,
+    models,
+    recommendations,
+    segments,
+    streaming,
+)
 
-DASHBOARDS = (live_shop, behaviour, recommendations, attribution, segments, streaming, models)
+DASHBOARDS = (live_shop, behaviour, customers, recommendations, attribution, segments, streaming, models)
 
 
 def documents() -> dict[str, str]:

@@ -5,7 +5,7 @@ from grafana_foundation_sdk.models.common import StackingMode
 
 from app.monitor.dashboards.common import COUNT, FIGURE, SHARE, Panel, chart, new, number, version_variable
 from app.monitor.dashboards.flux import by_training, latest, points
-from app.monitor.schema import BEHAVIOUR
+from app.monitor.training_schema import BEHAVIOUR
 
 
 def dashboard() -> Dashboard:

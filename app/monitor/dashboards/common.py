@@ -23,6 +23,7 @@ RATIO, PER_SECOND, MOMENT, DAYS = "none", "cps", "dateTimeAsIso", "d"
 
 TEXT = "string"
 FIGURE = "${__field.labels.figure}"  #: name of a line that is a field (`flux.figures`)
+SEGMENT_LINE = "segment ${__field.labels.segment}"  #: of a line that is a segment
 
 Panel = cog.Builder[model.Panel]
 Step = tuple[float | None, str]  #: from this value on, this colour; None for the lowest

@@ -116,6 +116,11 @@ def by_training(measurement: Measurement, *fields: str) -> str:
     return figures(f'{points(measurement, *fields)}\n  |> group(columns: ["_field"])\n  |> sort(columns: ["_time"])')
 
 
+def by_training_and(query: str, tag: str) -> str:
+    """A line for each value of a tag, one point per training."""
+    return f'{query}\n  |> group(columns: {columns(tag, "_field")})\n  |> sort(columns: ["_time"])'
+
+
 def ranked(query: str, name: str) -> str:
     """Groups as rows of one table of name and value, the greatest first."""
     return f"{query}\n  |> group()\n  |> keep(columns: {columns(name, '_value')})\n  |> top(n: 10)"

@@ -18,7 +18,7 @@ from app.monitor.dashboards.common import (
     version_variable,
 )
 from app.monitor.dashboards.flux import as_table, by_training, figures, latest, points, total
-from app.monitor.schema import MODEL
+from app.monitor.training_schema import MODEL
 
 
 def dashboard() -> Dashboard:

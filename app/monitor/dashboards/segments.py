@@ -7,6 +7,7 @@ from app.monitor.dashboards.common import (
     COUNT,
     DAYS,
     MOMENT,
+    SEGMENT_LINE,
     SHARE,
     Panel,
     chart,
@@ -16,17 +17,12 @@ from app.monitor.dashboards.common import (
     segment_variable,
     version_variable,
 )
-from app.monitor.dashboards.flux import as_table, points, ranked, total, total_ratio
-from app.monitor.schema import LISTS, MODEL, MOVES, QUALITY, SEGMENTS, SERVED
+from app.monitor.dashboards.flux import as_table, by_training_and, points, ranked, total, total_ratio
+from app.monitor.schema import LISTS, QUALITY, SERVED
+from app.monitor.training_schema import MODEL, MOVES, SEGMENTS
 
 _FEATURES = tuple(field.name for field in SEGMENTS.fields)
 _SERVED = f'\n  |> filter(fn: (r) => r.generator == "{SERVED}")'
-_SEGMENT = "segment ${__field.labels.segment}"
-
-
-def _by_training(field: str) -> str:
-    """A field per segment, one point per training."""
-    return f'{points(SEGMENTS, field)}\n  |> group(columns: ["segment", "_field"])\n  |> sort(columns: ["_time"])'
 
 
 def dashboard() -> Dashboard:
@@ -50,34 +46,34 @@ def _charts() -> tuple[Panel, ...]:
         chart(
             "Users per segment",
             "One point per training. A jump without a campaign means that the segmentation moved, not the customers.",
-            _by_training("users"),
+            by_training_and(points(SEGMENTS, "users"), "segment"),
             unit=COUNT,
-            name=_SEGMENT,
+            name=SEGMENT_LINE,
             stacked=StackingMode.NORMAL,
             points=True,
         ),
         chart(
             "Spent per user (shop currency)",
             "Mean money spent per user of a segment, one point per training.",
-            _by_training("monetary"),
+            by_training_and(points(SEGMENTS, "monetary"), "segment"),
             unit=COUNT,
-            name=_SEGMENT,
+            name=SEGMENT_LINE,
             points=True,
         ),
         chart(
             "Conversion rate",
             "Mean purchases per view of a segment's users, one point per training.",
-            _by_training("conversion_rate"),
+            by_training_and(points(SEGMENTS, "conversion_rate"), "segment"),
             unit=SHARE,
-            name=_SEGMENT,
+            name=SEGMENT_LINE,
             points=True,
         ),
         chart(
             "Cart abandonment",
             "Mean share of carted products that were not bought, one point per training.",
-            _by_training("cart_abandonment"),
+            by_training_and(points(SEGMENTS, "cart_abandonment"), "segment"),
             unit=SHARE,
-            name=_SEGMENT,
+            name=SEGMENT_LINE,
             points=True,
         ),
     )
@@ -96,11 +92,13 @@ def _movement() -> tuple[Panel, ...]:
         chart(
             "Users who came from another segment",
             "By the segment that they are in now, one point per training.",
-            f"{points(MOVES, 'users')}\n  |> filter(fn: (r) => r.was != r.segment)"
-            '\n  |> group(columns: ["segment", "_time", "_field"])\n  |> sum()'
-            '\n  |> group(columns: ["segment", "_field"])\n  |> sort(columns: ["_time"])',
+            by_training_and(
+                f"{points(MOVES, 'users')}\n  |> filter(fn: (r) => r.was != r.segment)"
+                '\n  |> group(columns: ["segment", "_time", "_field"])\n  |> sum()',
+                "segment",
+            ),
             unit=COUNT,
-            name=_SEGMENT,
+            name=SEGMENT_LINE,
             stacked=StackingMode.NORMAL,
             points=True,
         ),
