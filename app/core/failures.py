@@ -42,6 +42,7 @@ FILE_FAILURES = (
     ),
     (r"FILE_NOT_EXIST", "was there and is gone: did the log change during the run?"),
 )
+JAVA_IS_SILENT = "Answer from Java side is empty"  #: py4j's words for a JVM that has gone
 #: The same for the machine and for Spark itself.
 SYSTEM_FAILURES = (
     (
@@ -53,7 +54,7 @@ SYSTEM_FAILURES = (
     (r"Mkdirs failed to create", "a folder cannot be made: give --output a folder that can be written to"),
     (r"PATH_ALREADY_EXISTS", "another run is writing the same table to --output: start again"),
     (
-        r"OutOfMemoryError|Java heap space|Answer from Java side is empty|Py4JNetworkError",
+        rf"OutOfMemoryError|Java heap space|{JAVA_IS_SILENT}|Py4JNetworkError",
         "out of memory, or Spark's Java process was killed: give --driver-memory more, or use a larger machine",
     ),
     (
@@ -213,12 +214,20 @@ def conditions(error: BaseException) -> list[Condition]:
 
 def failure_text(error: BaseException) -> str:
     """The messages of a failure and its causes, in Python and in the JVM."""
-    parts = [f"{type(current).__name__}: {current}" for current in _python_chain(error)]
+    parts = [_message(current) for current in _python_chain(error)]
     try:
         parts += [java.toString() for java in _java_chain(error)]
     except Exception as gone:  # the JVM may be what failed
         parts.append(str(gone))
     return "\n".join(parts) + " "
+
+
+def _message(error: BaseException) -> str:
+    """Its type and text; one that stands for a failure in the JVM has to ask that for its text."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # the JVM may be what failed
+        return f"{type(error).__name__}: {JAVA_IS_SILENT}"
 
 
 def _python_chain(error: BaseException) -> Iterator[BaseException]:

@@ -5,7 +5,7 @@ import sys
 import time
 from pathlib import Path
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
 from app.core.class_archive import class_path, java_options
 from app.core.interrupts import interrupts_later
@@ -96,9 +96,3 @@ def for_throughput() -> dict[str, str]:
     A spark-defaults.conf of the user's, which may choose another collector, wins over it.
     """
     return {} if "SPARK_CONF_DIR" in os.environ else {"spark.driver.defaultJavaOptions": "-XX:+UseParallelGC"}
-
-
-def stored(frame: DataFrame, path: Path) -> DataFrame:
-    """The frame, computed once and kept on a disk."""
-    frame.write.parquet(str(path))
-    return frame.sparkSession.read.schema(frame.schema).parquet(str(path))

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
 from app.core import duck
 from app.core.duck import Relation
 from app.core.parts import Part, by_part, part_files, read_table, write_table
 from app.core.settings import Settings
-from app.features.pairs import PAIR_SCHEMA, cart_outcomes, user_product_pairs
+from app.features.pairs import cart_outcomes, user_product_pairs
 from app.features.prices import price_ratios
 from app.features.products import product_attributes, product_features, product_sums, product_words
 from app.features.sessions import session_table, session_touches
-from app.features.users import USER_SCHEMA, user_features
+from app.features.users import user_features
 
 #: Columns of events from which pairs, sessions, touches, carts and words are made.
 _SEEN = (
@@ -43,14 +43,6 @@ class Slice:
     events: Path
     catalogue: Path | None
     folder: Path
-
-    @property
-    def pairs(self) -> DataFrame:
-        return self.spark.read.schema(PAIR_SCHEMA).parquet(str(self.folder / "pairs"))
-
-    @property
-    def users(self) -> DataFrame:
-        return self.spark.read.schema(USER_SCHEMA).parquet(str(self.folder / "users"))
 
 
 def span(events: Path) -> tuple[datetime, datetime]:

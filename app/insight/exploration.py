@@ -7,8 +7,8 @@ from pyspark.sql import SparkSession
 from app.core import duck
 from app.core.duck import Relation, query
 from app.core.parts import Part, by_part, part_files, read_table
-from app.features.sessions import SESSION_SCHEMA, session_table
-from app.insight.explore import event_cube, explore_events, explore_sessions
+from app.features.sessions import session_table
+from app.insight.explore import event_cube, explore_events, explore_sessions, session_counts
 from app.insight.results import Exploration
 
 
@@ -38,8 +38,12 @@ def explored(
         visits = part.read(sessions) if sessions else part.write("sessions", session_table(seen))
         part.write("seen", visits.aggregate("count(distinct user_id) as users"))
 
+    def measure(part: Part) -> None:
+        part.write("lengths", session_counts(read_table(part.connection, sessions or folder / "sessions")))
+
     folder.mkdir(parents=True)
     by_part(spark, len(part_files(events)), count, folder)
+    by_part(spark, 1, measure, folder)  # an id may be of several users: one task reads all sessions
     with duck.connect(folder) as connection:
 
         def counted(name: str) -> Relation:
@@ -49,5 +53,5 @@ def explored(
         ((products,),) = counted("touched").aggregate("count(distinct product_id)").fetchall()
         return Exploration(
             events=explore_events(counted("cube"), users, products),
-            sessions=explore_sessions(spark.read.schema(SESSION_SCHEMA).parquet(str(sessions or folder / "sessions"))),
+            sessions=explore_sessions(counted("lengths")),
         )

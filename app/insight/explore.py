@@ -7,9 +7,6 @@ are those of the log.
 
 from typing import Any
 
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
-
 from app.core.duck import Relation, query
 from app.events.revenue import REVENUE_CENTS
 from app.events.vocabulary import EVENT_TYPES, PURCHASE, UNKNOWN
@@ -150,45 +147,57 @@ def _top(rows: Relation, column: str) -> tuple[LeaderRow, ...]:
     return tuple(LeaderRow(**row) for row in _dicts(top.order("events desc, name").limit(TOP)))
 
 
-def explore_sessions(sessions: DataFrame) -> SessionFigures:
-    """Length and duration of sessions, as published: a session is a session id, whoever has it.
+def session_counts(sessions: Relation) -> Relation:
+    """How many sessions are so long, as published: a session is a session id, whoever has it.
 
     Parameters
     ----------
     sessions
         `session_table` of all users.
+
+    Returns
+    -------
+    Relation
+        events, seconds (one of them null: each is counted by itself), sessions, buying (of these, with a purchase).
     """
-    by_id = sessions.groupBy("session_id").agg(
-        F.sum("rows").alias("events"),
-        F.min("start").alias("start"),
-        F.max("end").alias("end"),
-        F.sum("purchases").alias("purchases"),
+    return query(
+        """
+        select events, seconds, count(*) as sessions, count(*) filter (purchases > 0) as buying from (
+            select sum(rows)::bigint as events, sum(purchases) as purchases,
+                floor(epoch(max("end")))::bigint - floor(epoch(min(start)))::bigint as seconds
+            from sessions group by session_id
+        ) group by grouping sets ((events), (seconds))
+        """,
+        sessions=sessions,
     )
-    minutes = (F.col("end").cast("long") - F.col("start").cast("long")) / 60
-    quartiles = F.percentile_approx("events", F.array(F.lit(0.25), F.lit(0.5), F.lit(0.75)), F.lit(10_000))
-    row = (
-        by_id.select("events", "purchases", minutes.alias("minutes"))
-        .agg(
-            F.count("*").alias("count"),
-            F.count_if(F.col("purchases") > 0).alias("buying"),
-            F.avg("events").alias("mean_events"),
-            F.stddev("events").alias("std_events"),
-            F.min("events").alias("min_events"),
-            quartiles.alias("quartiles"),
-            F.max("events").alias("max_events"),
-            F.avg("minutes").alias("mean_minutes"),
-            F.percentile_approx("minutes", F.lit(0.5), F.lit(10_000)).alias("median_minutes"),
-            F.array(*(F.count_if(F.col("events") >= least) for least in LENGTHS)).alias("lengths"),
+
+
+def explore_sessions(counts: Relation) -> SessionFigures:
+    """Length and duration of sessions.
+
+    Parameters
+    ----------
+    counts
+        `session_counts`.
+    """
+    by_events, by_seconds = (counts.filter(f"{name} is not null") for name in ("events", "seconds"))
+    as_long = ", ".join(f"coalesce(sum(sessions) filter (events >= {least}), 0)::bigint" for least in LENGTHS)
+    (found,) = _dicts(
+        by_events.aggregate(
+            f"coalesce(sum(sessions), 0)::bigint as count, coalesce(sum(buying), 0)::bigint as buying, "
+            "sum(events * sessions) / sum(sessions) as mean_events, min(events) as min_events, "
+            f"max(events) as max_events, {_deviation('events')} as std_events, [{as_long}] as lengths"
         )
-        .first()
     )
-    assert row is not None
-    figures = row.asDict()
-    p25, median, p75 = figures.pop("quartiles") or (None, None, None)
-    as_long = figures.pop("lengths")
-    shorter = zip(LENGTHS, [*LENGTHS[1:], None], as_long, [*as_long[1:], 0], strict=True)
+    (minutes,) = _dicts(by_seconds.aggregate("sum(seconds * sessions) / sum(sessions) / 60 as mean_minutes"))
+    p25, median, p75 = (_quantile(by_events, "events", share) for share in (0.25, 0.5, 0.75))
+    median_seconds = _quantile(by_seconds, "seconds", 0.5)
+    lengths = found.pop("lengths")
+    shorter = zip(LENGTHS, [*LENGTHS[1:], None], lengths, [*lengths[1:], 0], strict=True)
     return SessionFigures(
-        **figures,
+        **found,
+        **minutes,
+        median_minutes=None if median_seconds is None else median_seconds / 60,
         p25_events=p25,
         median_events=median,
         p75_events=p75,
@@ -199,3 +208,16 @@ def explore_sessions(sessions: DataFrame) -> SessionFigures:
         ),
         lengths_cap=LENGTHS[-1],
     )
+
+
+def _deviation(name: str) -> str:
+    """Standard deviation of a whole number that so many `sessions` have; its sums are exact."""
+    n, total, squares = (f"sum(sessions{factor})" for factor in ("", f" * {name}", f" * {name} * {name}"))
+    return f"sqrt(({n} * {squares} - {total} * {total}) / nullif({n} * ({n} - 1), 0))"
+
+
+def _quantile(counts: Relation, name: str, share: float) -> int | None:
+    """The smallest value that at least this share of the `sessions` don't exceed."""
+    running = counts.select(f"{name}, sum(sessions) over (order by {name}) as upto, sum(sessions) over () as every")
+    ((value,),) = running.filter(f"upto >= {share} * every").aggregate(f"min({name})").fetchall()
+    return None if value is None else int(value)

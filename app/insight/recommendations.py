@@ -1,9 +1,8 @@
 """The numbers behind the charts of recommendations, from their table."""
 
-from pyspark.sql import Column, DataFrame, Row, Window
-from pyspark.sql import functions as F
-from pyspark.sql.types import StringType
+from typing import Any
 
+from app.core.duck import Relation, query
 from app.events.vocabulary import UNKNOWN
 from app.insight.results import Bin, Cell, PerUserRow, RecommendationFigures, RecommendedRow
 
@@ -12,12 +11,13 @@ TOP = 10
 TAIL = 0.995  #: values above this quantile share the last bin, so that outliers don't squeeze the rest
 MOST_PER_USER = 50  #: users with as many recommendations or more are counted together
 
+Row = dict[str, Any]
 COLUMNS = ("main_category", "brand", "source", "score_bin", "price_bin")
-#: `grouping_id` of each grouping set: a bit of 1 for each of COLUMNS that is not in the set.
+#: `grouping` of each grouping set: a bit of 1 for each of COLUMNS that is not in the set.
 CATEGORIES, BRANDS, SOURCES, GRID = 0b01111, 0b10111, 0b11011, 0b11100
 
 
-def recommendation_figures(recommendations: DataFrame) -> RecommendationFigures:
+def recommendation_figures(recommendations: Relation) -> RecommendationFigures:
     """Summarise a table of recommendations in three passes.
 
     Parameters
@@ -27,12 +27,12 @@ def recommendation_figures(recommendations: DataFrame) -> RecommendationFigures:
         (double, shop currency) and `source`; one row a recommended product.
     """
     table = recommendations.select(
-        "user_id",
-        F.coalesce(F.substring_index("recommended_category_code", ".", 1), F.lit(UNKNOWN)).alias("main_category"),
-        F.coalesce("main_brand", F.lit(UNKNOWN)).alias("brand"),
-        F.coalesce("source", F.lit(UNKNOWN)).alias("source"),
-        F.when(~F.isnan("rec_score"), F.col("rec_score")).alias("score"),
-        F.when(~F.isnan("avg_price"), F.col("avg_price")).alias("price"),
+        f"""
+        user_id, coalesce(split_part(recommended_category_code, '.', 1), '{UNKNOWN}') as main_category,
+        coalesce(main_brand, '{UNKNOWN}') as brand, coalesce(source, '{UNKNOWN}') as source,
+        case when not isnan(rec_score) then rec_score end as score,
+        case when not isnan(avg_price) then avg_price end as price
+        """
     )
     extent = _extent(table)
     scores, prices = _edges(extent, "score"), _edges(extent, "price")
@@ -58,7 +58,7 @@ def recommendation_figures(recommendations: DataFrame) -> RecommendationFigures:
     )
 
 
-def with_category_ids(recommendations: DataFrame, performance: DataFrame) -> DataFrame:
+def with_category_ids(recommendations: Relation, performance: Relation) -> Relation:
     """The same with categories by their ids, in a shop that has no names for them.
 
     Parameters
@@ -68,28 +68,29 @@ def with_category_ids(recommendations: DataFrame, performance: DataFrame) -> Dat
     performance
         `app.insight.performance.PERFORMANCE_SCHEMA`.
     """
-    text = isinstance(recommendations.schema["product_id"].dataType, StringType)
-    own_id = F.coalesce("product_key", F.col("product_id").cast("string")) if text else F.col("product_id")
-    categories = performance.select(own_id.alias("product_id"), F.col("category").alias("recommended_category_code"))
-    return recommendations.drop("recommended_category_code").join(categories, "product_id", how="left")
+    number, text = "performance.product_id", recommendations.select("product_id").types == ["VARCHAR"]
+    own_id = f"coalesce(product_key, {number}::varchar)" if text else number
+    return query(
+        f"""
+        select lists.* replace (category as recommended_category_code)
+        from lists left join performance on lists.product_id = {own_id}
+        """,
+        lists=recommendations,
+        performance=performance,
+    )
 
 
-def _extent(table: DataFrame) -> Row:
+def _rows(relation: Relation) -> list[Row]:
+    return [dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall()]
+
+
+def _extent(table: Relation) -> Row:
     """First pass: counts, smallest, largest and the quantile that bounds the bins."""
-    row = table.agg(
-        F.count(F.lit(1)).alias("recommendations"),
-        F.count("price").alias("priced"),
-        *(
-            how(name).alias(f"{name}_{suffix}")
-            for name in ("score", "price")
-            for suffix, how in (
-                ("min", F.min),
-                ("max", F.max),
-                ("tail", lambda column: F.percentile_approx(column, TAIL)),
-            )
-        ),
-    ).first()
-    assert row is not None  # an aggregate without groups always has one row
+    of_each = ", ".join(
+        f"min({name}) as {name}_min, max({name}) as {name}_max, quantile_disc({name}, {TAIL}) as {name}_tail"
+        for name in ("score", "price")
+    )
+    (row,) = _rows(table.aggregate(f"count(*) as recommendations, count(price) as priced, {of_each}"))
     return row
 
 
@@ -104,38 +105,41 @@ def _edges(extent: Row, name: str) -> list[float]:
     return [low + (top - low) * step / BINS for step in range(BINS)] + [top]
 
 
-def _bin(name: str, edges: list[float]) -> Column:
+def _bin(name: str, edges: list[float]) -> str:
     """Number of the value's bin; null where there is no value."""
     if len(edges) < 3:  # a single value: no bins
-        return F.when(F.col(name).isNotNull(), F.lit(0))
+        return f"case when {name} is not null then 0 end"
     low, width = edges[0], (edges[-1] - edges[0]) / BINS
-    place = F.least(F.floor((F.col(name) - low) / width), F.lit(BINS - 1)).cast("int")
-    return F.when(F.col(name).isNotNull(), place)  # `least` skips nulls
+    place = f"least(floor(({name} - {low!r}::double) / {width!r}::double), {BINS - 1})::int"
+    return f"case when {name} is not null then {place} end"  # `least` skips nulls
 
 
-def _groups(table: DataFrame, scores: list[float], prices: list[float]) -> list[Row]:
+def _groups(table: Relation, scores: list[float], prices: list[float]) -> list[Row]:
     """Second pass: counts and mean scores by category, brand, source and cell of the grid."""
-    binned = table.withColumns({"score_bin": _bin("score", scores), "price_bin": _bin("price", prices)})
-    category, brand, source, score_bin, price_bin = (F.col(name) for name in COLUMNS)
-    grouped = binned.groupingSets(
-        [[category], [brand], [source], [score_bin, price_bin]], *(F.col(name) for name in COLUMNS)
-    ).agg(
-        F.grouping_id().alias("kind"),
-        F.count(F.lit(1)).alias("recommendations"),
-        F.avg("score").alias("mean_score"),
-    )
+    binned = table.select(f"*, {_bin('score', scores)} as score_bin, {_bin('price', prices)} as price_bin")
     # "unknown" comes first, so that it takes no place of the ten.
-    name = F.coalesce("main_category", "brand", "source")
-    order = Window.partitionBy("kind").orderBy((name == UNKNOWN).desc_nulls_last(), F.desc("recommendations"), name)
-    ranked = grouped.withColumn("place", F.row_number().over(order))
-    return ranked.where((F.col("kind") == GRID) | (F.col("place") <= TOP + 1)).collect()
+    grouped = query(
+        f"""
+        select * from (
+            select grouping({", ".join(COLUMNS)}) as kind, {", ".join(COLUMNS)}, count(*) as recommendations,
+                favg(score) as mean_score, coalesce(main_category, brand, source) as name
+            from binned
+            group by grouping sets ((main_category), (brand), (source), (score_bin, price_bin))
+        )
+        qualify kind = {GRID} or row_number() over (
+            partition by kind order by name = '{UNKNOWN}' desc nulls last, recommendations desc, name
+        ) <= {TOP + 1}
+        """,
+        binned=binned,
+    )
+    return _rows(grouped)
 
 
-def _per_user(table: DataFrame) -> tuple[PerUserRow, ...]:
+def _per_user(table: Relation) -> tuple[PerUserRow, ...]:
     """Third pass: how many users have how many recommendations."""
-    counts = table.groupBy("user_id").agg(F.count(F.lit(1)).alias("n"))
-    capped = counts.groupBy(F.least("n", F.lit(MOST_PER_USER)).alias("n")).agg(F.count(F.lit(1)).alias("users"))
-    return tuple(PerUserRow(recommendations=row["n"], users=row["users"]) for row in capped.orderBy("n").collect())
+    counts = table.aggregate(f"user_id, least(count(*), {MOST_PER_USER}) as recommendations")
+    users = counts.aggregate("recommendations, count(*) as users").order("recommendations")
+    return tuple(PerUserRow(**row) for row in _rows(users))
 
 
 def _histogram(edges: list[float], cells: list[Row], column: str) -> tuple[Bin, ...]:

@@ -1,8 +1,11 @@
 """What every batch job and command does around its work: session, lease, summary."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from importlib import import_module
+from threading import Thread
 from typing import Any
 
 from pyspark.sql import SparkSession
@@ -16,6 +19,8 @@ from app.jobs.guard import say
 from app.results.run import RunResult
 from app.train.summary import summary_lines
 
+#: What a training needs in the end, and what takes it a second or two to import.
+NEEDED_LATER = ("app.train.run", "sklearn.cluster", "sklearn.metrics")
 Work = Callable[[SparkSession, Settings, datetime, Callable[[str], Any]], RunResult]
 
 
@@ -29,10 +34,11 @@ def run_training(settings: Settings, *, as_json: bool = False) -> None:
     VitrineError
         Another has taken over while this one was paused; nothing is published.
     """
-    from app.learn.recommender import chosen_fits  # imported here: --help must not wait for them
-    from app.train.run import train
+    from app.learn.recommender import chosen_fits  # imported here: --help must not wait for it
 
     def checked(spark: SparkSession, settings: Settings, now: datetime, say: Callable[[str], Any]) -> RunResult:
+        from app.train.run import train  # imported while Spark started
+
         return train(spark, settings, now, say, lease.check)
 
     _check(settings)
@@ -41,7 +47,7 @@ def run_training(settings: Settings, *, as_json: bool = False) -> None:
     lease = training_lease(settings.output)
     lease.acquire(wait=False, say=say)
     try:
-        _run(checked, "train", settings, as_json=as_json)
+        _run(checked, "train", settings, as_json=as_json, needed=NEEDED_LATER)
     finally:
         lease.release()
 
@@ -58,8 +64,24 @@ def _check(settings: Settings) -> None:
         check_named_files(settings)
 
 
-def _run(work: Work, name: str, settings: Settings, *, as_json: bool) -> None:
-    spark = create_session(settings, f"vitrine-{name}", for_throughput())
+@contextmanager
+def imported_meanwhile(names: Sequence[str]) -> Iterator[None]:
+    """Import modules while the block runs: in it another process is waited for."""
+
+    def work() -> None:
+        for name in names:
+            with suppress(ImportError, OSError):  # told where the module is needed
+                import_module(name)
+
+    thread = Thread(target=work, daemon=True)
+    thread.start()
+    yield
+    thread.join()  # nothing is imported by two threads at once
+
+
+def _run(work: Work, name: str, settings: Settings, *, as_json: bool, needed: Sequence[str] = ()) -> None:
+    with imported_meanwhile(needed):
+        spark = create_session(settings, f"vitrine-{name}", for_throughput())
     try:
         result = work(spark, settings, datetime.now(UTC).replace(microsecond=0), say)
     finally:

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
-from sklearn.feature_extraction.text import TfidfVectorizer
 
 from app.core.settings import Settings
 from app.events.vocabulary import UNKNOWN
@@ -45,6 +44,8 @@ def _nearest(vectors: csr_matrix, others: csr_matrix, n: int) -> csr_matrix:
 
 def word_vectors(catalogue: Catalogue) -> csr_matrix:
     """The words of each product (p, words), each row of length 1, or 0 where nothing is known."""
+    from sklearn.feature_extraction.text import TfidfVectorizer  # where it is fitted: it takes a second
+
     vectorizer = TfidfVectorizer(
         analyzer=lambda words: words, min_df=2, max_df=MOST_PRODUCTS, sublinear_tf=True, dtype=np.float32
     )

@@ -92,7 +92,7 @@ def evaluate(run: Run, known: Slice, whole: Slice, published: SegmentModel, cham
         choice = lesson.choice(scores)
         scores = served(scores, choice.tasks) if lesson.ranker else scores
         rows = quality_rows(scores, len(recommender.catalogue))
-        rmse = rating_rmse(whole.pairs, cut, folder)
+        rmse = rating_rmse(run.spark, whole.folder / "pairs", cut, folder, scratch / "rmse")
         stage.rows = sum(row.queries for row in rows if (row.model, row.slice) == (BLEND, ALL))
         stage.note = _note(rows)
     quality = Quality(test_from=cut, test_to=whole.until, tasks=TASKS, rows=rows, rmse=rmse)

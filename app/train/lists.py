@@ -1,68 +1,86 @@
 """Lists for users of whose session nothing is known, made where the users lie."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
-from pyspark.sql import DataFrame
-from pyspark.sql.pandas.types import from_arrow_schema
+import pyarrow.parquet as pq
 
+from app.core.parts import Part, by_part, part_files
+from app.features.slices import Slice
 from app.registry.identities import EVERYONE, Identities
 from app.registry.registry import obeyed_by
 from app.serve.lists import list_schema, list_table
-from app.serve.recommender import CHUNK, Recommender, opened
+from app.serve.recommender import CHUNK, opened
 from app.serve.visits import Visitors
 
+TABLE = "lists"
 
-def lists_for_users(
-    users: DataFrame,
-    bundle: Path,
-    k: int,
-    now: datetime,
-    generated_at: datetime,
-    who: Identities = EVERYONE,
-) -> DataFrame:
-    """Lists for users.
+
+@dataclass(frozen=True)
+class ListMaker:
+    """Makes lists of `k` products by the bundle in a folder.
+
+    `now`: from which purchases are counted back; usually the end of the data. `generated_at`: stamp of the rows.
+    `who`: users who are strangers to a bundle that knows what they did before, and who are one though it knows several.
+    """
+
+    bundle: Path
+    k: int
+    now: datetime
+    generated_at: datetime
+    who: Identities = EVERYONE
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Of the lists: `app.serve.lists.list_schema`."""
+        return list_schema(opened(self.bundle).parameters.text_ids)
+
+    def lists(self, users: pa.Table) -> Iterator[pa.Table]:
+        """Lists for users, some at a time.
+
+        Parameters
+        ----------
+        users
+            user_id and user_key (the shop's own id, null where it is the number).
+        """
+        recommender, obeyed = opened(self.bundle), obeyed_by(self.bundle)
+        for start in range(0, len(users), CHUNK):
+            some = users.slice(start, CHUNK).combine_chunks()
+            asking = Visitors.of(some["user_id"].to_numpy(), self.now.timestamp())
+            visitors = replace(asking, keys=some["user_key"].combine_chunks())
+            answer = recommender.recommend(self.who.introduced(visitors, recommender.users.ids, obeyed), self.k)
+            yield list_table(recommender, visitors, answer, self.bundle.name, self.generated_at)
+
+
+def lists_for_users(known: Slice, since: datetime, maker: ListMaker, folder: Path) -> Path:
+    """Lists for the users of a slice who were seen lately.
 
     Parameters
     ----------
-    users
-        user_id and user_key (the shop's own id, null where it is the number).
-    bundle
-        Folder of the bundle.
-    k
-        Products per list.
-    now
-        From which purchases are counted back; usually the end of the data.
-    generated_at
-        Stamp of the rows.
-    who
-        Users who are strangers to a bundle that knows what they did before, and who are one though it knows several.
+    known
+        The slice.
+    since
+        Users who were last seen before it get no list.
+    maker
+        Makes them.
+    folder
+        For the table, on a disk that driver and executors share.
 
     Returns
     -------
-    DataFrame
-        `app.serve.lists.list_schema`.
+    Path
+        The table, in the parts of the users.
     """
-    answer = _answerer(bundle, k, now.timestamp(), generated_at, who)
-    schema = list_schema(Recommender.load(bundle).parameters.text_ids)
-    return users.select("user_id", "user_key").mapInArrow(answer, from_arrow_schema(schema))
+    users = known.folder / "users"
 
+    def write(part: Part) -> None:
+        active = part.read(users).filter(f"last_seen >= timestamp '{since}'").select("user_id, user_key")
+        with pq.ParquetWriter(part.folder / f"{TABLE}.parquet", maker.schema, compression="zstd") as writer:
+            for table in maker.lists(active.to_arrow_table()):
+                writer.write_table(table)
 
-def _answerer(
-    bundle: Path, k: int, now: float, generated_at: datetime, who: Identities
-) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    def answer(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        recommender, obeyed = opened(bundle), obeyed_by(bundle)
-        for batch in batches:
-            ids = batch.column("user_id").to_numpy()
-            for start in range(0, len(ids), CHUNK):
-                visitors = replace(
-                    Visitors.of(ids[start : start + CHUNK], now), keys=batch.column("user_key").slice(start, CHUNK)
-                )
-                lists = recommender.recommend(who.introduced(visitors, recommender.users.ids, obeyed), k)
-                yield from list_table(recommender, visitors, lists, bundle.name, generated_at).to_batches()
-
-    return answer
+    by_part(known.spark, len(part_files(users)), write, folder)
+    return folder / TABLE

@@ -5,17 +5,15 @@ from dataclasses import dataclass, replace
 from datetime import UTC, timedelta
 from pathlib import Path
 
-from pyspark.sql import functions as F
-
+from app.core import duck
 from app.core.folders import made_before, note_maker, prune_tables
-from app.core.spark import stored
+from app.core.parts import read_table
 from app.evaluate.names import ALL, METRICS
 from app.evaluate.results import QualityRow
 from app.events.forgotten import ForgottenUsers, moment_of
 from app.events.layout import layout_of
 from app.events.merged_users import MergedUsers
 from app.features.slices import Slice
-from app.insight.performance import PERFORMANCE_SCHEMA
 from app.insight.recommendations import recommendation_figures, with_category_ids
 from app.insight.results import Exploration, RecommendationFigures
 from app.learn.recommender import fit_recommender
@@ -25,7 +23,7 @@ from app.serve.lists import write_csv
 from app.serve.segments import SegmentModel
 from app.train.context import Run
 from app.train.evaluation import Evaluation
-from app.train.lists import lists_for_users
+from app.train.lists import ListMaker, lists_for_users
 from app.train.manifest import DataWindow, ManifestEntries
 from app.train.stages import Log, Segmentation
 
@@ -132,17 +130,18 @@ def recommend_active(run: Run, whole: Slice, folder: Path, performance: Path) ->
     with run.progress.stage("lists for active users") as stage:
         settings = run.settings
         since = whole.until - timedelta(days=settings.active_days)
-        active = whole.users.where(F.col("last_seen") >= F.lit(since))
-        at_utc = whole.until.replace(tzinfo=UTC)
         who = Identities(ForgottenUsers(run.output.root).read(), MergedUsers(run.output.root).read())
-        lists = lists_for_users(active, folder, settings.top_k, at_utc, run.now, who)
+        maker = ListMaker(folder, settings.top_k, whole.until.replace(tzinfo=UTC), run.now, who)
+        made = lists_for_users(whole, since, maker, run.scratch / "lists")
         target = run.output.recommendations / folder.name
+        target.parent.mkdir(exist_ok=True)
         shutil.rmtree(target, ignore_errors=True)  # a champion that stayed has lists of an earlier day
-        kept = stored(lists, target)
+        made.rename(target)
         note_maker(target, run.stamp)
-        figures = recommendation_figures(kept)
-        if figures.unknown_categories == figures.recommendations:
-            products = run.spark.read.schema(PERFORMANCE_SCHEMA).parquet(str(performance))
-            figures = recommendation_figures(with_category_ids(kept, products))
+        with duck.connect(run.scratch) as connection:
+            lists = read_table(connection, target)
+            figures = recommendation_figures(lists)
+            if figures.unknown_categories == figures.recommendations:
+                figures = recommendation_figures(with_category_ids(lists, read_table(connection, performance)))
         stage.rows = write_csv(target, run.output.merged_csv)
     return ActiveLists(target, figures)

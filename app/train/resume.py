@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
+from py4j.protocol import Py4JError
 from pydantic import JsonValue
 from pyspark.sql import SparkSession
 
@@ -115,10 +116,20 @@ class Finished:
         return found
 
     def drop(self) -> None:
-        """Delete the scratch folder, unless it may be another training's."""
+        """Delete the scratch folder, unless it may be another training's, or Spark's Java process was killed."""
         with suppress(VitrineError, OSError):
             self.check()
-            shutil.rmtree(self.folder, ignore_errors=True)
+            if (self.folder / ASKED).exists() and self._is_cut_off():
+                self.progress.say(f"{self.folder.name} is kept: the same command with --resume goes on from there")
+            else:
+                shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _is_cut_off(self) -> bool:
+        """Whether Spark does not answer any more."""
+        try:
+            return not self.spark.version
+        except (Py4JError, OSError):
+            return True
 
     def _remembered(self, file: Path) -> Any:
         with file.open("rb") as written:

@@ -94,10 +94,10 @@ def train(
         told = Figures(found.customers, done.figures, found.segments, found.profiles)
         figures = once("figures", lambda: keep_figures(run, log, told), *run.tables(FIGURES))
         known = once("before", lambda: slice_before_test(run, log, whole), scratch / "before")
-        tested = once("evaluate", lambda: evaluate(run, known, whole, found.model, champion))
+        tested = once("evaluate", lambda: evaluate(run, known, whole, found.model, champion), scratch / "rmse")
         made = once("bundle", lambda: make_bundle(run, log, exploration, whole, found, tested))
         in_use = made.folder if tested.verdict.published else Registry(run.output.models).champion() or made.folder
-        lists = once("lists", lambda: recommend_active(run, whole, in_use, done.table))
+        lists = once("lists", lambda: recommend_active(run, whole, in_use, done.table), scratch / "lists")
         merged = run.output.merged_csv
         result = _result(
             run,

@@ -4,15 +4,15 @@ import random
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
-from pyspark.sql import SparkSession
 from shop import all_lists
 
 from app.events.forgotten import ForgottenUsers
 from app.events.merged import Merge, Merged
-from app.registry.identities import Identities
+from app.registry.identities import EVERYONE, Identities
 from app.serve.recommender import Recommender
-from app.train.lists import lists_for_users
+from app.train.lists import ListMaker
 from tests.api.client import Api, ids
 from tests.arrays import visitors
 from tests.stream.shop import ANNA, PRODUCTS, START, STRANGER, recommender
@@ -61,21 +61,26 @@ def test_with_a_session(api: Api, tmp_path: Path) -> None:
     assert len({tuple(one) for one in over_http}) > len(USERS) / 2  # else they would agree by chance
 
 
-def test_without_a_session(spark: SparkSession, api: Api, tmp_path: Path) -> None:
+def test_without_a_session(api: Api, tmp_path: Path) -> None:
     bundle = task(tmp_path, {"covisitation": 1.0, "popularity": 0.3}).bundle
-    users = spark.createDataFrame([(user, None) for user in (ANNA, STRANGER)], "user_id long, user_key string")
-    batch = lists_for_users(users, bundle, 10, LATER, LATER).orderBy("user_id", "rank").collect()
+    users = pa.table({"user_id": [ANNA, STRANGER], "user_key": pa.nulls(2, pa.string())})
+
+    def in_batch(who: Identities = EVERYONE) -> dict[int, list[int]]:
+        """Products of each user's list, the best first."""
+        table = pa.concat_tables(ListMaker(bundle, 10, LATER, LATER, who).lists(users)).sort_by("rank")
+        lists: dict[int, list[int]] = {ANNA: [], STRANGER: []}
+        for row in table.to_pylist():
+            lists[row["user_id"]].append(row["product_id"])
+        return lists
+
+    batch = in_batch()
     for user in (ANNA, STRANGER):
-        over_http = ids(api.get(f"/v1/users/{user}/recommendations"))
-        assert [row.product_id for row in batch if row.user_id == user] == over_http
+        assert batch[user] == ids(api.get(f"/v1/users/{user}/recommendations"))
     asked = visitors([ANNA, STRANGER], [[], []], LATER.timestamp())
     served = all_lists(recommender(), asked, ablate=False)["reciprocal_rank"][:, :10].tolist()
     assert served == [ids(api.get(f"/v1/users/{user}/recommendations")) for user in (ANNA, STRANGER)]
     ForgottenUsers(tmp_path).forget(ANNA, LATER.timestamp())
-    who = Identities(ForgottenUsers(tmp_path).read())
-    forgotten = lists_for_users(users, bundle, 10, LATER, LATER, who).orderBy("rank")
-    found = [[row.product_id for row in forgotten.collect() if row.user_id == user] for user in (ANNA, STRANGER)]
-    assert found[0] == found[1] == [row.product_id for row in batch if row.user_id == STRANGER]
-    one = Identities(merged=Merged.of([Merge(user=ANNA, into=STRANGER, into_key=str(STRANGER), at=1)]))
-    merged = lists_for_users(users, bundle, 10, LATER, LATER, one).where(f"user_id = {STRANGER}").orderBy("rank")
-    assert [row.product_id for row in merged.collect()] == [row.product_id for row in batch if row.user_id == ANNA]
+    forgotten = in_batch(Identities(ForgottenUsers(tmp_path).read()))
+    assert forgotten == dict.fromkeys((ANNA, STRANGER), batch[STRANGER])
+    merged = in_batch(Identities(merged=Merged.of([Merge(user=ANNA, into=STRANGER, into_key=str(STRANGER), at=1)])))
+    assert merged[STRANGER] == batch[ANNA]

@@ -67,6 +67,14 @@ def test_a_crashed_python_worker_is_no_truncated_file() -> None:
     assert explain(RuntimeError("Python worker exited unexpectedly (crashed): java.io.EOFException")) is None
 
 
+def test_a_failure_in_a_java_process_that_is_gone_since_is_told() -> None:
+    class JavaError(RuntimeError):
+        def __str__(self) -> str:  # py4j asks the JVM for it
+            raise ConnectionRefusedError
+
+    assert "Java process was killed" in str(explain(JavaError()))
+
+
 def test_an_unknown_failure_is_not_explained() -> None:
     assert explain(ValueError("something else")) is None
 

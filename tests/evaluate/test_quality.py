@@ -14,7 +14,7 @@ from app.evaluate.gate import judge
 from app.evaluate.quality import Scores, measure, quality_rows, served
 from app.evaluate.rmse import rating_rmse
 from app.evaluate.targets import ANY, BITS
-from app.features.pairs import PAIR_SCHEMA, user_product_pairs
+from app.features.pairs import user_product_pairs
 from app.serve.catalogue import Catalogue
 from app.serve.generators.als import ImplicitALS
 from app.serve.generators.covisitation import CoVisitation
@@ -195,9 +195,11 @@ def test_rmse_by_hand(spark: SparkSession, duck: Connection, folders: dict[str, 
         (0, 999, "purchase", "10-02 10:00"),  # no such product
         (9, 100, "purchase", "10-02 10:00"),  # no such user
     ]
-    pairs = user_product_pairs(events_relation(duck, events), moment("10-03 00:00"), 7)
-    write(pairs, tmp_path / "pairs.parquet")
-    pairs = spark.read.schema(PAIR_SCHEMA).parquet(str(tmp_path / "pairs.parquet"))
-    cut = moment("10-02 00:00")
-    assert rating_rmse(pairs, cut, folders["perfect"]) == pytest.approx(((1 + 9) / 2) ** 0.5)
-    assert rating_rmse(pairs, moment("10-03 00:00"), folders["perfect"]) is None
+    pairs = tmp_path / "pairs"
+    pairs.mkdir()
+    for number, some in enumerate((events[:2], events[2:])):
+        relation = user_product_pairs(events_relation(duck, some), moment("10-03 00:00"), 7)
+        write(relation, pairs / f"part-{number:05d}.parquet")
+    cut, late = moment("10-02 00:00"), moment("10-03 00:00")
+    assert rating_rmse(spark, pairs, cut, folders["perfect"], tmp_path / "one") == pytest.approx(((1 + 9) / 2) ** 0.5)
+    assert rating_rmse(spark, pairs, late, folders["perfect"], tmp_path / "two") is None

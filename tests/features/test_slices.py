@@ -7,10 +7,13 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
+from app.core.parts import row_count
 from app.core.settings import Settings
+from app.features.pairs import PAIR_SCHEMA
 from app.features.products import PRODUCT_SCHEMA
-from app.features.sessions import TOUCH_SCHEMA
+from app.features.sessions import SESSION_SCHEMA, TOUCH_SCHEMA
 from app.features.slices import Slice, cut_time, make_slice, span
+from app.features.users import USER_SCHEMA
 from tests.handmade import Event, moment, stored_events
 
 CUT = moment("10-05 12:00")
@@ -77,21 +80,28 @@ def test_categories_brands_and_sessions_stop_at_the_moment(known: Slice) -> None
         "s"
     ] == 0
     assert rows(table(known, "touches", TOUCH_SCHEMA), "session_id")["s",]["product_ids"] == [10, 11]
-    assert set(rows(known.users, "user_id")) == {(1,), (2,)}
+    assert set(rows(table(known, "users", USER_SCHEMA), "user_id")) == {(1,), (2,)}
 
 
 def test_ages_are_counted_from_the_moment(known: Slice) -> None:
-    assert rows(known.users, "user_id")[2,]["recency"] == 0
+    assert rows(table(known, "users", USER_SCHEMA), "user_id")[2,]["recency"] == 0
 
 
 def test_any_number_of_moments(spark: SparkSession, events: Path, tmp_path: Path) -> None:
     moments = [moment("10-02 00:00"), CUT, None]
     slices = [make_slice(spark, events, None, at, Settings(), tmp_path / str(n)) for n, at in enumerate(moments)]
-    assert [one.users.count() for one in slices] == [1, 2, 3]
+    assert [row_count(one.folder / "users") for one in slices] == [1, 2, 3]
     assert slices[-1].until == moment("10-07 12:00")
 
 
 def test_a_slice_has_the_types_that_it_says(known: Slice) -> None:
-    touches, products = table(known, "touches", TOUCH_SCHEMA), table(known, "products", PRODUCT_SCHEMA)
-    for frame in (known.pairs, touches, known.users, products):
+    said = {
+        "pairs": PAIR_SCHEMA,
+        "sessions": SESSION_SCHEMA,
+        "touches": TOUCH_SCHEMA,
+        "users": USER_SCHEMA,
+        "products": PRODUCT_SCHEMA,
+    }
+    for name, schema in said.items():
+        frame = table(known, name, schema)
         assert frame.sparkSession.read.parquet(*frame.inputFiles()).schema.simpleString() == frame.schema.simpleString()

@@ -1,14 +1,18 @@
 """Exploration on a log of a dozen rows: counts speak of rows as read, doubles included."""
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
+import numpy as np
+import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
-from app.features.sessions import SESSION_SCHEMA
+from app.core.duck import Connection
 from app.insight.exploration import explored
-from app.insight.explore import explore_sessions
-from app.insight.results import Exploration, LeaderRow, SessionLengthRow
+from app.insight.explore import explore_sessions, session_counts
+from app.insight.results import Exploration, LeaderRow, SessionFigures, SessionLengthRow
 from tests.handmade import Event, stored_events
 
 PHONE = {"category_code": "electronics.phone", "brand": "acme", "price": 100.0, "category_id": 1}
@@ -95,14 +99,25 @@ def test_sessions(found: Exploration) -> None:
     )
 
 
-def test_long_sessions_share_a_bar_with_those_near_them(spark: SparkSession) -> None:
-    moment = datetime(2019, 10, 1)
+def figures_of(duck: Connection, sessions: list[tuple[int, str, int, int, int]]) -> SessionFigures:
+    """Of sessions: user, id, rows, minutes, purchases."""
+    start = datetime(2019, 10, 1)
+    rows = pa.table(
+        {
+            "session_id": pa.array([one[1] for one in sessions], pa.string()),
+            "start": pa.array([start] * len(sessions), pa.timestamp("us")),
+            "end": pa.array([start + timedelta(minutes=one[3]) for one in sessions], pa.timestamp("us")),
+            "rows": pa.array([one[2] for one in sessions], pa.int64()),
+            "purchases": pa.array([one[4] for one in sessions], pa.int64()),
+        }
+    )
+    return explore_sessions(session_counts(duck.from_arrow(rows)))
+
+
+def test_long_sessions_share_a_bar_with_those_near_them(duck: Connection) -> None:
     lengths = [1, 20, 21, 30, 31, 100, 101, 500]
-    rows = [
-        (place, str(place), moment, moment, events, events, events, 0, 0, 0) for place, events in enumerate(lengths)
-    ]
-    found = explore_sessions(spark.createDataFrame(rows, SESSION_SCHEMA)).lengths
-    assert [(row.events, row.to, row.sessions) for row in found] == [
+    found = figures_of(duck, [(place, str(place), events, 0, 0) for place, events in enumerate(lengths)])
+    assert [(row.events, row.to, row.sessions) for row in found.lengths] == [
         (1, None, 1),
         (20, None, 1),
         (21, 30, 2),
@@ -112,6 +127,26 @@ def test_long_sessions_share_a_bar_with_those_near_them(spark: SparkSession) -> 
     ]
 
 
-def test_sessions_of_nothing(spark: SparkSession) -> None:
-    figures = explore_sessions(spark.createDataFrame([], SESSION_SCHEMA))
-    assert (figures.count, figures.mean_events, figures.median_events, figures.lengths) == (0, None, None, ())
+def test_an_id_of_two_users_is_one_session(duck: Connection) -> None:
+    found = figures_of(duck, [(1, "a", 2, 5, 0), (2, "a", 3, 8, 1), (2, "b", 1, 0, 0)])
+    assert (found.count, found.buying, found.max_events, found.mean_minutes) == (2, 1, 5, 4)
+
+
+@given(st.lists(st.tuples(st.integers(1, 300), st.integers(0, 90), st.integers(0, 2)), min_size=1))
+@settings(deadline=None, max_examples=30)
+def test_figures_are_those_of_the_sessions_one_by_one(duck: Connection, sessions: list[tuple[int, int, int]]) -> None:
+    """Values of numpy; its inverted_cdf is the quantile that is some session's own."""
+    found = figures_of(duck, [(at, f"{at}", *one) for at, one in enumerate(sessions)])
+    events, minutes, purchases = (np.array(column) for column in zip(*sessions, strict=True))
+    assert (found.count, found.buying) == (len(sessions), (purchases > 0).sum())
+    assert (found.mean_events, found.mean_minutes) == pytest.approx((events.mean(), minutes.mean()))
+    assert found.std_events == (pytest.approx(events.std(ddof=1), abs=1e-6) if len(sessions) > 1 else None)
+    quartiles = np.quantile(events, [0.25, 0.5, 0.75], method="inverted_cdf")
+    assert [found.p25_events, found.median_events, found.p75_events] == quartiles.tolist()
+    assert found.median_minutes == np.quantile(minutes, 0.5, method="inverted_cdf")
+
+
+def test_sessions_of_nothing(duck: Connection) -> None:
+    figures = figures_of(duck, [])
+    assert (figures.count, figures.buying, figures.lengths) == (0, 0, ())
+    assert (figures.mean_events, figures.std_events, figures.median_events, figures.mean_minutes) == (None,) * 4

@@ -1,5 +1,7 @@
 """Of two trainings on one output, one gives way."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,8 +11,9 @@ from app.core.errors import InputError, VitrineError
 from app.core.lease import training_lease
 from app.core.settings import Settings
 from app.jobs import run
-from app.jobs.run import run_training
+from app.jobs.run import NEEDED_LATER, imported_meanwhile, run_training
 from app.registry.registry import Registry
+from tests.api.client import ROOT
 from tests.stream.shop import recommender, write_bundle
 
 
@@ -42,3 +45,18 @@ def test_a_training_that_was_replaced_while_paused_publishes_nothing(
         run_training(Settings(output=tmp_path))
     assert Registry(models).history() == ["in-time"]
     Registry(models).publish("old")  # by hand, as ever
+
+
+def test_what_is_needed_later_is_imported_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "late_one.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    with imported_meanwhile(["is_not_there", "late_one"]):  # what is missing is told by who needs it
+        pass
+    assert sys.modules.pop("late_one")
+
+
+def test_before_spark_starts_nothing_is_imported_that_can_wait() -> None:
+    """It is imported while Spark starts, on another core."""
+    program = "import sys, app.jobs.run, app.learn.recommender as _; print(*sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert not {*NEEDED_LATER} & {*ran.stdout.split()}

@@ -7,15 +7,16 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from unittest.mock import Mock
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from py4j.protocol import Py4JNetworkError
 from pyspark.sql import SparkSession
 
-from app.core.errors import VitrineError
+from app.core.errors import EXIT_BAD_INPUT, VitrineError
 from app.core.files import WORK
 from app.core.folders import CLEANED
 from app.core.progress import Progress
@@ -32,8 +33,8 @@ from tests.small_spark import SMALL_SPARK
 QUICK = {"VITRINE_BOOTSTRAP": "20", "VITRINE_ALS_ITERATIONS": "3", "VITRINE_GENERATORS": "als,popularity,session_walk"}
 
 
-def train(events: Path, output: Path, *flags: str, kill_at: str | None = None) -> list[str]:
-    """What a training said; killed with all its processes once it says that a stage begins, if one is given."""
+def train(events: Path, output: Path, *flags: str, kill_at: str | None = None, java_alone: bool = False) -> list[str]:
+    """What a training said; killed once it says that a stage begins, if one is given: Spark's Java alone, or all."""
     command = [sys.executable, "-m", "app.cli", "train", "--events", str(events), "--output", str(output), *flags]
     environment = os.environ | SMALL_SPARK | QUICK
     pipes: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
@@ -43,9 +44,19 @@ def train(events: Path, output: Path, *flags: str, kill_at: str | None = None) -
     for line in process.stderr:
         said.append(line.rstrip())
         if kill_at is not None and f" {kill_at} …" in line:
-            os.killpg(process.pid, signal.SIGKILL)
-    assert process.wait(60) == (0 if kill_at is None else -signal.SIGKILL), said
+            if java_alone:
+                os.kill(child_of(process.pid, "java"), signal.SIGKILL)
+            else:
+                os.killpg(process.pid, signal.SIGKILL)
+    ended = EXIT_BAD_INPUT if java_alone else -signal.SIGKILL
+    assert process.wait(60) == (0 if kill_at is None else ended), said
     return said
+
+
+def child_of(process: int, name: str) -> int:
+    """The child process of that name."""
+    children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    return next(int(child) for child in children if Path(f"/proc/{child}/comm").read_text().strip() == name)
 
 
 def found(output: Path) -> dict[str, Any]:
@@ -68,7 +79,9 @@ def test_a_killed_training_goes_on_with_the_same_result(tmp_path: Path) -> None:
     generate(events, 6_000, 3, days=6)
     train(events, killed, kill_at="learn the ranker")
     assert not (killed / "run.json").exists()
-    said = train(events, killed, "--resume", kill_at="train on everything and publish")
+    said = train(events, killed, "--resume", kill_at="train on everything and publish", java_alone=True)
+    assert any("--resume goes on" in line for line in said), said
+    assert "Java process was killed" in said[-1]
     assert sum(": done before, in" in line for line in said) == 8, said  # up to "train before the test slice"
     said = train(events, killed, "--resume", kill_at="lists for active users")
     assert sum(": done before, in" in line for line in said) == 10, said
@@ -163,6 +176,25 @@ def test_a_replaced_training_begins_no_stage_and_deletes_nothing(spark: SparkSes
     run.drop()
     assert made.is_dir()
     Finished(run.folder, spark, run.progress).drop()
+    assert not run.folder.exists()
+
+
+@pytest.mark.parametrize("gone", [ConnectionRefusedError(), Py4JNetworkError()])
+def test_without_sparks_java_process_the_finished_stages_are_kept(tmp_path: Path, gone: Exception) -> None:
+    class Dead:
+        @property
+        def version(self) -> str:
+            raise gone
+
+    said = list[str]()
+    run = Finished(tmp_path / f"{WORK}1", cast(SparkSession, Dead()), Progress(1, said.append))
+    run.begin({})
+    assert run.once("one", lambda: 1) == 1
+    run.drop()
+    assert run.once("one", lambda: pytest.fail("done again")) == 1
+    assert said == [f"{WORK}1 is kept: the same command with --resume goes on from there"]
+    (run.folder / ASKED).unlink()  # an exploration can't be gone on with
+    run.drop()
     assert not run.folder.exists()
 
 

@@ -29,6 +29,15 @@ def test_only_the_best_places_are_ordered_anew(monkeypatch: pytest.MonkeyPatch) 
     assert (trees().rank(pool, asked, 4).items == again.items[:, :4]).all()
 
 
+def test_many_visits_at_once_get_the_lists_of_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    pool, asked = wild_pool(NOTHING), visits([[]] * 30)
+    alone = trees().rank(pool, asked, 10)
+    monkeypatch.setattr(module, "MANY", 1)
+    monkeypatch.setattr(trees().booster, "predict", None)
+    together = trees().rank(pool, asked, 10)
+    assert (together.items.tolist(), together.scores.tolist()) == (alone.items.tolist(), alone.scores.tolist())
+
+
 @pytest.mark.parametrize(("in_sessions", "elsewhere"), [(True, False), (False, True), (False, False)])
 def test_lists_that_it_does_not_order_are_those_of_reciprocal_rank(in_sessions: bool, elsewhere: bool) -> None:
     """Every third visit has a session."""

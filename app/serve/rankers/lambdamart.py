@@ -19,6 +19,7 @@ from app.serve.contract import best_per_row
 from app.serve.pool import Pool
 from app.serve.rankers.contract import Ranked
 from app.serve.rankers.features import Attributes, feature_names, features
+from app.serve.rankers.forest import Forest
 from app.serve.rankers.reciprocal_rank import ReciprocalRank
 from app.serve.visits import Visits
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:  # takes longer to import than a bundle to open, so that only 
 FILE, MODEL = "lambdamart.json", "model.txt"
 #: Best places of reciprocal rank that are ordered anew; 99 % of ten are the same as of 100, which cost twice as much.
 DEPTH = 50
+MANY = 4_000  #: proposals from which on a `Forest` is faster than LightGBM: by a fifth here, and six times for 50,000
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,10 @@ class LambdaMART:
         except LightGBMError as error:
             raise ValueError(f"its ranker cannot be read: {error}") from None
 
+    @cached_property
+    def _forest(self) -> Forest | None:
+        return Forest.of(self.booster)
+
     def rank(self, pool: Pool, visits: Visits, k: int) -> Ranked:
         if pool.generators != self.generators:
             raise ValueError(f"the ranker was learned with {', '.join(self.generators)}")
@@ -119,8 +125,10 @@ class LambdaMART:
     def _scores(self, known: NDArray[np.float32]) -> NDArray[np.float32]:
         if len(known) == 0:
             return np.empty(0, np.float32)
-        # One thread: requests and partitions already keep all cores busy.
-        sums = np.asarray(self.booster.predict(known, raw_score=True, num_threads=1))
+        if len(known) >= MANY and self._forest is not None:
+            sums = self._forest.sums(known)
+        else:  # one thread: requests and partitions already keep all cores busy
+            sums = np.asarray(self.booster.predict(known, raw_score=True, num_threads=1))
         return (1 / (1 + np.exp(-sums))).astype(np.float32)
 
     def _with_the_rest(self, ranked: Ranked, pool: Pool, visits: Visits, k: int) -> Ranked:
