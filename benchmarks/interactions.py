@@ -14,15 +14,18 @@ from pathlib import Path
 import click
 import numpy as np
 import pandas as pd
-from learning import Measured, Queries, measured, run, tables_of
+from learning import Measured, Order, Queries, measured, ordered_by, run, stages_of
 from numpy.typing import NDArray
+from production import order_of
 from public_files import Lists, Vocabulary, read_interactions
+from public_tables import tables_of
 from pyspark.sql import SparkSession
 
 from app.core.progress import Progress
 from app.core.settings import Settings, load_settings
+from app.evaluate.names import USER
 from app.events.vocabulary import KINDS, VIEW
-from app.serve.generators import ItemGraph
+from app.learn.tables import Tables
 from app.serve.ragged import NONE, Ragged
 from app.serve.visits import Touches, Visits
 
@@ -72,23 +75,34 @@ def measure(
     progress: Progress,
     train: Interactions,
     test: Interactions,
-    model: str,
+    model: str | None,
     settings: Settings,
 ) -> Measured:
     """Learn on some interactions, and ask for others of the same users."""
-    vocabulary = Vocabulary(np.unique(train[1].items))
-    order = np.argsort(train[0])
-    by_user = touches_of(train[1], vocabulary).take(order)
-    tables = tables_of(spark, scratch, vocabulary, by_user, timed=False)
-    return measured(model, tables, queries_of(train, test, vocabulary), settings, progress)
+
+    def known(those: Interactions, folder: Path) -> tuple[Vocabulary, Tables]:
+        vocabulary = Vocabulary(np.unique(those[1].items))
+        by_user = touches_of(those[1], vocabulary).take(np.argsort(those[0]))
+        return vocabulary, tables_of(spark, folder, vocabulary, by_user, timed=False)
+
+    def order() -> Order:
+        earlier, asked = cut_off(train)
+        vocabulary, tables = known(earlier, scratch / "earlier")
+        queries = queries_of(earlier, asked, vocabulary)
+        shuffled = queries.take(np.random.default_rng(settings.seed).permutation(len(queries)))
+        return order_of(USER, tables, shuffled, settings, progress)
+
+    chosen = ordered_by(model, order, settings)
+    vocabulary, tables = known(train, scratch / "whole")
+    return measured(chosen, tables, queries_of(train, test, vocabulary), settings, progress)
 
 
 @click.command(help=__doc__)
 @click.option("--train", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--test", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--model", default=ItemGraph.name, show_default=True, help="Name of a generator.")
+@click.option("--model", help="Name of a generator, or reciprocal_rank; by default what production would serve.")
 @click.option("--validate", is_flag=True, help="Ask a fifth of the training file; read no test file.")
-def main(train: Path, test: Path | None, model: str, validate: bool) -> None:
+def main(train: Path, test: Path | None, model: str | None, validate: bool) -> None:
     """Read, measure, print."""
     if test is None and not validate:
         raise click.UsageError("give --test a file, or --validate")
@@ -104,7 +118,7 @@ def main(train: Path, test: Path | None, model: str, validate: bool) -> None:
             stage.rows = len(known[0])
         return measure(spark, scratch, progress, known, asked, model, settings)
 
-    run("interactions", settings, work)
+    run("interactions", settings, work, stages_of(model))
 
 
 if __name__ == "__main__":

@@ -3,18 +3,15 @@
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from memory import PeakMemory
 from numpy.typing import NDArray
-from public_files import Vocabulary
 from pyspark.sql import SparkSession
 
 from app.core.errors import InputError, VitrineError
@@ -24,30 +21,17 @@ from app.core.spark import create_session
 from app.evaluate.metrics import ranking_metrics
 from app.evaluate.names import HR_20, METRICS, MRR_20, NDCG_20, RECALL_20
 from app.evaluate.targets import ANY, Wanted
-from app.events.vocabulary import TOUCHES, UNKNOWN
-from app.learn.recommender import FIT_OF, chosen_fits, reciprocal_rank
+from app.learn.recommender import FIT_OF, Fit, chosen_fits, reciprocal_rank
 from app.learn.tables import Tables
-from app.serve.catalogue import Catalogue
 from app.serve.contract import Baseline, Candidates, Generator
 from app.serve.exclusions import Exclusions
 from app.serve.pool import Pool
-from app.serve.ragged import NONE, Ragged
-from app.serve.rankers import ReciprocalRank
-from app.serve.visits import Touches, Visits
+from app.serve.ragged import Ragged
+from app.serve.rankers import Ranker, ReciprocalRank
+from app.serve.visits import Visits
 
 DEPTH = 20
-CHUNK = 1_000  #: queries answered at a time
-NOTHING = Exclusions.of(np.empty(0, np.int64), np.empty(0, np.int64))
-TOUCHES_SCHEMA = pa.schema(
-    [
-        ("user_id", pa.int64()),
-        ("session_id", pa.string()),
-        ("product_ids", pa.list_(pa.int64())),
-        ("kinds", pa.list_(pa.int32())),
-        ("weights", pa.list_(pa.float32())),
-        ("times", pa.list_(pa.float64())),
-    ]
-)
+PROPOSALS = 50_000  #: of each generator at a time
 
 
 @dataclass(frozen=True)
@@ -77,6 +61,19 @@ class Queries:
         """Products to ask for, so that enough are left."""
         return DEPTH + int(self.left_out.lengths.max(initial=0))
 
+    def take(self, wanted: NDArray[np.int64]) -> "Queries":
+        """Some of the queries, by index."""
+        asked, (shape, entries) = self.visits, self.left_out.take(wanted)
+        visits = Visits(
+            asked.users[wanted],
+            asked.segments[wanted],
+            asked.history.take(wanted),
+            asked.session.take(wanted),
+            asked.on_screen[wanted],
+            asked.now[wanted],
+        )
+        return Queries(visits, [self.targets[one] for one in wanted], shape, self.left_out_items[entries])
+
     def exclusions(self, start: int, stop: int) -> Exclusions:
         """Of queries start … stop - 1."""
         shape, entries = self.left_out.slice(start, stop)
@@ -85,102 +82,84 @@ class Queries:
 
 @dataclass(frozen=True)
 class Measured:
-    """A model's figures beside those of the popularity baseline on the same queries."""
+    """A model's figures beside those of the popularity baseline on the same queries; `why` it was chosen, if it was."""
 
     model: str
     figures: Figures
     queries: int
     popularity: Figures
-
-
-def tables_of(spark: SparkSession, folder: Path, vocabulary: Vocabulary, touches: Touches, timed: bool) -> Tables:
-    """The tables that generators learn from, of the touches of users or sessions, products being numbers.
-
-    Parameters
-    ----------
-    spark, folder
-        The session, and an empty folder on its disk.
-    vocabulary
-        Of the products.
-    touches
-        A row for each session, or each user.
-    timed
-        Whether their times say anything; else generators get none.
-    """
-    users, rows, number = np.arange(len(touches)), touches.shape.rows(), len(vocabulary.items)
-    interactions, sessions, interest = folder / "interactions", folder / "touches", folder / "interest"
-    for path in (interactions, sessions, interest):
-        path.mkdir(parents=True)
-    pairs = pa.table({"user_id": users[rows], "product_id": touches.products, "rating": touches.weights})
-    pq.write_table(pairs.set_column(2, "rating", pairs["rating"].cast(pa.float64())), interactions / "part-0.parquet")
-    _write_parts(_touch_table(touches, timed), sessions, spark.sparkContext.defaultParallelism)
-    weights = np.bincount(touches.products, touches.weights, number)
-    liked = {"segment": np.full(number, NONE), "product_id": np.arange(number), "interest": (weights * 1e6).astype(int)}
-    pq.write_table(pa.table(liked), interest / "part-0.parquet")
-    unknown = [UNKNOWN] * number
-    return Tables(
-        spark=spark,
-        interactions=interactions,
-        touches=sessions,
-        interest=interest,
-        catalogue=Catalogue.of(
-            pa.table(
-                {
-                    "product_id": np.arange(number),
-                    "category_code": unknown,
-                    "category": unknown,
-                    "brand": unknown,
-                    "avg_price": np.zeros(number),
-                    "popularity": weights,
-                }
-            )
-        ),
-        user_ids=users,
-        folder=folder,
-    )
-
-
-def _write_parts(table: pa.Table, folder: Path, parts: int) -> None:
-    size = -(-len(table) // parts)
-    for number in range(parts):
-        pq.write_table(table.slice(number * size, size), folder / f"part-{number:05d}.parquet")
-
-
-def _touch_table(touches: Touches, timed: bool) -> pa.Table:
-    offsets = pa.array(touches.shape.offsets.astype(np.int32))
-    values = (touches.products, touches.kinds.astype(np.int32), touches.weights, touches.times)
-    columns = {
-        name: pa.ListArray.from_arrays(offsets, pa.array(column)) for name, column in zip(TOUCHES, values, strict=True)
-    }
-    if not timed:
-        columns["times"] = pa.nulls(len(touches), pa.list_(pa.float64()))
-    numbers = np.arange(len(touches))
-    return pa.table({"user_id": numbers, "session_id": numbers.astype(str)} | columns, schema=TOUCHES_SCHEMA)
+    why: str = ""
 
 
 @dataclass(frozen=True)
-class Blend:
-    """All generators that are set, and the ranker over them."""
+class Order:
+    """What answers: a generator alone (`ranker` is None), or a ranker over all; its name, and why it was chosen."""
 
-    generators: dict[str, Generator]
-    ranker: ReciprocalRank
-
-    def candidates(self, visits: Visits, k: int) -> Candidates:
-        parts = {name: generator.candidates(visits, k) for name, generator in self.generators.items()}
-        ranked = self.ranker.rank(Pool.of(parts, NOTHING), visits, k)
-        return Candidates(ranked.items, ranked.scores)
+    name: str
+    ranker: Ranker | None = None
+    why: str = ""
 
 
-def learned(name: str, tables: Tables, settings: Settings) -> Generator | Blend:
-    """A generator by its name, or the blend of them, by its ranker's."""
+def ordered_by(model: str | None, chosen: Callable[[], Order], settings: Settings) -> Order:
+    """What --model names; without it, what is chosen."""
+    if model is None:
+        return chosen()
+    return Order(model, reciprocal_rank(settings) if model == ReciprocalRank.name else None)
+
+
+def stages_of(model: str | None) -> int:
+    """Stages of progress: choosing takes two."""
+    return 4 if model else 6
+
+
+@dataclass(frozen=True)
+class Proposed:
+    """What generators propose to some queries, alone and as a pool, without what no answer may hold."""
+
+    visits: Visits
+    exclusions: Exclusions
+    parts: dict[str, Candidates]
+    pool: Pool
+
+    def alone(self, name: str) -> NDArray[np.int64]:
+        """The lists (n, DEPTH) of one generator."""
+        return self.exclusions.first_allowed(self.parts[name], DEPTH).astype(np.int64)
+
+    def ordered(self, ranker: Ranker) -> NDArray[np.int64]:
+        """The lists (n, DEPTH) of all generators."""
+        return ranker.rank(self.pool, self.visits, DEPTH).items.astype(np.int64)
+
+
+def proposed(generators: dict[str, Generator], queries: Queries, start: int, stop: int, k: int) -> Proposed:
+    """k products of each generator to queries start … stop - 1."""
+    visits, exclusions = queries.visits.slice(start, stop), queries.exclusions(start, stop)
+    parts = {name: generator.candidates(visits, k) for name, generator in generators.items()}
+    return Proposed(visits, exclusions, parts, Pool.of(parts, exclusions))
+
+
+def chunks(queries: Queries, k: int) -> Iterator[tuple[int, int]]:
+    """Queries to answer at a time: fewer where each generator is asked for more."""
+    size = max(1, PROPOSALS // k)
+    return ((start, min(start + size, len(queries))) for start in range(0, len(queries), size))
+
+
+def all_generators(tables: Tables, settings: Settings) -> dict[str, Generator]:
+    """Those that are set, learned."""
+    return {name: fit(tables, settings) for name, fit in chosen_fits(settings).items()}
+
+
+def fit_of(name: str) -> Fit:
+    """How a generator is learned."""
     fits = {kind.name: fit for kind, fit in FIT_OF.items()}
-    if name == ReciprocalRank.name:
-        generators = {each: fit(tables, settings) for each, fit in chosen_fits(settings).items()}
-        return Blend(generators, reciprocal_rank(settings))
     if name not in fits:
         known = ", ".join([*fits, ReciprocalRank.name])
         raise InputError(f"--model {name}: there is none; choose one of {known}")
-    return fits[name](tables, settings)
+    return fits[name]
+
+
+def deep(settings: Settings, queries: Queries) -> Settings:
+    """With as many candidates as fill each list, whatever is left out."""
+    return settings.model_copy(update={"candidates": max(queries.wanted, settings.candidates)})
 
 
 def popularity(tables: Tables, settings: Settings) -> Baseline:
@@ -191,35 +170,59 @@ def popularity(tables: Tables, settings: Settings) -> Baseline:
     return baseline
 
 
-def figures(answer: Callable[[int, int], Candidates], queries: Queries) -> Figures:
-    """Figures of the answers to queries start … stop - 1."""
+def figures(answer: Callable[[int, int], NDArray[np.int64]], queries: Queries, k: int) -> Figures:
+    """Figures of the lists (n, DEPTH) of queries start … stop - 1."""
     values = []
-    for start in range(0, len(queries), CHUNK):
-        stop = min(start + CHUNK, len(queries))
-        lists = queries.exclusions(start, stop).first_allowed(answer(start, stop), DEPTH).astype(np.int64)
+    for start, stop in chunks(queries, k):
         wanted = Wanted.of_lists(queries.targets[start:stop])
-        values.append(ranking_metrics(wanted.found(lists) > 0, wanted.counts(ANY)))
+        values.append(ranking_metrics(wanted.found(answer(start, stop)) > 0, wanted.counts(ANY)))
     means = dict(zip(METRICS, np.concatenate(values).mean(axis=0), strict=True))
     return Figures(*(round(float(means[name]), 5) for name in (HR_20, MRR_20, RECALL_20, NDCG_20)))
 
 
-def measured(model: str, tables: Tables, queries: Queries, settings: Settings, progress: Progress) -> Measured:
-    """Figures of a generator and of the popularity baseline on the same queries."""
-    deep = settings.model_copy(update={"candidates": max(queries.wanted, settings.candidates)})
-    with progress.stage(f"learn {model}"):
-        generator = learned(model, tables, deep)
+def measured(order: Order, tables: Tables, queries: Queries, settings: Settings, progress: Progress) -> Measured:
+    """Figures of a model, and of the popularity baseline on the same queries.
+
+    Parameters
+    ----------
+    order
+        What answers.
+    tables, queries
+        To learn from, and to ask.
+    settings
+        Of generators.
+    progress
+        Gets three stages.
+    """
+    settings = deep(settings, queries)
+    k, ranker = settings.candidates, order.ranker
+    with progress.stage(f"learn {order.name}"):
+        if ranker is None:
+            generators = {order.name: fit_of(order.name)(tables, settings)}
+        else:
+            generators, ranker = all_generators(tables, settings), ranker.over(tables.catalogue)
+
+    def answer(start: int, stop: int) -> NDArray[np.int64]:
+        found = proposed(generators, queries, start, stop, k)
+        return found.alone(order.name) if ranker is None else found.ordered(ranker)
+
     with progress.stage("answer") as stage:
-        own = figures(
-            lambda start, stop: generator.candidates(queries.visits.slice(start, stop), deep.candidates), queries
-        )
+        own = figures(answer, queries, k)
         stage.rows = len(queries)
     with progress.stage("popularity"):
-        baseline = popularity(tables, deep)
-        popular = figures(lambda start, stop: baseline.everyone(stop - start, deep.candidates), queries)
-    return Measured(model, own, len(queries), popular)
+        baseline = popularity(tables, settings)
+
+        def same(start: int, stop: int) -> NDArray[np.int64]:
+            lists = baseline.everyone(stop - start, k)
+            return queries.exclusions(start, stop).first_allowed(lists, DEPTH).astype(np.int64)
+
+        popular = figures(same, queries, k)
+    return Measured(order.name, own, len(queries), popular, order.why)
 
 
-def run(name: str, settings: Settings, measure: Callable[[SparkSession, Path, Progress], Measured]) -> None:
+def run(
+    name: str, settings: Settings, measure: Callable[[SparkSession, Path, Progress], Measured], stages: int
+) -> None:
     """Measure with a Spark session and a scratch folder, progress on standard error; print the closing line.
 
     A user's mistake ends the program with one line and its exit code.
@@ -228,7 +231,9 @@ def run(name: str, settings: Settings, measure: Callable[[SparkSession, Path, Pr
     with PeakMemory() as memory, TemporaryDirectory() as scratch:
         spark = create_session(settings, name)
         try:
-            found = measure(spark, Path(scratch), Progress(4, lambda line: print(line, file=sys.stderr, flush=True)))
+            found = measure(
+                spark, Path(scratch), Progress(stages, lambda line: print(line, file=sys.stderr, flush=True))
+            )
         except VitrineError as error:
             print(error, file=sys.stderr)
             sys.exit(error.exit_code)
@@ -243,5 +248,6 @@ def run(name: str, settings: Settings, measure: Callable[[SparkSession, Path, Pr
             "peak_mb": round(memory.peak / 2**20),
             "popularity": asdict(found.popularity),
         }
+        | ({"why": found.why} if found.why else {})
     )
     print(json.dumps(line))

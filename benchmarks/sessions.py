@@ -14,15 +14,18 @@ from pathlib import Path
 
 import click
 import numpy as np
-from learning import Measured, Queries, measured, run, tables_of
+from learning import Measured, Order, Queries, measured, ordered_by, run, stages_of
 from numpy.typing import NDArray
+from production import order_of
 from public_files import Lists, Vocabulary, read_sessions
+from public_tables import tables_of
 from pyspark.sql import SparkSession
 
 from app.core.progress import Progress
 from app.core.settings import Settings, load_settings
+from app.evaluate.names import SESSION
 from app.events.vocabulary import KINDS, VIEW
-from app.serve.generators import SessionWalk
+from app.learn.tables import Tables
 from app.serve.ragged import NONE, Ragged
 from app.serve.sessions import SessionEvents
 from app.serve.visits import Touches, Visits
@@ -57,7 +60,7 @@ def queries_of(lists: Lists, vocabulary: Vocabulary, settings: Settings, exclude
     current = events.products[ends - 1]
     left_out = Ragged.of_lengths((exclude_current & (current != NONE)).astype(np.int64))
     return Queries(
-        _visits(_latest(events, starts, ends, settings), current),
+        _visits(_latest(events, starts, ends, settings), current, events.times[ends - 1]),
         list(targets.reshape(-1, 1)),
         left_out,
         current[current != NONE] if exclude_current else current[:0],
@@ -71,10 +74,10 @@ def _latest(events: SessionEvents, starts: NDArray[np.int64], ends: NDArray[np.i
     return touches.placed(touches.products.astype(np.int32))
 
 
-def _visits(session: Touches, current: NDArray[np.int64]) -> Visits:
+def _visits(session: Touches, current: NDArray[np.int64], now: NDArray[np.float64]) -> Visits:
     n = len(session)
     nobody = np.full(n, NONE, np.int32)
-    return Visits(nobody, nobody, Touches.none(n), session, current.astype(np.int32), np.zeros(n))
+    return Visits(nobody, nobody, Touches.none(n), session, current.astype(np.int32), now)
 
 
 def measure(
@@ -83,25 +86,41 @@ def measure(
     progress: Progress,
     train: Lists,
     test: Lists,
-    model: str,
+    model: str | None,
     exclude_current: bool,
     settings: Settings,
 ) -> Measured:
     """Learn on some sessions, and ask for the prefixes of others."""
-    vocabulary = Vocabulary(np.unique(train.items))
-    touches = whole(clicks(train, vocabulary), settings)
-    tables = tables_of(spark, scratch, vocabulary, touches, timed=True)
+
+    def known(lists: Lists, folder: Path) -> tuple[Vocabulary, Tables]:
+        vocabulary = Vocabulary(np.unique(lists.items))
+        touches = whole(clicks(lists, vocabulary), settings)
+        return vocabulary, tables_of(spark, folder, vocabulary, touches, timed=True)
+
+    def order() -> Order:
+        cut = cut_of(train)
+        vocabulary, tables = known(train.slice(0, cut), scratch / "earlier")
+        queries = queries_of(train.slice(cut, len(train)), vocabulary, settings, exclude_current)
+        return order_of(SESSION, tables, queries, settings, progress)
+
+    chosen = ordered_by(model, order, settings)
+    vocabulary, tables = known(train, scratch / "whole")
     queries = queries_of(test, vocabulary, settings, exclude_current)
-    return measured(model, tables, queries, settings, progress)
+    return measured(chosen, tables, queries, settings, progress)
+
+
+def cut_of(lists: Lists) -> int:
+    """Where the validation slice begins."""
+    return int(len(lists) * (1 - VALIDATION_SHARE))
 
 
 @click.command(help=__doc__)
 @click.option("--train", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--test", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--model", default=SessionWalk.name, show_default=True, help="Name of a generator.")
+@click.option("--model", help="Name of a generator, or reciprocal_rank; by default what production would serve.")
 @click.option("--exclude-current", is_flag=True, help="Leave the product just clicked out of the answer.")
 @click.option("--validate", is_flag=True, help="Ask the last sessions of the training file; read no test file.")
-def main(train: Path, test: Path | None, model: str, exclude_current: bool, validate: bool) -> None:
+def main(train: Path, test: Path | None, model: str | None, exclude_current: bool, validate: bool) -> None:
     """Read, measure, print."""
     if test is None and not validate:
         raise click.UsageError("give --test a file, or --validate")
@@ -110,12 +129,12 @@ def main(train: Path, test: Path | None, model: str, exclude_current: bool, vali
     def work(spark: SparkSession, scratch: Path, progress: Progress) -> Measured:
         with progress.stage("read") as stage:
             known = read_sessions(train)
-            cut = int(len(known) * (1 - VALIDATION_SHARE)) if validate else len(known)
+            cut = cut_of(known) if validate else len(known)
             asked = known.slice(cut, len(known)) if validate or test is None else read_sessions(test)
             stage.rows = len(known)
         return measure(spark, scratch, progress, known.slice(0, cut), asked, model, exclude_current, settings)
 
-    run("sessions", settings, work)
+    run("sessions", settings, work, stages_of(model))
 
 
 if __name__ == "__main__":

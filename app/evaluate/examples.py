@@ -1,6 +1,7 @@
 """What a ranker learns from: proposals to queries whose answers are known, made where the queries lie."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,13 @@ from app.evaluate.metrics import GOLDEN_GAMMA, mixed
 from app.evaluate.targets import ANY, BITS, Wanted
 from app.events.vocabulary import CART, PURCHASE
 from app.learn.ranker import EXAMPLE_SCHEMA
+from app.serve.pool import Pool
 from app.serve.ragged import Ragged
 from app.serve.rankers import ReciprocalRank
 from app.serve.rankers.features import Attributes, features
 from app.serve.rankers.lambdamart import DEPTH
 from app.serve.recommender import CHUNK, Recommender, opened
-from app.serve.visits import Touches, Visitors
+from app.serve.visits import Touches, Visitors, Visits
 
 NEGATIVES = 40  #: learned from of each query, beside all its positives
 
@@ -67,14 +69,36 @@ def _examples(recommender: Recommender, queries: pa.Table, first: ReciprocalRank
     asked_at, query = queries["asked_at"].to_numpy(), queries["query"].to_numpy()
     visitors = Visitors.of(queries["user_id"].to_numpy(), asked_at.astype(np.float64), Touches.of_table(queries))
     answer = recommender.recommend(visitors, 1)
-    pool, terms = first.cut(answer.pool, DEPTH)
-    rows, products = pool.rows, recommender.catalogue.product_ids[pool.items]
-    grade = grades(Wanted.of(queries).bits(rows, products))
-    kept = sample(Ragged.of_rows(rows, len(queries)), grade > 0, query[rows], products)
-    known = features(pool, terms, answer.visits, attributes)[kept]
+    answered = Answered(query, asked_at, Wanted.of(queries))
+    return examples_from(answer.pool, answer.visits, answered, first, recommender.catalogue.product_ids, attributes)
+
+
+@dataclass(frozen=True)
+class Answered:
+    """n queries whose answers are known: `query` (n,) their numbers, `asked_at` (n,) seconds since 1970, `wanted`."""
+
+    query: NDArray[np.int64]
+    asked_at: NDArray[np.int64]
+    wanted: Wanted
+
+
+def examples_from(
+    pool: Pool,
+    visits: Visits,
+    answered: Answered,
+    first: ReciprocalRank,
+    product_ids: NDArray[np.int64],
+    attributes: Attributes,
+) -> pa.Table:
+    """Those of the queries of which `pool` holds what was proposed to their `visits`; see `examples_of`."""
+    pool, terms = first.cut(pool, DEPTH)
+    rows, products, query = pool.rows, product_ids[pool.items], answered.query
+    grade = grades(answered.wanted.bits(rows, products))
+    kept = sample(Ragged.of_rows(rows, len(query)), grade > 0, query[rows], products)
+    known = features(pool, terms, visits, attributes)[kept]
     columns = [
         query[rows[kept]],
-        asked_at[rows[kept]],
+        answered.asked_at[rows[kept]],
         products[kept],
         grade[kept],
         pa.ListArray.from_arrays(np.arange(len(kept) + 1) * known.shape[1], known.ravel()),

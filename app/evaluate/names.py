@@ -7,6 +7,8 @@ BLEND, MOST_POPULAR, CHAMPION = "blend", "most_popular", "champion"
 #: The list as each ranker orders it, where one was learned; "blend" is one of the two then.
 RECIPROCAL_RANK, LAMBDAMART = "reciprocal_rank", "lambdamart"
 RANKER_LABELS = {RECIPROCAL_RANK: "reciprocal rank", LAMBDAMART: "LambdaMART"}
+#: Models that are no generators.
+NO_GENERATORS = (BLEND, MOST_POPULAR, CHAMPION, RECIPROCAL_RANK, LAMBDAMART)
 ALL, WARM, COLD = "all", "warm", "cold"  #: slices of queries; a user seen before the cut is warm
 SEGMENT = "segment:"  #: before a segment's name, the slice of its users
 TARGET = "target:"  #: before a target's name, the queries that have one, asked for it alone

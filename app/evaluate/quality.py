@@ -4,7 +4,7 @@ Workers answer the queries and add up metrics under bootstrap weights; only thes
 driver.
 """
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -24,7 +24,6 @@ from app.evaluate.names import (
     CHAMPION,
     COLD,
     CUTOFFS,
-    LAMBDAMART,
     METRICS,
     MOST_POPULAR,
     RECIPROCAL_RANK,
@@ -44,8 +43,6 @@ from app.serve.recommender import Recommender, opened
 from app.serve.visits import Touches, Visitors
 
 DEPTH = max(CUTOFFS)
-SERVING = (BLEND, RECIPROCAL_RANK, LAMBDAMART)  #: models that serve, or would
-
 PARTIAL_SCHEMA = pa.schema(
     [
         ("task", pa.string()),
@@ -155,12 +152,15 @@ def measure(
     return scores
 
 
-def served(scores: Scores, learned_in: Collection[str]) -> Scores:
-    """Scores with those of what serves under its name as well: the learned ranker in these tasks, else the first."""
-    return scores | {
-        (task, BLEND, name): one
-        for (task, model, name), one in scores.items()
-        if model == (LAMBDAMART if task in learned_in else RECIPROCAL_RANK)
+def served(scores: Scores, by: Mapping[str, str]) -> Scores:
+    """Scores with those of what serves as `blend`: in these tasks of the models named, else of reciprocal rank.
+
+    Those of reciprocal rank stay under its own name.
+    """
+    first = {(task, RECIPROCAL_RANK, name): one for (task, model, name), one in scores.items() if model == BLEND}
+    named = first | scores
+    return named | {
+        (task, BLEND, name): one for (task, model, name), one in named.items() if model == by.get(task, RECIPROCAL_RANK)
     }
 
 
@@ -237,7 +237,7 @@ def _partials(task: str, table: pa.Table, models: _Asked, unseen_from: int, repl
     for model, lists in models.lists(visitors, task).items():
         found = wanted.found(lists)
         chosen = slices if model != CHAMPION else {}
-        if models.champion is not None and model in (*SERVING, CHAMPION):
+        if models.champion is not None and model != MOST_POPULAR:
             chosen = chosen | unseen
         for name, one in chosen.items():
             if one.rows.any():

@@ -68,6 +68,11 @@ class RankerChoice(Part):
         description="tasks in which lambdamart orders the lists: session is visits that touched something "
         "in their session, user all others; reciprocal_rank orders the rest",
     )
+    leads: dict[str, str] = Field(
+        default={},
+        description="by task, the generator whose places come first in the lists, what reciprocal_rank makes of the "
+        "others behind them: where it alone is better than all together",
+    )
     learned_until: datetime | None = Field(
         default=None,
         description="lambdamart was learned from what came before, UTC, and all of quality is of later queries; null "
@@ -82,7 +87,12 @@ class RankerChoice(Part):
         where = (
             "" if len(self.tasks) != 1 else f" in the {self.tasks[0]} task, else by {RANKER_LABELS[RECIPROCAL_RANK]}"
         )
-        return f"Lists are ordered by {RANKER_LABELS[self.name]}{where}. {self.reason}."
+        led = "".join(f", in the {task} task by {name} first" for task, name in self.leads.items())
+        return f"Lists are ordered by {RANKER_LABELS[self.name]}{where}{led}. {self.reason}."
+
+    def model(self, task: str) -> str:
+        """The name of the model that orders the lists of a task."""
+        return self.name if task in self.tasks else self.leads.get(task, RECIPROCAL_RANK)
 
 
 class Verdict(Part):

@@ -1,12 +1,17 @@
 """Product features: counts, attributes and popularity.
 
-`product_sums` and `product_words` speak of the users of a part, and are small; the others put the parts together.
+`product_sums`, `product_recency` and `product_words` speak of the users of a part, and are small; the others put the
+parts together.
 """
+
+from datetime import datetime
 
 from pyspark.sql import types as T
 
 from app.core.duck import Relation, query
-from app.events.vocabulary import UNKNOWN
+from app.events.vocabulary import PURCHASE, REMOVE, UNKNOWN
+
+LATELY = {"day": 1, "week": 7}  #: days at the end of a slice that are told apart
 
 PRODUCT_SCHEMA = T.StructType(
     [
@@ -27,6 +32,10 @@ PRODUCT_SCHEMA = T.StructType(
         T.StructField("popularity", T.DoubleType()),  # time-decayed ratings, each user's capped
         T.StructField("first_seen", T.TimestampType()),
         T.StructField("last_seen", T.TimestampType()),
+        T.StructField("day_users", T.LongType()),  # users of whom it was wanted in the last day of the slice
+        T.StructField("day_buyers", T.LongType()),  # of these, who bought it
+        T.StructField("week_users", T.LongType()),  # likewise, in its last week
+        T.StructField("week_buyers", T.LongType()),
     ]
 )
 
@@ -59,6 +68,40 @@ def product_sums(pairs: Relation) -> Relation:
         from pairs group by product_id
         """,
         pairs=pairs,
+    )
+
+
+def product_recency(events: Relation, until: datetime) -> Relation:
+    """How many of the users of a part wanted each product lately: viewed it, put it into the cart or bought it.
+
+    Parameters
+    ----------
+    events
+        The events table before a moment, all events of a user.
+    until
+        The moment.
+
+    Returns
+    -------
+    Relation
+        product_id, day_users, day_buyers, week_users, week_buyers (`PRODUCT_SCHEMA`).
+    """
+    since = {name: f"(timestamp '{until}' - interval {days} day)" for name, days in LATELY.items()}
+    counts = ", ".join(
+        f"count(*) filter ({what} >= {start}) as {name}_{who}"
+        for name, start in since.items()
+        for what, who in (("wanted_at", "users"), ("bought_at", "buyers"))
+    )
+    return query(
+        f"""
+        with wanted as (
+            select product_id, max(event_time) as wanted_at,
+                max(event_time) filter (event_type = '{PURCHASE}') as bought_at
+            from events where event_type <> '{REMOVE}' and event_time >= {since["week"]} group by user_id, product_id
+        )
+        select product_id, {counts} from wanted group by product_id
+        """,
+        events=events,
     )
 
 
@@ -127,7 +170,7 @@ def _named(name: str) -> str:
     return f"coalesce(nullif(catalogue.{name}, '{UNKNOWN}'), seen.{name}, '{UNKNOWN}') as {name}"
 
 
-def product_features(sums: Relation, attributes: Relation) -> Relation:
+def product_features(sums: Relation, attributes: Relation, recency: Relation) -> Relation:
     """One row per product, of those that nobody has touched as well.
 
     `enhanced_popularity_score` is (3 purchases + 2 carts + views) / unique users, kept as a column; ranking uses
@@ -139,15 +182,22 @@ def product_features(sums: Relation, attributes: Relation) -> Relation:
         `product_sums` of all parts.
     attributes
         `product_attributes`.
+    recency
+        `product_recency` of all parts.
 
     Returns
     -------
     Relation
         `PRODUCT_SCHEMA`, in the order of products.
     """
+    counts = [f"{name}_{who}" for name in LATELY for who in ("users", "buyers")]
     return query(
-        """
-        with totals as (
+        f"""
+        with lately as (
+            select product_id, {", ".join(f"sum({name})::bigint as {name}" for name in counts)}
+            from recency group by product_id
+        ),
+        totals as (
             select product_id,
                 sum(events)::bigint as total_events, sum(views)::bigint as total_views,
                 sum(carts)::bigint as total_carts, sum(purchases)::bigint as total_purchases,
@@ -163,9 +213,11 @@ def product_features(sums: Relation, attributes: Relation) -> Relation:
             coalesce(unique_users, 0) as unique_users,
             case when unique_users > 0 then (3 * total_purchases + 2 * total_carts + total_views) / unique_users
                 else 0.0 end::double as enhanced_popularity_score,
-            coalesce(popularity, 0.0)::double as popularity, first_seen, last_seen
-        from attributes left join totals using (product_id)
+            coalesce(popularity, 0.0)::double as popularity, first_seen, last_seen,
+            {", ".join(f"coalesce({name}, 0) as {name}" for name in counts)}
+        from attributes left join totals using (product_id) left join lately using (product_id)
         """,
         sums=sums,
         attributes=attributes,
+        recency=recency,
     ).order("product_id")

@@ -16,7 +16,7 @@ from app.core.parts import Part, by_part, part_files, read_table, write_table
 from app.core.settings import Settings
 from app.features.pairs import cart_outcomes, user_product_pairs
 from app.features.prices import price_ratios
-from app.features.products import product_attributes, product_features, product_sums, product_words
+from app.features.products import product_attributes, product_features, product_recency, product_sums, product_words
 from app.features.sessions import session_table, session_touches
 from app.features.users import user_features
 
@@ -93,6 +93,7 @@ def make_slice(
         part.write("touches", session_touches(seen, settings.session_max_events, settings.session_max_products))
         part.write("carts", cart_outcomes(seen, until, settings.cart_window_hours))
         part.write("product_sums", product_sums(pairs))
+        part.write("product_recency", product_recency(seen, until))
         part.write("product_words", product_words(seen))
 
     def users(part: Part) -> None:
@@ -102,10 +103,11 @@ def make_slice(
 
     by_part(spark, parts, tables, folder)
     with duck.connect(folder) as connection:
-        sums, words = (read_table(connection, folder / f"product_{name}") for name in ("sums", "words"))
+        of_parts = (read_table(connection, folder / f"product_{name}") for name in ("sums", "words", "recency"))
+        sums, words, recency = of_parts
         named = read_table(connection, catalogue) if catalogue else None
         attributes = write_table(connection, product_attributes(words, named), folder / "attributes")
-        products = write_table(connection, product_features(sums, attributes), folder / "products")
+        products = write_table(connection, product_features(sums, attributes, recency), folder / "products")
         write_table(connection, price_ratios(products), folder / "ratios")
     by_part(spark, parts, users, folder)
     return Slice(spark, until, events, catalogue, folder)

@@ -21,8 +21,13 @@ SCHEMA = pa.schema(
         ("avg_price", pa.float64()),
         ("available", pa.bool_()),
         ("popularity", pa.float64()),
+        ("day_users", pa.int64()),  # users of whom it was wanted in the last day that was learned from
+        ("day_buyers", pa.int64()),  # of these, who bought it
+        ("week_users", pa.int64()),  # likewise, in the last week
+        ("week_buyers", pa.int64()),
     ]
 )
+RECENT = tuple(name for name in SCHEMA.names if name.startswith(("day_", "week_")))
 FILE = "catalogue.arrow"
 
 
@@ -46,13 +51,14 @@ class Catalogue:
 
     @classmethod
     def of(cls, table: pa.Table) -> "Catalogue":
-        """From a table with columns of `SCHEMA`, in any order; key, title and availability may be absent."""
+        """From a table with columns of `SCHEMA`, in any order; key, title, availability and recency may be absent."""
         n = len(table)
         columns = {
             "product_key": pa.nulls(n, pa.string()),
             "title": pa.nulls(n, pa.string()),
             "available": pa.array(np.ones(n, np.bool_)),
         }
+        columns |= {name: pa.array(np.zeros(n, np.int64)) for name in RECENT}
         columns |= {name: table[name] for name in table.column_names if name in SCHEMA.names}
         whole = pa.table({name: columns[name] for name in SCHEMA.names}, schema=SCHEMA)
         return cls._index(whole.sort_by("product_id").combine_chunks())

@@ -1,22 +1,22 @@
 """The stages of the test: trained before the test slice, tested on it, judged beside the bundle in use."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 from app.core.errors import BundleError
 from app.evaluate.gate import judge
-from app.evaluate.names import ALL, BLEND, METRIC_LABELS, MOST_POPULAR, NDCG_10, SESSION
+from app.evaluate.names import ALL, BLEND, METRIC_LABELS, MOST_POPULAR, NDCG_10, SESSION, USER
 from app.evaluate.quality import Scores, measure, only_in, quality_rows, served
 from app.evaluate.queries import TASKS, StoredQueries
 from app.evaluate.results import Quality, QualityRow, RankerChoice, Verdict, find_row
 from app.evaluate.rmse import rating_rmse
 from app.features.slices import Slice
 from app.insight.segments import Segmented, fit_segments
-from app.learn.recommender import fit_recommender
+from app.learn.recommender import fit_recommender, reciprocal_rank
 from app.registry.bundle import Bundle
 from app.registry.registry import Registry
-from app.serve.rankers import LambdaMART
+from app.serve.rankers import LambdaMART, Ranker, ReciprocalRank
 from app.serve.recommender import Recommender
 from app.serve.segments import SegmentModel
 from app.train.context import Run
@@ -55,13 +55,13 @@ def usable_champion(run: Run) -> Champion | None:
 class Evaluation:
     """How good the recommendations are, what orders them, and what the gate says.
 
-    `ranker`: learned, and better than reciprocal rank; None where that serves.
+    `ranker`: what is better than reciprocal rank as it is set; None where that serves.
     """
 
     quality: Quality
     choice: RankerChoice
     verdict: Verdict
-    ranker: LambdaMART | None = None
+    ranker: Ranker | None = None
 
 
 def evaluate(run: Run, known: Slice, whole: Slice, published: SegmentModel, champion: Champion | None) -> Evaluation:
@@ -90,15 +90,23 @@ def evaluate(run: Run, known: Slice, whole: Slice, published: SegmentModel, cham
             queries.sample(since), folder, in_use, _unseen_from(champion, cut), settings.bootstrap, lesson.folder
         )
         choice = lesson.choice(scores)
-        scores = served(scores, choice.tasks) if lesson.ranker else scores
+        if lesson.ranker or choice.leads:
+            scores = served(scores, {task: choice.model(task) for task in TASKS})
         rows = quality_rows(scores, len(recommender.catalogue))
         rmse = rating_rmse(run.spark, whole.folder / "pairs", cut, folder, scratch / "rmse")
         stage.rows = sum(row.queries for row in rows if (row.model, row.slice) == (BLEND, ALL))
         stage.note = _note(rows)
     quality = Quality(test_from=cut, test_to=whole.until, tasks=TASKS, rows=rows, rmse=rmse)
     verdict = decide(scores, rows, champion, force=settings.force_publish)
-    ranker = only_in(choice.tasks, lesson.ranker) if lesson.ranker and choice.tasks else None
-    return Evaluation(quality, choice, verdict, ranker)
+    return Evaluation(quality, choice, verdict, chosen(choice, reciprocal_rank(settings), lesson.ranker))
+
+
+def chosen(choice: RankerChoice, first: ReciprocalRank, learned: LambdaMART | None) -> Ranker | None:
+    """The ranker that was chosen; None where it is reciprocal rank as it is set."""
+    led = first.led(choice.leads.get(SESSION, ""), choice.leads.get(USER, ""))
+    if learned is not None and choice.tasks:
+        return only_in(choice.tasks, replace(learned, first=led))
+    return led if choice.leads else None
 
 
 def _candidate(run: Run, known: Slice, published: SegmentModel, folder: Path) -> Segmented:

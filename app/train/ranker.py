@@ -49,7 +49,8 @@ class HeldOut:
 class Lesson:
     """What came of learning: the ranker and its folder, or the reason why there is none.
 
-    `queries`: that it was learned from, all of which were asked, and ended, before `until`.
+    `queries`: that it was learned from, all of which were asked, and ended, before `until`. `compared`: whether
+    anything may take the place of reciprocal rank.
     """
 
     reason: str = ""
@@ -57,11 +58,16 @@ class Lesson:
     folder: Path | None = None
     queries: int = 0
     until: datetime | None = None
+    compared: bool = True
 
     def choice(self, scores: Scores) -> RankerChoice:
-        """What orders the lists, by how both rankers did."""
-        if self.ranker is None:
+        """What orders the lists, by how all did."""
+        if not self.compared:
             return RankerChoice(name=RECIPROCAL_RANK, reason=self.reason)
+        if self.ranker is None:
+            found = choose(scores)
+            reason = f"{self.reason}. {found.reason}" if found.leads else self.reason
+            return found.model_copy(update={"reason": reason})
         learned = {"learned_until": self.until, "queries": self.queries, "gains": feature_gains(self.ranker)}
         return choose(scores).model_copy(update=learned)
 
@@ -81,7 +87,7 @@ def learn_ranker(run: Run, test: HeldOut, queries: StoredQueries, recommender: R
         Knew nothing of them; and its folder.
     """
     if run.settings.ranker == RECIPROCAL_RANK:
-        return Lesson("No other ranker was to be learned")
+        return Lesson("No other ranker was to be learned", compared=False)
     before = sum(queries.count(task, until=seconds(test.middle)) for task in TASKS)
     after = min(queries.count(task, since=seconds(test.middle)) for task in TASKS)
     if before < MIN_EXAMPLES or after < MIN_QUERIES:

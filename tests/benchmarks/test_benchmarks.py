@@ -154,7 +154,7 @@ def test_validation_reads_no_test_file(
     (tmp_path / "train").write_text("a b\n" * 18 + "b a\n" * 2)
     (tmp_path / "test").write_text("not\ta\tbenchmark\n")
     files = ["--train", str(tmp_path / "train"), "--test", str(tmp_path / "test")]
-    sessions.main([*files, "--validate"], standalone_mode=False)
+    sessions.main([*files, "--validate", "--model", "session_walk"], standalone_mode=False)
     line = closing(capsys.readouterr().out)
     assert (line["model"], line["queries"], line["hr_20"]) == ("session_walk", 2, 1)
     assert set(line) == {

@@ -75,5 +75,40 @@ def test_slices_of_just_enough_queries_are_judged() -> None:
     assert choose(better | asked({("session", PURCHASE): -0.01}, MIN_QUERIES)).tasks == ()
 
 
-def test_without_a_learned_ranker_there_is_nothing_to_compare() -> None:
+def test_without_another_model_there_is_nothing_to_compare() -> None:
     assert choose({("session", "blend", "all"): score(np.ones(1000))}).name == "reciprocal_rank"
+
+
+def alone(**differences: float) -> Scores:
+    """Without a learned ranker: what all make together is filed as the blend, beside generators and the rest."""
+    found = {("session", name, "all"): score(FIRST + difference) for name, difference in differences.items()}
+    return found | {("session", "blend", "all"): score(FIRST), ("session", "blend", PURCHASE): score(FIRST)}
+
+
+def test_a_generator_that_is_better_than_all_together_leads() -> None:
+    choice = choose(alone(session_walk=0.01, als=0.005, content=-0.3))
+    assert (choice.name, choice.tasks, choice.leads) == ("reciprocal_rank", (), {"session": "session_walk"})
+    assert (choice.model("session"), choice.model("user")) == ("session_walk", "reciprocal_rank")
+    assert choice.sentence == (
+        "Lists are ordered by reciprocal rank, in the session task by session_walk first. NDCG@10 of session_walk "
+        "alone beside reciprocal rank: session +0.0100 [+0.0100, +0.0100], 1,000 queries."
+    )
+
+
+def test_a_generator_within_chance_or_worse_at_purchases_does_not_lead() -> None:
+    assert choose(alone(session_walk=0.0)).leads == {}
+    worse = {("session", "session_walk", PURCHASE): score(FIRST - 0.01)}
+    assert choose(alone(session_walk=0.01) | worse).leads == {}
+    assert choose(alone(session_walk=0.01, als=0.005) | worse).leads == {"session": "als"}
+
+
+def test_the_baseline_and_the_bundle_in_use_do_not_lead() -> None:
+    assert choose(alone(most_popular=0.1, champion=0.1)).leads == {}
+
+
+def test_the_better_one_of_generator_and_learned_ranker_is_chosen() -> None:
+    learned = asked({("session", "all"): 0.01, ("user", "all"): 0.01})
+    walk = {("session", "session_walk", "all"): score(FIRST + 0.02), ("user", "session_walk", "all"): score(FIRST)}
+    choice = choose(learned | walk)
+    assert (choice.name, choice.tasks, choice.leads) == ("lambdamart", ("user",), {"session": "session_walk"})
+    assert [choice.model(task) for task in ("session", "user")] == ["session_walk", "lambdamart"]

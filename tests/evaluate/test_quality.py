@@ -177,13 +177,20 @@ def test_a_learned_ranker_is_measured_beside_the_first(
     assert models == {model for _, model, _ in scores["perfect"]} - {"blend"} | {"reciprocal_rank", "lambdamart"}
     assert mean(both, "reciprocal_rank", "ndcg_10") == mean(scores["perfect"], "blend", "ndcg_10")
     assert both["session", "lambdamart", "all"].queries == QUERIES
-    serves = served(both, ["session"])
+    serves = served(both, {"session": "lambdamart"})
     assert {part for _, model, part in serves if model == "blend"} == {
         part for _, model, part in scores["perfect"] if model == "blend"
     }, "those of the gate as well"
     assert mean(serves, "blend", "ndcg_10", "unseen") == mean(both, "lambdamart", "ndcg_10", "unseen")
-    other = served(both, ["user"])
+    other = served(both, {"user": "lambdamart"})
     assert mean(other, "blend", "ndcg_10") == mean(both, "reciprocal_rank", "ndcg_10")
+
+
+def test_a_generator_that_leads_is_what_the_gate_compares(scores: dict[str, Scores]) -> None:
+    found = served(scores["useless"], {"session": "popularity"})
+    for part in ("all", "unseen", "target:purchase"):
+        assert mean(found, "blend", "ndcg_10", part) == mean(scores["useless"], "popularity", "ndcg_10", part)
+    assert mean(found, "reciprocal_rank", "ndcg_10") == mean(scores["useless"], "blend", "ndcg_10") == 0
 
 
 def test_rmse_by_hand(spark: SparkSession, duck: Connection, folders: dict[str, Path], tmp_path: Path) -> None:

@@ -6,7 +6,14 @@ import pytest
 
 from app.core.duck import Connection
 from app.features.pairs import user_product_pairs
-from app.features.products import PRODUCT_SCHEMA, product_attributes, product_features, product_sums, product_words
+from app.features.products import (
+    PRODUCT_SCHEMA,
+    product_attributes,
+    product_features,
+    product_recency,
+    product_sums,
+    product_words,
+)
 from tests.handmade import Event, by_key, events_relation, moment
 
 AS_OF = moment("10-08 00:00")
@@ -30,7 +37,7 @@ def products(duck: Connection) -> dict[Any, dict[str, Any]]:
     ]
     table = events_relation(duck, events)
     sums = product_sums(user_product_pairs(table, AS_OF, half_life_days=7))
-    found = product_features(sums, product_attributes(product_words(table)))
+    found = product_features(sums, product_attributes(product_words(table)), product_recency(table, AS_OF))
     assert found.columns == PRODUCT_SCHEMA.fieldNames()
     return by_key(found, "product_id")
 
@@ -77,3 +84,28 @@ def test_one_user_with_many_views_does_not_outdo_a_bestseller(products: dict[Any
 def test_popularity_fades_with_time(products: dict[Any, dict[str, Any]]) -> None:
     # user 1's view is a half-life old; user 2's 1 + 3 + 5 (of 6 days, less a minute or two) is 9 * 2^(-6/7)
     assert products[MIXED]["popularity"] == pytest.approx(0.5 + 9 * 0.5 ** (6 / 7), abs=2e-3)
+
+
+def test_who_wanted_and_bought_a_product_in_the_last_day_and_week(duck: Connection) -> None:
+    """Each user once; what was only taken out of the cart was not wanted; both windows begin with their moment."""
+    events: list[Event] = [
+        (1, MIXED, "view", "09-30 23:59:59"),
+        (2, MIXED, "purchase", "10-01 00:00"),
+        (2, MIXED, "view", "10-07 12:00"),
+        (3, MIXED, "purchase", "10-06 23:59:59"),
+        (4, MIXED, "view", "10-07 00:00"),
+        (4, MIXED, "purchase", "10-07 00:01"),
+        (4, MIXED, "view", "10-07 00:02"),
+        (5, MIXED, "remove_from_cart", "10-07 13:00"),
+        (1, SILENT, "view", "09-30 23:59:59"),
+    ]
+    found = by_key(product_recency(events_relation(duck, events), AS_OF), "product_id")
+    assert set(found) == {MIXED}
+    row = found[MIXED]
+    assert (row["day_users"], row["day_buyers"], row["week_users"], row["week_buyers"]) == (2, 1, 3, 3)
+
+
+def test_what_nobody_wanted_lately_counts_nobody(products: dict[Any, dict[str, Any]]) -> None:
+    lately = ("day_users", "day_buyers", "week_users", "week_buyers")
+    assert [products[BESTSELLER][name] for name in lately] == [6, 6, 6, 6]
+    assert [products[MIXED][name] for name in lately] == [0, 0, 2, 1]

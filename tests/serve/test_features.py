@@ -29,6 +29,10 @@ def attributes() -> Attributes:
         "brand": ["acme", "zeta", "acme", UNKNOWN, UNKNOWN, UNKNOWN],
         "avg_price": [8.0, 2.0, 4.0, 0.0, 16.0, None],
         "popularity": [0.0, 1.0, 3.0, 7.0, 0.5, 0.0],
+        "day_users": [0, 0, 3, 1, 0, 0],
+        "day_buyers": [0, 0, 1, 0, 0, 0],
+        "week_users": [0, 10, 20, 10, 0, 0],
+        "week_buyers": [0, 0, 8, 2, 0, 0],
     }
     return Attributes.of(Catalogue.of(pa.table(columns)))
 
@@ -118,6 +122,15 @@ def test_of_the_product_and_the_visit(known: dict) -> None:
     visit, stranger = known[0, 1], known[1, 3]
     assert (visit["session_length"], visit["history_length"], visit["known_user"]) == (2, 2, 1)
     assert (stranger["session_length"], stranger["history_length"], stranger["known_user"]) == (0, 0, 0)
+
+
+def test_popularity_and_conversion_of_the_last_day_and_week(known: dict) -> None:
+    """All users of the day bought 1 in 4, of the week 1 in 4: 20 such users are added to each product's."""
+    two, three, four = known[0, 2], known[1, 3], known[0, 4]
+    assert (two["popularity_day"], two["popularity_week"]) == pytest.approx((log(4), log(21)))
+    assert (two["conversion_day"], two["conversion_week"]) == pytest.approx(((1 + 5) / 23, (8 + 5) / 40))
+    assert (three["conversion_day"], three["conversion_week"]) == pytest.approx((5 / 21, (2 + 5) / 30))
+    assert (four["popularity_day"], four["conversion_week"]) == (0, pytest.approx(0.25)), "nobody wanted it lately"
 
 
 def test_an_empty_pool_has_columns_all_the_same() -> None:

@@ -110,6 +110,20 @@ def test_damaged_or_foreign_trees_are_refused(tmp_path: Path) -> None:
         LambdaMART.load(tmp_path, catalogue(), NAMES)
 
 
+def test_of_a_bundle_that_knows_nothing_of_the_last_day_and_week_it_is_refused(tmp_path: Path) -> None:
+    trees().save(tmp_path)
+    known = catalogue()
+    older = replace(known, table=known.table.drop_columns(["day_users", "day_buyers", "week_users", "week_buyers"]))
+    with pytest.raises(ValueError, match="other features; make a new one with vitrine train"):
+        LambdaMART.load(tmp_path, older, NAMES)
+
+
+def test_beside_it_a_generator_may_lead(tmp_path: Path) -> None:
+    ranker = replace(trees(), first=trees().first.led("", NAMES[0]), elsewhere=False)
+    ranker.save(tmp_path)
+    assert LambdaMART.load(tmp_path, catalogue(), NAMES).first == ranker.first
+
+
 def test_over_another_catalogue_it_looks_at_that_ones_products() -> None:
     fewer = catalogue().table.slice(0, 20)
     moved = trees().over(type(catalogue()).of(fewer))

@@ -1,5 +1,6 @@
 """The blend: weighted reciprocal rank fusion (Cormack, Clarke, Büttcher 2009)."""
 
+import json
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -121,3 +122,30 @@ def test_saved_and_loaded_ranks_the_same(tmp_path: Path) -> None:
     ReciprocalRank({"a": 1.0, "b": 2.5}, 7).save(tmp_path)
     found = ReciprocalRank.load(tmp_path, block_catalogue(), ("a", "b"))
     assert found == ReciprocalRank({"a": 1.0, "b": 2.5}, 7)
+
+
+def test_a_generator_that_leads_comes_first_and_the_others_fill_up(tmp_path: Path) -> None:
+    """Of b's places the third is a's first; in visits without a session nobody leads."""
+    parts = {"a": ranked([1, 2, 3], [1, 2, 3]), "b": ranked([5, 4, 1], [5, 4, 1])}
+    ranker = ReciprocalRank({"a": 3.0, "b": 1.0}, 5).led("b", "")
+    lists = ranker.rank(Pool.of(parts, NOTHING), visits([[9], []]), 5)
+    assert lists.items.tolist() == [[5, 4, 1, 2, 3], [1, 2, 3, 5, 4]]
+    assert lists.sources.tolist() == [[1, 1, 1, 0, 0], [0, 0, 0, 1, 1]]
+    ranker.save(tmp_path)
+    assert ReciprocalRank.load(tmp_path, block_catalogue(), ("a", "b")) == ranker
+
+
+@settings(deadline=None)
+@given(RANKING, RANKING, st.integers(1, 3), st.integers(1, 3))
+def test_the_order_of_what_leads_is_kept_whatever_the_weights(one: list[int], two: list[int], a: int, b: int) -> None:
+    ranker = ReciprocalRank({"a": float(a), "b": float(b)}, 5).led("a", "a")
+    pool = Pool.of({"a": ranked(one or [NONE]), "b": ranked(two or [NONE])}, NOTHING)
+    expected = one + [item for item in two if item not in one]
+    found = ranker.rank(pool, visits([[]]), 10).items[0]
+    assert found[found != NONE].tolist() == expected
+
+
+def test_without_one_that_leads_an_older_program_can_open_it(tmp_path: Path) -> None:
+    ReciprocalRank({"a": 1.0}, 7).save(tmp_path)
+    (file,) = tmp_path.iterdir()
+    assert json.loads(file.read_text()) == {"weights": {"a": 1.0}, "offset": 7}

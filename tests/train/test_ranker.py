@@ -14,12 +14,13 @@ from app.evaluate.results import RankerChoice
 from app.registry.bundle import Bundle
 from app.results.run import RunResult
 from app.serve.ragged import NONE
-from app.serve.rankers import LambdaMART
+from app.serve.rankers import LambdaMART, ReciprocalRank
 from app.serve.visits import Touches, Visitors
 from app.synthetic import generate
 from app.train import ranker as module
 from app.train import run as run_module
-from app.train.ranker import HeldOut, learn_ranker, seconds
+from app.train.evaluation import chosen
+from app.train.ranker import HeldOut, Lesson, learn_ranker, seconds
 from app.train.run import train
 
 CHOSEN = RankerChoice(name="lambdamart", tasks=("session",), reason="It is wanted")
@@ -56,6 +57,32 @@ def test_with_too_few_queries_in_a_half_nothing_is_learned() -> None:
 
 def test_nor_where_none_is_wanted() -> None:
     assert told(5000, 5000, ranker="reciprocal_rank") == "No other ranker was to be learned"
+
+
+LED = RankerChoice(name="reciprocal_rank", leads={"session": "session_walk"}, reason="It is wanted")
+
+
+def test_nothing_takes_the_place_of_reciprocal_rank_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no ranker could be learned a generator may lead all the same."""
+    monkeypatch.setattr(module, "choose", lambda scores: LED)
+    assert Lesson("Too few").choice({}).leads == LED.leads
+    assert Lesson("Too few").choice({}).reason == "Too few. It is wanted"
+    asked_for = learn_ranker(
+        SimpleNamespace(settings=Settings(ranker="reciprocal_rank")), ASKED, Counted(5000, 5000), None, Path()
+    )
+    assert asked_for.choice({}).leads == {}
+
+
+def test_what_was_chosen_is_what_the_bundle_orders_with() -> None:
+    first = ReciprocalRank({"session_walk": 3.0, "als": 1.0}, 5)
+    assert chosen(RankerChoice(name="reciprocal_rank", reason=""), first, None) is None
+    assert chosen(LED, first, None) == first.led("session_walk", "")
+    learned = LambdaMART(first, ("als",), "trees", None)  # type: ignore[arg-type]
+    both = RankerChoice(name="lambdamart", tasks=("user",), leads={"session": "session_walk"}, reason="")
+    found = chosen(both, first, learned)
+    assert isinstance(found, LambdaMART)
+    assert (found.in_sessions, found.elsewhere, found.first) == (False, True, first.led("session_walk", ""))
+    assert chosen(LED, first, learned) == first.led("session_walk", ""), "learned, but not chosen"
 
 
 @pytest.fixture(scope="module")

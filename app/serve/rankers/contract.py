@@ -64,6 +64,10 @@ class Ranker(Protocol):
         """
         ...
 
+    def over(self, catalogue: Catalogue) -> Self:
+        """The same for the products of another catalogue."""
+        ...
+
     def rank(self, pool: Pool, visits: Visits, k: int) -> Ranked:
         """The k best of the pool for each visit."""
         ...

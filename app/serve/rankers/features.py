@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from app.events.vocabulary import UNKNOWN
-from app.serve.catalogue import Catalogue
+from app.serve.catalogue import RECENT, Catalogue
 from app.serve.pool import Pool
 from app.serve.ragged import NONE, Ragged, pair_keys
 from app.serve.visits import Touches, Visits
@@ -28,6 +28,10 @@ SHARED = (
     "history_seconds",
     "history_age",
     "popularity",
+    "popularity_day",
+    "popularity_week",
+    "conversion_day",
+    "conversion_week",
     "price",
     "price_ratio",
     "same_category",
@@ -37,6 +41,9 @@ SHARED = (
     "history_length",
     "known_user",
 )
+
+LATELY = ("day", "week")  #: in the order of `SHARED`
+PRIOR = 20  #: users who are added to those of each product: few say little of who buys
 
 
 def feature_names(generators: Sequence[str]) -> list[str]:
@@ -50,9 +57,13 @@ class Attributes:
 
     `popularity` (p,) float32: log(1 + popularity). `price` (p,) float32: its logarithm, NaN where it is not known.
     `category`, `category_code`, `brand` (p,) int32: equal for equal words, `NONE` where nothing is known.
+    `popular_lately`, `bought_lately` (2, p) float32: log(1 + users who wanted it) in the last day and week, and the
+    share of these that bought it, `PRIOR` of all users with the share of all products added.
     """
 
     popularity: NDArray[np.float32]
+    popular_lately: NDArray[np.float32]
+    bought_lately: NDArray[np.float32]
     price: NDArray[np.float32]
     category: NDArray[np.int32]
     category_code: NDArray[np.int32]
@@ -65,8 +76,19 @@ class Attributes:
         price = table["avg_price"].to_numpy(zero_copy_only=False)
         known = np.where(price > 0, price, np.nan)  # a price of 0 tells as little as none
         category, code, brand = (_numbers(table[name]) for name in ("category", "category_code", "brand"))
-        popularity = np.log1p(table["popularity"].to_numpy())
-        return cls(popularity.astype(np.float32), np.log(known).astype(np.float32), category, code, brand)
+        popularity = np.log1p(table["popularity"].to_numpy()).astype(np.float32)
+        lately = {name: table[name].to_numpy() for name in RECENT}
+        users, buyers = (np.stack([lately[f"{time}_{who}"] for time in LATELY]) for who in ("users", "buyers"))
+        share = buyers.sum(axis=1, keepdims=True) / np.maximum(users.sum(axis=1, keepdims=True), 1)
+        return cls(
+            popularity,
+            np.log1p(users).astype(np.float32),
+            ((buyers + PRIOR * share) / (users + PRIOR)).astype(np.float32),
+            np.log(known).astype(np.float32),
+            category,
+            code,
+            brand,
+        )
 
 
 def _numbers(words: pa.ChunkedArray) -> NDArray[np.int32]:
@@ -110,6 +132,8 @@ def features(pool: Pool, terms: NDArray[np.float64], visits: Visits, attributes:
         *_touches_of(pool, visits.session, visits.now),
         *_touches_of(pool, visits.history, visits.now),
         attributes.popularity[items],
+        *attributes.popular_lately[:, items],
+        *attributes.bought_lately[:, items],
         price,
         price - _usual(attributes.price, touched)[rows],
         *(_alike(of, rows, items, touched) for of in (attributes.category, attributes.category_code, attributes.brand)),

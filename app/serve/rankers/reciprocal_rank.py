@@ -6,9 +6,9 @@ Learning Methods" (2009), with a weight for each generator.
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from app.serve.rankers.contract import Ranked
 from app.serve.visits import Visits
 
 FILE = "reciprocal_rank.json"
+FAINT = 1e-4  #: of a weight, so that a generator orders only what the one that leads leaves open
 
 
 @dataclass(frozen=True)
@@ -28,16 +29,32 @@ class ReciprocalRank:
     """Ranks by Σ weight / (offset + rank) over generators; one without a weight counts nothing.
 
     The smaller the offset, the more do the first places count; that of the paper is 60. A place's source is the
-    generator with the largest term.
+    generator with the largest term. `in_sessions`, `elsewhere`: the generator that leads in the lists of visits that
+    have touched something in their session, and of the others: its places come first, the rest behind them; none if
+    empty.
     """
 
     name: ClassVar[str] = "reciprocal_rank"
 
     weights: dict[str, float]
     offset: float = 60.0
+    in_sessions: str = ""
+    elsewhere: str = ""
 
     def save(self, folder: Path) -> None:
-        (folder / FILE).write_text(json.dumps(asdict(self)))
+        (folder / FILE).write_text(json.dumps(self.parameters))
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What it is made of; leads that are none are left out, so that programs that know of none can open it."""
+        return {name: value for name, value in asdict(self).items() if value != ""}
+
+    def over(self, catalogue: Catalogue) -> "ReciprocalRank":
+        return self
+
+    def led(self, in_sessions: str, elsewhere: str) -> "ReciprocalRank":
+        """The same with generators that lead."""
+        return replace(self, in_sessions=in_sessions, elsewhere=elsewhere)
 
     @classmethod
     def load(cls, folder: Path, catalogue: Catalogue, generators: Sequence[str]) -> Self:
@@ -45,7 +62,18 @@ class ReciprocalRank:
 
     def rank(self, pool: Pool, visits: Visits, k: int) -> Ranked:
         terms = self.terms(pool)
+        if self.in_sessions or self.elsewhere:
+            terms *= self._loudness(pool, visits)
         return Ranked.of(_best(pool, terms, k), pool, terms)
+
+    def _loudness(self, pool: Pool, visits: Visits) -> NDArray[np.float64]:
+        """How much of each term counts: (m, g), `FAINT` of those beside a leading one."""
+        of_task = [[FAINT if lead and name != lead else 1.0 for name in pool.generators] for lead in self._leads]
+        return np.array(of_task)[visits.fresh[pool.rows].astype(np.intp)]
+
+    @property
+    def _leads(self) -> tuple[str, str]:
+        return self.elsewhere, self.in_sessions
 
     def terms(self, pool: Pool) -> NDArray[np.float64]:
         """What each generator adds to the score of each proposal: (m, g)."""
