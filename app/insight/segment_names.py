@@ -10,6 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, count, takewhile
 
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
 from app.serve.segments import FEATURES, Means
 
 SLACK = 0.15  #: a name is kept until the means are this far past a threshold
@@ -24,6 +27,7 @@ VIP, LOYAL, ACTIVE, DORMANT, CASUAL = (
     "Casual_Browsers",
 )
 OF_THRESHOLDS = (VIP, LOYAL, ACTIVE, DORMANT)
+FIRST_OF_ALL = 1e6  #: what it is worth that a name begins with something of its own, beside how true it is
 AVERAGE = "Average_Users"  #: nothing sets them apart
 NEVER_BUYS, HARDLY_BUYS = "never buys", "hardly ever buys"
 NUMBER = re.compile(r" \(\d+\)$")
@@ -144,7 +148,7 @@ def segment_names(clusters: Sequence[Cluster], previous: Sequence[str]) -> list[
 
 
 def _first_words(said: Mapping[int, Mapping[str, float]], taken: set[str]) -> dict[int, str]:
-    """What the names of segments begin with: of each what is most true of it and no other name begins with, if any.
+    """What the names of segments begin with: each with something else, as many as can be, and as true as can be.
 
     Parameters
     ----------
@@ -153,13 +157,14 @@ def _first_words(said: Mapping[int, Mapping[str, float]], taken: set[str]) -> di
     taken
         What other names begin with.
     """
-    pairs = [(place, words) for place, sayable in said.items() for words in sayable]
-    found: dict[int, str] = {}
-    for place, words in sorted(pairs, key=lambda pair: -said[pair[0]][pair[1]]):
-        if place not in found and words not in taken:
-            found[place] = words
-            taken = {*taken, words}
-    return found
+    words = sorted({words for sayable in said.values() for words in sayable} - taken)
+    worth = [
+        [sayable[each] + FIRST_OF_ALL if each in sayable else -FIRST_OF_ALL for each in words] + [0.0] * len(said)
+        for sayable in said.values()  # the last columns: to begin with nothing of one's own
+    ]
+    places = list(said)
+    chosen = zip(*linear_sum_assignment(np.reshape(worth, (len(said), -1)), maximize=True), strict=True) if said else ()
+    return {places[row]: words[column] for row, column in chosen if column < len(words)}
 
 
 def traits(cluster: Cluster) -> list[str]:

@@ -240,6 +240,13 @@ def test_a_name_stays_for_as_long_as_it_is_true(name: str, now: Cluster, stays: 
     assert (segment_names([now], [name]) == [name]) is stays
 
 
+def test_the_one_of_which_more_can_be_said_leaves_the_words_to_the_other() -> None:
+    """Though what they share is as true of it, and nothing else is as true."""
+    several, single = cluster(CALM, conversion_rate=1.0, price_level=0.9), cluster(CALM, conversion_rate=0.9)
+    found = segment_names([several, single], ["", ""])
+    assert [beginning(name) for name in found] == ["Prefers dear products", "Buys readily"]
+
+
 @settings(deadline=None)
 @given(
     st.lists(
