@@ -6,7 +6,9 @@ Both files have a line `user item item …` for each user. Learns on one as trai
 each user of the other, those of the training left out; the items of the test are the targets, in the training's
 products or not. With --validate a fifth of each user's items is cut off the training file, by a hash, and asked in
 place of the test file, which is not read: parameters are chosen by that. They are the settings
-(VITRINE_ITEM_GRAPH_…). Progress is on standard error; closes with one JSON line.
+(VITRINE_ITEM_GRAPH_…). Without --model the answer is that of what a training would serve
+(benchmarks/production.py), chosen on such a slice of what is learned from. Progress is on standard error; closes with
+one JSON line.
 """
 
 from pathlib import Path

@@ -21,7 +21,7 @@ from scipy.sparse import csr_matrix
 
 from app.core.settings import Settings
 from app.learn.ranker import EXAMPLE_SCHEMA, fit_lambdamart
-from app.serve.catalogue import Catalogue
+from app.serve.catalogue import RECENT, Catalogue
 from app.serve.contract import Generator
 from app.serve.generators import Content, CoVisitation, ImplicitALS, ItemGraph, Popularity, SessionWalk
 from app.serve.ragged import NONE, Ragged
@@ -183,6 +183,7 @@ def synthetic(products: int, users: int, rng: np.random.Generator) -> Recommende
                 "avg_price": rng.random(products) * 100,
                 "popularity": rng.random(products),
             }
+            | {name: rng.integers(0, 100, products) for name in RECENT}
         )
     )
     history = touches(rng.integers(1, HISTORY, users), np.arange(products), rng)

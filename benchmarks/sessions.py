@@ -7,7 +7,9 @@ each event after the first is the target of the prefix before it, in the trainin
 of benchmarks/public_files.py; where there are no times, the file's order counts. With --exclude-current the product
 just clicked is left out of the answer. With --validate the last sessions of the training file are cut off and asked in
 place of the test file, which is not read: parameters are chosen by that. They are the settings
-(VITRINE_SESSION_WALK_…). Progress is on standard error; closes with one JSON line.
+(VITRINE_SESSION_WALK_…). Without --model the answer is that of what a training would serve
+(benchmarks/production.py), chosen on such a slice of what is learned from. Progress is on standard error; closes with
+one JSON line.
 """
 
 from pathlib import Path

@@ -19,15 +19,16 @@ from app.evaluate.results import RankerChoice
 from app.evaluate.targets import target_slice
 from app.events.vocabulary import PURCHASE
 
-FIRST = RANKER_LABELS[RECIPROCAL_RANK]
+FIRST, LABEL = RANKER_LABELS[RECIPROCAL_RANK], METRIC_LABELS[METRIC]
 
 
 def choose(scores: Scores) -> RankerChoice:
-    """What orders the lists of each task: LambdaMART or a generator where it is better, and not worse at purchases.
+    """What orders the lists of each task.
 
-    Better and worse than reciprocal rank by NDCG@10 under the paired bootstrap: the whole 95 % interval of the
-    difference lies on one side of zero. Of several the best; where none is better, reciprocal rank. A slice of fewer
-    than `MIN_QUERIES` queries is not judged.
+    First the best of the generators that are better alone than all together in reciprocal rank, which orders where
+    there is none; then LambdaMART, where it is better than that. Better is: by NDCG@10 under the paired bootstrap the
+    whole 95 % interval of the difference lies above zero, and that of purchases not below. A slice of fewer than
+    `MIN_QUERIES` queries is not judged.
 
     Parameters
     ----------
@@ -35,28 +36,24 @@ def choose(scores: Scores) -> RankerChoice:
         From `app.evaluate.quality.measure`, on queries that no ranker has learned from; without a learned one,
         reciprocal rank is what is filed under `blend`.
     """
-    found = [one for task in (SESSION, USER) for one in _compared(scores, task)]
-    best: dict[str, _Compared] = {}
-    for one in found:
-        if one.better and one.gain > (best[one.task].gain if one.task in best else 0.0):
-            best[one.task] = one
-    tasks = tuple(task for task, one in best.items() if one.model == LAMBDAMART)
-    leads = {task: one.model for task, one in best.items() if one.model != LAMBDAMART}
-    learned = [one.text for one in found if one.model == LAMBDAMART]
-    told = {RANKER_LABELS[LAMBDAMART]: learned} if learned else {}
-    told |= {f"{model} alone": [best[task].text] for task, model in leads.items()}
-    figures = [f"{METRIC_LABELS[METRIC]} of {name} beside {FIRST}: {'; '.join(texts)}" for name, texts in told.items()]
+    leads = {one.task: one for task in (SESSION, USER) for one in _lead(scores, task)}
+    others = {task: leads[task].model if task in leads else RECIPROCAL_RANK for task in (SESSION, USER)}
+    learned = [one for task, other in others.items() for one in _compared(scores, task, LAMBDAMART, other)]
+    tasks = tuple(one.task for one in learned if one.better)
+    leads = {task: one for task, one in leads.items() if task not in tasks}
+    told = [f"{LABEL} of LambdaMART beside {FIRST}: {'; '.join(one.text for one in learned)}"] if learned else []
+    told += [f"{LABEL} of {one.model} alone beside {FIRST}: {one.text}" for one in leads.values()]
     return RankerChoice(
         name=LAMBDAMART if tasks else RECIPROCAL_RANK,
         tasks=tasks,
-        leads=leads,
-        reason=". ".join(figures) or f"Too few queries to compare {RANKER_LABELS[LAMBDAMART]} with {FIRST}",
+        leads={task: one.model for task, one in leads.items()},
+        reason=". ".join(told) or f"Too few queries to compare LambdaMART with {FIRST}",
     )
 
 
 @dataclass(frozen=True)
 class _Compared:
-    """A model beside reciprocal rank in a task: whether it may take its place, by how much it is better, in words."""
+    """A model beside another in a task: whether it may take its place, by how much it is better, and in words."""
 
     task: str
     model: str
@@ -65,20 +62,23 @@ class _Compared:
     text: str
 
 
-def _compared(scores: Scores, task: str) -> list[_Compared]:
-    """All models of a task, by name; those of too few queries are left out."""
-    found = []
-    models = sorted({model for of, model, _ in scores if of == task} - (set(NO_GENERATORS) - {LAMBDAMART}))
-    for model in models:
-        queries, purchases = (_difference(scores, task, model, part) for part in (ALL, target_slice(PURCHASE)))
-        if queries is None:
-            continue
-        worse = purchases is not None and purchases.high < 0
-        text = f"{task} {queries.text}"
-        if worse and purchases is not None:
-            text += f"; {task} purchases {purchases.text}"
-        found.append(_Compared(task, model, queries.low > 0 and not worse, queries.mean, text))
-    return found
+def _lead(scores: Scores, task: str) -> list[_Compared]:
+    """The generator that leads in a task, if there is one."""
+    generators = sorted({model for of, model, _ in scores if of == task} - set(NO_GENERATORS))
+    found = [one for model in generators for one in _compared(scores, task, model, RECIPROCAL_RANK) if one.better]
+    return [max(found, key=lambda one: one.gain)] if found else []
+
+
+def _compared(scores: Scores, task: str, model: str, other: str) -> list[_Compared]:
+    """One, or none where there are too few queries."""
+    queries, purchases = (_difference(scores, task, model, other, part) for part in (ALL, target_slice(PURCHASE)))
+    if queries is None:
+        return []
+    worse = purchases is not None and purchases.high < 0
+    text = f"{task} {queries.text}" if other == RECIPROCAL_RANK else f"{task}, beside {other} alone, {queries.text}"
+    if worse and purchases is not None:
+        text += f"; {task} purchases {purchases.text}"
+    return [_Compared(task, model, queries.low > 0 and not worse, queries.mean, text)]
 
 
 @dataclass(frozen=True)
@@ -91,9 +91,9 @@ class _Difference:
     text: str
 
 
-def _difference(scores: Scores, task: str, model: str, part: str) -> _Difference | None:
+def _difference(scores: Scores, task: str, model: str, other: str, part: str) -> _Difference | None:
     """None where there are too few queries."""
-    mine, theirs = scores.get((task, model, part)), _first(scores, task, part)
+    mine, theirs = _score(scores, task, model, part), _score(scores, task, other, part)
     if mine is None or theirs is None or mine.queries < MIN_QUERIES:
         return None
     gain = mine.difference(theirs, METRIC)
@@ -101,5 +101,6 @@ def _difference(scores: Scores, task: str, model: str, part: str) -> _Difference
     return _Difference(gain.mean, gain.low, gain.high, text)
 
 
-def _first(scores: Scores, task: str, part: str) -> Score | None:
-    return scores.get((task, RECIPROCAL_RANK, part)) or scores.get((task, BLEND, part))
+def _score(scores: Scores, task: str, model: str, part: str) -> Score | None:
+    found = scores.get((task, model, part))
+    return scores.get((task, BLEND, part)) if found is None and model == RECIPROCAL_RANK else found

@@ -80,7 +80,7 @@ def test_users_are_asked_for_a_fifth_of_their_training(
     """`z` is in the test alone: no choice may have seen it."""
     (tmp_path / "train").write_text("".join(f"{user} a b c d e f\n" for user in range(40)))
     (tmp_path / "test").write_text("1 z\n")
-    tasks = []
+    tasks: list[str] = []
 
     def chosen(scores: Scores) -> RankerChoice:
         tasks.extend({task for task, _, _ in scores})

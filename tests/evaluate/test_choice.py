@@ -112,3 +112,16 @@ def test_the_better_one_of_generator_and_learned_ranker_is_chosen() -> None:
     choice = choose(learned | walk)
     assert (choice.name, choice.tasks, choice.leads) == ("lambdamart", ("user",), {"session": "session_walk"})
     assert [choice.model(task) for task in ("session", "user")] == ["session_walk", "lambdamart"]
+
+
+def test_a_learned_ranker_must_be_better_than_a_generator_that_leads() -> None:
+    """Better than all together is not enough: it orders what is best by that."""
+    learned = {
+        ("session", "lambdamart", "all"): score(noisy(0.311, seed=1)),
+        ("session", "lambdamart", PURCHASE): score(FIRST),
+    }
+    choice = choose(alone(session_walk=0.01) | learned)
+    assert (choice.tasks, choice.leads) == ((), {"session": "session_walk"})
+    assert "LambdaMART beside reciprocal rank: session, beside session_walk alone, +0." in choice.reason
+    choice = choose(alone(session_walk=0.01, lambdamart=0.011))
+    assert (choice.tasks, choice.leads) == (("session",), {})

@@ -77,7 +77,7 @@ def test_what_was_chosen_is_what_the_bundle_orders_with() -> None:
     first = ReciprocalRank({"session_walk": 3.0, "als": 1.0}, 5)
     assert chosen(RankerChoice(name="reciprocal_rank", reason=""), first, None) is None
     assert chosen(LED, first, None) == first.led("session_walk", "")
-    learned = LambdaMART(first, ("als",), "trees", None)  # type: ignore[arg-type]
+    learned = LambdaMART(first, ("als",), "trees", None)
     both = RankerChoice(name="lambdamart", tasks=("user",), leads={"session": "session_walk"}, reason="")
     found = chosen(both, first, learned)
     assert isinstance(found, LambdaMART)

@@ -21,7 +21,7 @@ from app.serve.rankers.contract import Ranked
 from app.serve.visits import Visits
 
 FILE = "reciprocal_rank.json"
-FAINT = 1e-4  #: of a weight, so that a generator orders only what the one that leads leaves open
+FAINT = 1e-6  #: of a weight, so that a generator orders only what the one that leads leaves open
 
 
 @dataclass(frozen=True)
