@@ -125,7 +125,7 @@ def cohorts(found: PeriodCohorts) -> Block:
     caption = f"Of those who {verb} for the first time in a {period}, how many {verb} in a later one. {began}"
     whole = "" if found.last_is_whole else f" The data end within a {period}, so the last share of each row will grow."
     starts = [str(row.start) if period == "week" else f"{row.start:%Y-%m}" for row in shown]
-    first = f"first {period}{', from' * (period == 'week')}"
+    first = f"first {period}{' from' * (period == 'week')}"
     table = Table(
         headers=[first.capitalize(), "Users", *(f"{after} {period}{'s' * (after > 1)} later" for after in later)],
         rows=[

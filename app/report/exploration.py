@@ -101,8 +101,8 @@ def missing(rows: Sequence[MissingRow], prices_not_positive: int) -> Chart:
     prices = f"{count(prices_not_positive)} prices are zero or below and count as missing later."
     if all(row.share in (0, 1) for row in rows):
         lacks, has = ([row.column for row in ordered if row.share == share] for share in (1, 0))
-        told = [f"the log has no {' and no '.join(lacks)}"] if lacks else []
-        told += [f"no row lacks {' or '.join(has)}"] if has else []
+        told = [f"the log has no {_either(lacks)}"] if lacks else []
+        told += [f"no row lacks {_either(has)}"] if has else []
         return chart(title, f"{', '.join(told)}. {prices}")
     texts = [f"{percent(row.share)} ({count(row.missing)})" for row in ordered]
     panel = charts.Panel("share of rows (%)", [row.share for row in ordered], texts, percent_tick)
@@ -119,6 +119,11 @@ def missing(rows: Sequence[MissingRow], prices_not_positive: int) -> Chart:
             ],
         ),
     )
+
+
+def _either(names: Sequence[str]) -> str:
+    *others, last = names
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def _types(rows: Sequence[DayRow] | Sequence[HourRow]) -> list[str]:

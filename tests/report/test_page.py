@@ -192,7 +192,7 @@ def test_charts_answer_though_scripts_be_off(html: str) -> None:
         "day 2019-10-02\nview: 900\ncart: 60\npurchase: 40",
         "hour of day (h, Europe/Moscow): 9\nview: 50%\ncart: 50%\npurchase: 50%",
         "events in the session: 20+\nshare of sessions (%): 25%",
-        "first week, from: 2019-10-07 (30)\nweeks later: 1\n40.0%",
+        "first week from: 2019-10-07 (30)\nweeks later: 1\n40.0%",
         "blend\nNDCG@10 (0 to 1)\n0.3 (0.29 to 0.31)",
         "score (unitless): 0 to 0.5\nrecommendations: 20",
         "average price (shop currency): 0 to 250\nscore (unitless): 0 to 0.5\nrecommendations: 20",
@@ -367,12 +367,12 @@ def test_columns_that_are_there_or_not_are_a_sentence() -> None:
     """Bars of 0 and of 100 % say no more."""
     rows = tuple(
         MissingRow(column=name, missing=missing, share=missing / 1_000)
-        for name, missing in (("brand", 1_000), ("price", 0), ("category_code", 1_000), ("user_session", 0))
+        for name, missing in (("brand", 1_000), ("price", 0), ("category_code", 1_000), ("category_id", 1_000))
     )
     html = explored_page(missing=rows)
     assert (
-        "Left out, “Missing values by column”: the log has no brand and no category_code, no row lacks price or "
-        "user_session. 5 prices are zero or below and count as missing later." in html
+        "Left out, “Missing values by column”: the log has no brand, category_code or category_id, no row lacks "
+        "price. 5 prices are zero or below and count as missing later." in html
     )
 
 
