@@ -16,7 +16,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,11 @@ import click
 import numpy as np
 import psutil
 from pydantic import BaseModel
-from serve import SEGMENTS, synthetic
+from serve import SEGMENTS, synthetic, trees
 
 from app.core.errors import InputError
 from app.registry.registry import Registry
+from app.serve.rankers import RANKERS, LambdaMART, ReciprocalRank
 from app.serve.segments import FEATURES, SegmentModel
 
 ROUTE = "/v1/recommendations"
@@ -83,12 +84,21 @@ class Nothing(BaseModel):
 @click.command()
 @click.option("--products", default=50_000, show_default=True, help="Products of the synthetic bundle.")
 @click.option("--users", default=200_000, show_default=True, help="Users of the synthetic bundle.")
+@click.option(
+    "--ranker",
+    default=ReciprocalRank.name,
+    show_default=True,
+    type=click.Choice([kind.name for kind in RANKERS]),
+    help="That of the synthetic bundle.",
+)
 @click.option("--connections", default="1,10,50,200", show_default=True, help="Of wrk, one run each.")
 @click.option("--seconds", default=10, show_default=True, help="Of each run.")
-@click.option("--steady", default=60, show_default=True, help="Seconds at a constant rate; 0 does without.")
+@click.option("--steady", default=300, show_default=True, help="Seconds at a constant rate; 0 does without.")
 @click.option("--part", default=0.6, show_default=True, help="That rate, as a part of the best.")
 @click.option("--cores", default="0,1", show_default=True, help="The server's, and its clients'.")
-def main(products: int, users: int, connections: str, seconds: int, steady: int, part: float, cores: str) -> None:
+def main(
+    products: int, users: int, ranker: str, connections: str, seconds: int, steady: int, part: float, cores: str
+) -> None:
     """Measure saturation by connections, then a constant rate."""
     for program in ("wrk", *(("vegeta",) if steady else ())):
         if shutil.which(program) is None:
@@ -98,7 +108,7 @@ def main(products: int, users: int, connections: str, seconds: int, steady: int,
     found: dict[str, list[Figures]] = {}
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        make(folder, products, users)
+        make(folder, products, users, ranker)
         for name, program in (("constant", ["-c", CONSTANT]), ("lists", ["-m", "app.cli"])):
             with serving(program, folder, core) as (url, server):
                 wrk(url, folder, clients, 1, WARM_SECONDS, server)
@@ -117,11 +127,13 @@ def main(products: int, users: int, connections: str, seconds: int, steady: int,
     print(json.dumps({name: [asdict(row) for row in rows] for name, rows in found.items()}))
 
 
-def make(folder: Path, products: int, users: int) -> None:
+def make(folder: Path, products: int, users: int, ranker: str) -> None:
     """A published bundle, and what is asked: half known users, with sessions of up to five products."""
     print(f"making a synthetic bundle of {products:,} products and {users:,} users", file=sys.stderr)
     rng = np.random.default_rng(1)
     model = synthetic(products, users, rng)
+    if ranker == LambdaMART.name:
+        model = replace(model, ranker=trees(model, np.random.default_rng(3)))
 
     def fill(bundle: Path) -> None:
         model.save(bundle)

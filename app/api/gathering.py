@@ -3,9 +3,7 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 from app.api.problems import RefusedError
@@ -17,7 +15,6 @@ MOST_TURNS = (
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-Done = TypeVar("Done")
 
 
 class Gathering(Generic[Item, Result]):
@@ -36,21 +33,16 @@ class Gathering(Generic[Item, Result]):
         Weight of one call; an item that weighs more is alone in its call.
     longest
         Weight that may wait; beyond it, requests are refused.
-    apart
-        Whether the function is called in a thread, the same every time, because it waits for a disk or a lock. What
-        computes is called on the event loop: a thread would fight with it for the interpreter, and answers took twice
-        as long.
     pause
         Least seconds between the beginnings of two calls.
     """
 
     def __init__(
         self,
-        work: Callable[[Sequence[Item]], Sequence[Result]],
+        work: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]],
         weight: Callable[[Item], int],
         most: int,
         longest: int,
-        apart: bool = False,
         pause: float = 0.0,
     ):
         self._work, self._weight, self._most, self._longest, self._pause = work, weight, most, longest, pause
@@ -58,7 +50,6 @@ class Gathering(Generic[Item, Result]):
         self._load = 0
         self._running: asyncio.Task[None] | None = None
         self._begun = -pause
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="gathering") if apart else None
 
     async def do(self, item: Item) -> Result:
         """The result for one item.
@@ -79,15 +70,6 @@ class Gathering(Generic[Item, Result]):
             self._running = asyncio.create_task(self._run())
         return await future
 
-    async def aside(self, work: Callable[[], None]) -> None:
-        """Do something else where the function is called, between two calls."""
-        await self._call(work)
-
-    def close(self) -> None:
-        """Wait for what the thread is at, and end it."""
-        if self._thread is not None:
-            self._thread.shutdown()
-
     async def _run(self) -> None:
         try:
             while self._waiting:
@@ -98,13 +80,14 @@ class Gathering(Generic[Item, Result]):
                 self._begun = time.monotonic()
                 taken = self._take()
                 try:
-                    results = await self._call(partial(self._work, [item for item, _ in taken]))
+                    pairs = zip(taken, await self._work([item for item, _ in taken]), strict=True)
+                    answers = [(future, result) for (_, future), result in pairs]
                 except Exception as error:
                     for _, future in taken:
                         if not future.done():
                             future.set_exception(error)
                     continue
-                for (_, future), result in zip(taken, results, strict=True):
+                for future, result in answers:
                     if not future.done():  # its client has gone
                         future.set_result(result)
         finally:
@@ -119,11 +102,6 @@ class Gathering(Generic[Item, Result]):
             idle = idle + 1 if self._load == before else 0
             if idle == TURNS:
                 return
-
-    async def _call(self, work: Callable[[], Done]) -> Done:
-        if self._thread is None:
-            return work()
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     def _take(self) -> list[tuple[Item, asyncio.Future[Result]]]:
         taken = [self._waiting.popleft()]

@@ -8,14 +8,16 @@ from functools import partial
 from typing import Any, TypeVar
 
 from app.api.answers import recommendations
+from app.api.apart import Apart
 from app.api.attribution.attribution import Attribution
 from app.api.forgotten_points import ForgottenPoints
 from app.api.gathering import Gathering
 from app.api.metrics import ApiMetrics
 from app.api.models import Ask, Forgetting, MergeAsk, Merging, PostedEvent, PostedEvents, Receipt, Recommendations
+from app.api.parts import Part, check_times, parts
 from app.api.people import People
-from app.api.posted.batches import AcceptedEvent
-from app.api.posted.checks import FIRST_MOMENT, accepted_events
+from app.api.posted.batches import AcceptedEvent, EventBatch
+from app.api.posted.checks import accepted_events
 from app.api.posted.intake import Intake, Taken, log_folder
 from app.api.posted.landed import check_layout
 from app.api.posted.log import HOUR, EventLog
@@ -27,12 +29,14 @@ from app.core.errors import InputError, VitrineError
 from app.core.settings import Settings
 from app.events.ids import number_of
 from app.events.layout import layout_of
+from app.registry.identities import Identities
 from app.registry.in_use import BundleInUse
 from app.registry.registry import Registry
 from app.stream.folders import StreamFolders
 
-TOGETHER = 64  #: lists worked out in one call: these cost about three times one
-WAITING = 2_000  #: lists that may wait
+TOGETHER = 640  #: places of lists worked out in one call: 64 lists of ten take ten times as long as one
+WAITING = 20_000  #: places of lists that may wait
+CHANGES_WAITING = 2_000
 EVENTS_TOGETHER, EVENTS_WAITING = 5_000, 50_000
 LOG = logging.getLogger("vitrine")
 Changed = TypeVar("Changed", Forgetting, Merging)
@@ -72,14 +76,16 @@ class Service:
         self._log: EventLog | None = None
         self._intake: Intake | None = None
         self._no_events = ""  #: why no events are taken
-        self.lists: Gathering[tuple[Ask, ...], list[Recommendations]] = Gathering(self._answer, len, TOGETHER, WAITING)
+        self._following = asyncio.Lock()
+        self._reading, self._committing, self._changing = Apart("reading"), Apart("committing"), Apart("changing")
+        self.lists: Gathering[Part, list[Recommendations]] = Gathering(
+            self._answer, lambda part: part.places, TOGETHER, WAITING
+        )
         self._commits: Gathering[Sequence[AcceptedEvent], Taken] = Gathering(
-            self._take, len, EVENTS_TOGETHER, EVENTS_WAITING, apart=True, pause=settings.commit_seconds
+            self._commit, len, EVENTS_TOGETHER, EVENTS_WAITING, settings.commit_seconds
         )
         #: One after the other, in a thread of their own: they wait for a lock, which a paused replica may hold.
-        self._changes: Gathering[Callable[[], Any], Any] = Gathering(
-            lambda changes: [change() for change in changes], lambda _: 1, 1, WAITING, apart=True
-        )
+        self._changes: Gathering[Callable[[], Any], Any] = Gathering(self._change, lambda _: 1, 1, CHANGES_WAITING)
         self._open_events()
         self._variants = self._challenger.beside(self._opened())
         self.ready = True
@@ -90,10 +96,14 @@ class Service:
         return self._variants.champion.shop
 
     async def recommend(self, *asks: Ask) -> list[Recommendations]:
-        """A list for each, all of a variant from one bundle."""
+        """A list for each, all of a variant from one bundle; many take turns with what others ask."""
         for ask in asks:
-            _check_times(ask)
-        return await self.lists.do(asks)
+            check_times(ask)
+        variants = self._variants
+        found: list[Recommendations] = []
+        for part in parts(asks, TOGETHER):
+            found += await self.lists.do(Part(part, variants))
+        return found
 
     async def post(self, posted: PostedEvent | PostedEvents) -> Receipt:
         """Take events in; answered once they are durable.
@@ -159,7 +169,7 @@ class Service:
         except (OSError, VitrineError) as error:
             LOG.error("a user was not %s: %s", what, error)
             raise RefusedError(503, f"the user could not be {what}; try again", {"Retry-After": "5"}) from None
-        await self.lists.aside(self._follow_log)
+        await self._follow()
         return receipt
 
     def follow_champion(self) -> None:
@@ -169,23 +179,25 @@ class Service:
         """
         before = self._in_use.refused
         champion = self._opened() if self._in_use.follow() is not self.shop.bundle else self.shop
-        self._variants = self._challenger.beside(champion)
+        variants = self._challenger.beside(champion)
+        if variants != self._variants:
+            self._variants = variants
         self.metrics.refused.inc(self._in_use.refused - before)
 
     async def tidy(self) -> None:
         """Deliver what a killed replica left, and forget what is old, and whom others have forgotten."""
-        await self.lists.aside(self._follow_log)
+        await self._follow()
         if self._intake is not None:
-            await self._commits.aside(self._intake.tidy)
+            await self._committing(self._intake.tidy)
             self.metrics.remembered.set(self._intake.remembered)
 
     def close(self) -> None:
         """Finish what is being done."""
         self.ready = False
-        self.lists.close()
-        self._commits.close()
+        self._reading.close()
+        self._committing.close()
         self.attribution.close()
-        self._changes.close()  # last: it may wait for a replica that stands still
+        self._changing.close()  # last: it may wait for a replica that stands still
 
     def _opened(self) -> Shop:
         shop = Shop(self._in_use.bundle)
@@ -205,21 +217,32 @@ class Service:
         self._intake = Intake(self.settings, self._now)
         self._log = EventLog(log_folder(self.settings))
         self._log.start_at(self._window_began())
-        self._follow_log()
+        self._obey(*self._news())
 
-    def _follow_log(self) -> None:
+    async def _follow(self) -> None:
         """Take into the sessions what any replica has accepted, and obey what any was told of users."""
+        async with self._following:
+            self._obey(*await self._reading(self._news))
+
+    def _news(self) -> tuple[Identities, list[EventBatch]]:
+        """Of whom what is not to be known, and batches that were accepted since the last call."""
+        who, batches = self._who, list[EventBatch]()
         try:
-            before, self._who = self._who, self._people.read()
-            if self._who.forgotten != before.forgotten:
-                self._sessions.drop(self._who.forgotten)
-            if self._who.merged is not before.merged:
-                self._sessions.merge(self._who.merged)
-            for batch in self._log.follow() if self._log is not None else ():
-                self._sessions.add(batch, self._who)
+            who = self._people.read()
+            batches = self._log.follow() if self._log is not None else []
         except (OSError, VitrineError) as error:  # a list without the latest events is better than none
             LOG.error("posted events, forgotten or merged users are not followed: %s", error)
             self.metrics.failures.inc()
+        return who, batches
+
+    def _obey(self, who: Identities, batches: Sequence[EventBatch]) -> None:
+        before, self._who = self._who, who
+        if who.forgotten != before.forgotten:
+            self._sessions.drop(who.forgotten)
+        if who.merged is not before.merged:
+            self._sessions.merge(who.merged)
+        for batch in batches:
+            self._sessions.add(batch, who)
         self._sessions.forget(self._window_began())
         self.metrics.sessions.set(len(self._sessions))
 
@@ -227,26 +250,23 @@ class Service:
         """When the oldest session that may still go on began, seconds since 1970."""
         return self._now() - self.settings.session_window_hours * HOUR
 
-    def _answer(self, requests: Sequence[tuple[Ask, ...]]) -> list[list[Recommendations]]:
-        variants = self._variants
-        self._follow_log()
-        asks = [self._of_survivor(ask) for request in requests for ask in request]
+    async def _answer(self, requests: Sequence[Part]) -> list[list[Recommendations]]:
+        await self._follow()
+        asked = [(part.variants, self._of_survivor(ask)) for part in requests for ask in part.asks]
+        asks, theirs = [ask for _, ask in asked], [variants.of(ask) for variants, ask in asked]
         self.metrics.batch.observe(len(asks))
         found: dict[int, Recommendations] = {}
-        theirs = [variants.of(ask) for ask in asks]
-        for variant in filter(None, (variants.champion, variants.challenger)):
+        for variant in {id(one): one for one in theirs}.values():
             places = [place for place, other in enumerate(theirs) if other is variant]
             chosen = [asks[place] for place in places]
-            if chosen:
-                answers = recommendations(
-                    variant, self._sessions, self._who, chosen, self._now(), self.attribution.remember
-                )
-                found |= zip(places, answers, strict=True)
+            answers = recommendations(
+                variant, self._sessions, self._who, chosen, self._now(), self.attribution.remember
+            )
+            found |= zip(places, answers, strict=True)
         in_order = iter(found[place] for place in range(len(asks)))
-        lists = [[next(in_order) for _ in request] for request in requests]
-        for request in lists:
-            for one in request:
-                self.metrics.lists.labels(one.products[0].source if one.products else "none").inc()
+        lists = [[next(in_order) for _ in part.asks] for part in requests]
+        for one in found.values():
+            self.metrics.lists.labels(one.products[0].source if one.products else "none").inc()
         return lists
 
     def _of_survivor(self, ask: Ask) -> Ask:
@@ -264,16 +284,13 @@ class Service:
             self.metrics.events.labels("rejected").inc(len(posted.events) if isinstance(posted, PostedEvents) else 1)
             raise
 
+    async def _change(self, changes: Sequence[Callable[[], Any]]) -> list[Any]:
+        return [await self._changing(change) for change in changes]
+
+    async def _commit(self, requests: Sequence[Sequence[AcceptedEvent]]) -> Sequence[Taken]:
+        return await self._committing(partial(self._take, requests))
+
     def _take(self, requests: Sequence[Sequence[AcceptedEvent]]) -> Sequence[Taken]:
         assert self._intake is not None
         with self.metrics.commit_seconds.time():
             return self._intake.take(requests)
-
-
-def _check_times(ask: Ask) -> None:
-    timed = [event.event_time is not None for event in ask.session or ()]
-    if any(timed) and not all(timed):
-        raise RefusedError(422, "session: give event_time of all events or of none")
-    for event in ask.session or ():
-        if event.event_time is not None and event.event_time < FIRST_MOMENT:
-            raise RefusedError(422, "session: event_time before 2000")

@@ -1,12 +1,14 @@
 """What lists led to: each event once, with the place it came from, whichever replica answered and took it."""
 
 import asyncio
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from app.api.attribution import answered as answered_module
+from app.api.attribution import counter as counter_module
 from app.api.attribution.answered import Answered, AnsweredLists, Because, find, follow, prune
 from app.api.attribution.attribution import Attribution
 from app.api.attribution.counter import Counter, Folders
@@ -300,7 +302,9 @@ def test_another_process_counts_once_the_first_is_gone(tmp_path: Path) -> None:
     second.close()
 
 
-def test_a_count_that_is_broken_off_is_done_again_and_counts_nothing_twice(tmp_path: Path) -> None:
+def test_a_count_that_is_broken_off_is_done_again_and_counts_nothing_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from app.api.metrics import ApiMetrics
 
     settings = Settings(output=tmp_path)
@@ -310,8 +314,10 @@ def test_a_count_that_is_broken_off_is_done_again_and_counts_nothing_twice(tmp_p
     lists.write()
 
     async def breaks_off(attribution: Attribution) -> None:
+        shown = asyncio.Event()
+        monkeypatch.setattr(attribution._counter, "show", lambda *_: shown.set())
         counting = asyncio.create_task(attribution.count())
-        await asyncio.sleep(0.01)
+        await shown.wait()  # the first portion, and two more to come
         counting.cancel()
         await asyncio.wait([counting])
         attribution.close()
@@ -324,6 +330,26 @@ def test_a_count_that_is_broken_off_is_done_again_and_counts_nothing_twice(tmp_p
     asyncio.run(attribution.count())
     attribution.close()
     assert led_to(tmp_path, "lists")["answered"] == 3 * answered_module.PORTION
+
+
+def test_one_that_is_behind_goes_on_at_once_and_deletes_nothing_that_is_unread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from app.api.metrics import ApiMetrics
+
+    monkeypatch.setattr(counter_module, "MOST_BYTES", 1_000)
+    settings, now = Settings(output=tmp_path, attribution_hours=1), 1_800_000_000.0
+    old, young = (AnsweredLists(Folders.of(settings).lists, partial(float, at)) for at in (now - 9 * 3600, now))
+    for number in range(20):
+        old.add(a_list(now - 9 * 3600, str(number)))
+        young.add(a_list(now, str(number)))
+    old.write()
+    young.write()
+    attribution = Attribution(settings, ApiMetrics(), lambda: now)
+    asyncio.run(attribution.count())
+    attribution.close()
+    assert led_to(tmp_path, "lists")["answered"] == 40
+    assert len([*Folders.of(settings).lists.iterdir()]) == 1, "what was counted and is old is deleted"
 
 
 def test_it_says_nothing_where_nothing_happens(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -5,8 +5,7 @@ import threading
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
-import pytest
-
+from app.api.apart import Apart
 from app.api.gathering import Gathering
 from app.api.problems import RefusedError
 
@@ -14,22 +13,21 @@ MOST, LONGEST = 4, 8
 
 
 class Doubling:
-    """Work that remembers its calls, and the threads they came in."""
+    """Work that remembers its calls."""
 
     def __init__(self) -> None:
         self.calls: list[list[int]] = []
-        self.threads: set[int] = set()
 
-    def __call__(self, items: Sequence[int]) -> list[int]:
+    async def __call__(self, items: Sequence[int]) -> list[int]:
         self.calls.append(list(items))
-        self.threads.add(threading.get_ident())
+        await asyncio.sleep(0)
         if 0 in items:
             raise ValueError("nought")
         return [2 * item for item in items]
 
 
-def gathering(work: Callable[[Sequence[int]], Sequence[int]], apart: bool = False) -> Gathering[int, int]:
-    return Gathering(work, abs, MOST, LONGEST, apart)
+def gathering(work: Callable[[Sequence[int]], Awaitable[Sequence[int]]]) -> Gathering[int, int]:
+    return Gathering(work, abs, MOST, LONGEST)
 
 
 def run(scene: Coroutine[Any, Any, Any]) -> Any:
@@ -40,15 +38,11 @@ async def together(*parts: Awaitable[int]) -> list[int | BaseException]:
     return list(await asyncio.gather(*parts, return_exceptions=True))
 
 
-@pytest.mark.parametrize("apart", [False, True])
-def test_what_waits_together_shares_a_call_up_to_its_weight_in_order(apart: bool) -> None:
+def test_what_waits_together_shares_a_call_up_to_its_weight_in_order() -> None:
     work = Doubling()
 
     async def scene() -> list[int | BaseException]:
-        gathered = gathering(work, apart)
-        found = await together(*map(gathered.do, (1, 2, 1, 3)))
-        gathered.close()
-        return found
+        return await together(*map(gathering(work).do, (1, 2, 1, 3)))
 
     assert run(scene()) == [2, 4, 2, 6]
     assert work.calls == [[1, 2, 1], [3]]
@@ -115,34 +109,30 @@ def test_a_client_that_has_gone_takes_nobody_with_it() -> None:
     assert run(scene()) == 4
 
 
-def test_what_computes_is_done_on_the_event_loop_and_what_waits_apart() -> None:
-    here, there = Doubling(), Doubling()
+def test_a_wrong_number_of_results_reaches_all_who_wait() -> None:
+    async def short(items: Sequence[int]) -> list[int]:
+        return [*items][1:]
 
-    async def scene() -> int:
-        gathered, apart = gathering(here), gathering(there, apart=True)
-        await together(gathered.do(1), apart.do(1), apart.do(4))
-        await apart.aside(lambda: there.threads.add(threading.get_ident()))
-        apart.close()
-        return threading.get_ident()
+    async def scene() -> list[int | BaseException]:
+        return await together(*map(gathering(short).do, (1, 1)))
 
-    loop = run(scene())
-    assert here.threads == {loop}
-    assert len(there.threads) == 1
-    assert loop not in there.threads
+    assert [type(one) for one in run(scene())] == [ValueError, ValueError]
 
 
-def test_the_event_loop_goes_on_while_work_apart_waits() -> None:
-    free = threading.Event()
+def test_the_event_loop_goes_on_while_something_apart_waits() -> None:
+    free, threads = threading.Event(), set[int]()
 
-    def waits(items: Sequence[int]) -> Sequence[int]:
-        assert free.wait(5)
-        return items
+    def waits() -> bool:
+        threads.add(threading.get_ident())
+        return free.wait(5)
 
-    async def scene() -> int:
-        gathered = gathering(waits, apart=True)
+    async def scene() -> list[bool]:
+        apart = Apart("test")
         asyncio.get_running_loop().call_later(0.01, free.set)  # only a loop that goes on gets there
-        found = await gathered.do(1)
-        gathered.close()
+        found = [await apart(waits), await apart(waits)]
+        apart.close()
         return found
 
-    assert run(scene()) == 1
+    assert run(scene()) == [True, True]
+    assert len(threads) == 1
+    assert threading.get_ident() not in threads

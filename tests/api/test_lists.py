@@ -1,5 +1,6 @@
 """Lists over HTTP are the recommender's own, with filters, reasons and the shop's ids."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -149,8 +150,29 @@ def test_requests_that_wait_together_are_answered_together(api: Api) -> None:
     assert calls <= 2, "the first perhaps alone, the others while it was worked out"
 
 
+def test_many_at_once_let_others_have_their_turn(api: Api) -> None:
+    """Each call of the recommender stops the event loop, so it is never for more than 640 places."""
+    done = list[str]()
+
+    async def asked(path: str, body: dict[str, Any] | None) -> None:
+        answer = await api._client.request("POST" if body else "GET", path, json=body)
+        assert answer.status_code == 200
+        done.append(path)
+
+    async def scene() -> None:
+        many = asyncio.create_task(asked("/v1/recommendations/batch", {"requests": [{"count": 100}] * 100}))
+        while not api.service.lists._running:
+            await asyncio.sleep(0)
+        await asyncio.gather(many, asked("/v1/popular", None), asked("/health/live", None))
+
+    api._runner.run(scene())
+    assert done[-1] == "/v1/recommendations/batch"
+    assert api.metric("vitrine_api_batch_lists_sum") == 101
+    assert api.metric("vitrine_api_batch_lists_bucket", le="8.0") == api.metric("vitrine_api_batch_lists_count") == 17
+
+
 def test_too_many_that_wait_are_told_to_come_back(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api.service.lists, "_longest", 3)
+    monkeypatch.setattr(api.service.lists, "_longest", 30)  # places of three lists
     answers = api.together([("GET", "/v1/popular", None)] * 10)
     statuses = [answer.status_code for answer in answers]
     assert statuses.count(200) >= 3, "three waiting, and one at work if it was quick"

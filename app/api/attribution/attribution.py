@@ -58,12 +58,15 @@ class Attribution:
         would take far longer, and answers with it, since each would take the interpreter from the other.
         """
         try:
-            counting = await to_thread(self._begin)
-            if counting is not None:
-                for lines in counting.unread:
-                    self._counter.show(lines, counting)
-                    await asyncio.sleep(REST_SECONDS)
-                await to_thread(self._finish, counting)
+            behind = True
+            while behind:
+                counting = await to_thread(self._begin)
+                if counting is not None:
+                    for lines in counting.unread:
+                        self._counter.show(lines, counting)
+                        await asyncio.sleep(REST_SECONDS)
+                    await to_thread(self._finish, counting)
+                behind = counting is not None and counting.is_full
             self._failure = ""
         except (OSError, VitrineError) as error:
             self._failed(f"what lists led to is not counted or shown yet: {error}")
@@ -88,7 +91,7 @@ class Attribution:
                 self._metrics.attributed.labels(event_type, outcome).inc(events)
             for labels, places in counted.places.items():
                 self._metrics.touched.labels(*labels).inc(places)
-            if (hour := int(self._now() // HOUR)) != self._pruned:
+            if (hour := int(self._now() // HOUR)) != self._pruned and not counting.is_full:  # nothing that is unread
                 self._counter.prune()
                 self._pruned = hour
             if self._settings.influx_url is not None and self._counter.counts is not None:

@@ -70,6 +70,11 @@ class Counting:
     step: Step = field(default_factory=Step)
     counted: Counted = field(default_factory=Counted)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether there may be more to read at once."""
+        return sum(lines.end - lines.start for lines in self.unread) >= MOST_BYTES
+
 
 class Counter:
     """Counts for all replicas while it holds the lock; to be used by one thread at a time.
