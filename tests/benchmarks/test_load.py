@@ -15,7 +15,7 @@ from app.registry.registry import Registry
 
 
 def test_the_bundle_is_served_and_every_body_is_a_request(tmp_path: Path) -> None:
-    load.make(tmp_path, products=300, users=50)
+    load.make(tmp_path, products=300, users=50, ranker="reciprocal_rank")
     bundle = BundleInUse(Registry(tmp_path / "models"), Settings(output=tmp_path), print).bundle
     assert len(bundle.recommender.catalogue) == 300
     bodies = (tmp_path / "bodies").read_text().splitlines()
