@@ -138,7 +138,7 @@ def test_a_taken_port_is_one_line(output: Path) -> None:
     assert "cannot be listened at (Address already in use); give others" in line
 
 
-@pytest.mark.slow(seconds=90)
+@pytest.mark.slow(seconds=40)
 def test_every_accepted_event_is_archived_once_though_servers_and_stream_are_killed(output: Path) -> None:
     """Two replicas and a stream, killed and started again while clients post; a client without an answer sends the same
     again, to any of the two."""

@@ -22,7 +22,7 @@ from app.synthetic import generate
 from app.synthetic.shop import START
 
 EVENTS, MONTH = 300_000, 31
-pytestmark = pytest.mark.slow(seconds=60)
+pytestmark = pytest.mark.slow(seconds=14)
 
 
 def named(found: Segmented) -> pd.Series:

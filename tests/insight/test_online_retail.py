@@ -19,7 +19,7 @@ from app.events.revenue import revenue_cents
 from app.insight.customer_results import Customers
 from app.insight.customers import find_customers
 
-pytestmark = pytest.mark.slow(seconds=60)
+pytestmark = pytest.mark.slow(seconds=8)
 
 
 @dataclass(frozen=True)

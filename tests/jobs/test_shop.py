@@ -20,7 +20,7 @@ PAGE = re.compile(r"open (http://\S+)")
 INFLUX = re.compile(r"InfluxDB runs at (http://[^\s,]+)")
 
 
-@pytest.mark.slow(seconds=60)
+@pytest.mark.slow(seconds=28)
 def test_the_page_is_up_until_stopped(tmp_path: Path) -> None:
     output = tmp_path / "shop"
     flags = ["--output", output, "--events", "4000", "--rate", "2", "--port", "0"]

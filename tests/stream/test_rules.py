@@ -90,7 +90,7 @@ def test_a_stream_goes_on_where_it_was(spark: SparkSession, tmp_path: Path) -> N
 def test_a_stop_leaves_no_event_behind(spark: SparkSession, tmp_path: Path) -> None:
     """Stopped at once after files came: what was not done is done at the next start."""
     write_bundle(tmp_path / "models", "a", recommender())
-    for number in range(3):
+    for number in range(2):
         with running(spark, quick_settings(tmp_path)) as run:
             for part in range(3):
                 rows: list[Event | str] = [(number, "view", 100 + part, user, f"s{user}") for user in range(10)]
@@ -100,9 +100,9 @@ def test_a_stop_leaves_no_event_behind(spark: SparkSession, tmp_path: Path) -> N
                 "a batch begun",
             )
     with running(spark, quick_settings(tmp_path)) as run:
-        until(lambda: len(folder_rows(run.folders.archive)) == 90, "all is archived")
-        until(lambda: _events(run) == 90, "all is counted")
-    assert len(folder_rows(run.folders.archive)) == 90
+        until(lambda: len(folder_rows(run.folders.archive)) == 60, "all is archived")
+        until(lambda: _events(run) == 60, "all is counted")
+    assert len(folder_rows(run.folders.archive)) == 60
 
 
 def _events(run: Running) -> int:

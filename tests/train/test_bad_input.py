@@ -274,7 +274,7 @@ def play(folder: Path) -> None:
     from app.train.context import Run
     from app.train.stages import clean_log
 
-    spark = create_session(Settings(master="local[2]", driver_memory="1g", shuffle_partitions=2), "bad input")
+    spark = create_session(Settings(master="local[2]", driver_memory="1g", shuffle_partitions=1), "bad input")
     for number, case in enumerate(CASES):
         here = folder / str(number)
         output = here / case.flags.get("output", "out")

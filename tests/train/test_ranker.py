@@ -115,7 +115,7 @@ def rows(found: RunResult, model: str) -> dict[str, tuple[int, float]]:
     }
 
 
-@pytest.mark.slow(seconds=40)
+@pytest.mark.slow(seconds=22)
 def test_the_choice_is_told_with_what_was_looked_at(found: RunResult) -> None:
     choice, quality = found.ranker, found.quality
     assert choice is not None
@@ -128,7 +128,7 @@ def test_the_choice_is_told_with_what_was_looked_at(found: RunResult) -> None:
     assert choice.gains[0].share == max(gain.share for gain in choice.gains)
 
 
-@pytest.mark.slow(seconds=40)
+@pytest.mark.slow(seconds=1)
 def test_both_orders_are_measured_and_the_chosen_one_is_what_serves(found: RunResult) -> None:
     served, first, learned = (rows(found, model) for model in (BLEND, "reciprocal_rank", "lambdamart"))
     assert served == {"session": learned["session"], "user": first["user"]}
@@ -138,7 +138,7 @@ def test_both_orders_are_measured_and_the_chosen_one_is_what_serves(found: RunRe
     }
 
 
-@pytest.mark.slow(seconds=40)
+@pytest.mark.slow(seconds=1)
 def test_the_bundle_holds_the_ranker_and_answers_with_it(found: RunResult) -> None:
     assert found.paths.bundle is not None
     recommender = Bundle.open(found.paths.bundle).recommender
