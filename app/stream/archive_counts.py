@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 from pyspark.sql import SparkSession
 
+from app.core.errors import is_away
 from app.core.settings import Settings
 from app.events.archive_names import BatchRange
 from app.stream.archive import Archive
@@ -39,6 +40,21 @@ class ArchiveCounts:
     ):
         self._spark, self._settings, self._archive = spark, settings, archive
         self._away = AwayFiles(note, say, clock)
+
+    def windows(
+        self, parts: list[BatchRange], known: Mapping[BatchRange, list[int]]
+    ) -> tuple[dict[BatchRange, list[int]], set[BatchRange]]:
+        """The windows of each folder, which may be known; and the folders that don't say now."""
+        found, unknown = dict[BatchRange, list[int]](), set[BatchRange]()
+        for part in parts:
+            try:
+                minutes = self._settings.window_minutes
+                found[part] = known[part] if part in known else self._archive.windows(part, minutes)
+            except OSError as error:
+                if not is_away(error):
+                    raise
+                unknown.add(part)
+        return found, unknown
 
     def of(self, since: Mapping[int, int], folders: Folders) -> tuple[pa.Table, dict[int, int]]:
         """Counts of windows, and which these are: those that need what is away have to wait.

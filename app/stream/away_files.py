@@ -10,6 +10,7 @@ from app.core.errors import is_away
 from app.core.files import write_text
 
 PATIENCE = 900.0  #: seconds that a file is waited for
+GAP = 60.0  #: seconds without a try, after which a file was not away at every one
 READ_AT_ONCE = 2**20  #: bytes
 
 
@@ -70,6 +71,27 @@ class AwayFiles:
         if given_up != self._given_up:
             self._given_up = given_up
             write_text(self._note, json.dumps(sorted(map(str, given_up))))
+
+
+class Patience:
+    """Tells when a file was away at every try for long.
+
+    Parameters
+    ----------
+    clock
+        Seconds, as `time.monotonic`.
+    """
+
+    def __init__(self, clock: Callable[[], float]):
+        self._clock = clock
+        self._tries: dict[Path, tuple[float, float]] = {}  # the first and the last of them
+
+    def ends(self, path: Path) -> bool:
+        """Note that a file is away; whether that has lasted too long."""
+        now = self._clock()
+        first, last = self._tries.get(path, (now, now))
+        self._tries[path] = first if now - last <= GAP else now, now
+        return now - self._tries[path][0] >= PATIENCE
 
 
 def read_through(path: Path) -> None:

@@ -161,7 +161,9 @@ class Stream:
         try:
             self._wait(every, tell)
         except Exception:
-            self.folders.check(self.epoch.pins)  # whatever has met that first
+            self.folders.check()  # whatever has met that first
+            self._lease.check()  # a successor deletes the checkpoint that it has gone on from
+            self.folders.check(self.epoch.pins)
             raise
 
     def _wait(self, every: float, tell: Callable[[StreamSummary], Any]) -> None:

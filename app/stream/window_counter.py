@@ -9,14 +9,13 @@ stood once its micro-batch is committed, since one that is not is done again aft
 
 import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from pyspark.sql import SparkSession
 
 from app.core.errors import is_away
@@ -24,6 +23,7 @@ from app.core.settings import Settings
 from app.events.archive_names import BatchRange
 from app.stream.archive import Archive
 from app.stream.archive_counts import ArchiveCounts
+from app.stream.away_files import PATIENCE, Patience
 from app.stream.epoch import Epoch, marked, newest_number
 from app.stream.folders import StreamFolders
 from app.stream.intake import Window
@@ -39,7 +39,7 @@ from app.stream.window_files import (
     read_windows,
     replace_windows,
 )
-from app.stream.window_sums import OpenWindow, Sums, add, rows, table
+from app.stream.window_sums import OpenWindow, Sums, add, rows, sums_of, table
 
 AT_ONCE = 1_000  #: windows counted by one job: bounds what comes back from it
 GIVEN_UP = "given-up.json"  #: in an epoch's folder: files of the archive that counts are without
@@ -75,12 +75,11 @@ class WindowCounter:
         say: Callable[[str], Any],
         clock: Callable[[], float] = time.monotonic,
     ):
-        self._settings, self._folders, self._epoch = settings, folders, epoch
-        self._say, self._clock = say, clock
+        self._settings, self._folders, self._epoch, self._say, self._clock = settings, folders, epoch, say, clock
         self._owed = OwedPoints(points, self._read)
         self._archive, self._days = Archive.of(folders), WindowDays(folders.windows, epoch)
         self._counts = ArchiveCounts(spark, settings, self._archive, epoch.folder / GIVEN_UP, say, clock)
-        self._lock = threading.Lock()
+        self._patience, self._lock = Patience(clock), threading.Lock()
         self._folders_of: dict[BatchRange, list[int]] = {}  # windows of each folder that counts
         self._unknown: set[BatchRange] = set()  # folders that do not say their windows now
         self._open: dict[int, OpenWindow] = {}
@@ -95,7 +94,7 @@ class WindowCounter:
                 for start in windows:
                     since.setdefault(start, part.first)
         deleted = self._archive.deleted_up_to()
-        late = self._standing([start for start in since if start <= deleted])  # in files, perhaps not yet in points
+        late = self._known([start for start in since if start <= deleted])  # in files, perhaps not yet in points
         self._open = {start: OpenWindow(first, late.get(start), float("-inf")) for start, first in since.items()}
 
     def counted(self) -> int:
@@ -106,16 +105,7 @@ class WindowCounter:
         """Look at the archive's folders anew: at the start, and when some were put together or deleted."""
         with self._lock:
             known = dict(self._folders_of)
-        found, unknown = dict[BatchRange, list[int]](), set[BatchRange]()
-        for part in self._archive.folders(marked(self._folders)):
-            try:
-                found[part] = (
-                    known[part] if part in known else self._archive.windows(part, self._settings.window_minutes)
-                )
-            except OSError as error:  # looked at again a minute later
-                if not is_away(error):
-                    raise
-                unknown.add(part)
+        found, unknown = self._counts.windows(self._archive.folders(marked(self._folders)), known)
         with self._lock:
             added = {part: windows for part, windows in self._folders_of.items() if part not in known}
             self._folders_of = found | added
@@ -147,8 +137,9 @@ class WindowCounter:
     def _take(self, part: BatchRange, by_window: Mapping[int, Sums]) -> None:
         now = self._clock()
         new = [start for start in by_window if start not in self._open]
-        for start, stood in self._standing(new).items():
-            self._open[start] = OpenWindow(part.first, stood, now)
+        known = self._known(new)
+        for start in new:
+            self._open[start] = OpenWindow(part.first, known.get(start), now)
         for start, figures_of in by_window.items():
             window = self._open[start]
             window.changed, window.shown = now, False
@@ -159,15 +150,20 @@ class WindowCounter:
         """Put what came into windows into files and points."""
         with self._lock:
             self._take_committed()
-            fresh = {
-                start: window for start, window in self._open.items() if not window.shown and window.base is not None
-            }
+            fresh = {start: one for start, one in self._open.items() if not one.shown and one.base is not None}
             found = [row for start, window in fresh.items() for row in rows(start, window.total())]
             for window in fresh.values():
                 window.shown = True
-        if fresh:
-            self._replace(table(found), {start: window.since for start, window in fresh.items()})
-        self._owed.pay()
+        try:
+            with self._files_given():
+                if fresh:
+                    self._replace(table(found), {start: window.since for start, window in fresh.items()})
+        except OSError:  # tried again
+            for window in fresh.values():
+                window.shown = False
+            raise
+        with self._files_given():
+            self._owed.pay()
 
     def settle(self, *, everything: bool = False) -> None:
         """Count windows anew that are left alone, or all that are open.
@@ -179,15 +175,27 @@ class WindowCounter:
         FileNotFoundError
             A folder is gone. What was begun is counted the next time, after `refresh`.
         """
-        before = float("inf") if everything else self._clock() - ALONE * self._settings.windows_seconds
-        deleted = self._archive.deleted_up_to()
         self.show()
+        with self._files_given():
+            self._settle(float("inf") if everything else self._clock() - ALONE * self._settings.windows_seconds)
+
+    @contextmanager
+    def _files_given(self) -> Iterator[None]:
+        """Set a file of counts aside that the system does not give for long, whenever it is asked for."""
+        try:
+            yield
+        except OSError as error:
+            path = Path(error.filename or "")
+            if is_away(error) and path.parent == self._folders.windows and self._patience.ends(path):
+                self._set_aside(path, f"{error.strerror}, for {PATIENCE / 60:.0f} minutes now")
+            raise
+
+    def _settle(self, before: float) -> None:
+        deleted = self._archive.deleted_up_to()
         with self._lock:
             self._count_again(deleted)
             self._keep_what_stands([start for start in self._open if start <= deleted])
-            alone = {
-                start: window for start, window in self._open.items() if start > deleted and window.changed <= before
-            }
+            alone = {start: one for start, one in self._open.items() if start > deleted and one.changed <= before}
             folders, stood = list(self._folders_of.items()), dict[int, OpenWindow]()
             for start, window in alone.items():  # what comes from here on is not in these folders
                 stood[start] = replace(window)
@@ -207,7 +215,8 @@ class WindowCounter:
                     del self._open[start]
                 else:
                     window.base, window.since, window.shown = standing[start], window.recent, False
-            uncounted = [window.since for window in self._open.values()] + [part.first for part in self._late]
+            uncounted = [*(window.since for window in self._open.values()), *self._again.values()]
+            uncounted += [part.first for part in self._late]
             counted = min(uncounted, default=self._newest + 1) - 1
         owed = self._owed.since()  # a window is counted once its points are there as well
         counted = counted if owed is None else min(counted, owed - 1)
@@ -224,13 +233,16 @@ class WindowCounter:
 
     def look(self) -> None:
         """Miss files of counts that are gone, and read one through; look at what is away in the archive."""
-        for lost in self._days.gone():
-            self._lose(lost)
-            self._say(f"{day_file(self._folders.windows, lost, self._epoch.number)}: is gone; {COUNTED_AGAIN}")
+        self._miss()
         if (turn := self._days.next()) is not None:
             read_whole(turn, self._set_aside)
         back = self._counts.back()
         self._begin_again(lambda part, start: back(part))
+
+    def _miss(self) -> None:
+        for lost in self._days.gone():
+            self._lose(lost)
+            self._say(f"{day_file(self._folders.windows, lost, self._epoch.number)}: is gone; {COUNTED_AGAIN}")
 
     def _set_aside(self, path: Path, why: str) -> None:
         """Move a day's damaged file out of the way."""
@@ -265,6 +277,7 @@ class WindowCounter:
                 del self._open[start]
 
     def _replace(self, counts: pa.Table, since: Mapping[int, int]) -> None:
+        self._miss()  # or what is written now would hide that the rest of its day is lost
         replace_windows(counts, since, self._folders.windows, self._epoch.number, self._set_aside)
         self._days.written({day(start) for start in since})
         self._owed.write(counts, since)
@@ -273,12 +286,15 @@ class WindowCounter:
         wanted = pa.array(starts, pa.timestamp("us", tz="UTC"))
         return read_windows(self._folders.windows, marked(self._folders), wanted, self._set_aside)
 
+    def _known(self, starts: list[int]) -> dict[int, Sums]:
+        """The same, or nothing where it can't be read now: such a window is counted anew before it is shown."""
+        try:
+            return self._standing(starts)
+        except OSError as error:
+            if not is_away(error):
+                raise
+            return {}
+
     def _standing(self, starts: list[int]) -> dict[int, Sums]:
         """What the files say of windows."""
-        standing: dict[int, Sums] = {start: {} for start in starts}
-        if starts:
-            table = self._read(starts)
-            times = pc.cast(table["start"], pa.int64()).to_pylist()
-            for start, row in zip(times, table.to_pylist(), strict=True):
-                standing[start][row["event_type"], row["main_category"]] = (row["events"], round(row["revenue"] * 100))
-        return standing
+        return sums_of(self._read(starts), starts) if starts else {}

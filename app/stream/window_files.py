@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from app.core.errors import is_of_the_system
 from app.core.files import link, replacing, sync, write_text
 from app.events.archive_names import FIRST_EDITION_OFFSET, Epochs
 from app.monitor.schema import EVENTS
@@ -66,11 +65,19 @@ def read_day(path: Path) -> pa.Table:
 
 
 def read_whole(path: Path, damaged: Damaged | None) -> pa.Table:
-    """The counts in one of the files; none of a damaged one, which `damaged` gets."""
+    """The counts in one of the files; none of a damaged one, which `damaged` gets.
+
+    Raises
+    ------
+    OSError
+        The system does not give it now; the error names the file.
+    """
     try:
         return read_day(path)
     except (pa.ArrowException, OSError) as error:
-        if damaged is None or is_of_the_system(error):
+        if isinstance(error, OSError) and error.errno is not None:  # Arrow's own have no number
+            raise OSError(error.errno, os.strerror(error.errno), str(path)) from None
+        if damaged is None:
             raise
         damaged(path, str(error).splitlines()[0])
         return WINDOW_SCHEMA.empty_table()

@@ -1,9 +1,10 @@
 """Sums of a window while events come into it, and the rows that they make in its file."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from app.stream.window_files import WINDOW_SCHEMA
 
@@ -57,3 +58,11 @@ def table(rows: Sequence[Row]) -> pa.Table:
     return pa.table(
         [pa.array(column, field.type) for column, field in zip(columns, WINDOW_SCHEMA, strict=True)], WINDOW_SCHEMA
     )
+
+
+def sums_of(counts: pa.Table, starts: Iterable[int]) -> dict[int, Sums]:
+    """What a table of `WINDOW_SCHEMA` says of these windows, of which alone it has rows."""
+    sums: dict[int, Sums] = {start: {} for start in starts}
+    for start, row in zip(pc.cast(counts["start"], pa.int64()).to_pylist(), counts.to_pylist(), strict=True):
+        sums[start][row["event_type"], row["main_category"]] = (row["events"], round(row["revenue"] * 100))
+    return sums

@@ -10,7 +10,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from app.core.errors import VitrineError
+from app.core.errors import InputError, VitrineError
 from app.core.lease import stream_lease, training_lease
 from app.core.settings import Settings
 from app.events.archive_manifest import Manifest
@@ -299,6 +299,24 @@ def test_a_stream_that_was_replaced_moves_no_file_that_its_successor_reads(tmp_p
     with pytest.raises(VitrineError, match="has taken over"):
         Stream._recover(stream)
     stream._failure.assert_not_called()
+
+
+def test_what_a_stream_ends_with_where_something_is_gone(tmp_path: Path) -> None:
+    """A folder that is lost is named; but of one that was replaced its successor has taken the checkpoint."""
+    shop = Shop(tmp_path)
+    failed = FileNotFoundError(2, "No such file", "x")
+    stream = Mock(_lease=shop.lease, folders=shop.folders, epoch=shop.epoch, _wait=Mock(side_effect=failed))
+    with pytest.raises(FileNotFoundError):
+        Stream.wait(stream)
+    shop.epoch.pins.rename(tmp_path / "aside")
+    with pytest.raises(InputError, match=f"{shop.epoch.pins}: is gone; bring it back"):
+        Stream.wait(stream)
+    (tmp_path / "stream" / "lease" / "e000002").touch()
+    with pytest.raises(VitrineError, match="has taken over"):
+        Stream.wait(stream)
+    shop.folders.windows.rename(tmp_path / "windows")
+    with pytest.raises(InputError, match=f"{shop.folders.windows}: is gone; bring it back"):
+        Stream.wait(stream)
 
 
 def test_damaged_files_grow_old_as_the_archive_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,9 +2,11 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from errno import EIO
 from pathlib import Path
+from unittest.mock import Mock
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,7 +16,7 @@ from pyspark.sql import SparkSession
 from app.core.settings import Settings
 from app.events.archive_manifest import Manifest, write_manifest
 from app.events.archive_names import BatchRange
-from app.stream import archive_counts, away_files
+from app.stream import archive_counts, away_files, window_files
 from app.stream.archive import Archive
 from app.stream.compaction import delete_old
 from app.stream.epoch import Epoch, begin, marked
@@ -279,7 +281,7 @@ def count_in_python(monkeypatch: pytest.MonkeyPatch, read: Callable[[Path], obje
     monkeypatch.setattr(archive_counts, "count_windows", count)
 
 
-@pytest.mark.parametrize("when", ["while it runs", "before it starts", "looked at alone"])
+@pytest.mark.parametrize("when", ["while it runs", "before it starts", "looked at alone", "written to before"])
 def test_a_day_without_its_file_is_missed_and_counted_again(
     shop: Shop, when: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -302,12 +304,17 @@ def test_a_day_without_its_file_is_missed_and_counted_again(
             epoch = begin(shop.folders, 2)
             shop.epoch, shop.counter = epoch, shop.started(epoch)
             day = day.with_name("2019-10-01.e000002.parquet")
+        if when == "written to before":
+            shop.archive(1, (NEXT, 7))
+            shop.counter.show()
+            assert shop.stored() == {NEXT: 1, tomorrow: 1}
         shop.counter.look()
     (said,) = shop.said
     assert said.startswith(f"{day}: is {'damaged (' if when == 'looked at alone' else 'gone; its windows'}")
-    assert (shop.stored(), shop.up_to()) == ({tomorrow: 1}, -1)
+    later = {NEXT: 1} if when == "written to before" else {}
+    assert (shop.stored(), shop.up_to()) == ({tomorrow: 1} | later, -1)
     shop.counter.settle(everything=True)
-    assert (shop.stored(), shop.up_to()) == ({START: 2, tomorrow: 1}, 0)
+    assert (shop.stored(), shop.up_to()) == ({START: 2, tomorrow: 1} | later, len(later))
     for _ in range(3):
         shop.counter.look()
     assert len(shop.said) == 1
@@ -370,6 +377,59 @@ def test_a_file_that_is_away_for_long_holds_up_its_own_windows_and_not_for_ever(
     assert shop.up_to() == -1, "killed now, it is counted by the next stream"
     shop.counter.settle(everything=True)
     assert (shop.stored(), shop.up_to(), len(shop.said)) == ({START: 4, NEXT: 2, later: 1}, 3, 1)
+
+
+def test_a_file_of_counts_that_is_away_for_long_is_set_aside(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Meanwhile events come in all the same, and nothing of them is lost; not even what is added to a late window."""
+    count_in_python(monkeypatch)
+    shop.archive(0, (START, 1))
+    shop.counter.settle(everything=True)
+    (day,) = shop.folders.windows.glob("2019-10-01.*")
+    real, away = window_files.read_day, [True]
+
+    def reading(path: Path) -> pa.Table:
+        if path == day and away and not shop.said:
+            raise OSError(EIO, "[Errno 5] of Arrow's: long")
+        return real(path)
+
+    def tries(until: float) -> None:
+        while shop.now < until:
+            for job in (shop.counter.show, shop.counter.settle):
+                with suppress(OSError):
+                    job()
+            shop.now += SECONDS
+
+    monkeypatch.setattr(window_files, "read_day", reading)
+    shop.archive(1, (START, 2), (NEXT, 1))
+    tries(away_files.PATIENCE / 2)
+    away.clear()  # back in time
+    tries(shop.now + 2 * away_files.GAP)
+    assert (shop.stored(), shop.up_to()) == ({START: 2, NEXT: 1}, 1)
+    away.append(True)
+    shop.archive(2, (START, 3))
+    tries(shop.now + away_files.PATIENCE - 1)
+    assert shop.said == []
+    tries(shop.now + 5 * SECONDS)
+    assert (shop.stored(), shop.up_to()) == ({START: 3, NEXT: 1}, 2)
+    (said,) = shop.said
+    assert said.startswith(f"{day}: is damaged (Input/output error, for 15 minutes now); moved to ")
+
+
+def test_what_comes_into_a_window_of_long_ago_waits_for_its_file(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    count_in_python(monkeypatch)
+    shop.archive(0, (START, 1))
+    shop.counter.settle(everything=True)
+    delete_old(Archive.of(shop.folders), marked(shop.folders), float("inf"), 0, lambda first: None)
+    shop.counter.refresh()
+    shop.archive(1, (START, 2))
+    with monkeypatch.context() as away:
+        away.setattr(window_files, "read_day", Mock(side_effect=OSError(EIO, "Input/output error")))
+        for _ in range(2):
+            with pytest.raises(OSError, match="Input/output error"):
+                shop.counter.settle(everything=True)
+    for _ in range(2):  # what stood is known again; then the sum is shown
+        shop.counter.settle(everything=True)
+    assert (shop.stored(), shop.up_to()) == ({START: 2}, 1)
 
 
 def test_a_folder_that_is_away_as_the_stream_starts_is_counted_later(
