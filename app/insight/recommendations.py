@@ -86,12 +86,17 @@ def _rows(relation: Relation) -> list[Row]:
 
 def _extent(table: Relation) -> Row:
     """First pass: counts, smallest, largest and the quantile that bounds the bins."""
-    of_each = ", ".join(
-        f"min({name}) as {name}_min, max({name}) as {name}_max, quantile_disc({name}, {TAIL}) as {name}_tail"
-        for name in ("score", "price")
-    )
-    (row,) = _rows(table.aggregate(f"count(*) as recommendations, count(price) as priced, {of_each}"))
-    return row
+    ends = ", ".join(f"min({name}) as {name}_min, max({name}) as {name}_max" for name in ("score", "price"))
+    (row,) = _rows(table.aggregate(f"count(*) as recommendations, count(price) as priced, {ends}"))
+    return row | {f"{name}_tail": _tail(table, name) for name in ("score", "price")}
+
+
+def _tail(table: Relation, name: str) -> float | None:
+    """The value that a share of `TAIL` does not exceed; found by counts, which may spill to the disk."""
+    counts = table.filter(f"{name} is not null").aggregate(f"{name}, count(*) as times")
+    running = counts.select(f"{name}, sum(times) over (order by {name}) as upto, sum(times) over () as every")
+    ((value,),) = running.filter(f"upto >= {TAIL} * every").aggregate(f"min({name})").fetchall()
+    return None if value is None else float(value)
 
 
 def _edges(extent: Row, name: str) -> list[float]:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:  # takes longer to import than a bundle to open, so that only 
 FILE, MODEL = "lambdamart.json", "model.txt"
 #: Best places of reciprocal rank that are ordered anew; 99 % of ten are the same as of 100, which cost twice as much.
 DEPTH = 50
-MANY = 4_000  #: proposals from which on a `Forest` is faster than LightGBM: by a fifth here, and six times for 50,000
+MANY = 2_000  #: proposals from which on a `Forest` is faster than LightGBM: twice with 4,000, four times with 50,000
 OTHER_FEATURES = "its ranker was learned with other features; make a new one with vitrine train"
 
 
