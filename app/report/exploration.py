@@ -22,7 +22,7 @@ def section(cleaning: Cleaning, found: Exploration | None, zone: str) -> Section
     """
     if found is None:
         intro = "What the event log holds, before any model."
-        return Section("exploration", "Exploration", intro, [rows_read(cleaning)])
+        return Section("exploration", "What is in the log?", intro, [rows_read(cleaning)])
     events = found.events
     intro = f"What the event log holds from {events.first} to {events.last}, before any model."
     kinds = [row.event_type for row in events.event_mix if row.events]
@@ -40,7 +40,7 @@ def section(cleaning: Cleaning, found: Exploration | None, zone: str) -> Section
         leaders(events.top_categories, "main category", "categories"),
         leaders(events.top_brands, "brand", "brands"),
     ]
-    return Section("exploration", "Exploration", intro, blocks)
+    return Section("exploration", "What is in the log?", intro, blocks)
 
 
 def rows_read(cleaning: Cleaning) -> Block:

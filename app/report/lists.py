@@ -29,7 +29,7 @@ def section(figures: RecommendationFigures) -> Section:
         *([per_user(figures)] if len(sizes) != 1 else []),
         sources(figures),
     ]
-    return Section("recommendations", "Recommendations", intro, blocks)
+    return Section("recommendations", "What is recommended?", intro, blocks)
 
 
 def _bins(title: str, rows: Sequence[Bin], highest: float | None, axis: str, caption: str) -> Chart:

@@ -62,7 +62,7 @@ def section(quality: Quality, ranker: RankerChoice | None = None) -> Section:
         if ranker.learned_until is not None:
             intro += f" It was learned from queries before {ranker.learned_until}; all that is shown is of later ones."
             blocks.append(gains(ranker))
-    return Section("quality", "Recommendation quality", intro, blocks)
+    return Section("quality", "How good are the recommendations?", intro, blocks)
 
 
 def gains(ranker: RankerChoice) -> Block:

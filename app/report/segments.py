@@ -68,7 +68,7 @@ def segments(found: Segments) -> Section:
         blocks.append(movement(found.movement))
     if found.tried:
         blocks.append(numbers_tried(found.tried, len(rows)))
-    return Section("segments", "Customer segments", intro, blocks)
+    return Section("segments", "Who are the customers?", intro, blocks)
 
 
 def segment_sizes(rows: Sequence[SegmentRow]) -> Block:
@@ -216,7 +216,7 @@ def profiles(rows: Sequence[ProfileRow]) -> Section:
     )
     title = "Users by profile"
     if not rows:
-        return Section("profiles", "Behaviour profiles", intro, [chart(title)])
+        return Section("profiles", "How do visitors behave?", intro, [chart(title)])
     there = [row for row in rows if row.users]
     texts = [f"{count(row.users)} ({percent(row.share)})" for row in there]
     panel = charts.Panel("users", [row.users for row in there], texts, colours=GREEN)
@@ -239,4 +239,4 @@ def profiles(rows: Sequence[ProfileRow]) -> Section:
         title="Profiles and their rules",
         caption=f"Nobody meets the rule of {', '.join(nobody)}." if nobody else "",
     )
-    return Section("profiles", "Behaviour profiles", intro, [picture, rules])
+    return Section("profiles", "How do visitors behave?", intro, [picture, rules])

@@ -213,3 +213,16 @@ def test_on_a_phone_a_wide_table_scrolls_in_its_card(page: Page) -> None:
     page.emulate_media(media="screen")
     page.add_style_tag(content=".wide table { min-width: 1000px }")
     assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+@pytest.mark.parametrize("width", [1280, 800, 390])
+def test_a_link_of_the_bar_leads_to_a_title_that_is_seen(page: Page, width: int) -> None:
+    """The bar stays at the top, over what lies there."""
+    page.set_viewport_size({"width": width, "height": 800})
+    page.emulate_media(media="screen", reduced_motion="reduce")
+    page.add_style_tag(content="html { scroll-behavior: auto !important }")
+    for key in ("segments", "quality"):
+        page.evaluate(f"location.hash = '#{key}'")
+        bar = page.evaluate("document.querySelector('nav').getBoundingClientRect().bottom")
+        title = page.evaluate(f"document.querySelector('#{key} h2').getBoundingClientRect().top")
+        assert bar <= title < 300

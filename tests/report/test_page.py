@@ -24,18 +24,18 @@ from tests.finished_run import finished_run
 HOSTILE = "<script>alert('x')</script> & $\\frac{1}{2}$ \"q\" \x00 中"
 
 SECTIONS = {
-    "exploration": "Exploration",
+    "exploration": "What is in the log?",
     "funnel": "Where do visitors drop out?",
     "paths": "What do people do next?",
     "carts": "What is left in carts?",
     "products": "Which products convert unusually well?",
-    "segments": "Customer segments",
-    "profiles": "Behaviour profiles",
+    "segments": "Who are the customers?",
+    "profiles": "How do visitors behave?",
     "rfm": "Whom to keep, whom to win back?",
     "coming-back": "Who comes back?",
     "value": "What will customers bring?",
-    "quality": "Recommendation quality",
-    "recommendations": "Recommendations",
+    "quality": "How good are the recommendations?",
+    "recommendations": "What is recommended?",
     "run": "The run",
 }
 PARTS = ("exploration", "behaviour", "pairs", "segments", "profiles", "customers", "quality", "gate", "recommendations")
