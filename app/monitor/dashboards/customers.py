@@ -8,7 +8,6 @@ from app.monitor.dashboards.common import (
     DAYS,
     MOMENT,
     RATIO,
-    SEGMENT_LINE,
     SHARE,
     Panel,
     chart,
@@ -39,7 +38,7 @@ def dashboard() -> Dashboard:
         refresh="1m",
         variables=[segment_variable(VALUE), version_variable(RFM)],
     )
-    for panel in (*_rfm(), *_lifecycle(), *_value(), _names(), _states(), _expectations()):
+    for panel in (*_rfm(), *_lifecycle(), _names(), _states(), _expectations()):
         board.with_panel(panel)
     return board
 
@@ -85,41 +84,6 @@ def _lifecycle() -> tuple[Panel, ...]:
             points=True,
         )
         for activity, title, description in shown
-    )
-
-
-def _value() -> tuple[Panel, ...]:
-    shown = (
-        ("p_alive", "Still customers", "Mean probability by segment that who has bought is still a customer.", SHARE),
-        ("expected_spend", "Expected of a purchase (shop currency)", "Mean of a segment's customers.", COUNT),
-    )
-    return (
-        *(
-            chart(
-                title,
-                f"{what} Nothing where the data don't carry the model.",
-                by_training_and(points(VALUE, field), "segment"),
-                unit=unit,
-                name=SEGMENT_LINE,
-                points=True,
-            )
-            for field, title, what, unit in shown
-        ),
-        *(
-            chart(
-                title,
-                f"What all customers of a segment are expected to {what} in the 90 days after the log's end.",
-                by_training_and(points(VALUE, field), "segment"),
-                unit=COUNT,
-                name=SEGMENT_LINE,
-                stacked=StackingMode.NORMAL,
-                points=True,
-            )
-            for field, title, what in (
-                ("purchases_90", "Purchases expected in 90 days", "buy"),
-                ("value_90", "Value expected in 90 days (shop currency)", "bring"),
-            )
-        ),
     )
 
 
@@ -171,7 +135,8 @@ def _states() -> Panel:
 def _expectations() -> Panel:
     return grid(
         "What segments are expected to do",
-        "With 95 % intervals as far as the models' parameters are uncertain, newest training first.",
+        "Newest training first, with 95 % intervals as far as the models' parameters are uncertain; what the log does "
+        "not carry stays empty.",
         as_table(points(VALUE, *_EXPECTED), "segment", "model_version"),
         units={
             "_time": MOMENT,
