@@ -43,6 +43,7 @@ FILE_FAILURES = (
     (r"FILE_NOT_EXIST", "was there and is gone: did the log change during the run?"),
 )
 JAVA_IS_SILENT = "Answer from Java side is empty"  #: py4j's words for a JVM that has gone
+NO_ANSWER = r"(?m:^Py4JError: An error occurred while calling \S+ ?$)"  #: where it goes as it is called: no trace of it
 #: The same for the machine and for Spark itself.
 SYSTEM_FAILURES = (
     (
@@ -54,7 +55,7 @@ SYSTEM_FAILURES = (
     (r"Mkdirs failed to create", "a folder cannot be made: give --output a folder that can be written to"),
     (r"PATH_ALREADY_EXISTS", "another run is writing the same table to --output: start again"),
     (
-        rf"OutOfMemoryError|Java heap space|{JAVA_IS_SILENT}|Py4JNetworkError",
+        rf"OutOfMemoryError|Java heap space|{JAVA_IS_SILENT}|Py4JNetworkError|{NO_ANSWER}",
         "out of memory, or Spark's Java process was killed: give --driver-memory more, or use a larger machine",
     ),
     (

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from py4j.protocol import Py4JJavaError
+from py4j.protocol import Py4JError, Py4JJavaError
 from pyspark.errors import PythonException
 from pyspark.sql import SparkSession
 
@@ -73,6 +73,14 @@ def test_a_failure_in_a_java_process_that_is_gone_since_is_told() -> None:
             raise ConnectionRefusedError
 
     assert "Java process was killed" in str(explain(JavaError()))
+
+
+def test_a_java_process_that_goes_as_it_is_called_is_told() -> None:
+    """Its connection ends amid a call; then Spark can't be stopped either. A method that isn't there is a bug."""
+    stopping = ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
+    stopping.__context__ = Py4JError("An error occurred while calling o59.range")
+    assert "Java process was killed" in str(explain(stopping))
+    assert explain(Py4JError("An error occurred while calling o59.rang. Trace:\npy4j.Py4JException: no method")) is None
 
 
 def test_an_unknown_failure_is_not_explained() -> None:
