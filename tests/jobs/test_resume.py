@@ -62,16 +62,14 @@ def lists(output: Path) -> pa.Table:
     )
 
 
-@pytest.mark.slow(seconds=90)
+@pytest.mark.slow(seconds=70)
 def test_a_killed_training_goes_on_with_the_same_result(tmp_path: Path) -> None:
     events, killed, undisturbed = tmp_path / "shop.synthetic.csv", tmp_path / "killed", tmp_path / "undisturbed"
     generate(events, 6_000, 3, days=6)
     train(events, killed, kill_at="learn the ranker")
     assert not (killed / "run.json").exists()
-    said = train(events, killed, "--resume", kill_at="train on everything and publish")
-    assert sum(": done before, in" in line for line in said) == 8, said  # up to "train before the test slice"
     said = train(events, killed, "--resume", kill_at="lists for active users")
-    assert sum(": done before, in" in line for line in said) == 10, said
+    assert sum(": done before, in" in line for line in said) == 8, said  # up to "train before the test slice"
     (scratch,) = killed.glob(f"{WORK}*")
     (scratch / f"bundle{FINISHED}").unlink()  # as if it had been killed just after it had published
     said = train(events, killed, "--resume")

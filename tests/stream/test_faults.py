@@ -59,7 +59,7 @@ def everything_once(stream: StreamProcess, events: list[Event]) -> None:
     assert len(found["last"]) == len({user for _, _, _, user, _ in events})
 
 
-@pytest.mark.slow(seconds=125)
+@pytest.mark.slow(seconds=90)
 def test_ten_kills_lose_and_double_nothing(tmp_path: Path, server: InfluxServer) -> None:
     """Killed at ten random moments of a replay; the end is that of a stream that nothing disturbed."""
     dice, all_events = random.Random(11), crowd(EVENTS, 11)
