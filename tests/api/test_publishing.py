@@ -11,7 +11,7 @@ import pytest
 from tests.api.client import Server
 from tests.stream.shop import ANNA, STRANGER, recommender, until, write_bundle
 
-BUNDLES = 6
+BUNDLES = 4
 ASKS: list[dict[str, Any]] = [
     {"user_id": ANNA, "count": 8},
     {"user_id": STRANGER, "count": 8},
@@ -60,7 +60,7 @@ class Client(threading.Thread):
         self.lists.add((version, repr((number, lists))))
 
 
-@pytest.mark.slow(seconds=25)
+@pytest.mark.slow(seconds=15)
 @pytest.mark.timeout(600)
 def test_no_request_fails_and_none_is_answered_half_from_each(tmp_path: Path) -> None:
     """The products of every second bundle are liked in reverse: of each visit there are two lists, one of each kind."""

@@ -73,7 +73,7 @@ def lists(output: Path) -> pa.Table:
     )
 
 
-@pytest.mark.slow(seconds=90)
+@pytest.mark.slow(seconds=70)
 def test_a_killed_training_goes_on_with_the_same_result(tmp_path: Path) -> None:
     events, killed, undisturbed = tmp_path / "shop.synthetic.csv", tmp_path / "killed", tmp_path / "undisturbed"
     generate(events, 6_000, 3, days=6)
