@@ -66,8 +66,9 @@ class Keys:
         kind = "writing" if writing else "reading"
         if other is not None and _same(given, other):
             raise RefusedError(403, f"this key is not for {kind}")
+        wrong = "" if given is None else "this key is not known; "
         raise RefusedError(
-            401, f"send the key for {kind} as 'Authorization: Bearer KEY'", {"WWW-Authenticate": "Bearer"}
+            401, f"{wrong}send the key for {kind} as 'Authorization: Bearer KEY'", {"WWW-Authenticate": "Bearer"}
         )
 
 

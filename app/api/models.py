@@ -1,8 +1,17 @@
 """What is asked and answered: the types of the API, from which its OpenAPI is made."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StrictInt, WithJsonSchema
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictInt,
+    WithJsonSchema,
+    model_validator,
+)
 
 from app.events.ids import LARGEST, SMALLEST
 from app.events.vocabulary import EventType
@@ -47,14 +56,29 @@ class Asked(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Filters(Asked):
+class NoQuery(Asked):
+    """The query of a route that takes none."""
+
+
+class Between(Asked):
+    """Something between two prices."""
+
+    price_min: Price | None = Field(default=None, description="lowest price; products without a price don't pass")
+    price_max: Price | None = Field(default=None, description="highest price; products without a price don't pass")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.price_min is not None and self.price_max is not None and self.price_min > self.price_max:
+            raise ValueError("price_min is above price_max: no product can pass")
+        return self
+
+
+class Filters(Between):
     """What products of a list must be like. A list is full all the same wherever enough products pass."""
 
     category: Text | None = Field(
         default=None, description="path of a category: it and all below it", examples=["electronics.smartphone"]
     )
-    price_min: Price | None = Field(default=None, description="lowest price; products without a price don't pass")
-    price_max: Price | None = Field(default=None, description="highest price; products without a price don't pass")
     exclude: tuple[Id, ...] = Field(
         default=(), max_length=MOST_EXCLUDED, description="products that must not be in the list"
     )

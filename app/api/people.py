@@ -137,4 +137,4 @@ def _refusal(ask: MergeAsk, user: int, standing: Standing, merged: Merged) -> Re
     if standing is Standing.RING:
         return RefusedError(409, f"user {ask.into_user_id!r} was merged into {ask.from_user_id!r} already")
     other = merged.keys[merged.survivor(user)]
-    return RefusedError(409, f"user {ask.from_user_id!r} was merged into {other!r} already")
+    return RefusedError(409, f"user {ask.from_user_id!r} was merged into {other!r} already; use that id")

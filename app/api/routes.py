@@ -13,15 +13,16 @@ from app.api.models import (
     Ask,
     Asked,
     Asks,
+    Between,
     Categories,
     Filters,
     Forgetting,
     Lists,
     MergeAsk,
     Merging,
+    NoQuery,
     PostedEvent,
     PostedEvents,
-    Price,
     Product,
     Products,
     Receipt,
@@ -53,13 +54,11 @@ PAGE = 24  #: products of a search, unless another number is asked for
 router = APIRouter(prefix="/v1")
 
 
-class ListQuery(Asked):
+class ListQuery(Between):
     """What a list must be like, as the query of a URL."""
 
     count: int = Field(default=10, ge=1, le=MOST_PRODUCTS, description="products wanted")
     category: Text | None = Field(default=None, description="path of a category: it and all below it")
-    price_min: Price | None = Field(default=None, description="lowest price")
-    price_max: Price | None = Field(default=None, description="highest price")
     exclude: tuple[Text, ...] = Field(
         default=(), max_length=MOST_EXCLUDED, description="products that must not be in the list"
     )
@@ -76,9 +75,19 @@ async def service(request: Request) -> Service:  # async, or the framework would
     return found
 
 
+class ProductQuery(Asked):
+    """What products are looked for, as the query of a URL."""
+
+    search: str | None = Field(default=None, max_length=256, description="words of id, title, brand or category")
+    category: str | None = Field(default=None, max_length=256, description="it and all below it")
+    count: int = Field(default=PAGE, ge=1, le=MOST_PRODUCTS)
+    offset: int = Field(default=0, ge=0, le=10**9)
+
+
 Behind = Annotated[Service, Depends(service)]
 ShopId = Annotated[str, Path(min_length=1, max_length=256, description="the shop's own id")]
 Listing = Annotated[ListQuery, Query()]
+Nothing = Annotated[NoQuery, Query()]
 
 #: One event, or many; told apart by the one key that only many have, so that errors speak of what was meant.
 OneOrMany = Annotated[
@@ -161,27 +170,21 @@ async def forget(user_id: ShopId, behind: Behind) -> Response:
 
 
 @router.get("/users/{user_id:id}", response_model=Forgetting, tags=["users"])
-async def forgetting(user_id: ShopId, behind: Behind) -> Response:
+async def forgetting(user_id: ShopId, _: Nothing, behind: Behind) -> Response:
     """The receipt of a forgetting: place by place what is done, and what the others wait for."""
     return answer(await behind.forgetting(user_id))
 
 
 @router.get("/products", tags=["catalogue"])
-def products(
-    behind: Behind,
-    search: Annotated[str | None, Query(max_length=256, description="words of id, title, brand or category")] = None,
-    category: Annotated[str | None, Query(max_length=256, description="it and all below it")] = None,
-    count: Annotated[int, Query(ge=1, le=MOST_PRODUCTS)] = PAGE,
-    offset: Annotated[int, Query(ge=0, le=10**9)] = 0,
-) -> Products:
+def products(query: Annotated[ProductQuery, Query()], behind: Behind) -> Products:
     """Products that are available, the most popular first."""
     shop = behind.shop
-    found = shop.found(search, category)
-    return Products(total=len(found), products=shop.described(found[offset : offset + count]))
+    found = shop.found(query.search, query.category)
+    return Products(total=len(found), products=shop.described(found[query.offset :][: query.count]))
 
 
 @router.get("/products/{product_id:id}", tags=["catalogue"])
-def product(product_id: ShopId, behind: Behind) -> Product:
+def product(product_id: ShopId, _: Nothing, behind: Behind) -> Product:
     """One product."""
     shop = behind.shop
     item = shop.product(product_id)
@@ -191,7 +194,7 @@ def product(product_id: ShopId, behind: Behind) -> Product:
 
 
 @router.get("/categories", tags=["catalogue"])
-def categories(behind: Behind) -> Categories:
+def categories(_: Nothing, behind: Behind) -> Categories:
     """Main categories, the largest first."""
     shop = behind.shop
     return Categories(categories=shop.categories(), model_version=shop.bundle.version)

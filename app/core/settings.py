@@ -374,11 +374,11 @@ def load_settings(**flags: Any) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]) if first["loc"] else "settings"
-        given = "" if _is_secret(name) else f", got {first.get('input')!r}"
+        secret, variable = _is_secret(name), f"VITRINE_{name.upper()}"
+        given = "" if secret else f", got {first.get('input')!r}"
+        place = variable if secret else f"--{name.replace('_', '-')} or {variable}"
         message = first["msg"].removeprefix("Value error, ")
-        raise InputError(
-            f"setting {name} (--{name.replace('_', '-')} or VITRINE_{name.upper()}): {message}{given}"
-        ) from None
+        raise InputError(f"setting {name} ({place}): {message}{given}") from None
     except ValueError as error:  # a VITRINE_ variable that is not valid JSON
         raise InputError(f"settings: {error}") from None
 
