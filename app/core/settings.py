@@ -272,7 +272,11 @@ class Settings(BaseSettings):
     replay_max_gap: Unrecorded[float | None] = Field(
         None, gt=0, description="Longest silence of a replay, in seconds of its own time."
     )
-    replay_limit: Unrecorded[int | None] = Field(None, ge=1, description="Events after which a replay ends.")
+    replay_limit: Unrecorded[int | None] = Field(
+        None,
+        ge=1,
+        description="Events after which a replay ends, counted from the log's first: what earlier runs played counts.",
+    )
     replay_present: Unrecorded[bool] = Field(
         False, description="Give events the time at which they are played, in place of their own: an old log lives now."
     )

@@ -2,6 +2,7 @@
 
 import signal
 import threading
+from pathlib import Path
 
 from app.core.errors import InputError
 from app.core.settings import Settings, load_settings
@@ -42,8 +43,18 @@ def run_replay(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     done = play(settings, stop)
-    ending = " (stopped)" if done.stopped else ""
-    say(f"{done.rows:,} events in {done.files:,} files, up to {done.event_time}{ending}")
+    say(ending(done, settings.replay_limit, StreamFolders.of(settings).root / STATE))
+
+
+def ending(done: ReplaySummary, limit: int | None, state: Path) -> str:
+    """The line of a replay that has ended; where earlier runs reached the limit, it says so."""
+    if limit is not None and done.run_rows == 0 and not done.stopped and done.rows >= limit:
+        return (
+            f"nothing played: {done.rows:,} events were played before, and --replay-limit {limit:,} counts from the "
+            f"log's first; give more than {done.rows:,} to go on, or remove {state} to start anew"
+        )
+    stopped = " (stopped)" if done.stopped else ""
+    return f"{done.rows:,} events in {done.files:,} files, up to {done.event_time}{stopped}"
 
 
 if __name__ == "__main__":

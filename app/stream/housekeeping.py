@@ -144,7 +144,14 @@ class Housekeeping:
             self.failure = error
 
     def audit(self) -> None:
-        """Hold the archive against the accounts, and tell of a difference once."""
+        """Hold the archive against the accounts, and tell of a difference once.
+
+        Raises
+        ------
+        InputError
+            A folder is gone: Spark waits for files in a landing folder that is gone, and says nothing.
+        """
+        self.folders.check()
         differences = self.accounts.audit()
         unaccounted = Unaccounted.of(differences)
         self.telemetry.audited(unaccounted)

@@ -1,18 +1,25 @@
 """Files that can't be read are set aside, and the stream goes on without them."""
 
+import errno
 import gzip
 import os
+import shutil
 import time
 from datetime import UTC, datetime
+from itertools import chain, repeat
 from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
 
 from app.core.errors import InputError
+from app.core.settings import Settings
 from app.stream.damaged import delete_old, set_aside
 from app.stream.folders import StreamFolders
+from app.stream.housekeeping import Housekeeping
 from app.stream.source_names import _lines, _newest
 from tests.stream.shop import Running, csv_row, csv_text, folder_rows, land, until
 
@@ -187,6 +194,48 @@ def test_the_stream_goes_on_with_fewer_names(live: Running, monkeypatch: pytest.
     assert sorted(row["product_id"] for row in archived if row["user_id"] == user) == [*range(100, 113)]
     assert len(archived) == len(before) + 13
     assert live.stream._beside.accounts.audit() == []
+
+
+def test_a_landing_folder_that_is_gone_is_noticed(folders: StreamFolders, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spark waits on for its files: what fails beside it ends the stream."""
+    monkeypatch.setattr("app.stream.housekeeping.AUDIT_SECONDS", 0.1)
+    house = idle_house(folders)
+    house.start()
+    until(lambda: house.accounts.audit.call_count > 1, "audits of folders that are there")
+    assert house.failure is None
+    shutil.rmtree(folders.landing)
+    until(lambda: house.failure is not None, "the loss is noticed")
+    assert type(house.failure) is InputError
+    assert str(house.failure).startswith(f"{folders.landing}: is gone; bring it back and start the stream again")
+
+
+def test_a_folder_that_is_away_for_a_moment_is_looked_at_again(
+    folders: StreamFolders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A volume that does not answer is no folder that is gone."""
+    monkeypatch.setattr("app.stream.housekeeping.AUDIT_SECONDS", 0.1)
+    house, said = idle_house(folders), list[str]()
+    house.say = said.append
+    away = OSError(errno.ESTALE, "Stale file handle", str(folders.landing))
+    monkeypatch.setattr(StreamFolders, "check", Mock(side_effect=chain([away, away], repeat(None))))
+    house.start()
+    until(lambda: house.accounts.audit.call_count > 1, "audits once it is back")
+    house.stop(time.monotonic() + 10)
+    assert house.failure is None
+    assert said == [f"{away}; looked at again"]
+
+
+def idle_house(folders: StreamFolders) -> Any:
+    """The housekeeping of a stream that nothing comes to, with audits alone."""
+    settings = Settings(output=folders.root.parent)
+    accounts = Mock()
+    accounts.audit.return_value = []
+    house: Any = Housekeeping(
+        Mock(), settings, folders, Mock(), accounts, Mock(), Mock(), Mock(), Mock(), Mock(), print, print
+    )
+    for job in ("mend_csv", "tidy", "clean_landing", "clean_lists"):
+        setattr(house, job, Mock())
+    return house
 
 
 def test_a_stream_whose_folder_is_gone_ends_in_one_line(live: Running) -> None:

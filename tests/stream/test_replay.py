@@ -25,6 +25,7 @@ from hypothesis import strategies as st
 from app.core.errors import InputError
 from app.events.layout import REES46, Layout, TimeFormat
 from app.events.vocabulary import RAW_COLUMNS
+from app.jobs.replay import ending
 from app.stream import replay as replay_module
 from app.stream.replay import Clock, Pace, ReplaySummary, replay
 
@@ -142,6 +143,22 @@ def test_a_limit_and_going_on(tmp_path: Path) -> None:
     assert (summary.rows, summary.run_rows, summary.event_time) == (10, 2, START + timedelta(seconds=9))
     assert flat(landed(tmp_path / "landing")) == rows
     assert play(tmp_path, tmp_path / "log.csv", rate=4).run_rows == 0  # at the end: nothing left
+
+
+def test_a_limit_that_was_reached_before_is_told(tmp_path: Path) -> None:
+    """The limit is of all that was played, not of one run."""
+    log, state = tmp_path / "log.csv", tmp_path / "state.json"
+    write_log(log, list(range(10)))
+    told = [ending(play(tmp_path, log, rate=4, limit=limit), limit, state) for limit in (6, 6, 4, 7)]
+    assert told[0] == f"6 events in 2 files, up to {START + timedelta(seconds=5)}"
+    assert told[1:3] == [
+        f"nothing played: 6 events were played before, and --replay-limit {limit} counts from the log's first; "
+        f"give more than 6 to go on, or remove {state} to start anew"
+        for limit in (6, 4)
+    ]
+    assert told[3].startswith("7 events in 3 files")
+    play(tmp_path, log, rate=4)
+    assert ending(play(tmp_path, log, rate=4, limit=20), 20, state).startswith("10 events in ")  # the log's end
 
 
 def test_stop_ends_between_files_and_can_be_resumed(tmp_path: Path) -> None:
