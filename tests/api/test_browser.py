@@ -35,12 +35,18 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     assert server.stop() == 0
 
 
+@pytest.fixture
+def wrong() -> list[str]:
+    """What has gone wrong in the page; a test that means it to takes it out."""
+    return []
+
+
 @pytest.fixture(params=WIDTHS)
-def page(request: pytest.FixtureRequest, browser: Browser, url: str) -> Iterator[Page]:
+def page(request: pytest.FixtureRequest, browser: Browser, url: str, wrong: list[str]) -> Iterator[Page]:
     """The page as a new visitor opens it; at its end nothing has gone wrong in it."""
     width, height = WIDTHS[request.param]
     context = browser.new_context(viewport={"width": width, "height": height})
-    opened, wrong = context.new_page(), list[str]()
+    opened = context.new_page()
     opened.set_default_timeout(PROMISED)
     opened.on("pageerror", lambda error: wrong.append(str(error)))
     opened.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
@@ -185,6 +191,94 @@ def test_nothing_is_wider_than_the_screen(page: Page) -> None:
     for step in (lambda: None, lambda: click(page, listed(page)[0], within="#list")):
         step()
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_a_product_that_is_not_there(page: Page, wrong: list[str]) -> None:
+    """By a search and by an address: nothing of the product before stays, nor is it an event."""
+    click(page, int(PRODUCTS[0]))
+    page.fill("#words", "unheard of")
+    page.keyboard.press("Enter")
+    expect(page.locator("#view .note")).to_have_text("No product fits.")
+    for name, said in (("5", "5"), ("b%2Fc", "b/c"), ("%", "%")):
+        page.evaluate(f"location.hash = '#/product/{name}'")
+        words = f"No such product This shop has no product “{said}”. Back to the popular products"
+        expect(page.locator("#main")).to_have_text(words)
+        expect(page.locator("#view button")).to_have_count(0)
+    page.locator("#view a").click()
+    expect(page.locator("#title")).to_have_text("Popular products")
+    assert page.locator("#events li").count() == 1
+    refused(wrong, 404, 3)
+
+
+def refused(wrong: list[str], status: int, times: int) -> None:
+    """See that nothing else has gone wrong than answers of a status, as they were meant to."""
+    assert [f"status of {status}" in line for line in wrong] == [True] * times, wrong
+    wrong.clear()
+
+
+def test_what_is_refused_has_not_happened(page: Page, wrong: list[str]) -> None:
+    """Ids of this shop are integers: bob neither looks at anything nor has a cart, until he takes another id."""
+    page.fill("#user", "bob")
+    page.get_by_role("button", name="Be this one").click()
+    page.locator(f"#view a[href='#/product/{PRODUCTS[0]}']").click()
+    expect(page.locator("#refused")).to_have_text(re.compile(r"^“bob” can't be .* such as \d+\.$"))
+    assert faults(page) == []
+    expect(page.locator("#events li")).to_have_count(0)
+    with page.expect_response("**/v1/events"):
+        page.get_by_role("button", name="Add to cart").click()
+    expect(page.locator("#cart-count")).to_have_text("0")
+    expect(page.get_by_role("button", name="Add to cart")).to_be_visible()
+    page.fill("#user", "512")
+    page.keyboard.press("Enter")
+    expect(page.locator("#refused")).to_be_empty()
+    page.get_by_role("button", name="Add to cart").click()
+    expect(page.locator("#cart-count")).to_have_text("1")
+    expect(page.locator("#events li")).to_have_count(1)
+    refused(wrong, 422, 2)
+
+
+def test_a_purchase_that_is_refused_leaves_the_cart_full(page: Page, wrong: list[str]) -> None:
+    click(page, int(PRODUCTS[0]))
+    page.get_by_role("button", name="Add to cart").click()
+    page.locator("a.cart").click()
+    page.route("**/v1/events", lambda asked: asked.fulfill(status=413, json={"detail": "too much"}))
+    page.get_by_role("button", name=re.compile("^Buy for")).click()
+    expect(page.locator("#note")).to_have_text("too much")
+    expect(page.locator("#cart-count")).to_have_text("1")
+    expect(page.get_by_role("button", name=re.compile("^Buy for"))).to_be_visible()
+    refused(wrong, 413, 1)
+
+
+def test_an_address_is_looked_at_once(page: Page, url: str) -> None:
+    page.goto("about:blank")
+    page.goto(f"{url}/#/product/{PRODUCTS[0]}")
+    expect(page.locator("#events li")).to_have_count(1)
+    page.reload()
+    expect(page.get_by_role("button", name="Add to cart")).to_be_visible()
+    expect(page.locator("#events li")).to_have_count(1)
+    expect(page.locator("#hits")).to_have_text("–")
+
+
+LINES = """([selector, word]) => {
+  const range = document.createRange();
+  range.selectNodeContents([...document.querySelector(selector).childNodes].find(node => node.textContent === word));
+  return range.getClientRects().length;
+}"""
+
+
+def test_words_are_not_broken(page: Page) -> None:
+    """A category of the length of real ones, the version of a model, and the words in the search."""
+    page.evaluate("""async () => {
+      const product = { product_id: "1", category: "electronics.smartphone" };
+      const { grid } = await import("/page/view.js");
+      document.getElementById("view").replaceChildren(grid(Array(8).fill(product)));
+      document.getElementById("model").textContent = "20261127_163013";
+      words.value = words.placeholder;
+    }""")
+    assert page.evaluate(LINES, [".product small", "smartphone"]) == 1
+    assert page.evaluate(LINES, ["#model", "20261127_163013"]) == 1
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    assert page.evaluate("(({ scrollWidth, clientWidth }) => scrollWidth <= clientWidth)(words)")
 
 
 def test_keys_are_asked_for_where_they_are_missing(browser: Browser, tmp_path: Path) -> None:

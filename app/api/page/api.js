@@ -1,9 +1,15 @@
 // Requests to the API, and what the page says when they fail.
 
 export class Problem extends Error {
-  constructor(status, detail) {
+  constructor(status, detail, errors = []) {
     super(detail);
     this.status = status;
+    this.errors = errors;
+  }
+
+  // Whether a value of this name is what was wrong.
+  isAbout(name) {
+    return this.errors.some(({ where }) => where.endsWith(`/${name}`));
   }
 }
 
@@ -23,7 +29,7 @@ async function ask(path, key, options = {}) {
     throw new Problem(0, "the server cannot be reached");
   }
   const body = await answer.json();
-  if (!answer.ok) throw new Problem(answer.status, body.detail);
+  if (!answer.ok) throw new Problem(answer.status, body.detail, body.errors);
   return body;
 }
 

@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import * as view from "./view.js";
-import { become, nameOf, newEvent, save, visitor } from "./visitor.js";
+import { anyone, become, nameOf, newEvent, save, takeBack, visitor } from "./visitor.js";
 
 const COUNT = 8;
 const WORDS = { view: "looked at", cart: "put into the cart:", remove_from_cart: "took out of the cart:", purchase: "bought" };
@@ -11,11 +11,17 @@ let shown = null; // the live list
 let takesEvents = true; // whether this shop's layout can hold posted events
 let ledHere = null; // the list whose product was clicked last
 let moment = 0; // counts what is shown: an answer that comes late is not
+let drawn = null; // the moment that the page shows
+let lists = 0; // counts lists that were asked for, for the same
+let isOpened = performance.getEntriesByType("navigation")[0]?.type === "navigate"; // by an address, not again
 
 async function refresh(clicked) {
   const session = visitor.events.map(({ type, id, time }) => ({ event_type: type, product_id: id, event_time: time }));
   const body = { user_id: visitor.user, count: COUNT, ...(!takesEvents && { session: session.slice(-100) }) };
+  lists += 1;
+  const mine = lists;
   const list = await api.recommend(body);
+  if (mine !== lists) return;
   const before = shown?.products.map((product) => product.product_id);
   at("list").replaceChildren(...view.places(list, before));
   const fresh = list.products.filter((product) => before && !before.includes(product.product_id)).length;
@@ -36,15 +42,21 @@ function showSession() {
   at("events").reversed = true;
 }
 
-// Post what was done, and show what the list is now.
+// Post what was done, and show what the list is now; what is refused is taken back.
 async function done(type, products, recommendation) {
   const clicked = performance.now();
+  const by = visitor;
   const events = products.map((product) => newEvent(type, product, recommendation));
   showSession();
   try {
     if (takesEvents) await api.send({ events });
   } catch (problem) {
-    if (problem.status !== 501) throw problem;
+    if (problem.status !== 501) {
+      if (by === visitor) takeBack(type, products, events);
+      showSession();
+      if (type !== "view") await route(false);
+      throw problem;
+    }
     takesEvents = false;
     say(`This shop takes no posted events (${problem.message}); lists go by the session that the page sends.`);
   }
@@ -54,21 +66,17 @@ async function done(type, products, recommendation) {
 const inCart = (product) => visitor.cart.some((other) => other.product_id === product.product_id);
 
 async function toggleCart(product) {
-  const removed = inCart(product);
-  visitor.cart = removed ? visitor.cart.filter((other) => other.product_id !== product.product_id) : [...visitor.cart, product];
-  save();
-  await Promise.all([done(removed ? "remove_from_cart" : "cart", [product]), route(false)]);
+  await Promise.all([done(inCart(product) ? "remove_from_cart" : "cart", [product]), route(false)]);
 }
 
 async function buy() {
   const bought = visitor.cart;
-  visitor.cart = [];
-  save();
   await done("purchase", bought);
   show("Thank you", view.element("p", {}, `Bought: ${bought.map(nameOf).join(", ")}. None of it is in the lists any more.`));
 }
 
 function show(title, ...content) {
+  drawn = moment;
   at("title").textContent = title;
   document.title = `${title}: Vitrine`;
   at("view").replaceChildren(...content);
@@ -92,25 +100,37 @@ async function showProducts(title, query) {
     more.hidden = reached >= next.total || !next.products.length;
     focused?.focus();
   }));
-  show(title, view.element("p", { class: "note" }, `${first.total.toLocaleString()} products, the most popular first`), found, more);
+  const number = first.total === 1 ? "1 product" : `${first.total.toLocaleString()} products, the most popular first`;
+  show(title, view.element("p", { class: "note" }, first.total ? number : "No product fits."), found, more);
 }
 
 async function showProduct(id, isNew) {
   const mine = moment;
-  const product = await api.product(id);
+  const beside = shown; // as the address was followed
+  const product = await api.product(id).catch((problem) => {
+    if (problem.status !== 404) throw problem;
+    return null;
+  });
   if (mine !== moment) return;
+  if (!product) {
+    const back = view.element("a", { href: "#/" }, "Back to the popular products");
+    show("No such product", view.element("p", {}, `This shop has no product “${id}”. `, back));
+    return;
+  }
   if (isNew) {
-    visitor.clicks += shown != null;
-    visitor.hits += Boolean(shown?.products.some((place) => place.product_id === id));
+    visitor.clicks += beside != null;
+    visitor.hits += Boolean(beside?.products.some((place) => place.product_id === id));
     save();
   }
-  const beside = view.element("div");
+  const others = view.element("div");
   const detail = view.one(product, inCart(product), guarded(() => toggleCart(product)));
-  show(nameOf(product), detail, view.element("h2", {}, "Goes with this"), beside);
+  show(nameOf(product), detail, view.element("h2", {}, "Goes with this"), others);
   const led = ledHere;
   ledHere = null;
-  const list = await Promise.all([api.similar(id), isNew && done("view", [product], led)]).then(([similar]) => similar);
-  if (mine === moment) beside.replaceChildren(view.grid(list.products, list.recommendation_id));
+  const similar = api.similar(id).then((list) => {
+    if (mine === moment) others.replaceChildren(view.grid(list.products, list.recommendation_id));
+  });
+  await Promise.all([similar, isNew && done("view", [product], led)]);
 }
 
 function showCart() {
@@ -120,16 +140,33 @@ function showCart() {
   show("Cart", view.cartLines(visitor.cart, guarded(toggleCart)), button);
 }
 
-// What the address names; `isNew` if it was followed just now, and not drawn again.
-async function route(isNew = true) {
-  moment += 1;
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text; // typed by hand
+  }
+}
+
+function asked() {
   const [, kind, ...rest] = location.hash.split("/");
-  const name = decodeURIComponent(rest.join("/"));
+  return [kind, decoded(rest.join("/"))];
+}
+
+function markCategory() {
+  const [kind, name] = asked();
   for (const link of at("categories").querySelectorAll("a")) {
     if (kind === "category" && link.dataset.category === name) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  if (kind === "product") await showProduct(name, isNew);
+}
+
+// What the address names; `isNew` if it was followed just now, and not drawn again.
+async function route(isNew = true) {
+  moment += 1;
+  const [kind, name] = asked();
+  markCategory();
+  if (kind === "product" && name) await showProduct(name, isNew);
   else if (kind === "category") await showProducts(name, { category: name });
   else if (kind === "search") await showProducts(`Search: ${name}`, { search: name });
   else if (kind === "cart") showCart();
@@ -141,6 +178,13 @@ function say(text, bad = false) {
   at("note").className = bad ? "note bad" : "note";
 }
 
+// Said where the id was entered: another one is all that helps.
+function refuseVisitor(refused) {
+  const words = `“${visitor.user}” can't be a visitor of this shop, so nothing you do is kept. A number can, such as ${anyone()}.`;
+  at("refused").textContent = refused ? words : "";
+  at("user").setAttribute("aria-invalid", refused);
+}
+
 // A handler that says what went wrong, and asks for keys where they are what is missing.
 function guarded(work) {
   return async (...given) => {
@@ -148,8 +192,9 @@ function guarded(work) {
       await work(...given);
     } catch (problem) {
       if (!(problem instanceof api.Problem)) throw problem;
-      say(problem.message, true);
-      if (at("title").textContent.startsWith("Loading")) show("Nothing to show", view.element("p", {}, problem.message));
+      if (problem.isAbout("user_id")) refuseVisitor(true);
+      else say(problem.message, true);
+      if (drawn !== moment) show("Nothing to show", view.element("p", {}, problem.message));
       if (problem.status === 401 || problem.status === 403) at("keys").showModal();
     }
   };
@@ -157,6 +202,8 @@ function guarded(work) {
 
 async function start() {
   showSession();
+  refuseVisitor(false);
+  const mine = moment;
   const { categories } = await api.categories();
   const links = categories.map(({ category, products }) =>
     view.element(
@@ -171,7 +218,10 @@ async function start() {
     ),
   );
   at("categories").replaceChildren(...links);
-  await Promise.all([refresh(), route(false)]);
+  markCategory();
+  const isNew = isOpened;
+  isOpened = false;
+  await Promise.all([refresh(), mine === moment && route(isNew)]); // a click since then is not drawn over
 }
 
 addEventListener("hashchange", guarded(async () => {

@@ -12,6 +12,9 @@ export function element(tag, attributes = {}, ...children) {
   return made;
 }
 
+// A category breaks after its dots, not inside a word.
+const dotted = (text) => text.split(/(?<=\.)/).flatMap((part) => [part, element("wbr")]).slice(0, -1);
+
 const hue = (text) => [...text].reduce((sum, letter) => (sum * 31 + letter.codePointAt(0)) % 360, 7);
 
 // A tile in the colour of the category stands for a picture.
@@ -36,7 +39,7 @@ export function grid(products, list) {
         { class: "product" },
         picture(product),
         link(product, list),
-        element("small", {}, product.reason?.text ?? product.category ?? ""),
+        element("small", {}, ...dotted(product.reason?.text ?? product.category ?? "")),
         element("span", { class: "price" }, price(product)),
       ),
     ),
@@ -46,7 +49,7 @@ export function grid(products, list) {
 
 export function one(product, inCart, toggle) {
   const rows = [["Category", product.category], ["Brand", product.brand], ["Price", price(product)], ["Id", product.product_id]];
-  const facts = rows.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value ?? "unknown")]);
+  const facts = rows.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, ...(name === "Category" ? dotted(value ?? "unknown") : [value ?? "unknown"]))]);
   const button = element("button", { type: "button", onclick: toggle }, inCart ? "Remove from cart" : "Add to cart");
   return element(
     "div",
@@ -90,7 +93,7 @@ export function places(list, before) {
       picture(product),
       link(product, list.recommendation_id),
       moved ?? element("span"),
-      element("span", { class: "why" }, product.reason.text),
+      element("span", { class: "why" }, ...dotted(product.reason.text)),
     );
   });
 }

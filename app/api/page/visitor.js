@@ -2,9 +2,12 @@
 
 const SAVED = "visitor";
 
+// A number is an id in every shop.
+export const anyone = () => String(100_000_000 + Math.floor(Math.random() * 900_000_000));
+
 function fresh(user) {
   return {
-    user: user ?? String(100_000_000 + Math.floor(Math.random() * 900_000_000)),
+    user: user ?? anyone(),
     session: crypto.randomUUID?.() ?? `s-${Date.now()}-${Math.random()}`,
     events: [],
     cart: [],
@@ -42,9 +45,22 @@ export function newEvent(type, product, recommendation) {
     ...(product.brand && { brand: product.brand }),
     ...(product.price != null && { price: product.price }),
   };
-  visitor.events.push({ type, id: product.product_id, name: nameOf(product), time: event.event_time });
+  visitor.events.push({ event_id: event.event_id, type, id: product.product_id, name: nameOf(product), time: event.event_time });
+  moveInCart(type === "cart", type === "view" ? [] : [product]);
   save();
   return event;
+}
+
+// What was refused has not happened, and the cart is as it was.
+export function takeBack(type, products, events) {
+  visitor.events = visitor.events.filter((one) => !events.some(({ event_id }) => event_id === one.event_id));
+  moveInCart(type !== "cart", type === "view" ? [] : products);
+  save();
+}
+
+function moveInCart(into, products) {
+  const others = visitor.cart.filter((other) => !products.some(({ product_id }) => product_id === other.product_id));
+  visitor.cart = into ? [...others, ...products] : others;
 }
 
 export function nameOf(product) {
