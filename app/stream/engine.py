@@ -77,7 +77,9 @@ class Stream:
         check_marks(folders)
         begun = bool(marked(folders).starts)
         for folder in folders.prepare():
-            if begun and folder != folders.landing:
+            if begun and folder == folders.landing:
+                say(f"{folder}: is gone; it is made anew, and files that are landed there are waited for")
+            elif begun:
                 self._lost(f"{folder}: is gone; it is made anew, without what it held")
         self.points = PointSink(influx, self.stopping.is_set, self.telemetry.influx_retried, say)
         registry = Registry(folders.models)
