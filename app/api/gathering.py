@@ -52,7 +52,12 @@ class Gathering(Generic[Item, Result]):
         self._begun = -pause
 
     async def do(self, item: Item) -> Result:
-        """The result for one item.
+        """The result for one item: see `do_in_turn`."""
+        (result,) = await self.do_in_turn([item])
+        return result
+
+    async def do_in_turn(self, items: Sequence[Item]) -> list[Result]:
+        """The result for each of some items, which wait for each other, so that others have their turn between them.
 
         Raises
         ------
@@ -61,8 +66,11 @@ class Gathering(Generic[Item, Result]):
         Exception
             What the function raised.
         """
-        if self._load and self._load + self._weight(item) > self._longest:
+        if self._load and self._load + sum(map(self._weight, items)) > self._longest:
             raise RefusedError(503, "too many requests wait already; try again in a second", {"Retry-After": "1"})
+        return [await self._one(item) for item in items]
+
+    async def _one(self, item: Item) -> Result:
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
         self._load += self._weight(item)

@@ -8,6 +8,8 @@ from app.api.posted.checks import FIRST_MOMENT
 from app.api.problems import RefusedError
 from app.api.variants import Variants
 
+LEAST = 10  #: places of which a list weighs as much as one of fewer
+
 
 @dataclass(frozen=True)
 class Part:
@@ -17,15 +19,20 @@ class Part:
     variants: Variants
 
     @property
-    def places(self) -> int:
-        return sum(ask.count for ask in self.asks)
+    def weight(self) -> int:
+        return sum(map(weight, self.asks))
+
+
+def weight(ask: Ask) -> int:
+    """In places: what a list takes to make, even a short one."""
+    return max(ask.count, LEAST)
 
 
 def parts(asks: Sequence[Ask], most: int) -> Iterator[tuple[Ask, ...]]:
-    """The same in portions of so many places at most; a list of more is alone in its own."""
+    """The same in portions of so much weight at most; a list of more is alone in its own."""
     part: list[Ask] = []
     for ask in asks:
-        if part and sum(other.count for other in part) + ask.count > most:
+        if part and sum(map(weight, part)) + weight(ask) > most:
             yield tuple(part)
             part = []
         part.append(ask)

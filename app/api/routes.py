@@ -102,7 +102,7 @@ def answer(model: BaseModel) -> Response:
 
 
 @router.post("/recommendations", response_model=Recommendations, tags=["lists"])
-async def recommend(ask: Ask, behind: Behind) -> Response:
+async def recommend(ask: Ask, _: Nothing, behind: Behind) -> Response:
     """A list for a user, for a session given in the request, or for both.
 
     Without a user and a session: popular products.
@@ -111,7 +111,7 @@ async def recommend(ask: Ask, behind: Behind) -> Response:
 
 
 @router.post("/recommendations/batch", response_model=Lists, tags=["lists"])
-async def recommend_many(asks: Asks, behind: Behind) -> Response:
+async def recommend_many(asks: Asks, _: Nothing, behind: Behind) -> Response:
     """Many lists at once, all of a variant by the same model version."""
     return answer(Lists(lists=await behind.recommend(*asks.requests)))
 
@@ -140,7 +140,7 @@ async def popular(query: Listing, behind: Behind) -> Response:
 
 
 @router.post("/events", response_model=Receipt, tags=["events"])
-async def post_events(posted: OneOrMany, behind: Behind) -> Response:
+async def post_events(posted: OneOrMany, _: Nothing, behind: Behind) -> Response:
     """Take events in, one or many: all of a request or none of it.
 
     Answered once they are durable. After an error or without an answer send the same again, with the same `event_id`:
@@ -150,7 +150,7 @@ async def post_events(posted: OneOrMany, behind: Behind) -> Response:
 
 
 @router.post("/users/merge", response_model=Merging, tags=["users"])
-async def merge(ask: MergeAsk, behind: Behind) -> Response:
+async def merge(ask: MergeAsk, _: Nothing, behind: Behind) -> Response:
     """Make one user's history and sessions another's, as when a visitor signs in.
 
     Events of both count for the other, whenever they happened or come. Answered with a receipt once it is durable;
@@ -160,7 +160,7 @@ async def merge(ask: MergeAsk, behind: Behind) -> Response:
 
 
 @router.delete("/users/{user_id:id}", response_model=Forgetting, tags=["users"])
-async def forget(user_id: ShopId, behind: Behind) -> Response:
+async def forget(user_id: ShopId, _: Nothing, behind: Behind) -> Response:
     """Forget a user: from now on a stranger, in all lists; what happened before counts for nobody.
 
     All who were merged with the user are forgotten too. What happens from now on is a new user's. Answered with the

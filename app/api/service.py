@@ -79,7 +79,7 @@ class Service:
         self._following = asyncio.Lock()
         self._reading, self._committing, self._changing = Apart("reading"), Apart("committing"), Apart("changing")
         self.lists: Gathering[Part, list[Recommendations]] = Gathering(
-            self._answer, lambda part: part.places, TOGETHER, WAITING
+            self._answer, lambda part: part.weight, TOGETHER, WAITING
         )
         self._commits: Gathering[Sequence[AcceptedEvent], Taken] = Gathering(
             self._commit, len, EVENTS_TOGETHER, EVENTS_WAITING, settings.commit_seconds
@@ -100,10 +100,8 @@ class Service:
         for ask in asks:
             check_times(ask)
         variants = self._variants
-        found: list[Recommendations] = []
-        for part in parts(asks, TOGETHER):
-            found += await self.lists.do(Part(part, variants))
-        return found
+        found = await self.lists.do_in_turn([Part(part, variants) for part in parts(asks, TOGETHER)])
+        return [one for lists in found for one in lists]
 
     async def post(self, posted: PostedEvent | PostedEvents) -> Receipt:
         """Take events in; answered once they are durable.

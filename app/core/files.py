@@ -20,7 +20,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 PART = ".part"  #: how hidden names end
@@ -73,10 +73,8 @@ def link(source: Path, target: Path) -> None:
     except (FileExistsError, FileNotFoundError):
         return
     except OSError:
-        try:
-            shutil.copy2(source, target)
-        except FileNotFoundError:
-            return
+        with suppress(FileNotFoundError), replacing(target) as part:
+            shutil.copy2(source, part)
 
 
 def sync(path: Path) -> None:

@@ -162,7 +162,8 @@ class Settings(BaseSettings):
     )
     ranker: Literal["auto", "reciprocal_rank"] = Field(
         "auto",
-        description="What orders lists: auto learns LambdaMART and takes it where it is better, else reciprocal_rank.",
+        description="What orders lists: auto learns LambdaMART and takes it where it is better, or lets a generator "
+        "lead that is better than all together, else reciprocal_rank.",
     )
 
     # Evaluation and publication

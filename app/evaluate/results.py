@@ -66,7 +66,7 @@ class RankerChoice(Part):
     tasks: tuple[str, ...] = Field(
         default=(),
         description="tasks in which lambdamart orders the lists: session is visits that touched something "
-        "in their session, user all others; reciprocal_rank orders the rest",
+        "in their session, user all others; `leads` and reciprocal_rank order the rest",
     )
     leads: dict[str, str] = Field(
         default={},

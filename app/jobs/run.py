@@ -75,8 +75,10 @@ def imported_meanwhile(names: Sequence[str]) -> Iterator[None]:
 
     thread = Thread(target=work, daemon=True)
     thread.start()
-    yield
-    thread.join()  # nothing is imported by two threads at once
+    try:
+        yield
+    finally:
+        thread.join()  # nothing is imported by two threads at once
 
 
 def _run(work: Work, name: str, settings: Settings, *, as_json: bool, needed: Sequence[str] = ()) -> None:

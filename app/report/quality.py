@@ -59,6 +59,8 @@ def section(quality: Quality, ranker: RankerChoice | None = None) -> Section:
         intro += f" RMSE of the ALS ratings: {decimal(quality.rmse, 3)}; nothing is chosen by it."
     if ranker is not None:
         intro += f" {ranker.sentence}"
+        if ranker.tasks or ranker.leads:  # the best of several does so well in part by chance
+            intro += " That was chosen on the queries whose figures are shown: these are, if anything, too good."
         if ranker.learned_until is not None:
             intro += f" It was learned from queries before {ranker.learned_until}; all that is shown is of later ones."
             blocks.append(gains(ranker))

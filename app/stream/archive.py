@@ -145,6 +145,18 @@ class Archive:
         manifest = self._known(part)
         return 0.0 if manifest is None else manifest.oldest
 
+    def tells(self, part: BatchRange) -> bool:
+        """Whether the system gives what a folder must hold, or says that it is lost; not where it is away."""
+        try:
+            self.manifest(part)
+        except VitrineError:
+            return True
+        except OSError as error:
+            if not is_away(error):
+                raise
+            return False
+        return True
+
     def note_deleted(self, part: BatchRange) -> None:
         """Remember of a folder that will be deleted which windows can't be counted from the archive any more."""
         manifest = self._known(part)  # where there is none, what it held was lost before: told by the accounts

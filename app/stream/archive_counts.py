@@ -81,10 +81,17 @@ class ArchiveCounts:
                 if not self._away.met(error):
                     raise
 
-    def back(self) -> Callable[[BatchRange], bool]:
-        """Look at what is away; tells whether a folder has something that was given up and is there again."""
-        there = self._away.try_again()
-        return lambda part: any(self._folder(part) in (path, path.parent) for path in there)
+    def back(self) -> list[Path]:
+        """Look at what is away; what was given up and is there again, until it is `taken_back`."""
+        return self._away.try_again()
+
+    def has_one(self, part: BatchRange, paths: list[Path]) -> bool:
+        """Whether a folder is, or holds, one of these."""
+        return any(self._folder(part) in (path, path.parent) for path in paths)
+
+    def taken_back(self, paths: list[Path]) -> None:
+        """What was given up is no more, once it is noted that its windows are to be counted again."""
+        self._away.take_back(paths)
 
     def _count(self, since: Mapping[int, int], folders: Folders) -> pa.Table:
         files = [

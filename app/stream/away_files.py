@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,9 @@ class AwayFiles:
     def __init__(self, note: Path, say: Callable[[str], Any], clock: Callable[[], float]):
         self._note, self._say, self._clock = note, say, clock
         self._since: dict[Path, float] = {}
-        names = json.loads(note.read_text()) if note.exists() else []
-        self._given_up = {Path(name) for name in names}
+        self._given_up: set[Path] = set()
+        with suppress(FileNotFoundError, ValueError):  # damaged: they are waited for anew
+            self._given_up = {Path(name) for name in json.loads(note.read_text())}
 
     def met(self, error: OSError) -> bool:
         """Take note of what an error names; False if it is none of this kind, or names nothing new."""
@@ -63,9 +65,11 @@ class AwayFiles:
                     f"{path}: {why}, for {PATIENCE / 60:.0f} minutes now; windows are counted without it until it is "
                     "there again"
                 )
-        back = [path for path in self._given_up if _refusal(path) is None]
-        self._keep(self._given_up.difference(back))
-        return back
+        return [path for path in self._given_up if _refusal(path) is None]
+
+    def take_back(self, paths: list[Path]) -> None:
+        """These are given up no more."""
+        self._keep(self._given_up.difference(paths))
 
     def _keep(self, given_up: set[Path]) -> None:
         if given_up != self._given_up:

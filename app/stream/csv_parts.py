@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-from app.core.errors import is_of_the_system
+from app.core.errors import is_away, is_of_the_system
 from app.events.archive_names import Epochs
 from app.stream.forgetting import SECONDS_AT_ONCE
 from app.stream.list_files import csv_of, parts, write_csv
@@ -43,12 +43,13 @@ class CsvParts:
         there = {name for _, _, name in parts(self._csv)}
         lost = [name for name in names if csv_of(name) not in there]
         in_turn = ([name for name in names if name > self._turn] or names)[:AT_ONCE]
-        self._turn = max(in_turn, default="")
         until = time.monotonic() + SECONDS_AT_ONCE
         mended: list[str] = []
-        for name in dict.fromkeys([*lost, *in_turn]):
+        for place, name in enumerate([*lost, *in_turn]):
             if self._mend(name):
                 mended.append(name)
+            if place >= len(lost):
+                self._turn = name
             if time.monotonic() > until:
                 break
         if mended:
@@ -66,7 +67,7 @@ class CsvParts:
         except FileNotFoundError:
             return False
         except (pa.ArrowException, OSError) as error:
-            if is_of_the_system(error):
+            if isinstance(error, OSError) and is_of_the_system(error) and not is_away(error):
                 raise
             return False
         return True

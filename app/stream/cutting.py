@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from app.core.errors import VitrineError
+from app.core.errors import VitrineError, is_away
 from app.events.archive_names import BatchRange, Epochs
 from app.events.forgotten import Forgotten
 from app.stream.archive import Archive, damage_told
@@ -94,6 +94,10 @@ class Cutting:
         except VitrineError as error:  # damaged: told by the accounts too, and looked at again with the next forgetting
             self._check()
             self._say(f"forgotten users stay where they are: {error}")
+        except OSError as error:
+            if not is_away(error):
+                raise
+            del self._looked[part]  # looked at again next time
         else:
             self._done[part] = self._latest if oldest is None else oldest - 1
 

@@ -23,7 +23,7 @@ from app.stream.archive import Archive
 from app.stream.champion import Champion
 from app.stream.checkpoints import refusal
 from app.stream.damaged import set_aside
-from app.stream.epoch import QUERY, begin, check_marks, marked
+from app.stream.epoch import QUERY, begin, check_marks, is_of_first_edition, marked
 from app.stream.folders import StreamFolders
 from app.stream.housekeeping import Housekeeping
 from app.stream.micro_batches import MicroBatches
@@ -202,7 +202,7 @@ class Stream:
             self.spark.streams.removeListener(self._listener)
 
     def _first_epoch(self, folder: Path) -> None:
-        if first_edition.is_of_first_edition(self.folders):
+        if is_of_first_edition(self.folders):
             self.say("resuming from the previous version's checkpoint")
             first_edition.take_over(self.spark, self.settings, self.folders, folder)
 

@@ -24,6 +24,7 @@ QUERY = "lists"  #: the stream's one query, as Spark, its checkpoint and the met
 #: In this order a copy is whole, even of a checkpoint that is being written to: what is committed refers to
 #: offsets, those to sources, and all of it to a state that was there before.
 COPIED = ("commits", "offsets", "sources", "state")
+QUERY_OF_ARCHIVE = "archive"  #: that of the first edition, beside it
 PINS = "bundles"
 NAME = re.compile(r"e(\d+)$")
 
@@ -113,6 +114,11 @@ def begin(
     return epoch
 
 
+def is_of_first_edition(folders: StreamFolders) -> bool:
+    """Whether a stream of the first edition, which knew no marks, was here last."""
+    return any((folders.checkpoints / name).is_dir() for name in (QUERY, QUERY_OF_ARCHIVE))
+
+
 def check_marks(folders: StreamFolders) -> None:
     """See that the archive is there if a stream was: its marks are lost with it, and a checkpoint would be deleted.
 
@@ -121,16 +127,17 @@ def check_marks(folders: StreamFolders) -> None:
     InputError
         It is gone. Before folders are made nothing stands where it is to be brought back to.
     """
-    there = {path.name: path for path in folders.checkpoints.glob("*")}
-    if marked(folders).starts or any(NAME.match(name) is None for name in there):
-        return  # of the first edition, which knew no marks
-    begun = [name for name, path in there.items() if newest_number(path / QUERY / "offsets") >= 0]
+    if marked(folders).starts or is_of_first_edition(folders):
+        return
+    there = [path for path in folders.checkpoints.glob("*") if NAME.match(path.name)]
+    begun = [path.name for path in there if newest_number(path / QUERY / "offsets") >= 0]
     if begun:
         mark = folders.epochs / mark_name(max(int(name[1:]) for name in begun), 0)
         raise InputError(
             f"archive {folders.archive}: is gone, or its folder {folders.epochs.name} is; bring it back, and the "
-            f"stream goes on where it was. To go on without what it held, make an empty file {mark}. To begin anew, "
-            f"move {folders.root} away: the files in {folders.landing} are read anew"
+            f"stream goes on where it was. To go on without what it held, make the folder {mark.parent} and an empty "
+            f"file {mark.name} in it. To begin anew, move {folders.root} away: the files in {folders.landing} are read "
+            "anew"
         )
 
 

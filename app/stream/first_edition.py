@@ -18,19 +18,13 @@ from app.core.settings import Settings
 from app.events.archive_manifest import MANIFEST, write_manifest
 from app.events.archive_names import FIRST_EDITION_OFFSET, BatchRange, Epochs
 from app.stream.archive import Archive, describe
-from app.stream.epoch import PINS, QUERY, copy_checkpoint, newest_number
+from app.stream.epoch import PINS, QUERY, QUERY_OF_ARCHIVE, copy_checkpoint, newest_number
 from app.stream.folders import StreamFolders
 from app.stream.intake import set_job_properties, take_in
 from app.stream.source import event_files
 from app.stream.source_log import consumed_files, path_of
 
-ARCHIVE = "archive"  #: its query of the archive
 KNOWN = "archived-before.json"  #: in an epoch's folder: files that are in the archive already
-
-
-def is_of_first_edition(folders: StreamFolders) -> bool:
-    """Whether a stream of the first edition was here last."""
-    return any((folders.checkpoints / name).is_dir() for name in (QUERY, ARCHIVE))
 
 
 def take_over(spark: SparkSession, settings: Settings, folders: StreamFolders, target: Path) -> None:
@@ -48,7 +42,7 @@ def take_over(spark: SparkSession, settings: Settings, folders: StreamFolders, t
     InputError
         A file that was not archived has been deleted from the landing folder.
     """
-    lists, archive = folders.checkpoints / QUERY, folders.checkpoints / ARCHIVE
+    lists, archive = folders.checkpoints / QUERY, folders.checkpoints / QUERY_OF_ARCHIVE
     archived = consumed_files(archive) | _archived_by_the_way(folders, archive)
     listed = consumed_files(lists)
     if listed - archived:

@@ -216,7 +216,7 @@ class WindowCounter:
                 else:
                     window.base, window.since, window.shown = standing[start], window.recent, False
             uncounted = [*(window.since for window in self._open.values()), *self._again.values()]
-            uncounted += [part.first for part in self._late]
+            uncounted += [part.first for part in (*self._late, *self._unknown)]
             counted = min(uncounted, default=self._newest + 1) - 1
         owed = self._owed.since()  # a window is counted once its points are there as well
         counted = counted if owed is None else min(counted, owed - 1)
@@ -237,7 +237,8 @@ class WindowCounter:
         if (turn := self._days.next()) is not None:
             read_whole(turn, self._set_aside)
         back = self._counts.back()
-        self._begin_again(lambda part, start: back(part))
+        self._begin_again(lambda part, start: self._counts.has_one(part, back))
+        self._counts.taken_back(back)
 
     def _miss(self) -> None:
         for lost in self._days.gone():

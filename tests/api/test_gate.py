@@ -136,6 +136,7 @@ def test_a_body_that_comes_too_slowly_is_refused(api: Api, monkeypatch: pytest.M
         ("GET", "/v1/products/100?colour=red", 422),
         ("GET", "/v1/categories?category=a", 422),
         ("GET", "/v1/users/1?count=2", 422),
+        ("DELETE", "/v1/users/1?count=2", 422),
         ("GET", "/v1/users/" + "x" * 257 + "/recommendations", 422),
         ("GET", "/v1/products?offset=-1", 422),
         ("GET", "/v1/products?offset=99999999999999999999", 422),

@@ -70,6 +70,23 @@ def test_beyond_what_may_wait_it_is_refused_and_the_rest_is_done() -> None:
     assert isinstance(refused, RefusedError)
 
 
+def test_items_that_take_turns_are_let_in_together_or_not_at_all() -> None:
+    """What comes between them may be refused, but not the rest of them."""
+    work = Doubling()
+
+    async def scene() -> list[Any]:
+        gathered = gathering(work)
+        turns = asyncio.create_task(gathered.do_in_turn([4, 4]))
+        await asyncio.sleep(0)
+        others = [asyncio.create_task(gathered.do(4)), asyncio.create_task(gathered.do(4))]
+        found = [await turns, *await asyncio.gather(*others, return_exceptions=True)]
+        return [*found, *await asyncio.gather(*(gathered.do_in_turn([4, 4]), gathered.do(1)), return_exceptions=True)]
+
+    both, between, refused, again, also = run(scene())
+    assert (both, between, again, also) == ([8, 8], 8, [8, 8], 2)
+    assert isinstance(refused, RefusedError)
+
+
 def test_an_error_reaches_all_of_its_call_and_no_other() -> None:
     async def scene() -> list[int | BaseException]:
         gathered = gathering(Doubling())

@@ -136,7 +136,7 @@ def test_a_generator_that_leads_comes_first_and_the_others_fill_up(tmp_path: Pat
 
 
 @settings(deadline=None)
-@given(RANKING, RANKING, st.integers(1, 3), st.integers(1, 3))
+@given(RANKING, RANKING, st.integers(0, 3), st.integers(1, 3))
 def test_the_order_of_what_leads_is_kept_whatever_the_weights(one: list[int], two: list[int], a: int, b: int) -> None:
     ranker = ReciprocalRank({"a": float(a), "b": float(b)}, 5).led("a", "a")
     pool = Pool.of({"a": ranked(one or [NONE]), "b": ranked(two or [NONE])}, NOTHING)

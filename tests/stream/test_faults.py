@@ -68,7 +68,7 @@ def test_ten_kills_lose_and_double_nothing(tmp_path: Path, server: InfluxServer)
     stream = StreamProcess(output, server)
     rows = [*all_events[:BEFORE_BAD], *BAD_ROWS, *all_events[BEFORE_BAD:]]
     enough, fed = threading.Event(), list[Event | str]()
-    player = threading.Thread(target=feed, args=(stream, rows, enough, fed))
+    player = threading.Thread(target=feed, args=(stream, rows, enough, fed), daemon=True)
     stream.start()
     player.start()
     in_flight, archived = 0, [0]

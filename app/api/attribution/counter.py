@@ -53,7 +53,7 @@ class Counted:
     places: Tally[tuple[Kind, str, str, str]] = field(default_factory=Tally)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Counting:
     """A step under way.
 
@@ -69,11 +69,12 @@ class Counting:
     unread: tuple[Lines, ...]
     step: Step = field(default_factory=Step)
     counted: Counted = field(default_factory=Counted)
+    batches: int = 0  #: of posted events, once it is finished
 
     @property
     def is_full(self) -> bool:
         """Whether there may be more to read at once."""
-        return sum(lines.end - lines.start for lines in self.unread) >= MOST_BYTES
+        return self.batches == MOST_BATCHES or sum(lines.end - lines.start for lines in self.unread) >= MOST_BYTES
 
 
 class Counter:
@@ -148,6 +149,7 @@ class Counter:
         assert self._log is not None
         step, counted, reached = counting.step, counting.counted, counting.reached
         batches = self._settled(reached.get(self._log.identity, 0))
+        counting.batches = len(batches)
         for batch in batches:
             for event in batch.events:
                 if event.recommendation_id is not None:

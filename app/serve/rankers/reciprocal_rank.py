@@ -21,7 +21,7 @@ from app.serve.rankers.contract import Ranked
 from app.serve.visits import Visits
 
 FILE = "reciprocal_rank.json"
-FAINT = 1e-6  #: of a weight, so that a generator orders only what the one that leads leaves open
+FAINT = 1e-6  #: of their terms, so that the others order only what the one that leads leaves open
 
 
 @dataclass(frozen=True)
@@ -62,18 +62,19 @@ class ReciprocalRank:
 
     def rank(self, pool: Pool, visits: Visits, k: int) -> Ranked:
         terms = self.terms(pool)
-        if self.in_sessions or self.elsewhere:
-            terms *= self._loudness(pool, visits)
+        fresh = visits.fresh[pool.rows]
+        for lead, theirs in ((self.in_sessions, fresh), (self.elsewhere, ~fresh)):
+            if lead:
+                terms[theirs] = self._led_by(lead, pool, terms)[theirs]
         return Ranked.of(_best(pool, terms, k), pool, terms)
 
-    def _loudness(self, pool: Pool, visits: Visits) -> NDArray[np.float64]:
-        """How much of each term counts: (m, g), `FAINT` of those beside a leading one."""
-        of_task = [[FAINT if lead and name != lead else 1.0 for name in pool.generators] for lead in self._leads]
-        return np.array(of_task)[visits.fresh[pool.rows].astype(np.intp)]
-
-    @property
-    def _leads(self) -> tuple[str, str]:
-        return self.elsewhere, self.in_sessions
+    def _led_by(self, lead: str, pool: Pool, terms: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Terms (m, g) by which a generator's places come first, whatever its weight, and the others fill up."""
+        column = pool.generators.index(lead)
+        rank = pool.ranks[:, column]
+        found = FAINT / max(sum(self.weights.values()), 1.0) * terms
+        found[:, column] = np.where(rank > 0, 1 / (self.offset + np.maximum(rank, 1)), 0.0)
+        return found
 
     def terms(self, pool: Pool) -> NDArray[np.float64]:
         """What each generator adds to the score of each proposal: (m, g)."""
