@@ -141,10 +141,12 @@ def test_a_checkpoint_is_not_deleted_where_the_archive_is_gone(folders: StreamFo
     second = begin(folders, 4)
     assert (second.number, second.first) == (4, 1)
     shutil.rmtree(folders.archive)
-    folders.prepare()
     mark = folders.epochs / "e000004-from-000000000"
-    assert f"make an empty file {mark}." in str(refused.value).replace("e000003", "e000004")
+    told = f"make the folder {mark.parent} and an empty file {mark.name} in it."
+    assert told in str(refused.value).replace("e000003", "e000004")
+    mark.parent.mkdir(parents=True)
     mark.touch()
+    folders.prepare()
     third = begin(folders, 5)
     assert (third.number, third.first) == (5, 1)
     assert consumed_files(third.checkpoint) == {"file:///landing/0.csv"}
