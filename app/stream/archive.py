@@ -145,22 +145,16 @@ class Archive:
         manifest = self._known(part)
         return 0.0 if manifest is None else manifest.oldest
 
-    def tells(self, part: BatchRange) -> bool:
-        """Whether the system gives what a folder must hold, or says that it is lost; not where it is away."""
+    def note_deleted(self, part: BatchRange) -> None:
+        """Remember of a folder that will be deleted which windows can't be counted from the archive any more."""
         try:
-            self.manifest(part)
-        except VitrineError:
-            return True
+            latest = max(self.manifest(part).windows, default=NO_WINDOW)
+        except VitrineError:  # what it held was lost before: told by the accounts
+            return
         except OSError as error:
             if not is_away(error):
                 raise
-            return False
-        return True
-
-    def note_deleted(self, part: BatchRange) -> None:
-        """Remember of a folder that will be deleted which windows can't be counted from the archive any more."""
-        manifest = self._known(part)  # where there is none, what it held was lost before: told by the accounts
-        latest = NO_WINDOW if manifest is None else max(manifest.windows, default=NO_WINDOW)
+            latest = round(self.made(part) * 1e6)  # nothing that happened later can be in it
         if latest > self.deleted_up_to():
             write_text(self.folder / DELETED, str(latest))
 

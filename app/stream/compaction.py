@@ -170,11 +170,7 @@ def delete_old(archive: Archive, epochs: Epochs, before: float, counted: int, cl
     """
     folders = archive.folders(epochs)
     uncounted = _uncounted(archive, folders)
-    old = [
-        *takewhile(
-            lambda part: part.last <= counted and archive.tells(part) and archive.written(part) < before, folders
-        )
-    ]
+    old = [*takewhile(lambda part: part.last <= counted and archive.written(part) < before, folders)]
     first = folders[len(old)].first if len(old) < len(folders) else None
     rejected = [
         part

@@ -2,6 +2,7 @@
 
 import os
 import time
+from errno import EIO
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from app.core.errors import VitrineError
 from app.core.settings import Settings
 from app.events.archive_names import BatchRange, Epochs
+from app.stream import archive as archive_module
 from app.stream import compaction
 from app.stream.archive import Archive, write_points
 from app.stream.compaction import LONGEST, STEP, delete_old, delete_uncounted, due, put_together
@@ -121,6 +123,17 @@ def test_nothing_is_put_together_by_a_stream_that_was_replaced(archive: Archive)
     with pytest.raises(VitrineError, match="taken over"):
         put_together(archive, target, parts, lost)
     assert archive.folders(EPOCHS) == [*parts, single(STEP)]
+
+
+def test_windows_of_a_folder_that_is_deleted_though_it_is_away_are_not_counted_anew(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What windows they are it can't say: none that began after it was filled."""
+    part = single(0)
+    fill(archive, part, 4)
+    monkeypatch.setattr(archive_module, "read_manifest", Mock(side_effect=OSError(EIO, "Input/output error")))
+    archive.note_deleted(part)
+    assert archive.deleted_up_to() == round(archive.made(part) * 1_000_000)
 
 
 def test_folders_that_are_not_whole_are_not_put_together(archive: Archive) -> None:

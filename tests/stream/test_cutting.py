@@ -3,6 +3,7 @@
 import os
 import time
 from datetime import UTC, datetime
+from errno import EIO
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,6 +20,7 @@ from app.events.archive_names import BatchRange, Epochs, without_uncounted
 from app.events.forgotten import ForgottenUsers
 from app.events.ids import number_of
 from app.events.merged_users import MergedUsers
+from app.stream.archive import Archive
 from app.stream.compaction import STEP, UNCOUNTED_KEPT
 from app.stream.forgetting import read_marker
 from app.stream.rejected import RejectedCleaner
@@ -129,6 +131,27 @@ def test_who_is_forgotten_later_is_cut_out_of_what_was_cut(shop: Shop, monkeypat
     run(shop)
     assert users_in(shop) == {f"{part.name}-c2": []}
     assert differences(shop.accounts) == []
+
+
+def test_a_folder_that_is_away_for_a_moment_is_looked_at_again(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others are looked at all the same."""
+    away, there = BatchRange(3, 3, 1), BatchRange(70, 70, 1)
+    fill(shop, away, ANNA, BEN)
+    fill(shop, there, ANNA)
+    forget(shop, ANNA)
+    with monkeypatch.context() as gone:
+        files = Archive.files
+
+        def refusing(archive: Archive, part: BatchRange) -> list[Path]:
+            if part == away:
+                raise OSError(EIO, "Input/output error", part.name)
+            return files(archive, part)
+
+        gone.setattr(Archive, "files", refusing)
+        run(shop)
+    assert users_in(shop) == {away.name: [ANNA, BEN], there.name: [ANNA], f"{there.name}-c1": []}
+    run(shop)
+    assert users_in(shop)[f"{away.name}-c1"] == [BEN]
 
 
 def test_all_who_were_one_are_cut_out(shop: Shop) -> None:
