@@ -16,7 +16,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,10 @@ import click
 import numpy as np
 import psutil
 from pydantic import BaseModel
-from serve import SEGMENTS, synthetic, trees
+from serve import SEGMENTS, ranked_by, ranker_option, synthetic
 
 from app.core.errors import InputError
 from app.registry.registry import Registry
-from app.serve.rankers import RANKERS, LambdaMART, ReciprocalRank
 from app.serve.segments import FEATURES, SegmentModel
 
 ROUTE = "/v1/recommendations"
@@ -84,13 +83,7 @@ class Nothing(BaseModel):
 @click.command()
 @click.option("--products", default=50_000, show_default=True, help="Products of the synthetic bundle.")
 @click.option("--users", default=200_000, show_default=True, help="Users of the synthetic bundle.")
-@click.option(
-    "--ranker",
-    default=ReciprocalRank.name,
-    show_default=True,
-    type=click.Choice([kind.name for kind in RANKERS]),
-    help="That of the synthetic bundle.",
-)
+@ranker_option
 @click.option("--connections", default="1,10,50,200", show_default=True, help="Of wrk, one run each.")
 @click.option("--seconds", default=10, show_default=True, help="Of each run.")
 @click.option("--steady", default=300, show_default=True, help="Seconds at a constant rate; 0 does without.")
@@ -131,9 +124,7 @@ def make(folder: Path, products: int, users: int, ranker: str) -> None:
     """A published bundle, and what is asked: half known users, with sessions of up to five products."""
     print(f"making a synthetic bundle of {products:,} products and {users:,} users", file=sys.stderr)
     rng = np.random.default_rng(1)
-    model = synthetic(products, users, rng)
-    if ranker == LambdaMART.name:
-        model = replace(model, ranker=trees(model, np.random.default_rng(3)))
+    model = ranked_by(synthetic(products, users, rng), ranker)
 
     def fill(bundle: Path) -> None:
         model.save(bundle)

@@ -50,18 +50,21 @@ print(time.perf_counter() - start)
 """
 
 
-@click.command()
-@click.option("--bundle", type=click.Path(exists=True, file_okay=False, path_type=Path), help="models/<version>.")
-@click.option("--products", default=50_000, show_default=True, help="Products of the synthetic bundle.")
-@click.option("--users", default=200_000, show_default=True, help="Users of the synthetic bundle.")
-@click.option("--generators", default=Settings().generators, show_default=True, help="Those of the synthetic bundle.")
-@click.option(
+ranker_option = click.option(
     "--ranker",
     default=ReciprocalRank.name,
     show_default=True,
     type=click.Choice([kind.name for kind in RANKERS]),
     help="That of the synthetic bundle.",
 )
+
+
+@click.command()
+@click.option("--bundle", type=click.Path(exists=True, file_okay=False, path_type=Path), help="models/<version>.")
+@click.option("--products", default=50_000, show_default=True, help="Products of the synthetic bundle.")
+@click.option("--users", default=200_000, show_default=True, help="Users of the synthetic bundle.")
+@click.option("--generators", default=Settings().generators, show_default=True, help="Those of the synthetic bundle.")
+@ranker_option
 def main(bundle: Path | None, products: int, users: int, generators: str, ranker: str) -> None:
     """Measure opening, single visits, and batches."""
     with tempfile.TemporaryDirectory() as scratch:
@@ -70,10 +73,7 @@ def main(bundle: Path | None, products: int, users: int, generators: str, ranker
             print(f"making a synthetic bundle of {products:,} products and {users:,} users", file=sys.stderr)
             made = synthetic(products, users, np.random.default_rng(1))
             kept = {name: made.generators[name] for name in generators.split(",")}
-            made = replace(made, generators=kept)
-            if ranker == LambdaMART.name:
-                made = replace(made, ranker=trees(made, np.random.default_rng(3)))
-            made.save(bundle)
+            ranked_by(replace(made, generators=kept), ranker).save(bundle)
         figures = measure(bundle)
     for name, value in figures.items():
         print(f"{name:<28}{value:>10,.2f}")
@@ -219,6 +219,13 @@ def synthetic(products: int, users: int, rng: np.random.Generator) -> Recommende
             candidates=50, bought_days=30, session_max_events=100, session_max_products=20, session_idle_minutes=30
         ),
     )
+
+
+def ranked_by(recommender: Recommender, ranker: str) -> Recommender:
+    """The same with the ranker of a name."""
+    if ranker != LambdaMART.name:
+        return recommender
+    return replace(recommender, ranker=trees(recommender, np.random.default_rng(3)))
 
 
 def trees(recommender: Recommender, rng: np.random.Generator) -> LambdaMART:

@@ -6,6 +6,7 @@ Times are UTC without a zone inside, and with UTC as their zone in files, as Spa
 from collections.abc import Iterable
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import duckdb
 from duckdb import DuckDBPyConnection, DuckDBPyRelation
@@ -48,6 +49,28 @@ def kept(relation: Relation) -> Relation:
     found = relation.query(f"query_{next(_numbers)}", f"from {name}")
     assert found is not None  # as in `query`
     return found
+
+
+def rows(relation: Relation) -> list[dict[str, Any]]:
+    """Few rows, each by name of its columns."""
+    return [dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall()]
+
+
+def quantile(counts: Relation, name: str, share: float) -> Any:
+    """The smallest value that at least this share do not exceed, None of nothing; found by counts, which may spill.
+
+    Parameters
+    ----------
+    counts
+        A row for each value, with how many `times` it is there.
+    name
+        Column of the values.
+    share
+        Of all, up to 1.
+    """
+    running = counts.select(f"{name}, sum(times) over (order by {name}) as upto, sum(times) over () as every")
+    ((value,),) = running.filter(f"upto >= {share} * every").aggregate(f"min({name})").fetchall()
+    return value
 
 
 def texts(words: Iterable[str]) -> str:

@@ -1,6 +1,7 @@
 """The errors a user can cause, and the exit codes they end with."""
 
 from errno import EHOSTDOWN, EHOSTUNREACH, EIO, ENODEV, ENOTCONN, ENXIO, ESTALE, ETIMEDOUT
+from typing import TypeGuard
 
 EXIT_FAILED = 1  #: something failed that is not the user's input (a bug, a lost executor)
 EXIT_BAD_INPUT = 2  #: input, setting or environment that the user can mend
@@ -31,7 +32,7 @@ class BundleError(VitrineError):
     exit_code = EXIT_BAD_INPUT
 
 
-def is_of_the_system(error: BaseException) -> bool:
+def is_of_the_system(error: BaseException) -> TypeGuard[OSError]:
     """Whether the system does not give a file, whatever is in it; Arrow's own errors have no number."""
     return isinstance(error, OSError) and error.errno is not None
 

@@ -7,6 +7,7 @@ are those of the log.
 
 from typing import Any
 
+from app.core import duck
 from app.core.duck import Relation, query
 from app.events.revenue import REVENUE_CENTS
 from app.events.vocabulary import EVENT_TYPES, PURCHASE, UNKNOWN
@@ -88,7 +89,7 @@ def explore_events(cube: Relation, users: int, products: int) -> EventFigures:
     times = cube.filter(f"told_apart = {TIMES}")
     sums = ", ".join(f"sum({name})::bigint as {name}" for name in ("rows", *(f"missing_{name}" for name in MISSING)))
     ends = "min(first) as first, max(last) as last"
-    (overall,) = _dicts(times.aggregate(f"{sums}, sum(not_positive)::bigint as not_positive, {ends}"))
+    (overall,) = duck.rows(times.aggregate(f"{sums}, sum(not_positive)::bigint as not_positive, {ends}"))
     missing = {name: overall[f"missing_{name}"] for name in MISSING}
     return EventFigures(
         users=users,
@@ -108,10 +109,6 @@ def explore_events(cube: Relation, users: int, products: int) -> EventFigures:
         top_categories=_top(cube.filter(f"told_apart = {CATEGORIES}"), "main_category"),
         top_brands=_top(cube.filter(f"told_apart = {BRANDS}"), "brand"),
     )
-
-
-def _dicts(relation: Relation) -> list[dict[str, Any]]:
-    return [dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall()]
 
 
 def _event_mix(times: Relation) -> tuple[EventMixRow, ...]:
@@ -135,7 +132,7 @@ def _prices(times: Relation) -> tuple[PriceRow, ...]:
         "event_type, fsum(paid_for) / nullif(sum(priced), 0) as mean, min(cheapest) as min, max(dearest) as max, "
         "sum(priced)::bigint as events"
     )
-    return tuple(PriceRow(**row) for row in _dicts(rows.order("event_type")))
+    return tuple(PriceRow(**row) for row in duck.rows(rows.order("event_type")))
 
 
 def _top(rows: Relation, column: str) -> tuple[LeaderRow, ...]:
@@ -144,7 +141,7 @@ def _top(rows: Relation, column: str) -> tuple[LeaderRow, ...]:
         f"coalesce(sum(rows) filter (event_type = '{PURCHASE}'), 0)::bigint as purchases, "
         "coalesce(sum(revenue), 0) / 100 as revenue"
     )
-    return tuple(LeaderRow(**row) for row in _dicts(top.order("events desc, name").limit(TOP)))
+    return tuple(LeaderRow(**row) for row in duck.rows(top.order("events desc, name").limit(TOP)))
 
 
 def session_counts(sessions: Relation) -> Relation:
@@ -182,16 +179,18 @@ def explore_sessions(counts: Relation) -> SessionFigures:
     """
     by_events, by_seconds = (counts.filter(f"{name} is not null") for name in ("events", "seconds"))
     as_long = ", ".join(f"coalesce(sum(sessions) filter (events >= {least}), 0)::bigint" for least in LENGTHS)
-    (found,) = _dicts(
+    (found,) = duck.rows(
         by_events.aggregate(
             f"coalesce(sum(sessions), 0)::bigint as count, coalesce(sum(buying), 0)::bigint as buying, "
             "sum(events * sessions) / sum(sessions) as mean_events, min(events) as min_events, "
             f"max(events) as max_events, {_deviation('events')} as std_events, [{as_long}] as lengths"
         )
     )
-    (minutes,) = _dicts(by_seconds.aggregate("sum(seconds * sessions) / sum(sessions) / 60 as mean_minutes"))
-    p25, median, p75 = (_quantile(by_events, "events", share) for share in (0.25, 0.5, 0.75))
-    median_seconds = _quantile(by_seconds, "seconds", 0.5)
+    (minutes,) = duck.rows(by_seconds.aggregate("sum(seconds * sessions) / sum(sessions) / 60 as mean_minutes"))
+    p25, median, p75 = (
+        duck.quantile(by_events.select("events, sessions as times"), "events", share) for share in (0.25, 0.5, 0.75)
+    )
+    median_seconds = duck.quantile(by_seconds.select("seconds, sessions as times"), "seconds", 0.5)
     lengths = found.pop("lengths")
     shorter = zip(LENGTHS, [*LENGTHS[1:], None], lengths, [*lengths[1:], 0], strict=True)
     return SessionFigures(
@@ -214,10 +213,3 @@ def _deviation(name: str) -> str:
     """Standard deviation of a whole number that so many `sessions` have; its sums are exact."""
     n, total, squares = (f"sum(sessions{factor})" for factor in ("", f" * {name}", f" * {name} * {name}"))
     return f"sqrt(({n} * {squares} - {total} * {total}) / nullif({n} * ({n} - 1), 0))"
-
-
-def _quantile(counts: Relation, name: str, share: float) -> int | None:
-    """The smallest value that at least this share of the `sessions` don't exceed."""
-    running = counts.select(f"{name}, sum(sessions) over (order by {name}) as upto, sum(sessions) over () as every")
-    ((value,),) = running.filter(f"upto >= {share} * every").aggregate(f"min({name})").fetchall()
-    return None if value is None else int(value)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from app.core import duck
 from app.core.duck import Relation, query
 from app.events.vocabulary import UNKNOWN
 from app.insight.results import Bin, Cell, PerUserRow, RecommendationFigures, RecommendedRow
@@ -80,22 +81,16 @@ def with_category_ids(recommendations: Relation, performance: Relation) -> Relat
     )
 
 
-def _rows(relation: Relation) -> list[Row]:
-    return [dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall()]
-
-
 def _extent(table: Relation) -> Row:
     """First pass: counts, smallest, largest and the quantile that bounds the bins."""
     ends = ", ".join(f"min({name}) as {name}_min, max({name}) as {name}_max" for name in ("score", "price"))
-    (row,) = _rows(table.aggregate(f"count(*) as recommendations, count(price) as priced, {ends}"))
+    (row,) = duck.rows(table.aggregate(f"count(*) as recommendations, count(price) as priced, {ends}"))
     return row | {f"{name}_tail": _tail(table, name) for name in ("score", "price")}
 
 
 def _tail(table: Relation, name: str) -> float | None:
-    """The value that a share of `TAIL` does not exceed; found by counts, which may spill to the disk."""
-    counts = table.filter(f"{name} is not null").aggregate(f"{name}, count(*) as times")
-    running = counts.select(f"{name}, sum(times) over (order by {name}) as upto, sum(times) over () as every")
-    ((value,),) = running.filter(f"upto >= {TAIL} * every").aggregate(f"min({name})").fetchall()
+    """The value that a share of `TAIL` does not exceed."""
+    value = duck.quantile(table.filter(f"{name} is not null").aggregate(f"{name}, count(*) as times"), name, TAIL)
     return None if value is None else float(value)
 
 
@@ -137,14 +132,14 @@ def _groups(table: Relation, scores: list[float], prices: list[float]) -> list[R
         """,
         binned=binned,
     )
-    return _rows(grouped)
+    return duck.rows(grouped)
 
 
 def _per_user(table: Relation) -> tuple[PerUserRow, ...]:
     """Third pass: how many users have how many recommendations."""
     counts = table.aggregate(f"user_id, least(count(*), {MOST_PER_USER}) as recommendations")
     users = counts.aggregate("recommendations, count(*) as users").order("recommendations")
-    return tuple(PerUserRow(**row) for row in _rows(users))
+    return tuple(PerUserRow(**row) for row in duck.rows(users))
 
 
 def _histogram(edges: list[float], cells: list[Row], column: str) -> tuple[Bin, ...]:

@@ -27,7 +27,8 @@ SCHEMA = pa.schema(
         ("week_buyers", pa.int64()),
     ]
 )
-RECENT = tuple(name for name in SCHEMA.names if name.startswith(("day_", "week_")))
+LATELY = ("day", "week")  #: at the end of what was learned from
+RECENT = tuple(f"{time}_{who}" for time in LATELY for who in ("users", "buyers"))
 FILE = "catalogue.arrow"
 
 

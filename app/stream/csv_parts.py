@@ -67,7 +67,7 @@ class CsvParts:
         except FileNotFoundError:
             return False
         except (pa.ArrowException, OSError) as error:
-            if isinstance(error, OSError) and is_of_the_system(error) and not is_away(error):
+            if is_of_the_system(error) and not is_away(error):
                 raise
             return False
         return True

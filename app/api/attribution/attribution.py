@@ -58,15 +58,13 @@ class Attribution:
         would take far longer, and answers with it, since each would take the interpreter from the other.
         """
         try:
-            behind = True
-            while behind:
-                counting = await to_thread(self._begin)
-                if counting is not None:
-                    for lines in counting.unread:
-                        self._counter.show(lines, counting)
-                        await asyncio.sleep(REST_SECONDS)
-                    await to_thread(self._finish, counting)
-                behind = counting is not None and counting.is_full
+            while (counting := await to_thread(self._begin)) is not None:
+                for lines in counting.unread:
+                    self._counter.show(lines, counting)
+                    await asyncio.sleep(REST_SECONDS)
+                await to_thread(self._finish, counting)
+                if not counting.is_full:
+                    break
             self._failure = ""
         except (OSError, VitrineError) as error:
             self._failed(f"what lists led to is not counted or shown yet: {error}")

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from app.events.vocabulary import UNKNOWN
-from app.serve.catalogue import RECENT, Catalogue
+from app.serve.catalogue import LATELY, RECENT, Catalogue
 from app.serve.pool import Pool
 from app.serve.ragged import NONE, Ragged, pair_keys
 from app.serve.visits import Touches, Visits
@@ -42,7 +42,6 @@ SHARED = (
     "known_user",
 )
 
-LATELY = ("day", "week")  #: in the order of `SHARED`
 PRIOR = 20  #: users who are added to those of each product: few say little of who buys
 
 
