@@ -18,6 +18,7 @@ from pyspark.sql import DataFrame, SparkSession
 from app.core import duck
 from app.core.duck import Connection, Relation
 from app.core.files import PARTS
+from app.core.worker_heap import settle
 
 COMPLETE = "_SUCCESS"  #: what Spark leaves in a table when all of it is written
 _RECEIPT = pa.schema([("part", pa.int64()), ("attempt", pa.string())])
@@ -115,6 +116,7 @@ def write_parts(frame: DataFrame, work: Callable[[Part, Iterator[pa.RecordBatch]
         with duck.connect(spill) as connection:
             work(Part(number, connection, folder), rows)
         shutil.rmtree(spill, ignore_errors=True)
+        settle()
         yield pa.RecordBatch.from_pydict({"part": [number], "attempt": [attempt]}, schema=_RECEIPT)
 
     try:

@@ -5,7 +5,6 @@ its own files and InfluxDB points, and hands the driver sums. All it writes is n
 partition, so that a second try replaces the first.
 """
 
-import gc
 import json
 import sys
 import time
@@ -21,6 +20,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyspark import TaskContext
 
+from app.core.worker_heap import settle
 from app.events.forgotten import ForgottenUsers
 from app.events.merged_users import merged_users
 from app.monitor.influx import InfluxConfig, trying_again, write_lines
@@ -121,17 +121,6 @@ class Result:
 
 
 @lru_cache(maxsize=2)
-def _settled(bundle: Path) -> None:
-    """Let what this worker has loaded for a bundle, for good, be passed over by garbage collection.
-
-    Spark's daemon collects garbage after every task, and takes some 20 ms to look through all modules; the next task
-    of the same micro-batch waits for it.
-    """
-    gc.collect()
-    gc.freeze()
-
-
-@lru_cache(maxsize=2)
 def open_bundle(folder: Path) -> Bundle:
     """A worker's bundle; its checksums were verified by the driver."""
     return Bundle.open(folder, check=False)
@@ -165,7 +154,7 @@ def scorer(task: Task) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.Recor
         result.score_seconds, result.write_seconds = scored - started, time.monotonic() - scored
         for sessions, events in _sample(answered, [task.batch, partition]):  # lists are there: nobody waits
             _judge(open_bundle(task.bundle), who, sessions, events, result)
-        _settled(task.bundle)
+        settle(task.bundle)
         yield pa.RecordBatch.from_pydict({"result": [result.to_json()]})
 
     return score
