@@ -506,6 +506,7 @@ def test_each_of_two_streams_is_killed_paused_and_evicted(shop: Cluster) -> None
 @stage(40, core=True)
 def test_every_event_is_there_once(shop: Cluster) -> None:
     """After all faults: archive and counts hold what was played, each event once."""
+    shop.kubectl("delete", "sparkapplication", "stream-2", "--ignore-not-found")  # where there was no time for its end
     shop.kubectl("delete", "job", "replay", "--ignore-not-found", "--cascade=foreground", "--timeout=120s")
     until("all are archived", HEALED, lambda: shop.census()["lost"] == 0)
     census = shop.census()
