@@ -24,6 +24,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from app.core.files import write_text
+from app.core.worker_heap import settle
 from app.events.archive import ARCHIVE_SCHEMA
 from app.events.canonical import CORRUPT, LEFT_OUT, ROW_TEXT, SOURCE_FILE
 from app.events.category import main_category
@@ -182,6 +183,7 @@ class Intake:
                 part.latest.add(events)
                 part.counts.late += int(lateness.late(events["event_time"]).sum())
                 yield events.append_column(SEEN, pa.repeat(seen, len(events)))
+        settle()
 
     def _take(self, part: "_Part", batch: pa.RecordBatch, forgotten: Forgotten) -> pa.RecordBatch:
         is_left_out = pc.or_(pc.is_valid(batch[LEFT_OUT]), of_forgotten(batch, forgotten))
