@@ -49,10 +49,10 @@ PARTIAL_SCHEMA = pa.schema(
         ("model", pa.string()),
         ("slice", pa.string()),
         ("sums", pa.list_(pa.float64())),  # (replicates + 1) x (1 + metrics), row-major
-        # of the top 10, slice "all" only: distinct products, sums of novelty and diversity
+        # Of the top 10, slice "all" only: distinct products; sum of novelty and its number of lists, likewise diversity
         ("products", pa.list_(pa.int64())),
-        ("novelty", pa.float64()),
-        ("diversity", pa.float64()),
+        ("novelty", pa.list_(pa.float64())),
+        ("diversity", pa.list_(pa.float64())),
     ]
 )
 
@@ -62,13 +62,13 @@ class Score:
     """Metrics of one model on one slice of queries.
 
     `replicates` (r + 1, 1 + metrics): summed weight and metric sums; row 0 is the sample itself. `products`: distinct
-    ones of the top 10; `novelty`, `diversity`: sums over the queries.
+    ones of the top 10; `novelty`, `diversity` (2,): sum over the lists that have it, and their number.
     """
 
     replicates: NDArray[np.float64]
     products: set[int] = field(default_factory=set)
-    novelty: float = 0.0
-    diversity: float = 0.0
+    novelty: NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))
+    diversity: NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))
 
     @classmethod
     def of(cls, weights: NDArray[np.float64], values: NDArray[np.float64]) -> "Score":
@@ -147,7 +147,7 @@ def measure(
     for row in partials.to_pylist():
         key = (row["task"], row["model"], row["slice"])
         sums = np.array(row["sums"]).reshape(replicates + 1, 1 + len(METRICS))
-        score = Score(sums, set(row["products"]), row["novelty"], row["diversity"])
+        score = Score(sums, set(row["products"]), np.array(row["novelty"]), np.array(row["diversity"]))
         scores[key] = scores[key] + score if key in scores else score
     return scores
 
@@ -266,11 +266,16 @@ def _unseen(slices: dict[str, _Slice], later: NDArray[np.bool_]) -> dict[str, _S
     }
 
 
-_NO_TOP_10: dict[str, Any] = {"products": [], "novelty": 0.0, "diversity": 0.0}
+_NO_TOP_10: dict[str, Any] = {"products": [], "novelty": [0.0, 0.0], "diversity": [0.0, 0.0]}
 
 
 def _ids(recommender: Recommender, items: NDArray[np.int32]) -> NDArray[np.int64]:
     return np.where(items == NONE, NONE, recommender.catalogue.product_ids[items])
+
+
+def _mean_of_lists(sum_and_count: NDArray[np.float64]) -> float | None:
+    total, lists = sum_and_count
+    return float(total / lists) if lists else None
 
 
 def quality_rows(scores: Scores, catalogue: int) -> tuple[QualityRow, ...]:
@@ -291,8 +296,8 @@ def quality_rows(scores: Scores, catalogue: int) -> tuple[QualityRow, ...]:
             queries=score.queries,
             metrics={metric: score.summary(metric) for metric in METRICS},
             coverage_10=len(score.products) / catalogue if name == ALL else None,
-            novelty_10=score.novelty / score.queries if name == ALL else None,
-            diversity_10=score.diversity / score.queries if name == ALL else None,
+            novelty_10=_mean_of_lists(score.novelty),
+            diversity_10=_mean_of_lists(score.diversity),
         )
         for (task, model, name), score in sorted(scores.items())
         if not name.startswith(UNSEEN)

@@ -33,11 +33,13 @@ class QualityRow(Part):
     coverage_10: Measured = Field(description="share of the catalogue in some top 10; of the slice all only")
     novelty_10: Measured = Field(
         default=None,
-        description="mean of -log2 of a product's share of all popularity, in the top 10; of the slice all only",
+        description="mean of -log2 of a product's share of all popularity, in the top 10, over the lists that are not "
+        "empty; of the slice all only",
     )
     diversity_10: Measured = Field(
         default=None,
-        description="share of the pairs in the top 10 that are of different categories; of the slice all only",
+        description="share of the pairs in the top 10 that are of different categories, over the lists with two "
+        "products or more; of the slice all only",
     )
 
 

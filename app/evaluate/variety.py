@@ -1,6 +1,5 @@
 """How new and how various the products of lists are, whatever is right about them."""
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,27 +23,36 @@ def self_information(catalogue: Catalogue) -> NDArray[np.float64]:
 
 
 def novelty(items: NDArray[np.int32], information: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean self-information (n,) of lists (n, k) of positions; `NONE` counts neither way, an empty list is 0.
+    """Mean self-information (n,) of lists (n, k) of positions; `NONE` counts neither way, an empty list has none.
 
     Vargas & Castells, "Rank and relevance in novelty and diversity metrics for recommender systems" (2011).
     """
     there = items != NONE
-    told = np.where(there, information[items], 0.0)
-    return told.sum(axis=1) / np.maximum(there.sum(axis=1), 1)
+    return _shares(np.where(there, information[items], 0.0).sum(axis=1), there.sum(axis=1))
 
 
 def diversity(items: NDArray[np.int32], groups: NDArray[np.integer]) -> NDArray[np.float64]:
     """Share (n,) of the pairs in lists (n, k) of positions whose products are of different groups (p,).
 
     Ziegler et al., "Improving recommendation lists through topic diversification" (2005). A list with fewer than two
-    products is 0.
+    products has none.
     """
     there = items != NONE
     group = groups[items]
     both = there[:, :, None] & there[:, None, :]
     both &= ~np.eye(items.shape[1], dtype=np.bool_)
     other = both & (group[:, :, None] != group[:, None, :])
-    return other.sum(axis=(1, 2)) / np.maximum(both.sum(axis=(1, 2)), 1)
+    return _shares(other.sum(axis=(1, 2)), both.sum(axis=(1, 2)))
+
+
+def _shares(parts: NDArray[Any], wholes: NDArray[Any]) -> NDArray[np.float64]:
+    """One by the other, NaN where there is no whole."""
+    return np.divide(parts, wholes, out=np.full(len(parts), np.nan), where=wholes > 0)
+
+
+def _sum_and_count(values: NDArray[np.float64]) -> list[float]:
+    known = values[~np.isnan(values)]
+    return [float(known.sum()), float(len(known))]
 
 
 def category_groups(catalogue: Catalogue) -> NDArray[np.int64]:
@@ -69,7 +77,7 @@ class Variety:
         items = self.catalogue.positions(lists[:, :10])
         return {
             "products": np.unique(lists[:, :10][items != NONE]).tolist(),
-            "novelty": float(novelty(items, self.information).sum()),
+            "novelty": _sum_and_count(novelty(items, self.information)),
             # Where no two products are known to differ, nothing is known of diversity.
-            "diversity": float(diversity(items, self.groups).sum()) if self.groups.any() else math.nan,
+            "diversity": _sum_and_count(diversity(items, self.groups)) if self.groups.any() else [0.0, 0.0],
         }

@@ -107,8 +107,14 @@ def maximise(
     if errors[worst] > MAX_ERROR:
         low, high = np.exp(logs[worst] + np.array([-Z_95, Z_95]) * errors[worst])
         name, tells = list(names.items())[worst]
-        return NotIdentified(f"{tells} can't be told, since {name} may be anything from {low:.2g} to {high:.2g}")
+        span = f"{_short(low)} to {_short(high)}"
+        return NotIdentified(f"{tells} can't be told, since {name} may be anything from {span}")
     return Estimate(np.exp(logs).astype(np.float64), covariance.astype(np.float64), -customers * float(scaled(logs)[0]))
+
+
+def _short(value: float) -> str:
+    """Two digits that count: `0.0069`, `5,400,000`."""
+    return f"{float(f'{value:.2g}'):,.10g}"
 
 
 def gradients(function: Callable[[Floats], Floats], parameters: Floats) -> Floats:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from app.evaluate.names import BLEND, MOST_POPULAR
 from app.monitor.lines import BATCH_CLOCK, EVENT_CLOCK, TIME, Field, Measurement, Tag
-from app.monitor.training_schema import BEHAVIOUR, LIFECYCLE, MODEL, MOVES, RFM, SEGMENT, SEGMENTS, VALUE
+from app.monitor.training_schema import BEHAVIOUR, LIFECYCLE, MODEL, MOVES, PROFILES, RFM, SEGMENT, SEGMENTS, VALUE
 
 NANOSECONDS_PER_MILLISECOND = 1_000_000
 
@@ -187,6 +187,7 @@ MEASUREMENTS = (
     SEGMENTS,
     MOVES,
     BEHAVIOUR,
+    PROFILES,
     RFM,
     LIFECYCLE,
     VALUE,

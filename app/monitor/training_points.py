@@ -1,4 +1,4 @@
-"""What a training leaves in InfluxDB: a point of its quality and of behaviour, one for each segment and movement."""
+"""What a training leaves in InfluxDB: points of its quality, of behaviour, segments and customers."""
 
 from itertools import pairwise
 
@@ -6,9 +6,9 @@ from app.evaluate.names import BLEND, HR_10, MOST_POPULAR, MRR_10, NDCG_10, RECA
 from app.evaluate.results import Quality, find_row
 from app.insight.behaviour_results import Behaviour, Carts, Funnel
 from app.insight.customer_results import Customers, Forecast, Lifecycle, LifecycleRow, RfmRow, Value, ValueRow
-from app.insight.results import Movement
+from app.insight.results import Movement, ProfileRow
 from app.insight.rfm import ORDER
-from app.monitor.training_schema import BEHAVIOUR, LIFECYCLE, MODEL, MOVES, RFM, SEGMENTS, VALUE
+from app.monitor.training_schema import BEHAVIOUR, LIFECYCLE, MODEL, MOVES, PROFILES, RFM, SEGMENTS, VALUE
 from app.results.run import RunResult
 
 
@@ -57,6 +57,7 @@ def training_lines(result: RunResult) -> list[str]:
         ),
         *(_moves(result, movement) if movement else ()),
         *(_behaviour(result, result.behaviour) if result.behaviour else ()),
+        *(_profiles(result, result.profiles) if result.profiles else ()),
         *(_customers(result, result.customers) if result.customers else ()),
     ]
 
@@ -81,6 +82,10 @@ def _behaviour(result: RunResult, found: Behaviour) -> list[str]:
     """One point; none of a log that tells neither of a funnel nor of carts."""
     fields = _funnel_fields(found.funnel) | _cart_fields(found.carts)
     return [BEHAVIOUR.line(time=result.created, model_version=result.version, **fields)] if fields else []
+
+
+def _profiles(result: RunResult, rows: tuple[ProfileRow, ...]) -> list[str]:
+    return [PROFILES.line(time=result.created, model_version=result.version, **row.model_dump()) for row in rows]
 
 
 def _customers(result: RunResult, found: Customers) -> list[str]:

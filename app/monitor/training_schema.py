@@ -88,6 +88,19 @@ BEHAVIOUR = Measurement(
     ),
 )
 
+PROFILES = Measurement(
+    "profiles",
+    "Nine points per training, one for each behavioural profile: its users in all of the training's log, and the rule "
+    "that they meet.",
+    CLOCK,
+    (Tag("profile", "name of the behaviour, one of nine"), TRAINED),
+    (
+        Field("users", "integer", "users", "users of that profile, 0 where there are none"),
+        Field("share", "float", "", "share of all users"),
+        Field("rule", "string", "", "the rule in words, with the thresholds of that training"),
+    ),
+)
+
 RFM = Measurement(
     "rfm",
     "Ten points per training, one for each name of RFM: its customers and what they spent, in all of the training's "

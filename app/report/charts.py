@@ -102,12 +102,17 @@ def _bars(axis: Axes, names: Sequence[str], panel: Panel, room: float) -> None:
 
 
 def columns(
-    names: Sequence[str], values: Sequence[float], x: str, y: str, tick: Format = compact, colour: str = BLUE
+    names: Sequence[str],
+    values: Sequence[float],
+    x: str,
+    y: str,
+    tick: Format = compact,
+    colours: str | Sequence[str] = BLUE,
 ) -> Figure:
     """Vertical bars over ordered names, such as counts of 1, 2, 3."""
     figure = Figure(figsize=(WIDTH, 2.9))
     axis = figure.subplots()
-    axis.bar(range(len(names)), values, width=0.8, color=colour)
+    axis.bar(range(len(names)), values, width=0.8, color=colours)
     step = -(-len(names) // 20)
     axis.set_xticks(range(0, len(names), step), list(names)[::step])
     if max(map(len, names)) > 4:

@@ -98,17 +98,18 @@ def missing(rows: Sequence[MissingRow], prices_not_positive: int) -> Chart:
     if not rows:
         return chart(title)
     ordered = sorted(rows, key=lambda row: (-row.missing, row.column))
-    prices = f"{count(prices_not_positive)} prices are zero or below and count as missing later."
+    prices = f" {count(prices_not_positive)} prices are zero or below and count as missing later."
+    prices *= prices_not_positive > 0
     if all(row.share in (0, 1) for row in rows):
         lacks, has = ([row.column for row in ordered if row.share == share] for share in (1, 0))
         told = [f"the log has no {_either(lacks)}"] if lacks else []
         told += [f"no row lacks {_either(has)}"] if has else []
-        return chart(title, f"{', '.join(told)}. {prices}")
+        return chart(title, f"{', '.join(told)}.{prices}")
     texts = [f"{percent(row.share)} ({count(row.missing)})" for row in ordered]
     panel = charts.Panel("share of rows (%)", [row.share for row in ordered], texts, percent_tick)
     return chart(
         title,
-        f"{sum(row.missing > 0 for row in rows)} of {len(rows)} columns have missing values. {prices}",
+        f"{sum(row.missing > 0 for row in rows)} of {len(rows)} columns have missing values.{prices}",
         charts.bars([row.column for row in ordered], [panel]),
         table_of(
             ordered,

@@ -65,7 +65,8 @@ def score_distribution(figures: RecommendationFigures) -> Chart:
 
 def price_distribution(figures: RecommendationFigures) -> Chart:
     """How prices of recommended products are distributed."""
-    caption = f"How many recommendations have each price; {count(figures.without_price)} have none."
+    none = f"; {count(figures.without_price)} have none" * (figures.without_price > 0)
+    caption = f"How many recommendations have each price{none}."
     return _bins("Distribution of prices", figures.prices, figures.highest_price, PRICE, caption)
 
 
@@ -79,10 +80,10 @@ def most_recommended(
     total = figures.recommendations
     texts = [f"{count(row.recommendations)} ({percent(row.recommendations / total)})" for row in rows]
     panel = charts.Panel("recommendations", [row.recommendations for row in rows], texts)
+    others = f"; {count(unknown)} ({percent(unknown / total)}) are of products whose {kind} is unknown"
     return chart(
         title,
-        f"Share of all recommendations in brackets; {count(unknown)} ({percent(unknown / total)}) are of "
-        f"products whose {kind} is unknown.",
+        f"Share of all recommendations in brackets{others * (unknown > 0)}.",
         charts.bars([row.name for row in rows], [panel]),
         table_of(
             rows,

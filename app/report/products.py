@@ -28,7 +28,8 @@ def section(found: Performance) -> Section:
 
 def _intro(found: Performance, purchase: ShopRate | None) -> str:
     if purchase is None:
-        return "How readily products are bought can't be told, since the log lacks views or purchases."
+        lacks = "views" if found.best_sellers else "purchases"
+        return f"How readily products are bought can't be told, since the log has no {lacks}."
     told = [
         f"Of those who view a product {percent(purchase.rate)} buy it. Each product's rate is drawn towards this one, "
         "the more, the fewer have viewed it; it stands out where its 95 % interval lies apart."

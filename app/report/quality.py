@@ -151,8 +151,12 @@ def by_target(task: str, rows: Sequence[QualityRow]) -> Block:
     order = [target_slice(name) for name in TARGETS]
     parts = [row for row in _blend_of_parts(rows) if row.slice in order]
     parts.sort(key=lambda row: order.index(row.slice))
+    title, whole = f"What is found: {words(task)} task", find_row(rows, BLEND)
+    enough, few = _telling(parts)
+    if len(enough) == 1 and whole is not None and enough[0].queries == whole.queries:
+        return chart(title, f"all that was looked for are {part_name(enough[0].slice).lower()}. {few}".strip())
     return _blend_and_baseline(
-        f"What is found: {words(task)} task",
+        title,
         "The blend, asked for one kind of product alone: what was viewed, put into the cart or bought afterwards, and "
         "what nobody had touched before; the number of queries that have such a product is in brackets.",
         parts,
@@ -214,7 +218,7 @@ def overall_table(task: str, rows: Sequence[QualityRow]) -> Block:
         title=f"All metrics: {words(task)} task",
         caption="Estimate, and its interval below it; coverage is the share of the catalogue recommended, "
         "novelty the bits that a product tells (10: one of a thousand equally popular ones)"
-        f"{', diversity the share of pairs of different categories' if various else ''}.",
+        f"{', diversity the share of pairs of different categories' if various else ''}, of lists that are not empty.",
         wide=True,
     )
 

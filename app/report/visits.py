@@ -4,6 +4,7 @@ from app.insight.results import SessionFigures, SessionLengthRow
 from app.report import charts
 from app.report.blocks import Block, Chart, chart, table_of
 from app.report.text import compact, count, decimal, percent, percent_tick
+from app.report.theme import BLUE, GREY
 
 
 def session_lengths(figures: SessionFigures) -> Chart:
@@ -15,12 +16,21 @@ def session_lengths(figures: SessionFigures) -> Chart:
     total = sum(row.sessions for row in rows)
     names = [_length(row, figures.lengths_cap) for row in rows]
     shares = [row.sessions / total if total else 0.0 for row in rows]
-    usual = max(range(len(rows)), key=lambda place: shares[place])
+    usual = max(range(len(rows)), key=lambda place: (rows[place].to is None, shares[place]))
+    several = [row.to is not None or row.events == figures.lengths_cap for row in rows]
+    grey = " Grey holds several lengths in one bar." if any(several) else ""
     return chart(
         title,
         f"Of {count(total)} sessions {percent(shares[usual])} have {names[usual]} event{'s' * (names[usual] != '1')}. "
-        f"The median is {compact(figures.median_events)}, the mean {decimal(figures.mean_events)}.",
-        charts.columns(names, shares, "events in the session", "share of sessions (%)", percent_tick),
+        f"The median is {compact(figures.median_events)}, the mean {decimal(figures.mean_events)}.{grey}",
+        charts.columns(
+            names,
+            shares,
+            "events in the session",
+            "share of sessions (%)",
+            percent_tick,
+            [GREY if more else BLUE for more in several],
+        ),
         table_of(
             list(zip(names, rows, shares, strict=True)),
             [

@@ -20,6 +20,9 @@ def summary_lines(result: RunResult) -> list[str]:
             f"Segment {row.segment_id} {row.segment}: {row.users:,} users ({row.share:.1%})"
             for row in result.segments.rows
         ]
+    lines += [
+        f"Profile {row.profile}: {row.users:,} users ({row.share:.1%})" for row in result.profiles or () if row.users
+    ]
     if result.customers:
         lines += _customers(result.customers)
     if result.quality:

@@ -26,7 +26,8 @@ def test_a_product_tells_as_many_bits_as_its_share_of_all_popularity() -> None:
 
 def test_novelty_is_the_mean_of_a_list() -> None:
     lists = np.array([[0, 1, -1], [3, -1, -1], [-1, -1, -1]], np.int32)
-    assert novelty(lists, self_information(catalogue(POPULARITY))).tolist() == [1.5, 2, 0]
+    assert novelty(lists, self_information(catalogue(POPULARITY))).tolist()[:2] == [1.5, 2]
+    assert math.isnan(novelty(lists, self_information(catalogue(POPULARITY)))[2]), "an empty list tells nothing"
 
 
 def test_diversity_of_products_without_categories_is_not_known() -> None:
@@ -34,10 +35,18 @@ def test_diversity_of_products_without_categories_is_not_known() -> None:
     at = known.table.column_names.index("category_code")
     bare = Catalogue.of(known.table.set_column(at, "category_code", pa.array(["unknown"] * 4)))
     lists = np.array([[0, 1]], np.int64)
-    assert not math.isnan(Variety.of(known).top_10(lists)["diversity"])
-    assert math.isnan(Variety.of(bare).top_10(lists)["diversity"])
+    assert Variety.of(known).top_10(lists)["diversity"] == [0, 1]
+    assert Variety.of(bare).top_10(lists)["diversity"] == [0, 0]
+
+
+def test_an_empty_list_counts_neither_way() -> None:
+    """A model that has nothing for most visitors is not the less novel for it: one list of 1.5 bits, one of none."""
+    top = Variety.of(catalogue(POPULARITY)).top_10(np.array([[0, 1], [-1, -1]], np.int64))
+    assert (top["novelty"], top["diversity"]) == ([1.5, 1], [0, 1])
 
 
 def test_diversity_is_the_share_of_pairs_of_different_categories() -> None:
     lists = np.array([[0, 1, 2], [0, 1, -1], [2, 3, -1], [3, -1, -1]], np.int32)
-    assert diversity(lists, category_groups(catalogue(POPULARITY))).tolist() == pytest.approx([2 / 3, 0, 1, 0])
+    assert diversity(lists, category_groups(catalogue(POPULARITY))).tolist() == pytest.approx(
+        [2 / 3, 0, 1, np.nan], nan_ok=True
+    )

@@ -10,7 +10,7 @@ from scipy.special import roots_jacobi
 
 from app.insight.bg_nbd import BgNbd, Histories, fit_bg_nbd
 from app.insight.gamma_gamma import GammaGamma, fit_gamma_gamma
-from app.insight.likelihood import NotIdentified, errors_of, gradients
+from app.insight.likelihood import NotIdentified, _short, errors_of, gradients
 from tests.insight.spending import exact
 
 PAPER = BgNbd(r=0.243, alpha=4.414, a=0.793, b=2.426)  # CDNOW, weeks
@@ -123,6 +123,10 @@ def test_customers_who_never_leave_are_not_identified() -> None:
 def test_too_few_customers_are_not_identified() -> None:
     found = fit_bg_nbd(simulated(PAPER, 60, 39))
     assert isinstance(found, NotIdentified)
+
+
+def test_ends_of_an_interval_are_written_in_full() -> None:
+    assert [_short(value) for value in (0.00691, 0.5, 12.4, 5_412_345.0)] == ["0.0069", "0.5", "12", "5,400,000"]
 
 
 def test_without_a_repeat_purchase_there_is_nothing_to_fit() -> None:

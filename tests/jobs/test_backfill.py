@@ -74,12 +74,13 @@ def test_what_files_know_is_written_again(server: InfluxServer, tmp_path: Path) 
     settings = Settings(output=output, influx_url=config.url, influx_token=SecretStr(config.token))
     try:
         for _ in range(2):
-            # a model, segments, moves, behaviour, names of RFM, a week of two activities, values; a window, lists
-            assert backfill(settings, said.append) == (1 + 2 + 3 + 1 + 10 + 2 * 4 + 2) + 1 + 1
+            # a model, segments, moves, behaviour, a profile, names of RFM, a week twice, values; a window, lists
+            assert backfill(settings, said.append) == (1 + 2 + 3 + 1 + 1 + 10 + 2 * 4 + 2) + 1 + 1
             assert server.count("model", "users") == 1
             assert server.count("segments", "users") == 2
             assert server.count("moves", "users") == 3
             assert server.count("behaviour", "to_cart") == 1
+            assert server.count("profiles", "share") == 1
             assert server.count("rfm", "customers") == 10
             assert server.count("lifecycle", "users") == 8
             assert server.count("value", "p_alive") == 2

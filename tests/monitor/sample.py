@@ -18,7 +18,7 @@ from app.monitor.schema import (
     STREAM_PROGRESS,
     recommendation_lines,
 )
-from app.monitor.training_schema import BEHAVIOUR, LIFECYCLE, MODEL, MOVES, RFM, SEGMENTS, VALUE
+from app.monitor.training_schema import BEHAVIOUR, LIFECYCLE, MODEL, MOVES, PROFILES, RFM, SEGMENTS, VALUE
 
 SEGMENT_IDS = ("0", "1", "unknown")
 VERSIONS = ("20260101_000000", "20260102_000000")
@@ -28,6 +28,7 @@ GENERATORS = ("als", "covisitation", "popularity")
 ROUTES = {"/v1/popular": 0.01, "/health/live": 0.002}  #: and the seconds that their answers took
 QUANTILES = ("seconds_p50", "seconds_p95", "seconds_p99")
 RFM_NAMES = ("Champions", "Can't lose")
+PROFILE_SHARES = {"Impulsive_Buyer": 0.25, "Other": 0.75}
 LIFECYCLES = {"visits": {"new": 50, "dormant": 40}, "purchases": {"new": 5, "dormant": 4}}
 #: By variant: lists answered, clicked, bought from, of each of both windows and versions.
 VARIANTS = {"champion": (1_000, 50, 5), "challenger": (500, 50, 2)}
@@ -157,6 +158,10 @@ def _trainings(trained: list[datetime]) -> list[str]:
 def _customers(at: datetime, version: str) -> list[str]:
     tags = {"time": at, "model_version": version}
     lines = [RFM.line(**tags, rfm=name, **{field.name: 5 for field in RFM.fields}) for name in RFM_NAMES]
+    lines += [
+        PROFILES.line(**tags, profile=profile, users=int(100 * share), share=share, rule="bought, and ...")
+        for profile, share in PROFILE_SHARES.items()
+    ]
     lines += [
         LIFECYCLE.line(**tags, activity=activity, state=state, users=users, week="2026-01-05")
         for activity, states in LIFECYCLES.items()

@@ -24,6 +24,7 @@ from tests.monitor.sample import (
     HITS,
     LIFECYCLES,
     LISTS_PER_BATCH,
+    PROFILE_SHARES,
     RFM_NAMES,
     ROUTES,
     SEGMENT_IDS,
@@ -213,7 +214,7 @@ def test_the_figures_are_right(filled: InfluxServer) -> None:
     assert 0 <= ago < 60
 
 
-def test_customers_are_by_name_state_and_segment(filled: InfluxServer) -> None:
+def test_customers_are_by_name_state_profile_and_segment(filled: InfluxServer) -> None:
     """A line for each, a point for each of both trainings; visits apart from purchases."""
     named = answer(filled, "Customers by RFM name")
     assert sorted(row["rfm"] for row in named) == sorted(RFM_NAMES * 2)
@@ -221,6 +222,9 @@ def test_customers_are_by_name_state_and_segment(filled: InfluxServer) -> None:
         rows = answer(filled, f"{title} of the last whole week")
         assert {(row["state"], int(row["_value"])) for row in rows} == {*LIFECYCLES[activity].items()}
         assert len(rows) == 2 * len(LIFECYCLES[activity])
+    profiles = answer(filled, "Users by behavioural profile")
+    assert sorted((row["profile"], float(row["_value"])) for row in profiles) == sorted([*PROFILE_SHARES.items()] * 2)
+    assert {row["rule"] for row in answer(filled, "Behavioural profiles")} == {"bought, and ..."}
     expected = answer(filled, "What segments are expected to do", segment=[SEGMENT_IDS[1]])
     assert [(row["segment"], float(row["value_90"])) for row in expected] == [(SEGMENT_IDS[1], 3.0)] * len(VERSIONS)
 

@@ -8,7 +8,7 @@ from app.monitor.schema import MEASUREMENTS, renewed
 ALLOWED_TAGS = {
     *("event_type", "main_category", "segment", "was", "generator", "model_version", "route"),
     *("experiment", "variant", "reason", "outcome"),
-    *("rfm", "activity", "state"),
+    *("rfm", "activity", "state", "profile"),
 }
 
 

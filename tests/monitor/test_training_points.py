@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from app.monitor.training_points import training_lines
-from app.monitor.training_schema import BEHAVIOUR, LIFECYCLE, MODEL, MOVES, RFM, SEGMENTS, VALUE
+from app.monitor.training_schema import BEHAVIOUR, LIFECYCLE, MODEL, MOVES, PROFILES, RFM, SEGMENTS, VALUE
 from app.results.run import RunResult
 from tests.finished_run import finished_run
 
@@ -101,6 +101,14 @@ def test_behaviour_that_a_log_cannot_tell_has_no_field() -> None:
     }
     nothing = run.model_copy(update={"behaviour": run.behaviour.model_copy(update={"funnel": None, "carts": None})})
     assert of(nothing, "behaviour") == []
+
+
+def test_one_point_a_profile_with_every_field() -> None:
+    ((head, fields),) = of(finished_run(), "profiles")
+    assert head == "profiles,model_version=20191101_081500,profile=cart_abandoner"
+    assert set(fields) == {field.name for field in PROFILES.fields}
+    assert fields == {"users": "12i", "share": "0.04", "rule": '"two carts acme"'}
+    assert of(finished_run().model_copy(update={"profiles": None}), "profiles") == []
 
 
 def customers_of(run: RunResult, **changed: object) -> RunResult:

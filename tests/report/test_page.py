@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from app.core.part import Part
 from app.evaluate.results import MetricInterval, Verdict
-from app.insight.results import EventMixRow, Exploration, LeaderRow, MissingRow, TellingFeature
+from app.insight.results import EventMixRow, Exploration, LeaderRow, MissingRow, SessionLengthRow, TellingFeature
 from app.report import page
 from app.report.blocks import Section, answered, chart, table_of
 from app.report.page import render_report, tiles, write_report
@@ -297,6 +297,37 @@ def test_what_is_left_out_for_a_reason_says_it() -> None:
     assert list(section.blocks) == [drawn], "one that is full stays, whatever its title"
 
 
+def test_what_is_nought_is_not_said() -> None:
+    """A log without prices has none below zero, and "0 are unknown" is no news."""
+    run = finished_run()
+    assert run.recommendations is not None
+    none = dict.fromkeys(("unknown_categories", "unknown_brands", "without_price"), 0)
+    html = render_report(only(recommendations=run.recommendations.model_copy(update=none)))
+    assert "Share of all recommendations in brackets." in html
+    assert "How many recommendations have each price." in html
+    assert "columns have missing values.</figcaption>" in explored_page(prices_not_positive=0)
+
+
+def test_what_is_found_is_not_drawn_where_all_look_for_the_same() -> None:
+    """In a log of purchases alone it would be the comparison of models once more."""
+    quality = finished_run().quality
+    assert quality is not None
+    rows = [row for row in quality.rows if row.slice != "target:new"]
+    html = render_report(only(quality=quality.model_copy(update={"rows": tuple(rows)})))
+    assert "Left out, “What is found: session task”: all that was looked for are purchases." in html
+    some = [row.model_copy(update={"queries": 99}) if row.slice == "target:purchase" else row for row in rows]
+    html = render_report(only(quality=quality.model_copy(update={"rows": tuple(some)})))
+    assert "<h3>What is found: session task</h3>" in html
+
+
+def test_a_log_without_views_says_so() -> None:
+    behaviour = finished_run().behaviour
+    assert behaviour is not None
+    sold = behaviour.performance.model_copy(update={"rates": ()})
+    html = render_report(only(behaviour=behaviour.model_copy(update={"performance": sold})))
+    assert "since the log has no views." in html
+
+
 def test_figures_that_were_not_measured_are_dashes() -> None:
     run = finished_run()
     assert run.quality is not None
@@ -392,14 +423,22 @@ def test_a_type_of_event_that_never_happens_has_no_bar() -> None:
 
 
 def test_session_length_says_the_usual_one() -> None:
-    assert "Of 400 sessions 75.0% have 1 event. The median is 2, the mean 4.59." in explored_page()
+    """A bar of ten lengths is higher than each of them: it is no usual one."""
+    said = "have 1 event. The median is 2, the mean 4.59. Grey holds several lengths in one bar."
+    assert f"Of 400 sessions 75.0% {said}" in explored_page()
+    run = explored(finished_run())
+    several = (SessionLengthRow(events=1, sessions=150), SessionLengthRow(events=2, to=10, sessions=250))
+    sessions = run.sessions.model_copy(update={"lengths": several})
+    assert f"Of 400 sessions 37.5% {said}" in render_report(
+        only(exploration=run.model_copy(update={"sessions": sessions}))
+    )
 
 
 def test_parts_of_few_queries_are_left_out() -> None:
     """An interval over three queries is chance."""
     quality = finished_run().quality
     assert quality is not None
-    few = {"warm": 9, "target:purchase": 9, "cold": 10}
+    few = {"warm": 9, "target:purchase": 9, "target:new": 20, "cold": 10}
     rows = tuple(row.model_copy(update={"queries": few.get(row.slice, row.queries)}) for row in quality.rows)
     html = render_report(only(quality=quality.model_copy(update={"rows": rows})))
     assert ">cold (10)</text>" in html

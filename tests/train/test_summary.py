@@ -19,6 +19,7 @@ def test_a_training_in_lines() -> None:
         "15 cart lines left behind, worth 4,321.75",
         "Segment 0 VIP_Customers: 30 users (10.0%)",
         "Segment 1 New_Customers: 270 users (90.0%)",
+        "Profile cart_abandoner: 12 users (4.0%)",
         "Champions: 10 customers, 75.0% of spending",
         "Hibernating: 30 customers, 25.0% of spending",
         "62.5% of 40 customers are expected to be customers still, and to make 80 purchases in 90 days",

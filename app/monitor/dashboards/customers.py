@@ -1,4 +1,4 @@
-"""Customers: who keeps the shop going, do they come back, and what are they expected to bring."""
+"""Customers: who keeps the shop going, do they come back, how do they behave, what will they bring."""
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 from grafana_foundation_sdk.models.common import StackingMode
@@ -9,6 +9,7 @@ from app.monitor.dashboards.common import (
     MOMENT,
     RATIO,
     SHARE,
+    WIDTH,
     Panel,
     chart,
     grid,
@@ -17,9 +18,10 @@ from app.monitor.dashboards.common import (
     version_variable,
 )
 from app.monitor.dashboards.flux import as_table, by_training_and, points
-from app.monitor.training_schema import LIFECYCLE, RFM, VALUE
+from app.monitor.training_schema import LIFECYCLE, PROFILES, RFM, VALUE
 
 _NAME = "${__field.labels.rfm}"
+_PROFILE = "${__field.labels.profile}"
 _STATE = "${__field.labels.state}"
 _EXPECTED = (
     *("name", "customers", "p_alive", "purchases_30", "purchases_90", "purchases_90_low", "purchases_90_high"),
@@ -28,17 +30,17 @@ _EXPECTED = (
 
 
 def dashboard() -> Dashboard:
-    """RFM, lifecycle and value, from training to training."""
+    """RFM, lifecycle, profiles and value, from training to training."""
     board = new(
         "Customers",
         "customers",
-        "One point per training, by the time it started. RFM and value are of all of the log that it was trained on, "
-        "the lifecycle of the last whole week in it.",
+        "One point per training, by the time it started. RFM, profiles and value are of all of the log that it was "
+        "trained on, the lifecycle of the last whole week in it.",
         since="now-90d",
         refresh="1m",
         variables=[segment_variable(VALUE), version_variable(RFM)],
     )
-    for panel in (*_rfm(), *_lifecycle(), _names(), _states(), _expectations()):
+    for panel in (*_rfm(), *_lifecycle(), _profiles(), _names(), _states(), _rules(), _expectations()):
         board.with_panel(panel)
     return board
 
@@ -87,6 +89,20 @@ def _lifecycle() -> tuple[Panel, ...]:
     )
 
 
+def _profiles() -> Panel:
+    return chart(
+        "Users by behavioural profile",
+        "Share of all users, also of those who never buy. A profile that grows may follow from thresholds that move "
+        "with the shop: the table of profiles has each training's.",
+        by_training_and(points(PROFILES, "share"), "profile"),
+        unit=SHARE,
+        name=_PROFILE,
+        width=WIDTH,
+        stacked=StackingMode.NORMAL,
+        points=True,
+    )
+
+
 def _names() -> Panel:
     return grid(
         "RFM names",
@@ -128,6 +144,23 @@ def _states() -> Panel:
             "model_version": "Model version",
             "users": "Users",
             "week": "Week from Monday",
+        },
+    )
+
+
+def _rules() -> Panel:
+    return grid(
+        "Behavioural profiles",
+        "Who is in each profile: its rule with the thresholds of each training, newest first.",
+        as_table(points(PROFILES, "users", "share", "rule"), "profile", "model_version"),
+        units={"_time": MOMENT, "users": COUNT, "share": SHARE},
+        names={
+            "_time": "Trained",
+            "profile": "Profile",
+            "model_version": "Model version",
+            "users": "Users",
+            "share": "Of all users",
+            "rule": "Who is in it",
         },
     )
 
