@@ -94,7 +94,7 @@ def sources_everywhere(bundle: Path, output: Path) -> set[str]:
     streamed = in_stream(task_of(bundle, staging), users, seen, TYPES)
     assert in_benchmark(model, as_asked(users, seen)) == streamed
 
-    now = START + timedelta(minutes=1)
+    now = START + timedelta(hours=3)  # a session is asked for as of its last event
     people = pa.table({"user_id": users, "user_key": pa.nulls(len(users), pa.string())})
     batch = pa.concat_tables(ListMaker(bundle, 10, now, now).lists(people))
     with Api(Settings(output=output, commit_seconds=0), now.timestamp) as api:

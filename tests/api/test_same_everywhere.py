@@ -7,16 +7,18 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from serve import ranked_by, synthetic
+import serve
 
 from app.events.forgotten import ForgottenUsers
 from app.events.merged import Merge, Merged
 from app.registry.identities import EVERYONE, Identities
 from app.serve.generators import GENERATORS
 from app.serve.rankers import RANKERS, ReciprocalRank
+from app.serve.recommender import Recommender
+from app.serve.visits import Visitors
 from app.train.lists import ListMaker
 from tests.api.client import Api, ids
-from tests.api.everywhere import in_benchmark, in_stream, sessions, sources_everywhere
+from tests.api.everywhere import as_asked, in_benchmark, in_stream, sessions, sources_everywhere
 from tests.arrays import visitors
 from tests.stream.shop import ANNA, PRODUCTS, START, STRANGER, recommender, write_bundle
 from tests.stream.test_score import task
@@ -73,11 +75,21 @@ def test_without_a_session(api: Api, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ranker", [kind.name for kind in RANKERS])
-def test_with_every_generator_and_ranker(ranker: str, tmp_path: Path) -> None:
-    """Of a bundle of random arrays: its lists mean nothing, and each place is one generator's or another's."""
-    made = synthetic(300, 40, np.random.default_rng(1))
+def test_with_every_generator_and_ranker(ranker: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a bundle of random arrays: its lists mean nothing, and each place is one generator's or another's.
+
+    Its trees look at how long ago and at which hour something was, too.
+    """
+
+    def within_a_day(model: Recommender, n: int, rng: np.random.Generator) -> Visitors:
+        users = [*range(n)]
+        asked = as_asked(users, sessions(users, model.catalogue.product_ids.tolist()))
+        return replace(asked, now=asked.now + rng.random(n) * 86_400)
+
+    monkeypatch.setattr(serve, "visitors", within_a_day)
+    made = serve.synthetic(300, 40, np.random.default_rng(1))
     even = replace(made, ranker=ReciprocalRank(dict.fromkeys(made.generators, 1.0)))
-    model = ranked_by(even, ranker)
+    model = serve.ranked_by(even, ranker)
     assert (set(model.generators), model.ranker.name) == ({kind.name for kind in GENERATORS}, ranker)
     bundle = write_bundle(tmp_path / "models", "a", model)
     assert sources_everywhere(bundle, tmp_path) == set(model.generators), "all of them have a say"
