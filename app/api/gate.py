@@ -3,10 +3,11 @@
 import asyncio
 import hmac
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from pydantic import SecretStr
+from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.metrics import ApiMetrics
@@ -83,12 +84,22 @@ class Gate:
         Keys and limits.
     metrics
         Count every answer.
+    routes
+        Under /v1: what is refused before one is chosen is counted by the one that it was meant for.
     stopping
         Whether clients are to go elsewhere: each answer then closes its connection.
     """
 
-    def __init__(self, app: ASGIApp, settings: Settings, metrics: ApiMetrics, stopping: Callable[[], bool]):
+    def __init__(
+        self,
+        app: ASGIApp,
+        settings: Settings,
+        metrics: ApiMetrics,
+        routes: Sequence[BaseRoute],
+        stopping: Callable[[], bool],
+    ):
         self._app, self._metrics, self._largest, self._stopping = app, metrics, settings.request_bytes, stopping
+        self._routes = routes
         self._keys = Keys(settings.read_key, settings.write_key)
         self._rates = Rates(settings.request_rate)
 
@@ -112,6 +123,7 @@ class Gate:
                 try:
                     receive = await self._admitted(scope, receive)
                 except RefusedError as refused:
+                    scope["route"] = _meant(scope, self._routes)
                     await refused.response()(scope, receive, counted)
                     return
             await self._app(scope, receive, counted)
@@ -164,6 +176,13 @@ class Gate:
     def _too_large(self) -> RefusedError:
         detail = f"the body is larger than {self._largest:,} bytes; send less at once"
         return RefusedError(413, detail, {"Connection": "close"})
+
+
+def _meant(scope: Scope, routes: Sequence[BaseRoute]) -> BaseRoute | None:
+    """The route that the framework would choose; one of the same path where the method is another's."""
+    matches = [(route.matches(scope)[0], route) for route in routes]
+    found = [route for wanted in (Match.FULL, Match.PARTIAL) for match, route in matches if match is wanted]
+    return found[0] if found else None
 
 
 def _writes(method: str, path: str) -> bool:

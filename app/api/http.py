@@ -52,7 +52,13 @@ def application(service: Service, version: str) -> FastAPI:
         docs_url=None,  # FastAPI's own loads its scripts from elsewhere
         redoc_url=None,
         middleware=[
-            Middleware(Gate, settings=service.settings, metrics=service.metrics, stopping=lambda: not service.ready)
+            Middleware(
+                Gate,
+                settings=service.settings,
+                metrics=service.metrics,
+                routes=router.routes,
+                stopping=lambda: not service.ready,
+            )
         ],
     )
     app.state.service = service

@@ -261,14 +261,14 @@ class Products(BaseModel):
 
 
 class Category(BaseModel):
-    """A main category."""
+    """A category."""
 
-    category: str
-    products: int = Field(description="available products in it")
+    category: str = Field(description="its whole path", examples=["electronics.smartphone"])
+    products: int = Field(description="available products in it and all below it")
 
 
 class Categories(BaseModel):
-    """Main categories, the largest first."""
+    """Categories, the largest first."""
 
     categories: list[Category]
     model_version: str

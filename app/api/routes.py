@@ -84,6 +84,16 @@ class ProductQuery(Asked):
     offset: int = Field(default=0, ge=0, le=10**9)
 
 
+class CategoryQuery(Asked):
+    """Which categories are asked for, as the query of a URL."""
+
+    parent: Text | None = Field(
+        default=None,
+        description="path of a category: those right below it; if not given, the main categories",
+        examples=["electronics"],
+    )
+
+
 Behind = Annotated[Service, Depends(service)]
 ShopId = Annotated[str, Path(min_length=1, max_length=256, description="the shop's own id")]
 Listing = Annotated[ListQuery, Query()]
@@ -194,7 +204,7 @@ def product(product_id: ShopId, _: Nothing, behind: Behind) -> Product:
 
 
 @router.get("/categories", tags=["catalogue"])
-def categories(_: Nothing, behind: Behind) -> Categories:
-    """Main categories, the largest first."""
+def categories(query: Annotated[CategoryQuery, Query()], behind: Behind) -> Categories:
+    """Main categories, or those right below a category, the largest first."""
     shop = behind.shop
-    return Categories(categories=shop.categories(), model_version=shop.bundle.version)
+    return Categories(categories=shop.categories(query.parent), model_version=shop.bundle.version)

@@ -67,6 +67,7 @@ class Service:
         self._layout = layout_of(settings)
         registry = Registry(StreamFolders.of(settings).models)
         self._in_use = BundleInUse(registry, settings, say)
+        self.metrics.refused.inc(self._in_use.refused)
         self._challenger = ChallengerInUse(registry, settings, say)
         self._sessions = PostedSessions(self._layout, settings.session_window_hours, settings.session_max_events)
         self.attribution = Attribution(settings, self.metrics, now)
@@ -193,9 +194,9 @@ class Service:
         """Finish what is being done."""
         self.ready = False
         self._reading.close()
-        self._committing.close()
         self.attribution.close()
-        self._changing.close()  # last: it may wait for a replica that stands still
+        for waiting in (self._committing, self._changing):  # last: they may wait for a replica that stands still
+            waiting.close()
 
     def _opened(self) -> Shop:
         shop = Shop(self._in_use.bundle)

@@ -1,5 +1,6 @@
 """A bundle as the API asks it: ids of the shop in and out, filters, products."""
 
+from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
 
@@ -118,21 +119,27 @@ class Shop:
             for shown, title, category, brand, price, available in zip(self.ids(items), *columns, strict=True)
         ]
 
-    def categories(self) -> list[Category]:
-        """Main categories with products that are available, the largest first."""
-        counts = np.bincount(self.catalogue.category[self.popular], minlength=len(self.catalogue.categories))
-        rows = [
-            Category(category=name, products=int(count))
-            for name, count in zip(self.catalogue.categories, counts, strict=True)
-            if count and name != UNKNOWN
-        ]
-        return sorted(rows, key=lambda row: -row.products)
+    def categories(self, parent: str | None = None) -> list[Category]:
+        """Categories right below one, else the main ones, with products that are available, the largest first."""
+        head = "" if parent is None else f"{parent}."
+        sizes = Counter[str]()
+        for code, products in self._available_in.items():
+            if code.startswith(head) and known(code) is not None:
+                sizes[head + code.removeprefix(head).partition(".")[0]] += products
+        in_order = sorted(sizes.items(), key=lambda one: (-one[1], one[0]))
+        return [Category(category=category, products=products) for category, products in in_order]
 
     def _category_mask(self, category: str) -> NDArray[np.bool_]:
         codes = self.catalogue.table["category_code"]
         there = pc.or_(pc.equal(codes, category), pc.starts_with(codes, f"{category}."))
         mask: NDArray[np.bool_] = pc.fill_null(there, False).to_numpy()
         return mask
+
+    @cached_property
+    def _available_in(self) -> dict[str, int]:
+        """How many products are available, by the whole path of their category."""
+        found = self.catalogue.table["category_code"].take(pa.array(self.popular)).value_counts()
+        return dict(zip(found.field("values").to_pylist(), found.field("counts").to_pylist(), strict=True))
 
     @cached_property
     def _prices(self) -> NDArray[np.float64]:

@@ -14,11 +14,13 @@ import uvicorn
 
 from app.api.http import application
 from app.api.service import Service
+from app.api.slow_clients import SlowClients
 from app.core.errors import InputError
 from app.core.settings import Settings, load_settings
 from app.jobs.guard import guarded, say
 
 BACKLOG = 2_048
+TICKS = 10  #: of uvicorn, a second
 STOP_SECONDS = 20  #: that running requests are given to end
 
 
@@ -39,6 +41,22 @@ def run_serve(settings: Settings) -> None:
         service = Service(settings, say)
         host, port = listener.getsockname()[:2]
         say(f"bundle {service.shop.bundle.version} is in use; listening at http://{_shown(host)}:{port}")
+        server = Server(service)
+        for number in (signal.SIGTERM, signal.SIGINT):  # the server raises them once more when it has stopped
+            signal.signal(number, lambda *_: server.stop_at_once())
+        server.run(sockets=[listener])
+    say("stopped")
+
+
+class Server(uvicorn.Server):
+    """A server of the API that goes on for `drain_seconds` when it is told to stop, but not a second time.
+
+    It sends slow clients away. It also stops if it is told to before it listens to signals itself.
+    """
+
+    _told = False
+
+    def __init__(self, service: Service):
         config = uvicorn.Config(
             application(service, version("vitrine")),
             loop="uvloop",
@@ -50,24 +68,8 @@ def run_serve(settings: Settings) -> None:
             timeout_keep_alive=75,
             timeout_graceful_shutdown=STOP_SECONDS,
         )
-        server = _Server(config, service)
-        for number in (signal.SIGTERM, signal.SIGINT):  # the server raises them once more when it has stopped
-            signal.signal(number, lambda *_: server.stop_at_once())
-        server.run(sockets=[listener])
-    say("stopped")
-
-
-class _Server(uvicorn.Server):
-    """One that goes on for `drain_seconds` when it is told to stop, but not a second time.
-
-    It also stops if it is told to before it listens to signals itself.
-    """
-
-    _told = False
-
-    def __init__(self, config: uvicorn.Config, service: Service):
         super().__init__(config)
-        self._service, self._until = service, math.inf
+        self._service, self._until, self._slow = service, math.inf, SlowClients()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Called by uvicorn at a signal; what it does then closes the door, and connections that wait, at once."""
@@ -79,6 +81,8 @@ class _Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Called by uvicorn ten times a second; whether to stop."""
+        if counter % TICKS == 0:
+            self._slow.close(self.server_state.connections, time.monotonic())
         self.should_exit = self.should_exit or time.monotonic() >= self._until
         return await super().on_tick(counter)
 

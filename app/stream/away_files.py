@@ -11,7 +11,7 @@ from app.core.errors import is_away
 from app.core.files import write_text
 
 PATIENCE = 900.0  #: seconds that a file is waited for
-GAP = 60.0  #: seconds without a try, after which a file was not away at every one
+GAP = 60.0  #: seconds without a try where one is due, after which a file was not away at every one
 READ_AT_ONCE = 2**20  #: bytes
 
 
@@ -84,17 +84,19 @@ class Patience:
     ----------
     clock
         Seconds, as `time.monotonic`.
+    between
+        Seconds from one try to the next.
     """
 
-    def __init__(self, clock: Callable[[], float]):
-        self._clock = clock
+    def __init__(self, clock: Callable[[], float], between: float):
+        self._clock, self._gap = clock, between + GAP
         self._tries: dict[Path, tuple[float, float]] = {}  # the first and the last of them
 
     def ends(self, path: Path) -> bool:
         """Note that a file is away; whether that has lasted too long."""
         now = self._clock()
         first, last = self._tries.get(path, (now, now))
-        self._tries[path] = first if now - last <= GAP else now, now
+        self._tries[path] = first if now - last <= self._gap else now, now
         return now - self._tries[path][0] >= PATIENCE
 
 

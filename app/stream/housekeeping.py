@@ -115,33 +115,38 @@ class Housekeeping:
     def _run(self) -> None:
         self.spark.sparkContext.setLocalProperty("spark.scheduler.pool", POOL)
         jobs = [
-            _Job(self.windows.show, self.settings.windows_seconds),
-            _Job(self.windows.settle, self.settings.windows_seconds),
-            _Job(lambda: drop_uncounted_lists(self.folders), LATE_SECONDS),
-            _Job(self.audit, AUDIT_SECONDS),
-            _Job(self.windows.look, AUDIT_SECONDS),
-            _Job(self.mend_csv, AUDIT_SECONDS),
-            _Job(self.tidy, TIDY_SECONDS),
-            _Job(self.clean_landing, TIDY_SECONDS),
-            _Job(self.clean_lists, FORGET_SECONDS),
-            _Job(self._shrink_influx, INFLUX_SECONDS),
+            Job(self.windows.show, self.settings.windows_seconds),
+            Job(self.windows.settle, self.settings.windows_seconds),
+            Job(lambda: drop_uncounted_lists(self.folders), LATE_SECONDS),
+            Job(self.audit, AUDIT_SECONDS),
+            Job(self.windows.look, AUDIT_SECONDS),
+            Job(self.mend_csv, AUDIT_SECONDS),
+            Job(self.tidy, TIDY_SECONDS),
+            Job(self.clean_landing, TIDY_SECONDS),
+            Job(self.clean_lists, FORGET_SECONDS),
+            Job(self._shrink_influx, INFLUX_SECONDS),
         ]
         try:
             while not self._stopping.wait(0.1):
                 for job in jobs:
-                    try:
-                        job.run_if_due(self.lease.check)
-                    except FileNotFoundError as error:  # a micro-batch that is done again replaces its folder
-                        self.folders.check()
-                        self.say(f"{error.filename or error}: has just been replaced or deleted; looked at again")
-                        self.windows.refresh()
-                    except OSError as error:
-                        if not is_away(error):
-                            raise
-                        if job.meets(error):
-                            self.say(f"{error}; looked at again")
+                    self._do(job)
         except Exception as error:  # the stream's own thread raises it
             self.failure = error
+
+    def _do(self, job: "Job") -> None:
+        """Do something if it is due; what is away meanwhile, or just replaced, is looked at again."""
+        try:
+            try:
+                job.run_if_due(self.lease.check)
+            except FileNotFoundError as error:  # a micro-batch that is done again replaces its folder
+                self.folders.check()
+                self.say(f"{error.filename or error}: has just been replaced or deleted; looked at again")
+                self.windows.refresh()
+        except OSError as error:
+            if not is_away(error):
+                raise
+            if job.meets(error):
+                self.say(f"{error}; looked at again")
 
     def audit(self) -> None:
         """Hold the archive against the accounts, and tell of a difference once.
@@ -224,7 +229,7 @@ class Housekeeping:
 
 
 @dataclass
-class _Job:
+class Job:
     """Something done every so many seconds, and left alone for as long as it is costly."""
 
     do: Callable[[], None]

@@ -35,19 +35,24 @@ class RejectedCleaner:
     def __init__(self, folders: StreamFolders, settings: Settings):
         layout = layout_of(settings)
         self._folders, self._text_ids, self._delimiter = folders, layout.ids == "text", layout.delimiter
-        self._looked: dict[Path, int] = {}  # the latest forgetting when a file was last looked at
+        # The latest forgetting when a file was last looked at, and when it was last tried.
+        self._looked: dict[Path, int] = {}
+        self._tried: dict[Path, int] = {}
 
     def run(self, forgotten: Forgotten) -> None:
         """Rewrite for some seconds what holds rows from before a forgetting that isn't marked as done."""
         forgotten, before = settled(forgotten), read_marker(self._folders).rejected
         if forgotten.latest <= before:
             return
-        paths = self._folders.rejected.glob("batch*/*.parquet")
-        looked = self._looked = {path: self._looked.get(path, before) for path in paths}
+        paths = list(self._folders.rejected.glob("batch*/*.parquet"))
+        looked, tried = self._looked, self._tried = [
+            {path: moments.get(path, before) for path in paths} for moments in (self._looked, self._tried)
+        ]
         until = time.monotonic() + SECONDS_AT_ONCE
-        # Those of long ago first, or new forgettings would keep it from some.
-        for path in sorted(looked, key=lambda path: looked[path]):
+        # Those of long ago first, or new forgettings, or a file that takes long to fail, would keep it from some.
+        for path in sorted(paths, key=lambda path: tried[path]):
             if looked[path] < forgotten.latest:
+                tried[path] = forgotten.latest
                 try:
                     self._look(path, forgotten)
                     looked[path] = forgotten.latest

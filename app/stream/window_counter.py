@@ -9,43 +9,30 @@ stood once its micro-batch is committed, since one that is not is done again aft
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 from pyspark.sql import SparkSession
 
-from app.core.errors import is_away
 from app.core.settings import Settings
 from app.events.archive_names import BatchRange
 from app.stream.archive import Archive
 from app.stream.archive_counts import ArchiveCounts
-from app.stream.away_files import PATIENCE, Patience
+from app.stream.away_files import Patience
+from app.stream.count_files import CountFiles
 from app.stream.epoch import Epoch, marked, newest_number
 from app.stream.folders import StreamFolders
 from app.stream.intake import Window
 from app.stream.owed_points import OwedPoints
 from app.stream.points import PointSink
-from app.stream.window_days import WindowDays
-from app.stream.window_files import (
-    counted_up_to,
-    day,
-    day_file,
-    note_counted,
-    read_whole,
-    read_windows,
-    replace_windows,
-)
-from app.stream.window_sums import OpenWindow, Sums, add, rows, sums_of, table
+from app.stream.window_files import counted_up_to, day, note_counted
+from app.stream.window_sums import OpenWindow, Sums, add, rows, table
 
 AT_ONCE = 1_000  #: windows counted by one job: bounds what comes back from it
 GIVEN_UP = "given-up.json"  #: in an epoch's folder: files of the archive that counts are without
 ALONE = 2.0  #: times `windows_seconds` without a new event, after which a window is counted anew
-
-COUNTED_AGAIN = "its windows are counted again from the archive, as far as that goes back"
 
 
 class WindowCounter:
@@ -75,11 +62,11 @@ class WindowCounter:
         say: Callable[[str], Any],
         clock: Callable[[], float] = time.monotonic,
     ):
-        self._settings, self._folders, self._epoch, self._say, self._clock = settings, folders, epoch, say, clock
-        self._owed = OwedPoints(points, self._read)
-        self._archive, self._days = Archive.of(folders), WindowDays(folders.windows, epoch)
+        self._settings, self._folders, self._epoch, self._clock = settings, folders, epoch, clock
+        self._files = CountFiles(folders, epoch, Patience(clock, settings.windows_seconds), self._lose, say)
+        self._owed, self._archive = OwedPoints(points, self._files.read), Archive.of(folders)
         self._counts = ArchiveCounts(spark, settings, self._archive, epoch.folder / GIVEN_UP, say, clock)
-        self._patience, self._lock = Patience(clock), threading.Lock()
+        self._lock = threading.Lock()
         self._folders_of: dict[BatchRange, list[int]] = {}  # windows of each folder that counts
         self._unknown: set[BatchRange] = set()  # folders that do not say their windows now
         self._open: dict[int, OpenWindow] = {}
@@ -94,7 +81,7 @@ class WindowCounter:
                 for start in windows:
                     since.setdefault(start, part.first)
         deleted = self._archive.deleted_up_to()
-        late = self._known([start for start in since if start <= deleted])  # in files, perhaps not yet in points
+        late = self._files.known([start for start in since if start <= deleted])  # in files, perhaps not yet in points
         self._open = {start: OpenWindow(first, late.get(start), float("-inf")) for start, first in since.items()}
 
     def counted(self) -> int:
@@ -137,7 +124,7 @@ class WindowCounter:
     def _take(self, part: BatchRange, by_window: Mapping[int, Sums]) -> None:
         now = self._clock()
         new = [start for start in by_window if start not in self._open]
-        known = self._known(new)
+        known = self._files.known(new)
         for start in new:
             self._open[start] = OpenWindow(part.first, known.get(start), now)
         for start, figures_of in by_window.items():
@@ -155,14 +142,14 @@ class WindowCounter:
             for window in fresh.values():
                 window.shown = True
         try:
-            with self._files_given():
+            with self._files.given():
                 if fresh:
                     self._replace(table(found), {start: window.since for start, window in fresh.items()})
         except OSError:  # tried again
             for window in fresh.values():
                 window.shown = False
             raise
-        with self._files_given():
+        with self._files.given():
             self._owed.pay()
 
     def settle(self, *, everything: bool = False) -> None:
@@ -176,19 +163,8 @@ class WindowCounter:
             A folder is gone. What was begun is counted the next time, after `refresh`.
         """
         self.show()
-        with self._files_given():
+        with self._files.given():
             self._settle(float("inf") if everything else self._clock() - ALONE * self._settings.windows_seconds)
-
-    @contextmanager
-    def _files_given(self) -> Iterator[None]:
-        """Set a file of counts aside that the system does not give for long, whenever it is asked for."""
-        try:
-            yield
-        except OSError as error:
-            path = Path(error.filename or "")
-            if is_away(error) and path.parent == self._folders.windows and self._patience.ends(path):
-                self._set_aside(path, f"{error.strerror}, for {PATIENCE / 60:.0f} minutes now")
-            raise
 
     def _settle(self, before: float) -> None:
         deleted = self._archive.deleted_up_to()
@@ -209,7 +185,7 @@ class WindowCounter:
         with self._lock:
             for start in waiting:
                 alone.pop(start).go_on(stood[start])
-            standing = self._standing([start for start, window in alone.items() if window.recent is not None])
+            standing = self._files.standing([start for start, window in alone.items() if window.recent is not None])
             for start, window in alone.items():
                 if window.recent is None:
                     del self._open[start]
@@ -232,30 +208,14 @@ class WindowCounter:
                 self._open.setdefault(start, OpenWindow(since, None, float("-inf")))
 
     def look(self) -> None:
-        """Miss files of counts that are gone, and read one through; look at what is away in the archive."""
-        self._miss()
-        if (turn := self._days.next()) is not None:
-            read_whole(turn, self._set_aside)
+        """Look at the files of counts, and at what is away in the archive."""
+        self._files.look()
         back = self._counts.back()
         self._begin_again(lambda part, start: self._counts.has_one(part, back))
         self._counts.taken_back(back)
 
-    def _miss(self) -> None:
-        for lost in self._days.gone():
-            self._lose(lost)
-            self._say(f"{day_file(self._folders.windows, lost, self._epoch.number)}: is gone; {COUNTED_AGAIN}")
-
-    def _set_aside(self, path: Path, why: str) -> None:
-        """Move a day's damaged file out of the way."""
-        target = self._folders.damaged / f"windows-{path.name}"
-        self._lose(path.name[: len("2019-10-01")])
-        with suppress(FileNotFoundError):  # moved just now, by the other thread
-            path.replace(target)
-        self._say(f"{path}: is damaged ({why}); moved to {target}, {COUNTED_AGAIN}")
-
     def _lose(self, lost: str) -> None:
         self._begin_again(lambda part, start: day(start) == lost)
-        self._days.forget(lost)
 
     def _begin_again(self, wanted: Callable[[BatchRange, int], bool]) -> None:
         """Count some of the archive's windows again; killed from here on, the next start counts them as well."""
@@ -271,31 +231,12 @@ class WindowCounter:
 
     def _keep_what_stands(self, starts: list[int]) -> None:
         """Close windows whose events are not all in the archive any more; what came just now is shown first."""
-        for start, stood in self._standing([start for start in starts if self._open[start].base is None]).items():
+        for start, stood in self._files.standing([start for start in starts if self._open[start].base is None]).items():
             self._open[start].base = stood
         for start in starts:
             if self._open[start].shown:
                 del self._open[start]
 
     def _replace(self, counts: pa.Table, since: Mapping[int, int]) -> None:
-        self._miss()  # or what is written now would hide that the rest of its day is lost
-        replace_windows(counts, since, self._folders.windows, self._epoch.number, self._set_aside)
-        self._days.written({day(start) for start in since})
+        self._files.replace(counts, since)
         self._owed.write(counts, since)
-
-    def _read(self, starts: list[int]) -> pa.Table:
-        wanted = pa.array(starts, pa.timestamp("us", tz="UTC"))
-        return read_windows(self._folders.windows, marked(self._folders), wanted, self._set_aside)
-
-    def _known(self, starts: list[int]) -> dict[int, Sums]:
-        """The same, or nothing where it can't be read now: such a window is counted anew before it is shown."""
-        try:
-            return self._standing(starts)
-        except OSError as error:
-            if not is_away(error):
-                raise
-            return {}
-
-    def _standing(self, starts: list[int]) -> dict[int, Sums]:
-        """What the files say of windows."""
-        return sums_of(self._read(starts), starts) if starts else {}

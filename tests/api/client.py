@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -29,9 +29,9 @@ Answer = httpx.Response
 class Api:
     """An API without a socket; requests of `together` are in flight at the same time."""
 
-    def __init__(self, settings: Settings):
+    def __init__(self, settings: Settings, now: Callable[[], float] = time.time):
         self.settings, self.said = settings, list[str]()
-        self.service = Service(settings, self.said.append)
+        self.service = Service(settings, self.said.append, now)
         self.app = application(self.service, "test")
         self._runner = asyncio.Runner()
         self._client = httpx.AsyncClient(

@@ -1,6 +1,7 @@
 """What lists led to: each event once, with the place it came from, whichever replica answered and took it."""
 
 import asyncio
+import threading
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from app.api.attribution.answered import Answered, AnsweredLists, Because, find,
 from app.api.attribution.attribution import Attribution
 from app.api.attribution.counter import Counter, Folders
 from app.api.attribution.counts import FILE, Counts, Step
+from app.api.posted.intake import log_folder
+from app.api.posted.log import EventLog
 from app.core.errors import VitrineError
 from app.core.settings import Settings
 from tests.api.client import Api, event
@@ -300,6 +303,19 @@ def test_another_process_counts_once_the_first_is_gone(tmp_path: Path) -> None:
     first.close()
     assert (second.begin(), first.begin()) == (True, False)
     second.close()
+
+
+def test_a_replica_that_stands_still_keeps_no_other_from_counting(tmp_path: Path) -> None:
+    """It holds the lock of the log of posted events, which is there to be read."""
+    settings = Settings(output=tmp_path)
+    EventLog(log_folder(settings))
+    counter, begun = Counter(settings, lambda: 0.0), list[bool]()
+    thread = threading.Thread(target=lambda: begun.append(counter.begin()), daemon=True)
+    with EventLog(log_folder(settings)).alone():
+        thread.start()
+        thread.join(5)
+        assert begun == [True]
+    counter.close()
 
 
 def test_a_count_that_is_broken_off_is_done_again_and_counts_nothing_twice(

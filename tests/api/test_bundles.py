@@ -7,6 +7,7 @@ from pathlib import Path
 
 from app.core.settings import Settings
 from tests.api.client import Api, ids
+from tests.api.conftest import MakeApi
 from tests.stream.shop import damage, recommender, until, write_bundle
 
 FIRST = {"a": 100, "b": 129}  #: the most popular product of each bundle
@@ -57,6 +58,13 @@ def test_a_damaged_bundle_is_refused(api: Api, output: Path) -> None:
         api.service.follow_champion()
     assert ids(api.get("/v1/popular?count=1")) == [100]
     assert [line for line in api.said if "bundle refused, a stays in use" in line]
+    assert api.metric("vitrine_bundle_refused_total") == 1
+
+
+def test_one_that_is_refused_as_the_api_starts_is_counted(make_api: MakeApi, output: Path) -> None:
+    damage(write_bundle(output / "models", "b", recommender(reverse=True)))
+    api = make_api()
+    api.service.follow_champion()
     assert api.metric("vitrine_bundle_refused_total") == 1
 
 

@@ -135,6 +135,7 @@ def test_a_body_that_comes_too_slowly_is_refused(api: Api, monkeypatch: pytest.M
         ("GET", "/v1/products?price_min=10", 422),
         ("GET", "/v1/products/100?colour=red", 422),
         ("GET", "/v1/categories?category=a", 422),
+        ("GET", "/v1/categories?parent=", 422),
         ("GET", "/v1/users/1?count=2", 422),
         ("DELETE", "/v1/users/1?count=2", 422),
         ("GET", "/v1/users/" + "x" * 257 + "/recommendations", 422),
@@ -195,6 +196,26 @@ def test_what_fails_within_is_a_problem_without_its_trace(api: Api, monkeypatch:
     assert "division" not in detail
     labels = {"route": "/v1/popular", "method": "GET", "status": "500"}
     assert api.metric("vitrine_api_requests_total", **labels) == 1
+
+
+def test_what_is_refused_at_the_gate_is_counted_by_the_route_that_it_was_meant_for(make_api: MakeApi) -> None:
+    api = make_api(read_key=READ, write_key=WRITE, request_bytes=1_000)
+    write = bearer(WRITE)
+    asked: list[tuple[str, str, dict[str, Any], str, int]] = [
+        ("GET", "/v1/users/7/recommendations", {}, "/v1/users/{user_id}/recommendations", 401),
+        ("GET", "/v1/users/merge", {}, "/v1/users/{user_id}", 401),
+        ("POST", "/v1/users/merge", {"headers": bearer(READ)}, "/v1/users/merge", 403),
+        ("POST", "/v1/events", {"headers": write | JSON, "content": b" " * 2_000}, "/v1/events", 413),
+        ("POST", "/v1/events", {"headers": write, "content": b"{}"}, "/v1/events", 415),
+        ("POST", "/v1/popular", {"headers": bearer(READ)}, "/v1/popular", 415),
+        ("DELETE", "/v1/popular", {"headers": bearer(READ)}, "/v1/popular", 405),
+        ("DELETE", "/v1/products/100/similar", {}, "/v1/products/{product_id}/similar", 401),
+        ("GET", "/v1/nothing", {}, "other", 401),
+    ]
+    for method, path, options, route, status in asked:
+        is_problem(api.ask(method, path, **options), status)
+        labels = {"route": route, "method": method, "status": str(status)}
+        assert api.metric("vitrine_api_requests_total", **labels) == 1, (method, path)
 
 
 def test_answers_are_counted_by_route(api: Api) -> None:

@@ -1,12 +1,17 @@
 """Lists over HTTP are the recommender's own, with filters, reasons and the shop's ids."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
+from app.api.shop import Shop
 from app.core.settings import Settings
+from app.serve.catalogue import Catalogue
 from app.serve.recommender import Recommender
 from tests.api.client import Answer, Api, event, ids
 from tests.api.conftest import MakeApi
@@ -218,6 +223,47 @@ def test_products_and_categories(api: Api) -> None:
     assert api.get("/v1/products/3").status_code == 404
     rows = [{"category": "a", "products": 15}, {"category": "b", "products": 15}]
     assert api.get("/v1/categories").json() == {"categories": rows, "model_version": "a"}
+
+
+@pytest.mark.parametrize(
+    ("parent", "found"),
+    [
+        (None, {"phone": 4, "home": 2, "home-old": 1}),
+        ("home", {"home.lamp": 1}),
+        ("phone", {"phone.smart": 2, "phone.case": 1}),
+        ("phone.smart", {"phone.smart.large": 1}),
+        ("phone.smart.large", {}),
+        ("pho", {}),
+        ("unknown", {}),
+    ],
+)
+def test_categories_right_below_a_category(parent: str | None, found: dict[str, int]) -> None:
+    """Products that stand in the category itself are in none below it; what can't be had is in none."""
+    codes = ["home", "home.lamp", "home-old", "phone", "phone.case", "phone.smart", "phone.smart.large"]
+    codes += ["phone.case", "phone.sold", "unknown"]
+    n = len(codes)
+    catalogue = Catalogue.of(
+        pa.table(
+            {
+                "product_id": PRODUCTS[:n],
+                "category_code": codes,
+                "category": [code.partition(".")[0] for code in codes],
+                "brand": ["acme"] * n,
+                "avg_price": [1.0] * n,
+                "popularity": [1.0] * n,
+                "available": [*[True] * 7, False, False, True],
+            }
+        )
+    )
+    shop = Shop(SimpleNamespace(recommender=replace(recommender(), catalogue=catalogue)))
+    rows = shop.categories(parent)
+    assert {row.category: row.products for row in rows} == found
+    assert [row.products for row in rows] == sorted(found.values(), reverse=True)
+
+
+def test_a_parent_is_asked_for_in_the_query(api: Api) -> None:
+    below = [{"category": "b.y", "products": 15}]
+    assert api.get("/v1/categories?parent=b").json() == {"categories": below, "model_version": "a"}
 
 
 def test_an_api_without_a_catalogue_of_events_still_lists(make_api: MakeApi, output: Path) -> None:

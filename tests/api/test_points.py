@@ -161,7 +161,7 @@ def test_requests_are_counted_as_the_gate_sees_them(make_api: MakeApi) -> None:
     assert api.get("/health/live").is_success
     routes = routes_of(api.service.metrics)
     assert {name: (route.requests, route.refused) for name, route in routes.items()} == {
-        "other": (1, 1),
+        "/v1/popular": (1, 1),
         "/health/live": (1, 0),
     }
     assert all(route.within[-1] == 1 for route in routes.values())

@@ -1,42 +1,34 @@
 """One visit, one list: over HTTP, in the stream, in batch, and in the benchmark on a shop's log."""
 
-import random
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
-from shop import all_lists
+import pytest
+import serve
 
 from app.events.forgotten import ForgottenUsers
 from app.events.merged import Merge, Merged
 from app.registry.identities import EVERYONE, Identities
+from app.serve.generators import GENERATORS
+from app.serve.rankers import RANKERS, ReciprocalRank
 from app.serve.recommender import Recommender
+from app.serve.visits import Visitors
 from app.train.lists import ListMaker
 from tests.api.client import Api, ids
+from tests.api.everywhere import as_asked, in_benchmark, in_stream, sessions, sources_everywhere
 from tests.arrays import visitors
-from tests.stream.shop import ANNA, PRODUCTS, START, STRANGER, recommender
-from tests.stream.test_score import rows, run, task
+from tests.stream.shop import ANNA, PRODUCTS, START, STRANGER, recommender, write_bundle
+from tests.stream.test_score import task
 
 LATER = datetime(2020, 1, 1, tzinfo=UTC)  #: long after Anna's purchase
 USERS = [ANNA, STRANGER, *range(1_000, 1_018)]
 
 
-def sessions() -> list[list[int]]:
-    """One for each user: some products, no one twice."""
-    dice = random.Random(5)
-    return [dice.sample(PRODUCTS.tolist(), dice.randint(1, 12)) for _ in USERS]
-
-
-def in_benchmark(model: Recommender, seen: list[list[int]]) -> list[list[int]]:
-    """The first ten of the served order, which reaches further there."""
-    asked = visitors(USERS, seen, START.timestamp(), [[1.0] * len(one) for one in seen])
-    served = all_lists(model, asked, ablate=False)[model.ranker.name]
-    return [row[:10].tolist() for row in served]
-
-
 def test_with_a_session(api: Api, tmp_path: Path) -> None:
-    seen = sessions()
+    seen = sessions(USERS, PRODUCTS.tolist())
     over_http = [
         ids(
             api.post(
@@ -47,14 +39,9 @@ def test_with_a_session(api: Api, tmp_path: Path) -> None:
         for user, session in zip(USERS, seen, strict=True)
     ]
     weights = {"covisitation": 1.0, "popularity": 0.3}
-    job = task(tmp_path, weights)
-    run(job, rows(*((user, [(one, True) for one in session], True) for user, session in zip(USERS, seen, strict=True))))
-    (written,) = job.lists.glob("*.parquet")
-    by_user: dict[int, list[int]] = {}
-    for row in pq.read_table(written).sort_by([("user_id", "ascending"), ("rank", "ascending")]).to_pylist():
-        by_user.setdefault(row["user_id"], []).append(row["product_id"])
-    streamed = [by_user[user] for user in USERS]
-    assert streamed == in_benchmark(recommender(weights=weights), seen)
+    streamed = in_stream(task(tmp_path, weights), USERS, seen, ("view",))
+    asked = visitors(USERS, seen, START.timestamp(), [[1.0] * len(one) for one in seen])
+    assert streamed == in_benchmark(recommender(weights=weights), asked)
     # Where HTTP is asked now, Anna's purchase, which the stream's clock has the day before, is long ago.
     assert streamed[1:] == over_http[1:]
     assert streamed[0] == [one for one in over_http[0] if one != 103] + streamed[0][len(over_http[0]) - 1 :]
@@ -77,10 +64,32 @@ def test_without_a_session(api: Api, tmp_path: Path) -> None:
     for user in (ANNA, STRANGER):
         assert batch[user] == ids(api.get(f"/v1/users/{user}/recommendations"))
     asked = visitors([ANNA, STRANGER], [[], []], LATER.timestamp())
-    served = all_lists(recommender(), asked, ablate=False)["reciprocal_rank"][:, :10].tolist()
-    assert served == [ids(api.get(f"/v1/users/{user}/recommendations")) for user in (ANNA, STRANGER)]
+    assert in_benchmark(recommender(), asked) == [
+        ids(api.get(f"/v1/users/{user}/recommendations")) for user in (ANNA, STRANGER)
+    ]
     ForgottenUsers(tmp_path).forget(ANNA, LATER.timestamp())
     forgotten = in_batch(Identities(ForgottenUsers(tmp_path).read()))
     assert forgotten == dict.fromkeys((ANNA, STRANGER), batch[STRANGER])
     merged = in_batch(Identities(merged=Merged.of([Merge(user=ANNA, into=STRANGER, into_key=str(STRANGER), at=1)])))
     assert merged[STRANGER] == batch[ANNA]
+
+
+@pytest.mark.parametrize("ranker", [kind.name for kind in RANKERS])
+def test_with_every_generator_and_ranker(ranker: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a bundle of random arrays: its lists mean nothing, and each place is one generator's or another's.
+
+    Its trees look at how long ago and at which hour something was, too.
+    """
+
+    def within_a_day(model: Recommender, n: int, rng: np.random.Generator) -> Visitors:
+        users = [*range(n)]
+        asked = as_asked(users, sessions(users, model.catalogue.product_ids.tolist()))
+        return replace(asked, now=asked.now + rng.random(n) * 86_400)
+
+    monkeypatch.setattr(serve, "visitors", within_a_day)
+    made = serve.synthetic(300, 40, np.random.default_rng(1))
+    even = replace(made, ranker=ReciprocalRank(dict.fromkeys(made.generators, 1.0)))
+    model = serve.ranked_by(even, ranker)
+    assert (set(model.generators), model.ranker.name) == ({kind.name for kind in GENERATORS}, ranker)
+    bundle = write_bundle(tmp_path / "models", "a", model)
+    assert sources_everywhere(bundle, tmp_path) == set(model.generators), "all of them have a say"

@@ -21,6 +21,7 @@ from app.events.vocabulary import RAW_COLUMNS
 from app.registry import bundle
 from app.registry.registry import Registry
 from app.synthetic import generate
+from tests.api.everywhere import sources_everywhere
 from tests.registry.bundles import Entries
 
 BIN = Path(sys.executable).parent
@@ -161,6 +162,7 @@ def test_spark_submit_trains(shop: Path, tmp_path: Path) -> None:
     champion = Registry(tmp_path / "out" / "models").champion()
     assert champion is not None
     assert bundle.Bundle.open(champion).manifest.synthetic
+    assert sources_everywhere(champion, tmp_path / "out") >= {"session_walk", "item_graph"}
     assert not list((tmp_path / "out").glob(".work-*"))
     assert not NOISE.search(done.stdout + done.stderr)
 

@@ -20,6 +20,7 @@ from app.events.archive_names import BatchRange, Epochs, without_uncounted
 from app.events.forgotten import ForgottenUsers
 from app.events.ids import number_of
 from app.events.merged_users import MergedUsers
+from app.stream import rejected
 from app.stream.archive import Archive
 from app.stream.compaction import STEP, UNCOUNTED_KEPT
 from app.stream.forgetting import read_marker
@@ -296,6 +297,32 @@ def test_rejected_rows_are_looked_through_for_some_seconds_at_a_time(
         markers.append(read_marker(shop.folders).rejected)
     assert left == [[2, 3, 3], [2, 2, 3], [1, 2, 2], [1, 1, 2], [1, 1, 1]]
     assert markers == [0, 0, first, first, users.read().latest]
+
+
+def test_a_file_of_rejected_rows_that_takes_long_to_fail_keeps_none_from_being_looked_at(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here there is time for one file in a run."""
+    paths = [reject(shop, batch, "2019,view,1,501,s", "2019,view,1,502,s") for batch in range(3)]
+    for path in paths:
+        os.utime(path, (5, 5))
+    away, real = [paths[0]], rejected.read_or_delete
+
+    def reading(path: Path) -> pa.Table | None:
+        if path in away:
+            raise OSError(EIO, "Input/output error", str(path))
+        return real(path)
+
+    monkeypatch.setattr(rejected, "read_or_delete", reading)
+    monkeypatch.setattr(rejected, "SECONDS_AT_ONCE", -1.0)
+    cleaner, users = RejectedCleaner(shop.folders, shop.settings), ForgottenUsers(shop.settings.output)
+    moment = forget(shop, ANNA)
+    for _ in paths:
+        cleaner.run(users.read())
+    assert ([len(rows_of(path)) for path in paths], read_marker(shop.folders).rejected) == ([2, 1, 1], 0)
+    away.clear()
+    cleaner.run(users.read())
+    assert ([len(rows_of(path)) for path in paths], read_marker(shop.folders).rejected) == ([1, 1, 1], moment)
 
 
 def test_rejected_rows_that_were_taken_out_are_accounted_for(shop: Shop) -> None:

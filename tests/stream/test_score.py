@@ -1,5 +1,6 @@
 """Scoring a micro-batch, without Spark: prequential sums by hand, files, and a second try."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -23,8 +24,8 @@ EARLIER = datetime(2024, 5, 6, tzinfo=UTC)
 ARRIVED = datetime(2024, 5, 6, 7, 8, 8, tzinfo=UTC)
 
 
-def rows(*sessions: tuple[int, list[tuple[int, bool]], bool]) -> pa.RecordBatch:
-    """User, (product, new) viewed a second apart, whether the user's current session.
+def rows(*sessions: tuple[int, list[tuple[int, bool]], bool], kinds: Sequence[str] = ("view",)) -> pa.RecordBatch:
+    """User, (product, new) a second apart, of `kinds` in turn, whether the user's current session.
 
     A current session's name is "now"; see `run`.
     """
@@ -34,7 +35,7 @@ def rows(*sessions: tuple[int, list[tuple[int, bool]], bool]) -> pa.RecordBatch:
             {
                 "event_time": micros(START) + second * 1_000_000,
                 "product_id": product,
-                "event_type": "view",
+                "event_type": kinds[second % len(kinds)],
                 "seen_at": micros(BATCH if new else EARLIER),
                 "arrived_at": micros(ARRIVED),
             }
@@ -54,9 +55,12 @@ def rows(*sessions: tuple[int, list[tuple[int, bool]], bool]) -> pa.RecordBatch:
 
 
 def task(folder: Path, weights: dict[str, float]) -> Task:
+    return task_of(write_bundle(folder / "models", "a", recommender(weights=weights)), folder)
+
+
+def task_of(bundle: Path, folder: Path) -> Task:
     for name in ("lists", "csv", "staging"):
         (folder / name).mkdir()
-    bundle = write_bundle(folder / "models", "a", recommender(weights=weights))
     return Task(
         7,
         1,

@@ -4,7 +4,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable
-from errno import EIO
+from errno import EIO, ENOSPC, ESTALE
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -26,7 +26,7 @@ from app.stream.cutting import Cutting
 from app.stream.engine import Stream
 from app.stream.epoch import begin, marked
 from app.stream.folders import StreamFolders
-from app.stream.housekeeping import Housekeeping
+from app.stream.housekeeping import Housekeeping, Job
 from app.stream.shrinking import Shrinking
 from tests.stream.test_accounts import account, differences, fill
 from tests.stream.test_epoch import spark_wrote
@@ -270,6 +270,19 @@ def test_a_folder_that_is_just_lost_does_not_disturb_the_end(tmp_path: Path) -> 
     with pytest.raises(ValueError, match=r"^$"):
         Stream.stop(stream)
     stream.spark.streams.removeListener.assert_called_once()
+
+
+def test_a_file_system_that_is_away_as_a_folder_is_just_gone_ends_no_stream(tmp_path: Path) -> None:
+    shop, windows = Shop(tmp_path), Mock()
+    house, job = shop.house(windows), Job(Mock(side_effect=FileNotFoundError(2, "is gone", "batch")), 0)
+    windows.refresh.side_effect = OSError(ESTALE, "Stale file handle", "archive")
+    for _ in range(2):
+        house._do(job)
+    replaced = "batch: has just been replaced or deleted; looked at again"
+    assert shop.said == [replaced, f"[Errno {ESTALE}] Stale file handle: 'archive'; looked at again", replaced]
+    windows.refresh.side_effect = OSError(ENOSPC, "No space left on device")
+    with pytest.raises(OSError, match="No space"):
+        house._do(job)
 
 
 def test_a_list_of_forgotten_users_that_can_not_be_read_is_told_once_and_read_later(

@@ -379,9 +379,14 @@ def test_a_file_that_is_away_for_long_holds_up_its_own_windows_and_not_for_ever(
     assert (shop.stored(), shop.up_to(), len(shop.said)) == ({START: 4, NEXT: 2, later: 1}, 3, 1)
 
 
-def test_a_file_of_counts_that_is_away_for_long_is_set_aside(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("seconds", [SECONDS, 150.0])
+def test_a_file_of_counts_that_is_away_for_long_is_set_aside(
+    seconds: float, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Meanwhile events come in all the same, and nothing of them is lost; not even what is added to a late window."""
     count_in_python(monkeypatch)
+    shop.settings = shop.settings.model_copy(update={"windows_seconds": seconds})
+    shop.counter = shop.started()
     shop.archive(0, (START, 1))
     shop.counter.settle(everything=True)
     (day,) = shop.folders.windows.glob("2019-10-01.*")
@@ -397,19 +402,19 @@ def test_a_file_of_counts_that_is_away_for_long_is_set_aside(shop: Shop, monkeyp
             for job in (shop.counter.show, shop.counter.settle):
                 with suppress(OSError):
                     job()
-            shop.now += SECONDS
+            shop.now += seconds
 
     monkeypatch.setattr(window_files, "read_day", reading)
     shop.archive(1, (START, 2), (NEXT, 1))
     tries(away_files.PATIENCE / 2)
     away.clear()  # back in time
-    tries(shop.now + 2 * away_files.GAP)
+    tries(shop.now + 2 * away_files.GAP + 4 * seconds)
     assert (shop.stored(), shop.up_to()) == ({START: 2, NEXT: 1}, 1)
     away.append(True)
     shop.archive(2, (START, 3))
     tries(shop.now + away_files.PATIENCE - 1)
     assert shop.said == []
-    tries(shop.now + 5 * SECONDS)
+    tries(shop.now + 5 * seconds)
     assert (shop.stored(), shop.up_to()) == ({START: 3, NEXT: 1}, 2)
     (said,) = shop.said
     assert said.startswith(f"{day}: is damaged (Input/output error, for 15 minutes now); moved to ")

@@ -50,11 +50,13 @@ class EventLog:
         self._name, self._offset = "", 0
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            with self.alone():
-                identity = folder / IDENTITY
-                if not identity.exists():
-                    write_text(identity, secrets.token_hex(4))
-                self.identity = identity.read_text()  #: tells files of this log from those of one that was deleted
+            (folder / LOCK).touch()
+            identity = folder / IDENTITY
+            if not identity.exists():  # else nobody is waited for: whoever writes may stand still
+                with self.alone():
+                    if not identity.exists():
+                        write_text(identity, secrets.token_hex(4))
+            self.identity = identity.read_text()  #: tells files of this log from those of one that was deleted
         except OSError as error:
             raise InputError(f"{folder}: cannot be written to ({error.strerror})") from None
 
