@@ -64,6 +64,19 @@ def test_a_threshold_between_two_numbers_of_single_precision_is_kept() -> None:
     assert forest(booster).sums(asked).tolist() == predicted(booster, asked)
 
 
+def test_what_is_next_to_nothing_is_0() -> None:
+    """A threshold between 0 and what is below it lies at -1e-35, and LightGBM takes that itself for 0."""
+    rows = np.repeat(np.array([[-1.0], [0.0], [1.0]], np.float32), 30, axis=0)
+    booster = lightgbm.train(
+        {"min_data_in_leaf": 5, "verbosity": -1, "num_threads": 1},
+        lightgbm.Dataset(rows, np.repeat([0.0, 1.0, 3.0], 30)),
+        num_boost_round=3,
+    )
+    small = np.float32(1e-35) * np.array([-2, -1, -0.5, 0, 0.5, 1, 2], np.float32)
+    asked = np.concatenate([small, np.nextafter(np.float32(1e-35), np.array([-1, 1], np.float32))]).reshape(-1, 1)
+    assert forest(booster).sums(asked).tolist() == predicted(booster, asked)
+
+
 def test_more_rows_than_are_taken_at_a_time() -> None:
     booster, known = learned(1), table(2, BLOCK + 3)
     assert forest(booster).sums(known)[-5:].tolist() == predicted(booster, known[-5:])

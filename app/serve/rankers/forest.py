@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 MOST_LEAVES = 16  #: of a tree: their bits are one integer
 BLOCK = 65_536  #: rows at a time, which bounds memory
+ZERO = np.float32(1e-35)  #: what is no further from 0 is 0 to LightGBM
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,8 @@ def _leaves(node: dict[str, Any], nodes: list[Node], before: int) -> list[float]
 def _below(value: float) -> np.float32:
     """The largest number of single precision that is no larger: what is above one is above the other."""
     single = np.float32(value)
+    if -ZERO <= single < 0:  # as all that is 0 is above this
+        return np.nextafter(-ZERO, np.float32(-np.inf))
     return single if float(single) <= value else np.nextafter(single, np.float32(-np.inf))
 
 
