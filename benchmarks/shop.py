@@ -1,7 +1,7 @@
 """Recommendation on a shop's own log, split in time:
 
     python benchmarks/shop.py --events F [--catalogue F] [--layout F] [--days N] [--generators NAMES] [--ablate]
-        [--ranker-days N]
+        [--ranker-days N] [--without-features NAMES]
 
 Each of the last N days in turn is the test: a recommender is learned from what came before it, with the classes and
 settings of a training, and asked what a training asks. Queries of all days are pooled. Figures are of each generator
@@ -10,18 +10,19 @@ target ("any", and what was viewed, put into the cart, bought, or new). With a c
 touched yet also of the served order with another such product, drawn by chance, in place of each ("new by chance").
 With --ablate also of the served order without each generator. With --ranker-days N also of LambdaMART, learned from
 what was asked on the N days before the tested one, of the recommenders learned before each of these; each day is
-learned and asked once.
+learned and asked once. With --without-features also of a second LambdaMART that these features tell nothing.
 
 Progress is on standard error; closes with one JSON line, whose `results` hold hr_10, hr_20, ndcg_10 with its interval
 (low, high), and for each model but the served one `served_minus`: by how much the served order is better, with the
-paired interval. Parameters are chosen on days before those that are reported: `--skip N` leaves the last N days out.
+paired interval; for the second LambdaMART also `lambdamart_minus`. Parameters are chosen on days before those that
+are reported: `--skip N` leaves the last N days out.
 """
 
 import json
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -35,7 +36,7 @@ from memory import PeakMemory
 from numpy.typing import NDArray
 from pyspark.sql import SparkSession
 
-from app.core.errors import VitrineError
+from app.core.errors import InputError, VitrineError
 from app.core.progress import Progress
 from app.core.settings import Settings, load_settings
 from app.core.spark import create_session
@@ -51,28 +52,30 @@ from app.events.ingest import ingest
 from app.features.slices import Slice, make_slice
 from app.insight.segments import fit_segments
 from app.learn.ranker import fit_lambdamart
-from app.learn.recommender import fit_recommender, reciprocal_rank
+from app.learn.recommender import chosen_fits, fit_recommender, reciprocal_rank
 from app.serve.pool import Pool
 from app.serve.ragged import NONE
 from app.serve.rankers import LambdaMART, Ranker, ReciprocalRank
+from app.serve.rankers.features import feature_names
 from app.serve.recommender import CHUNK, Recommender
 from app.serve.visits import Touches, Visitors
 
 DEPTH = max(CUTOFFS)
 TARGETS = {"any": ANY} | BITS
 BY_CHANCE = "new by chance"
+KNOWS_LESS = f"{LambdaMART.name} without features"
 TOLD = (HR_10, HR_20, NDCG_10)
 
 
 def all_lists(
-    recommender: Recommender, visitors: Visitors, ablate: bool, ranker: Ranker | None = None
+    recommender: Recommender, visitors: Visitors, ablate: bool, rankers: Mapping[str, Ranker] | None = None
 ) -> dict[str, NDArray[np.int64]]:
-    """Product ids (n, DEPTH) of the served order, another ranker's, each generator alone and the bestsellers."""
+    """Product ids (n, DEPTH) of the served order, other rankers', each generator alone and the bestsellers."""
     answer = recommender.recommend(visitors, DEPTH)
     alone = answer.parts | {MOST_POPULAR: recommender.most_popular(len(visitors))}
     items = {recommender.ranker.name: answer.lists.items}
-    if ranker is not None:
-        items[ranker.name] = ranker.rank(answer.pool, answer.visits, DEPTH).items
+    for name, ranker in (rankers or {}).items():
+        items[name] = ranker.rank(answer.pool, answer.visits, DEPTH).items
     items |= {name: answer.exclusions.first_allowed(part, DEPTH) for name, part in alone.items()}
     for left_out in answer.parts if ablate else ():
         parts = {name: part for name, part in answer.parts.items() if name != left_out}
@@ -97,7 +100,7 @@ def add(
     queries: pa.Table,
     ablate: bool,
     replicates: int,
-    ranker: Ranker | None = None,
+    rankers: Mapping[str, Ranker],
 ) -> None:
     """Ask the queries of a day."""
     for task in sorted(set(queries["task"].to_pylist())):
@@ -108,7 +111,7 @@ def add(
                 table["user_id"].to_numpy(), table["asked_at"].to_numpy().astype(np.float64), Touches.of_table(table)
             )
             wanted, weights = Wanted.of(table), poisson_weights(table["query"].to_numpy(), replicates)
-            for model, lists in all_lists(recommender, visitors, ablate, ranker).items():
+            for model, lists in all_lists(recommender, visitors, ablate, rankers).items():
                 bits = wanted.found(lists)
                 for target, bit in TARGETS.items():
                     counts = wanted.counts(bit)
@@ -133,10 +136,37 @@ def learn_day(
     return recommender, asked
 
 
-def learned(settings: Settings, recommender: Recommender, lessons: Sequence[pa.Table]) -> LambdaMART:
-    """The ranker of what was asked on earlier days."""
+def learned(
+    settings: Settings, recommender: Recommender, lessons: Sequence[pa.Table], left_out: Sequence[str]
+) -> dict[str, LambdaMART]:
+    """The ranker of what was asked on earlier days, and the one that some features tell nothing."""
     examples, names = in_order(pa.concat_tables(lessons)), tuple(recommender.generators)
-    return fit_lambdamart(examples, reciprocal_rank(settings), names, recommender.catalogue, settings.seed)
+    asked = {LambdaMART.name: examples}
+    if left_out:
+        asked[KNOWS_LESS] = without_features(examples, feature_names(names), left_out)
+    first, catalogue = reciprocal_rank(settings), recommender.catalogue
+    return {name: fit_lambdamart(one, first, names, catalogue, settings.seed) for name, one in asked.items()}
+
+
+def without_features(examples: pa.Table, names: Sequence[str], left_out: Sequence[str]) -> pa.Table:
+    """Examples in which these features are the same for all, so that no tree asks for them."""
+    at = examples.column_names.index("features")
+    column = examples["features"].combine_chunks()
+    values = column.flatten().to_numpy().reshape(-1, len(names)).copy()
+    values[:, [names.index(name) for name in left_out]] = 0
+    known = pa.ListArray.from_arrays(np.arange(len(values) + 1, dtype=np.int32) * len(names), values.ravel())
+    return examples.set_column(at, examples.schema.field(at), known)
+
+
+def features_named(text: str, settings: Settings, ranker_days: int) -> tuple[str, ...]:
+    """Those of --without-features."""
+    left_out = tuple(name.strip() for name in text.split(",") if name.strip())
+    known = feature_names(tuple(chosen_fits(settings)))
+    if unknown := set(left_out) - set(known):
+        raise InputError(f"--without-features {','.join(sorted(unknown))}: there is none; choose of {', '.join(known)}")
+    if left_out and not ranker_days:
+        raise InputError("--without-features: no ranker is learned without --ranker-days")
+    return left_out
 
 
 def rows(found: Scores, served: str) -> list[dict[str, Any]]:
@@ -151,6 +181,9 @@ def rows(found: Scores, served: str) -> list[dict[str, Any]]:
         if model != served:
             ours = found[task, served, target]
             row["served_minus"] = {name: _rounded(ours.difference(score, name)) for name in TOLD}
+        if model == KNOWS_LESS:
+            ours = found[task, LambdaMART.name, target]
+            row["lambdamart_minus"] = {name: _rounded(ours.difference(score, name)) for name in TOLD}
         told.append(row)
     return told
 
@@ -169,15 +202,17 @@ def _rounded(measured: MetricInterval) -> list[float]:
 @click.option(
     "--ranker-days", default=0, show_default=True, type=click.IntRange(0), help="Days that LambdaMART learns from."
 )
+@click.option("--without-features", default="", help="A second LambdaMART is told nothing by these, of --ranker-days.")
 @click.option("--ablate", is_flag=True, help="Leave each generator out in turn.")
-def main(days: int, skip: int, ranker_days: int, ablate: bool, **flags: str | None) -> None:
+def main(days: int, skip: int, ranker_days: int, without_features: str, ablate: bool, **flags: str | None) -> None:
     """Clean, learn, ask, print."""
     begun = time.monotonic()
     with PeakMemory() as memory, TemporaryDirectory() as scratch:
         try:
             settings = load_settings(**flags)
+            left_out = features_named(without_features, settings, ranker_days)
             spark = create_session(settings, "shop")
-            found = measure(spark, settings, Path(scratch), days, skip, ablate, ranker_days)
+            found = measure(spark, settings, Path(scratch), days, skip, ablate, ranker_days, left_out)
         except VitrineError as error:
             print(error, file=sys.stderr)
             sys.exit(error.exit_code)
@@ -186,7 +221,14 @@ def main(days: int, skip: int, ranker_days: int, ablate: bool, **flags: str | No
 
 
 def measure(
-    spark: SparkSession, settings: Settings, scratch: Path, days: int, skip: int, ablate: bool, ranker_days: int = 0
+    spark: SparkSession,
+    settings: Settings,
+    scratch: Path,
+    days: int,
+    skip: int,
+    ablate: bool,
+    ranker_days: int = 0,
+    left_out: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
     """Each day in turn, with one cleaned table; the first `ranker_days` are learned from alone."""
     progress = Progress(1 + days + ranker_days, lambda line: print(line, file=sys.stderr, flush=True))
@@ -208,8 +250,8 @@ def measure(
             recommender, asked = learn_day(spark, settings, whole, end, scratch / "day")
             stage.rows = len(asked)
             if number < skip + days:
-                ranker = learned(settings, recommender, lessons[-ranker_days:]) if ranker_days else None
-                add(found, recommender, asked, ablate, settings.bootstrap, ranker)
+                rankers = learned(settings, recommender, lessons[-ranker_days:], left_out) if ranker_days else {}
+                add(found, recommender, asked, ablate, settings.bootstrap, rankers)
             if ranker_days:
                 lessons.append(examples_of(recommender, asked, reciprocal_rank(settings)))
         shutil.rmtree(scratch / "day")

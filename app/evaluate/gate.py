@@ -32,7 +32,11 @@ class Comparison:
 
 
 def judge(
-    scores: Scores, rows: Sequence[QualityRow], champion: str | None, champion_rows: Sequence[QualityRow]
+    scores: Scores,
+    rows: Sequence[QualityRow],
+    champion: str | None,
+    champion_rows: Sequence[QualityRow],
+    refused: str = "",
 ) -> Verdict:
     """Compare with the champion.
 
@@ -46,9 +50,14 @@ def judge(
         Version in use, None if there is none.
     champion_rows
         The quality table recorded in its manifest.
+    refused
+        Why it could not be opened, if it could not: then there is nothing to compare with.
     """
     if champion is None:
         return Verdict(published=True, reason="there was no champion")
+    if refused:
+        reason = f"champion {champion} could not be compared with: {refused}"
+        return Verdict(published=True, reason=reason, champion=champion)
     compared, how = _unseen(scores), "on the same unseen queries"
     if not compared:
         compared, how = _recorded(rows, champion_rows), "by their recorded tests"

@@ -38,17 +38,30 @@ class Champion:
         return self.folder.name
 
 
-def usable_champion(run: Run) -> Champion | None:
-    """The bundle in use; one that is damaged or of another edition is reported and not compared with."""
+@dataclass(frozen=True)
+class InUse:
+    """What a training finds in use: a version, None where nothing was published yet, and the bundle.
+
+    `champion`: None where the bundle is damaged or of another edition; `refused` says why.
+    """
+
+    version: str | None = None
+    champion: Champion | None = None
+    refused: str = ""
+
+
+def in_use(run: Run) -> InUse:
+    """The bundle in use; one that cannot be compared with is reported."""
     folder = Registry(run.output.models).champion()
     if folder is None:
-        return None
+        return InUse()
     try:
         opened = Bundle.open(folder)
-        return Champion(folder, opened.segments, ManifestEntries.read(folder, opened.manifest))
+        champion = Champion(folder, opened.segments, ManifestEntries.read(folder, opened.manifest))
     except BundleError as error:
         run.progress.say(f"the champion cannot be compared with: {error}")
-        return None
+        return InUse(folder.name, refused=str(error).removeprefix(f"bundle {folder}: "))
+    return InUse(folder.name, champion)
 
 
 @dataclass(frozen=True)
@@ -64,14 +77,14 @@ class Evaluation:
     ranker: Ranker | None = None
 
 
-def evaluate(run: Run, known: Slice, whole: Slice, published: SegmentModel, champion: Champion | None) -> Evaluation:
+def evaluate(run: Run, known: Slice, whole: Slice, published: SegmentModel, before: InUse) -> Evaluation:
     """Learn from what was known before the test slice, test on it, and let the gate judge.
 
     Segments are those of the slice; from the `published` ones they take names alone, so that a name means the same
     in all of a report. Where the slice has enough queries, a ranker is learned from its first half, and all is tested
     on its second.
     """
-    settings, cut, scratch = run.settings, known.until, run.scratch
+    settings, cut, scratch, champion = run.settings, known.until, run.scratch, before.champion
     folder = scratch / "candidate"
     found = run.finished.once(
         "candidate", lambda: _candidate(run, known, published, folder), scratch / "known", scratch / "fit", folder
@@ -84,10 +97,14 @@ def evaluate(run: Run, known: Slice, whole: Slice, published: SegmentModel, cham
         *(scratch / "queries", scratch / "earlier", scratch / "ranker"),
     )
     with run.progress.stage("evaluate") as stage:
-        in_use = champion.folder if champion else None
         since = seconds(lesson.until or cut)
         scores = measure(
-            queries.sample(since), folder, in_use, _unseen_from(champion, cut), settings.bootstrap, lesson.folder
+            queries.sample(since),
+            folder,
+            champion.folder if champion else None,
+            _unseen_from(champion, cut),
+            settings.bootstrap,
+            lesson.folder,
         )
         choice = lesson.choice(scores)
         if lesson.ranker or choice.leads:
@@ -97,7 +114,7 @@ def evaluate(run: Run, known: Slice, whole: Slice, published: SegmentModel, cham
         stage.rows = sum(row.queries for row in rows if (row.model, row.slice) == (BLEND, ALL))
         stage.note = _note(rows)
     quality = Quality(test_from=cut, test_to=whole.until, tasks=TASKS, rows=rows, rmse=rmse)
-    verdict = decide(scores, rows, champion, force=settings.force_publish)
+    verdict = decide(scores, rows, before, force=settings.force_publish)
     return Evaluation(quality, choice, verdict, chosen(choice, reciprocal_rank(settings), lesson.ranker))
 
 
@@ -151,10 +168,10 @@ def _note(rows: tuple[QualityRow, ...]) -> str:
     )
 
 
-def decide(scores: Scores, rows: tuple[QualityRow, ...], champion: Champion | None, *, force: bool) -> Verdict:
+def decide(scores: Scores, rows: tuple[QualityRow, ...], before: InUse, *, force: bool) -> Verdict:
     """The gate's verdict, or publication against it where that is forced."""
-    recorded = champion.manifest.quality if champion else ()
-    verdict = judge(scores, rows, champion.version if champion else None, recorded)
+    recorded = before.champion.manifest.quality if before.champion else ()
+    verdict = judge(scores, rows, before.version, recorded, before.refused)
     if verdict.published or not force:
         return verdict
     return Verdict(published=True, reason=f"forced, though {verdict.reason}", champion=verdict.champion)

@@ -21,7 +21,7 @@ from app.report.page import write_report
 from app.results.files import write_run
 from app.results.run import Paths, RunResult, StageRun
 from app.train.context import Run
-from app.train.evaluation import evaluate, usable_champion
+from app.train.evaluation import evaluate, in_use
 from app.train.publication import make_bundle, recommend_active
 from app.train.resume import asked_for, killed_run
 from app.train.stages import (
@@ -66,7 +66,7 @@ def train(
     run = Run.start(spark, settings, now, TRAIN_STAGES, say, check)
     try:
         run.finished.begin(asked)
-        champion = usable_champion(run)
+        before = in_use(run)
         catalogue = read_catalogue(spark, settings)  # first: a wrong one is told at once
         once, scratch = run.finished.once, run.scratch
         log = once("clean", lambda: clean_log(run), *run.tables(CLEANED, REJECTED))
@@ -82,7 +82,7 @@ def train(
         base = once("customers", lambda: customer_base(run, log), scratch / "customers", *run.tables(CUSTOMERS))
         found = once(
             "segments",
-            lambda: segment(run, whole, champion, base),
+            lambda: segment(run, whole, before.champion, base),
             *(scratch / name for name in ("segments", "movement", "profiles", "segment_value")),
             *run.tables(SEGMENTS),
         )
@@ -94,10 +94,10 @@ def train(
         told = Figures(found.customers, done.figures, found.segments, found.profiles)
         figures = once("figures", lambda: keep_figures(run, log, told), *run.tables(FIGURES))
         known = once("before", lambda: slice_before_test(run, log, whole), scratch / "before")
-        tested = once("evaluate", lambda: evaluate(run, known, whole, found.model, champion), scratch / "rmse")
+        tested = once("evaluate", lambda: evaluate(run, known, whole, found.model, before), scratch / "rmse")
         made = once("bundle", lambda: make_bundle(run, log, exploration, whole, found, tested))
-        in_use = made.folder if tested.verdict.published else Registry(run.output.models).champion() or made.folder
-        lists = once("lists", lambda: recommend_active(run, whole, in_use, done.table), scratch / "lists")
+        serving = made.folder if tested.verdict.published else Registry(run.output.models).champion() or made.folder
+        lists = once("lists", lambda: recommend_active(run, whole, serving, done.table), scratch / "lists")
         merged = run.output.merged_csv
         result = _result(
             run,
@@ -153,7 +153,7 @@ def segments_only(spark: SparkSession, settings: Settings, now: datetime, say: S
     """Clean, features, segments and profiles; names and movement against the bundle in use, where there is one."""
     run = Run.start(spark, settings, now, SEGMENTS_STAGES, say)
     try:
-        champion = usable_champion(run)
+        champion = in_use(run).champion
         catalogue = read_catalogue(spark, settings)
         log = clean_log(run)
         whole = whole_slice(run, log, catalogue)

@@ -35,20 +35,30 @@ def asked(spark: SparkSession, folder: Path, test: str) -> Measured:
 
 
 @pytest.mark.parametrize(
-    ("choice", "model"),
+    ("choice", "model", "places"),
     [
-        (RankerChoice(name="reciprocal_rank", reason="It is wanted"), "reciprocal_rank"),
+        (RankerChoice(name="reciprocal_rank", reason="It is wanted"), "reciprocal_rank", (1, 1)),
         (
-            RankerChoice(name="reciprocal_rank", leads={"session": "session_walk"}, reason="It is wanted"),
-            "session_walk",
+            RankerChoice(name="reciprocal_rank", leads={"session": "popularity"}, reason="It is wanted"),
+            "popularity",
+            (1, 3),
         ),
-        (RankerChoice(name="lambdamart", tasks=("session",), reason="It is wanted"), "lambdamart"),
+        (RankerChoice(name="lambdamart", tasks=("session",), reason="It is wanted"), "lambdamart", (1, 3)),
     ],
 )
 def test_what_is_chosen_on_the_end_of_the_training_answers(
-    choice: RankerChoice, model: str, spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    choice: RankerChoice,
+    model: str,
+    places: tuple[int, int],
+    spark: SparkSession,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Of 160 sessions the last eleven, each `e f`, are asked: what comes before them knows e and f as well."""
+    """Of 160 sessions the last eleven, each `e f`, are asked: what comes before them knows e and f as well.
+
+    By reciprocal rank c comes first after d, since these have been seen with nothing else. Popularity, where it leads,
+    puts a and b before it; so do trees without a branch, as of five queries, to which all products are equal.
+    """
     seen: Scores = {}
 
     def chosen(scores: Scores) -> RankerChoice:
@@ -59,7 +69,8 @@ def test_what_is_chosen_on_the_end_of_the_training_answers(
     monkeypatch.setattr(production, "choose", chosen)
     found = asked(spark, tmp_path, "a b\nd c\n")
     assert (found.model, found.why) == (model, choice.sentence)
-    assert (found.queries, found.figures.hr_20) == (2, 1)
+    assert found.queries == 2
+    assert found.figures.mrr_20 == pytest.approx(np.mean([1 / place for place in places]), abs=1e-5)
     assert {name for _, name, _ in seen} == {
         "reciprocal_rank", "lambdamart", "covisitation", "popularity", "session_walk"
     }  # fmt: skip

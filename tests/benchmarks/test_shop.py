@@ -6,6 +6,7 @@ import pytest
 import shop
 from pyspark.sql import SparkSession
 
+from app.core.errors import InputError
 from app.core.settings import Settings
 from app.evaluate.metrics import poisson_weights
 from app.evaluate.names import METRICS
@@ -36,14 +37,16 @@ def told(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> dict[
         shuffle_partitions=2,
         bootstrap=50,
     )
-    rows = shop.measure(spark, settings, folder, days=2, skip=1, ablate=True, ranker_days=1)
+    left_out = ("score_covisitation", "popularity_day")
+    rows = shop.measure(spark, settings, folder, days=2, skip=1, ablate=True, ranker_days=1, left_out=left_out)
     return {(row["task"], row["target"], row["model"]): row for row in rows}
 
 
 def test_every_model_is_asked_the_same_queries(told: dict[tuple[str, str, str], dict]) -> None:
     models = {model for task, target, model in told if (task, target) == ("session", "any")}
     alone = {"covisitation", "popularity", "most_popular", "reciprocal_rank"}
-    assert models == alone | {"lambdamart", "without covisitation", "without popularity"}
+    rankers = {"lambdamart", "lambdamart without features"}
+    assert models == alone | rankers | {"without covisitation", "without popularity"}
     assert len({told["session", "any", model]["queries"] for model in models}) == 1
     assert told["session", "view", "reciprocal_rank"]["queries"] <= told["session", "any", "reciprocal_rank"]["queries"]
 
@@ -56,6 +59,31 @@ def test_figures_have_intervals_and_a_paired_difference(told: dict[tuple[str, st
     assert 0 < low <= difference <= high, "what is sold together beats bestsellers even here"
     assert "served_minus" not in served
     assert told["session", "any", "without popularity"]["hr_10"] <= served["hr_10"]
+
+
+def test_a_second_ranker_is_held_against_the_first(told: dict[tuple[str, str, str], dict]) -> None:
+    whole, less = (told["session", "any", f"lambdamart{which}"] for which in ("", " without features"))
+    assert less["lambdamart_minus"]["ndcg_10"][0] == pytest.approx(whole["ndcg_10"] - less["ndcg_10"], abs=2e-5)
+    assert "lambdamart_minus" not in whole
+
+
+def test_features_that_are_left_out_are_the_same_for_all() -> None:
+    features = pa.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], pa.list_(pa.float32()))
+    examples = pa.table({"query": [1, 1], "features": features})
+    blind = shop.without_features(examples, ["price", "popularity", "known"], ["known", "price"])
+    assert blind["features"].to_pylist() == [[0, 2, 0], [0, 5, 0]]
+    assert blind["query"].to_pylist() == [1, 1]
+    assert blind.schema == examples.schema
+
+
+def test_features_are_known_before_anything_is_learned() -> None:
+    settings = Settings(generators="als,popularity")
+    assert shop.features_named("price, score_als", settings, 1) == ("price", "score_als")
+    assert shop.features_named("", settings, 0) == ()
+    with pytest.raises(InputError, match=r"--without-features colour: there is none; choose of rank_als, rank_pop"):
+        shop.features_named("price,colour", settings, 1)
+    with pytest.raises(InputError, match="without --ranker-days"):
+        shop.features_named("price", settings, 0)
 
 
 def test_days_are_pooled_query_by_query() -> None:

@@ -43,6 +43,12 @@ def test_without_a_champion_anything_is_published() -> None:
     assert (verdict.published, verdict.reason, verdict.champion) == (True, "there was no champion", None)
 
 
+def test_a_champion_that_could_not_be_opened_is_no_missing_one() -> None:
+    verdict = judge({}, [row("all", 0.0)], "v1", [], "has schema version 2")
+    assert (verdict.published, verdict.champion) == (True, "v1")
+    assert verdict.reason == "champion v1 could not be compared with: has schema version 2"
+
+
 def test_better_is_published_with_its_figures() -> None:
     verdict = judge(unseen({"unseen": (SAME + 0.05, SAME)}), [], "v1", [])
     assert verdict.published

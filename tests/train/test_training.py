@@ -26,7 +26,7 @@ from app.registry.registry import Registry
 from app.results.files import read_run
 from app.results.run import RunResult
 from app.train.context import Run
-from app.train.evaluation import decide, usable_champion
+from app.train.evaluation import decide, in_use
 from app.train.manifest import DataWindow, ManifestEntries
 from app.train.summary import summary_lines
 from tests.train.shop import BROKEN, EVENTS, GOLDEN, NOW, Shop, lists
@@ -271,9 +271,9 @@ def test_forced_it_would_be_published_and_rollback_goes_back_one(
 ) -> None:
     """The gate asked again about the same figures; what a training does with its word is seen above."""
     assert Registry(shop.models).history() == [first.version], "the champion stayed"
-    champion = usable_champion(Run.start(shop.spark, Settings(output=shop.output), NOW, 1, shop.said.append))
-    assert champion is not None
-    verdict = decide({}, measured(refused).rows, champion, force=True)
+    before = in_use(Run.start(shop.spark, Settings(output=shop.output), NOW, 1, shop.said.append))
+    assert before.champion is not None
+    verdict = decide({}, measured(refused).rows, before, force=True)
     assert verdict.published is True
     assert verdict.reason.startswith("forced, though worse than champion")
     assert verdict.champion == first.version
@@ -289,16 +289,20 @@ def test_a_champion_that_is_damaged_or_of_another_edition_is_reported_and_skippe
     copy = run.output.models / first.version
     shutil.copytree(bundle_of(first), copy)
     Registry(run.output.models).publish(copy.name)
-    assert usable_champion(run) is not None
+    assert in_use(run).champion is not None
     manifest = json.loads((copy / MANIFEST).read_text())
     manifest["quality"] = [row | {"metrics": None} for row in manifest["quality"]]
     (copy / MANIFEST).write_text(json.dumps(manifest))
-    assert usable_champion(run) is None
+    assert in_use(run).champion is None
     assert "cannot be compared with: " in shop.said[-1]
     assert "its manifest is from another version of Vitrine (quality.0.metrics" in shop.said[-1]
     (copy / "segments.json").unlink()
-    assert usable_champion(run) is None
+    verdict = decide({}, measured(first).rows, in_use(run), force=False)
     assert "segments.json cannot be read" in shop.said[-1]
+    assert (verdict.published, verdict.champion) == (True, first.version)
+    assert verdict.reason == (
+        f"champion {first.version} could not be compared with: segments.json cannot be read (No such file or directory)"
+    )
 
 
 def test_same_events_and_seed_give_the_same_lists_in_whatever_order_they_come(
