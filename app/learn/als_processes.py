@@ -68,10 +68,7 @@ class SharedALS(AlternatingLeastSquares):
         self.folder, self.processes = folder, processes
 
     def fit(self, user_items: csr_matrix, show_progress: bool = False, callback: Any = None) -> None:
-        with (
-            TemporaryDirectory(dir=self.folder, prefix="als-") as shared,
-            _workers(shared, self.processes) as self._workers,
-        ):
+        with TemporaryDirectory(dir=self.folder) as shared, _workers(shared, self.processes) as self._workers:
             self._shared, self._bounds = Path(shared), dict[str, list[int]]()
             super().fit(user_items, show_progress, callback)
         for name in FACTORS:
@@ -108,17 +105,15 @@ def shares(indptr: NDArray[np.int32], factors: int, processes: int) -> list[int]
 @contextmanager
 def _workers(folder: str, processes: int) -> Iterator[list[Worker]]:
     """Processes that wait for blocks, and are killed at the end."""
-    program, paths = f"from {__name__} import work; work()", os.pathsep.join(sys.path)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     with ExitStack() as stack:
         workers = []
         for _ in range(processes):
             ours, theirs = (stack.enter_context(closing(end)) for end in Pipe())
+            command = [sys.executable, "-P", "-c", f"from {__name__} import work; work()", folder, str(theirs.fileno())]
+            # A group of its own, since Ctrl-C is for the driver alone.
             process = subprocess.Popen(
-                [sys.executable, "-P", "-c", program, folder, str(theirs.fileno())],
-                env=os.environ | {"PYTHONPATH": paths},
-                pass_fds=[theirs.fileno()],
-                process_group=0,  # Ctrl-C is for the driver alone
-                stdin=subprocess.DEVNULL,
+                command, env=environment, pass_fds=[theirs.fileno()], process_group=0, stdin=subprocess.DEVNULL
             )
             theirs.close()  # so that the line ends with the process
             stack.callback(process.wait)

@@ -56,17 +56,17 @@ def one_thread() -> Iterator[None]:
 
 def same(found: AlternatingLeastSquares, matrix: csr_matrix) -> bool:
     """Whether factors are those of the library's own fit, to the last bit."""
-    own = AlternatingLeastSquares(**SMALL)
+    own = AlternatingLeastSquares(num_threads=1, **SMALL)
     own.fit(matrix, show_progress=False)
     return all(getattr(own, name).tobytes() == getattr(found, name).tobytes() for name in als_processes.FACTORS)
 
 
 def test_shares_cost_the_same() -> None:
-    """Of 4 factors a row costs two entries: 12, 2, 2 and 2."""
-    indptr = np.array([0, 10, 10, 10, 10], np.int32)
-    assert shares(indptr, 4, 1) == [0, 4]
-    assert shares(indptr, 4, 2) == [0, 1, 4]
-    assert shares(indptr, 4, 3) == [0, 1, 1, 4]
+    """Of 4 factors a row costs two entries: 6 the first, which has four, and 2 the others."""
+    indptr = np.array([0, 4, 4, 4, 4, 4], np.int32)
+    assert shares(indptr, 4, 1) == [0, 5]
+    assert shares(indptr, 4, 2) == [0, 2, 5]
+    assert shares(indptr, 4, 14) == [0, 1, 1, 1, 1, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
 
 
 class Here:
@@ -139,7 +139,7 @@ def test_processes_end_with_the_driver_and_without_a_word(tmp_path: Path, killed
     processes = [psutil.Process(int(pid)) for pid in driver.stdout.readline().split()]
     assert len(processes) == 2
     driver.kill() if killed else os.killpg(driver.pid, signal.SIGINT)
-    assert driver.communicate() == ("" if killed else "interrupted\n", "")
+    assert driver.communicate(timeout=20) == ("" if killed else "interrupted\n", "")
     _, alive = psutil.wait_procs(processes, timeout=20)
     assert not alive
 
