@@ -24,6 +24,14 @@ def shuffle_partitions(input_bytes: int, cores: int) -> int:
     return max(cores, min(2000, -(-input_bytes // BYTES_PER_SHUFFLE_PARTITION)))
 
 
+def cores_here(spark: SparkSession) -> int:
+    """Cores that Spark has on the driver's machine: all of a local session's, else the driver's own."""
+    context = spark.sparkContext
+    if str(context.master).startswith("local"):
+        return context.defaultParallelism
+    return int(context.getConf().get("spark.driver.cores", "1"))
+
+
 def create_session(settings: Settings, name: str, extra: dict[str, str] | None = None) -> SparkSession:
     """A session in UTC; master and memory of spark-submit win over the settings.
 

@@ -16,9 +16,13 @@ from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
 from app.core.settings import Settings
+from app.core.spark import cores_here
+from app.learn.als_processes import SharedALS
 from app.learn.tables import Tables
 from app.serve.catalogue import positions
 from app.serve.generators.als import ImplicitALS
+
+ALONE = 150_000  #: pairs that the driver learns from by itself, in the time that processes take to start
 
 Factors = tuple[NDArray[np.float32], NDArray[np.float32]]
 
@@ -46,14 +50,19 @@ def _fit_implicit(tables: Tables, settings: Settings) -> Factors:
     ratings = pairs["rating"].to_numpy().astype(np.float32)
     matrix = csr_matrix((ratings, (users, items)), shape=(len(tables.user_ids), len(tables.catalogue)))
     matrix.sort_indices()  # the order of rows in the files must not matter
-    with threadpool_limits(1, "blas"):  # its own threads; with the library's on top it is four times slower
-        model = AlternatingLeastSquares(
-            factors=settings.als_factors,
-            regularization=settings.als_regularization,
-            alpha=settings.als_alpha,
-            iterations=settings.als_iterations,
-            random_state=settings.seed,
-        )
+    parameters = {
+        "factors": settings.als_factors,
+        "regularization": settings.als_regularization,
+        "alpha": settings.als_alpha,
+        "iterations": settings.als_iterations,
+        "random_state": settings.seed,
+    }
+    processes = cores_here(tables.spark) if matrix.nnz > ALONE else 1
+    with threadpool_limits(1, "blas"):  # with the library's threads on top of ALS's it is four times slower
+        if processes > 1:
+            model = SharedALS(tables.folder, processes, **parameters)
+        else:
+            model = AlternatingLeastSquares(**parameters)
         model.fit(matrix, show_progress=False)
     return model.user_factors, model.item_factors
 
