@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
 from tests.api.client import Server
 from tests.stream.shop import HALF, PRODUCTS, recommender, write_bundle
@@ -235,6 +235,25 @@ def test_what_is_refused_has_not_happened(page: Page, wrong: list[str]) -> None:
     expect(page.locator("#cart-count")).to_have_text("1")
     expect(page.locator("#events li")).to_have_count(1)
     refused(wrong, 422, 2)
+
+
+def test_a_late_refusal_is_not_said_of_another_visitor(page: Page, wrong: list[str]) -> None:
+    page.fill("#user", "bob")
+    page.get_by_role("button", name="Be this one").click()
+    held: list[Route] = []
+    page.route("**/v1/events", lambda route: held.append(route), times=1)
+    page.locator(f"#view a[href='#/product/{PRODUCTS[0]}']").click()
+    expect(page.get_by_role("button", name="Add to cart")).to_be_visible()
+    page.fill("#user", "512")
+    page.keyboard.press("Enter")
+    expect(page.locator("#refused")).to_be_empty()
+    with page.expect_response("**/v1/events"):
+        held[0].continue_()
+    page.get_by_role("button", name="Add to cart").click()
+    expect(page.locator("#cart-count")).to_have_text("1")
+    assert page.locator("#refused").inner_text() == ""
+    assert [line for line in wrong if "422" not in line] == []
+    wrong.clear()
 
 
 def test_a_purchase_that_is_refused_leaves_the_cart_full(page: Page, wrong: list[str]) -> None:

@@ -188,12 +188,15 @@ function refuseVisitor(refused) {
 // A handler that says what went wrong, and asks for keys where they are what is missing.
 function guarded(work) {
   return async (...given) => {
+    const by = visitor;
     try {
       await work(...given);
     } catch (problem) {
       if (!(problem instanceof api.Problem)) throw problem;
-      if (problem.isAbout("user_id")) refuseVisitor(true);
-      else say(problem.message, true);
+      if (problem.isAbout("user_id")) {
+        if (by !== visitor) return; // another one is here by now
+        refuseVisitor(true);
+      } else say(problem.message, true);
       if (drawn !== moment) show("Nothing to show", view.element("p", {}, problem.message));
       if (problem.status === 401 || problem.status === 403) at("keys").showModal();
     }
@@ -224,6 +227,11 @@ async function start() {
   await Promise.all([refresh(), mine === moment && route(isNew)]); // a click since then is not drawn over
 }
 
+function startAnew() {
+  shown = null;
+  guarded(start)();
+}
+
 addEventListener("hashchange", guarded(async () => {
   say("");
   if (location.hash === "#main") return; // the skip link
@@ -238,19 +246,17 @@ at("search").addEventListener("submit", (event) => {
   event.preventDefault();
   location.hash = `#/search/${encodeURIComponent(at("words").value.trim())}`;
 });
-at("visitor").addEventListener("submit", guarded(async (event) => {
+at("visitor").addEventListener("submit", (event) => {
   event.preventDefault();
   become(at("user").value.trim());
-  shown = null;
-  await start();
-}));
-at("stranger").addEventListener("click", guarded(async () => {
+  startAnew();
+});
+at("stranger").addEventListener("click", () => {
   become();
-  shown = null;
-  await start();
-}));
+  startAnew();
+});
 at("keys").addEventListener("close", guarded(async () => {
   api.useKeys(at("read").value, at("write").value);
   await start();
 }));
-guarded(start)();
+startAnew();
