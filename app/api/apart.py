@@ -21,15 +21,19 @@ class Apart:
     def __init__(self, name: str):
         self._asked: SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None] = SimpleQueue()
         self._thread = Thread(target=self._work, name=name, daemon=True)
+        self._closed = False
         self._thread.start()
 
     async def __call__(self, work: Callable[[], Done]) -> Done:
+        if self._closed:
+            raise RuntimeError(f"{self._thread.name} has been closed")
         done: Future[Done] = Future()
         self._asked.put((work, done))
         return await asyncio.wrap_future(done)
 
     def close(self) -> None:
         """End the thread when it has done what it was asked for, or leave it after `CLOSE_SECONDS`."""
+        self._closed = True
         self._asked.put(None)
         self._thread.join(CLOSE_SECONDS)
 

@@ -107,7 +107,7 @@ class Gate:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        begun, status = time.perf_counter(), 500
+        begun, status, admitted = time.perf_counter(), 500, True
 
         async def counted(message: Message) -> None:
             nonlocal status
@@ -123,6 +123,7 @@ class Gate:
                 try:
                     receive = await self._admitted(scope, receive)
                 except RefusedError as refused:
+                    admitted = False
                     scope["route"] = _meant(scope, self._routes)
                     await refused.response()(scope, receive, counted)
                     return
@@ -130,7 +131,8 @@ class Gate:
         finally:
             route = getattr(scope.get("route"), "path_format", "other")
             self._metrics.requests.labels(route, _method(scope), status).inc()
-            self._metrics.seconds.labels(route).observe(time.perf_counter() - begun)
+            if admitted:  # else a flood of quick refusals would hide that lists are slow
+                self._metrics.seconds.labels(route).observe(time.perf_counter() - begun)
 
     async def _admitted(self, scope: Scope, receive: Receive) -> Receive:
         """What the application receives from, with the whole body at hand."""

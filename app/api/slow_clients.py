@@ -1,7 +1,7 @@
 """Connections on which a request's head does not come: uvicorn waits for it for ever, and has no setting for that.
 
 A body that does not come is refused by `app.api.gate`; one that nobody wants, since the request was answered before it
-had come, is like a head here.
+had come, is like a head here, and so is the rest after it, of which uvicorn keeps no time then.
 """
 
 from collections.abc import Iterable
@@ -24,7 +24,10 @@ class SlowClients:
         self._since = {one: self._since.get(one, now) for one in waiting}
         for (connection, _), since in self._since.items():
             if now - since >= HEAD_SECONDS:
-                connection.transport.close()
+                if connection.transport.is_closing():  # but waits for a client that reads nothing
+                    connection.transport.abort()
+                else:
+                    connection.transport.close()
 
 
 def _awaits_head(connection: HttpToolsProtocol) -> bool:

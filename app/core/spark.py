@@ -25,11 +25,14 @@ def shuffle_partitions(input_bytes: int, cores: int) -> int:
 
 
 def cores_here(spark: SparkSession) -> int:
-    """Cores that Spark has on the driver's machine: all of a local session's, else the driver's own."""
+    """Cores that Spark has on the driver's machine: all of a local session's, else the driver's own.
+
+    At most as many as there are: a local session may be told of more, and a user sets its parallelism.
+    """
     context = spark.sparkContext
-    if str(context.master).startswith("local"):
-        return context.defaultParallelism
-    return int(context.getConf().get("spark.driver.cores", "1"))
+    local = str(context.master).startswith("local")
+    told = context.defaultParallelism if local else int(context.getConf().get("spark.driver.cores", "1"))
+    return min(told, os.cpu_count() or 1)
 
 
 def create_session(settings: Settings, name: str, extra: dict[str, str] | None = None) -> SparkSession:

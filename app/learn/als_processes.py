@@ -68,11 +68,15 @@ class SharedALS(AlternatingLeastSquares):
         self.folder, self.processes = folder, processes
 
     def fit(self, user_items: csr_matrix, show_progress: bool = False, callback: Any = None) -> None:
-        with TemporaryDirectory(dir=self.folder) as shared, _workers(shared, self.processes) as self._workers:
+        # Over NFS a file that is still mapped, as after an error, can't be deleted; the scratch folder is gone later.
+        with (
+            TemporaryDirectory(dir=self.folder, ignore_cleanup_errors=True) as shared,
+            _workers(shared, self.processes) as self._workers,
+        ):
             self._shared, self._bounds = Path(shared), dict[str, list[int]]()
             super().fit(user_items, show_progress, callback)
-        for name in FACTORS:
-            setattr(self, name, np.array(getattr(self, name)))
+            for name in FACTORS:
+                setattr(self, name, np.array(getattr(self, name)))
 
     @property
     def solver(self) -> Any:

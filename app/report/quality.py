@@ -218,7 +218,7 @@ def overall_table(task: str, rows: Sequence[QualityRow]) -> Block:
         title=f"All metrics: {words(task)} task",
         caption="Estimate, and its interval below it; coverage is the share of the catalogue recommended, "
         "novelty the bits that a product tells (10: one of a thousand equally popular ones)"
-        f"{', diversity the share of pairs of different categories' if various else ''}, of lists that are not empty.",
+        f"{', diversity the share of pairs of different categories' if various else ''}, of lists that have some.",
         wide=True,
     )
 

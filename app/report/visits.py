@@ -16,8 +16,8 @@ def session_lengths(figures: SessionFigures) -> Chart:
     total = sum(row.sessions for row in rows)
     names = [_length(row, figures.lengths_cap) for row in rows]
     shares = [row.sessions / total if total else 0.0 for row in rows]
-    usual = max(range(len(rows)), key=lambda place: (rows[place].to is None, shares[place]))
     several = [row.to is not None or row.events == figures.lengths_cap for row in rows]
+    usual = max(range(len(rows)), key=lambda place: (not several[place], shares[place]))
     grey = " Grey holds several lengths in one bar." if any(several) else ""
     return chart(
         title,

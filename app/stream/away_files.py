@@ -92,11 +92,15 @@ class Patience:
         self._clock, self._gap = clock, between + GAP
         self._tries: dict[Path, tuple[float, float]] = {}  # the first and the last of them
 
-    def ends(self, path: Path) -> bool:
-        """Note that a file is away; whether that has lasted too long."""
+    def now(self) -> float:
+        """The time at which a try begins: one may take minutes to fail."""
+        return self._clock()
+
+    def ends(self, path: Path, begun: float) -> bool:
+        """Note that a file is away, by a try that began so; whether that has lasted too long."""
+        first, last = self._tries.get(path, (begun, begun))
         now = self._clock()
-        first, last = self._tries.get(path, (now, now))
-        self._tries[path] = first if now - last <= self._gap else now, now
+        self._tries[path] = first if begun - last <= self._gap else begun, now
         return now - self._tries[path][0] >= PATIENCE
 
 

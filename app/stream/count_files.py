@@ -47,11 +47,12 @@ class CountFiles:
     @contextmanager
     def given(self) -> Iterator[None]:
         """Set a file aside that the system does not give for long, whenever it is asked for."""
+        begun = self._patience.now()
         try:
             yield
         except OSError as error:
             path = Path(error.filename or "")
-            if is_away(error) and path.parent == self._folders.windows and self._patience.ends(path):
+            if is_away(error) and path.parent == self._folders.windows and self._patience.ends(path, begun):
                 self._set_aside(path, f"{error.strerror}, for {PATIENCE / 60:.0f} minutes now")
             raise
 

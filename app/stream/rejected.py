@@ -35,9 +35,9 @@ class RejectedCleaner:
     def __init__(self, folders: StreamFolders, settings: Settings):
         layout = layout_of(settings)
         self._folders, self._text_ids, self._delimiter = folders, layout.ids == "text", layout.delimiter
-        # The latest forgetting when a file was last looked at, and when it was last tried.
-        self._looked: dict[Path, int] = {}
-        self._tried: dict[Path, int] = {}
+        self._looked: dict[Path, int] = {}  # the latest forgetting when a file was last looked at
+        self._tried: dict[Path, int] = {}  # the number of its latest try; none has a try's number twice
+        self._tries = 0
 
     def run(self, forgotten: Forgotten) -> None:
         """Rewrite for some seconds what holds rows from before a forgetting that isn't marked as done."""
@@ -45,14 +45,14 @@ class RejectedCleaner:
         if forgotten.latest <= before:
             return
         paths = list(self._folders.rejected.glob("batch*/*.parquet"))
-        looked, tried = self._looked, self._tried = [
-            {path: moments.get(path, before) for path in paths} for moments in (self._looked, self._tried)
-        ]
+        looked = self._looked = {path: self._looked.get(path, before) for path in paths}
+        tried = self._tried = {path: self._tried.get(path, 0) for path in paths}
         until = time.monotonic() + SECONDS_AT_ONCE
         # Those of long ago first, or new forgettings, or a file that takes long to fail, would keep it from some.
         for path in sorted(paths, key=lambda path: tried[path]):
             if looked[path] < forgotten.latest:
-                tried[path] = forgotten.latest
+                self._tries += 1
+                tried[path] = self._tries
                 try:
                     self._look(path, forgotten)
                     looked[path] = forgotten.latest

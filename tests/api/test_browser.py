@@ -216,10 +216,16 @@ def refused(wrong: list[str], status: int, times: int) -> None:
     wrong.clear()
 
 
+def become(page: Page, user: str) -> None:
+    """Take an id, and wait until all is drawn anew: a click meanwhile may be on what is just going."""
+    page.fill("#user", user)
+    with page.expect_response("**/v1/products?*"):
+        page.get_by_role("button", name="Be this one").click()
+
+
 def test_what_is_refused_has_not_happened(page: Page, wrong: list[str]) -> None:
     """Ids of this shop are integers: bob neither looks at anything nor has a cart, until he takes another id."""
-    page.fill("#user", "bob")
-    page.get_by_role("button", name="Be this one").click()
+    become(page, "bob")
     page.locator(f"#view a[href='#/product/{PRODUCTS[0]}']").click()
     expect(page.locator("#refused")).to_have_text(re.compile(r"^“bob” can't be .* such as \d+\.$"))
     assert faults(page) == []
@@ -238,8 +244,7 @@ def test_what_is_refused_has_not_happened(page: Page, wrong: list[str]) -> None:
 
 
 def test_a_late_refusal_is_not_said_of_another_visitor(page: Page, wrong: list[str]) -> None:
-    page.fill("#user", "bob")
-    page.get_by_role("button", name="Be this one").click()
+    become(page, "bob")
     held: list[Route] = []
     page.route("**/v1/events", lambda route: held.append(route), times=1)
     page.locator(f"#view a[href='#/product/{PRODUCTS[0]}']").click()

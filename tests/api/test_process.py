@@ -13,10 +13,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import count
 from pathlib import Path
+from unittest.mock import Mock
 
 import httpx
 import pytest
 from click.testing import CliRunner, Result
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.api import gate, slow_clients
 from app.api.posted.intake import log_folder
@@ -188,6 +190,19 @@ def test_slow_clients_are_sent_away_and_others_stay(output: Path, monkeypatch: p
         patient.sendall(LIVE + b"\r\n")
         assert patient.recv(65_536).startswith(b"HTTP/1.1 200 "), "one that rests between requests stays"
     assert not landed(output / "landing")
+
+
+def test_one_who_reads_nothing_is_cut_off() -> None:
+    """A connection that is closed waits for what is still to be sent."""
+    connection = Mock(spec=HttpToolsProtocol, cycle=None, timeout_keep_alive_task=None, transport=Mock())
+    connection.transport.is_closing.return_value = False
+    looks = slow_clients.SlowClients()
+    for now in (0, slow_clients.HEAD_SECONDS):
+        looks.close([connection], now)
+    connection.transport.close.assert_called_once_with()
+    connection.transport.is_closing.return_value = True
+    looks.close([connection], slow_clients.HEAD_SECONDS + 1)
+    connection.transport.abort.assert_called_once_with()
 
 
 def run(*arguments: str | Path) -> Result:

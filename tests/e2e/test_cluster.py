@@ -461,8 +461,9 @@ def test_a_paused_stream_is_replaced_and_ends_as_it_wakes_up(shop: Cluster) -> N
 def test_two_streams_start_at_once(shop: Cluster) -> None:
     """One works and the other waits, whichever it is."""
     first = shop.get("sparkapplication", "stream")
-    shop.kubectl("delete", "sparkapplication", "stream")
-    shop.kubectl("wait", "pod/stream-driver", "--for=delete", "--timeout=120s", check=False)
+    shop.kubectl("delete", "sparkapplication", *TWO, "--ignore-not-found")
+    for name in TWO:
+        shop.kubectl("wait", f"pod/{name}-driver", "--for=delete", "--timeout=120s", check=False)
     shop.apply({"apiVersion": "v1", "kind": "List", "items": [renamed(first, name) for name in TWO]})
     at_work = one_works_and_one_waits(shop)
     goes_on(shop)
@@ -473,7 +474,7 @@ def test_two_streams_start_at_once(shop: Cluster) -> None:
 def test_each_of_two_streams_is_killed_paused_and_evicted(shop: Cluster) -> None:
     """Whichever it is, at work or waiting: one of the two is at work, and the one that is to stay is in the end."""
     if not shop.kubectl("get", "sparkapplication", "stream-2", "--ignore-not-found"):
-        pytest.skip("no second stream was begun")
+        shop.apply(renamed(shop.get("sparkapplication", "stream"), "stream-2"))
     leader = one_works_and_one_waits(shop)
     (waiting,) = {*TWO} - {leader}
     to_driver(shop, waiting, "STOP")  # a node of one that waits is frozen, and meanwhile the other's is gone

@@ -11,7 +11,8 @@ from pyspark.sql import DataFrame, SparkSession
 
 from app.core.duck import Connection, write
 from app.evaluate.gate import judge
-from app.evaluate.quality import Scores, measure, quality_rows, served
+from app.evaluate.names import METRICS
+from app.evaluate.quality import Score, Scores, measure, quality_rows, served
 from app.evaluate.rmse import rating_rmse
 from app.evaluate.targets import ANY, BITS
 from app.features.pairs import user_product_pairs
@@ -158,6 +159,15 @@ def test_table_with_intervals_and_coverage(scores: dict[str, Scores]) -> None:
     assert popular.novelty_10 == pytest.approx(log2(N)), "all are equally popular"
     assert popular.diversity_10 is None, "no two products are known to differ"
     assert not any(part.startswith("unseen") for _, part in rows)
+
+
+def test_lists_without_products_count_for_neither_novelty_nor_diversity() -> None:
+    weights = np.full((REPLICATES + 1, 1 + len(METRICS)), 5.0)
+    some = Score(weights, novelty=np.array([3.0, 2]), diversity=np.array([0.5, 1]))
+    none = Score(weights)
+    first, second = quality_rows({("user", "als", "all"): some, ("user", "content", "all"): none}, N)
+    assert (first.queries, first.novelty_10, first.diversity_10) == (5, 1.5, 0.5)
+    assert (second.novelty_10, second.diversity_10) == (None, None)
 
 
 def test_gate_refuses_the_useless_and_lets_the_perfect_pass(scores: dict[str, Scores]) -> None:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import Any
 
@@ -107,6 +108,27 @@ def test_processes_give_the_same_factors_and_leave_nothing(tmp_path: Path) -> No
     assert same(model, matrix)
     assert not isinstance(model.user_factors, np.memmap), "files are gone"
     assert not any(tmp_path.iterdir())
+
+
+def test_no_file_is_mapped_when_it_is_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NFS keeps such a file under another name, so that its folder can't be deleted."""
+    mapped: list[str] = []
+    deleted: list[str] = []
+
+    def cleanup(folder: TemporaryDirectory[str]) -> None:
+        mapped.extend(line for line in Path("/proc/self/maps").read_text().splitlines() if folder.name in line)
+        deleted.append(folder.name)
+
+    monkeypatch.setattr(TemporaryDirectory, "cleanup", cleanup)
+    model = SharedALS(tmp_path, 2, **SMALL)
+    model.fit(random(50, 40, 0.1, "csr", "f", 1))
+    assert len(deleted) == 1
+    assert mapped == []
+
+
+def test_processes_are_gone_after_a_fit(tmp_path: Path) -> None:
+    model = SharedALS(tmp_path, 3, **SMALL)
+    model.fit(random(50, 40, 0.1, "csr", "f", 1))
     assert len(model._workers) == 3
     assert not any(psutil.pid_exists(worker.process.pid) for worker in model._workers)
 
@@ -118,9 +140,16 @@ def fit_that_meets(tmp_path: Path, misfortune: Any) -> SharedALS:
 
 
 def test_a_killed_process_ends_learning_in_a_line(tmp_path: Path) -> None:
+    pids: list[int] = []
+
+    def kill(model: SharedALS) -> None:
+        pids.extend(worker.process.pid for worker in model._workers)
+        model._workers[1].process.kill()
+
     with pytest.raises(InputError, match=r"ended \(exit code -9; .*: use a larger machine"):
-        fit_that_meets(tmp_path, lambda model: model._workers[1].process.kill())
-    assert not psutil.Process().children()
+        fit_that_meets(tmp_path, kill)
+    assert len(pids) == 2
+    assert not any(map(psutil.pid_exists, pids))
 
 
 def test_an_error_ends_learning_in_a_line(tmp_path: Path) -> None:
@@ -164,8 +193,11 @@ def test_training_learns_by_processes_where_there_are_many_pairs(
     assert np.array_equal(alone.item_factors, shared.item_factors)
 
 
-def test_cores_on_the_drivers_machine(spark: SparkSession) -> None:
+def test_cores_on_the_drivers_machine(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
     assert cores_here(spark) == 2
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    wide = SimpleNamespace(master="local[2]", defaultParallelism=200)
+    assert cores_here(SimpleNamespace(sparkContext=wide)) == 8
     for set_cores, cores in (({"spark.driver.cores": "4"}, 4), ({}, 1)):
         context = SimpleNamespace(master="k8s://https://here", defaultParallelism=99, getConf=lambda s=set_cores: s)
         assert cores_here(SimpleNamespace(sparkContext=context)) == cores

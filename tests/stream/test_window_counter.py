@@ -379,6 +379,18 @@ def test_a_file_that_is_away_for_long_holds_up_its_own_windows_and_not_for_ever(
     assert (shop.stored(), shop.up_to(), len(shop.said)) == ({START: 4, NEXT: 2, later: 1}, 3, 1)
 
 
+def test_patience_ends_however_long_a_try_takes_to_fail() -> None:
+    now, failing = [0.0], 200.0
+    patience = away_files.Patience(lambda: now[0], SECONDS)
+    while now[0] < 2 * away_files.PATIENCE:
+        begun = patience.now()
+        now[0] += failing
+        if patience.ends(Path("2019-10-01.parquet"), begun):
+            break
+        now[0] += SECONDS
+    assert away_files.PATIENCE <= now[0] < away_files.PATIENCE + failing + SECONDS
+
+
 @pytest.mark.parametrize("seconds", [SECONDS, 150.0])
 def test_a_file_of_counts_that_is_away_for_long_is_set_aside(
     seconds: float, shop: Shop, monkeypatch: pytest.MonkeyPatch

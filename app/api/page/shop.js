@@ -228,6 +228,7 @@ async function start() {
 }
 
 function startAnew() {
+  moment += 1; // what the visitor before has asked for is not drawn
   shown = null;
   guarded(start)();
 }
