@@ -86,7 +86,7 @@ class Reader(threading.Thread):
 
 
 @contextmanager
-def reading(models: Path, pause: float = 0.0) -> Iterator[Reader]:
+def reading(models: Path, pause: float = 0.002) -> Iterator[Reader]:
     reader = Reader(models, pause)
     reader.start()
     try:
@@ -128,6 +128,7 @@ def test_a_killed_writer_never_shows_half_a_bundle(tmp_path: Path, record_proper
             writer.start()
             while moments(models)[number % 4] == before[number % 4]:
                 assert writer.is_alive()
+                time.sleep(0.0002)
             time.sleep(dice.uniform(0, 0.02))
             writer.kill()
             writer.join(60)
