@@ -55,7 +55,7 @@ def stream(**flags: Any) -> None:
 def backfill(**flags: Any) -> None:
     """Fill an InfluxDB again from files, when its volume was lost or a new one takes its place.
 
-    Writes trainings and segments (<output>/runs), window counts, and the lists, quality and progress of
+    Writes trainings and segments (<output>/runs), window counts, and the lists and quality of
     the micro-batches that the archive holds. What is there already is replaced by the same: it may run twice,
     and while the stream runs. Single recommendations are not kept in files for longer than their lists.
 

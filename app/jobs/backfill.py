@@ -45,7 +45,7 @@ def backfill(settings: Settings, say: Say) -> int:
         kinds: dict[str, Callable[[], int]] = {
             "trainings and segments": lambda: write(_trainings(output, say)),
             "window counts": lambda: write_windows(folders, write, say),
-            "lists, quality and progress of micro-batches": lambda: write(_micro_batches(folders, say)),
+            "lists and quality of micro-batches": lambda: write(_micro_batches(folders, say)),
         }
         for name, fill in kinds.items():
             written = fill()

@@ -17,6 +17,7 @@ from app.core import lease as module
 from app.core.errors import InputError, VitrineError
 from app.core.lease import Lease
 
+PRODUCTION = module.BEAT, module.EXPIRY
 EXPIRY = 3.0
 AT_ONCE = EXPIRY / 2  #: without waiting till a lease has expired, on a machine that does much else as well
 HOLD = """
@@ -37,6 +38,11 @@ print("lost", flush=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "BEAT", 0.3)
     monkeypatch.setattr(module, "EXPIRY", EXPIRY)
+
+
+def test_a_lease_stands_two_missed_signs_of_life_and_has_expired_within_twenty_seconds() -> None:
+    beat, expiry = PRODUCTION
+    assert 3 * beat <= expiry <= 20
 
 
 @pytest.fixture

@@ -56,7 +56,10 @@ def test_what_did_not_run_is_counted_as_skipped_and_named(tmp_path: Path) -> Non
         "@pytest.mark.stage(1)\ndef test_rest(shop): pass\n"
     )
     command = [sys.executable, "-m", "pytest", str(tmp_path), "--rootdir", str(tmp_path), "-p", "no:cacheprovider"]
-    done = subprocess.run(command, cwd=ROOT, env=os.environ | {"E2E_SECONDS": "1"}, capture_output=True, text=True)
+    asked = {"E2E_SECONDS": "1", "E2E_SKIPPED": str(tmp_path / "skipped")}
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | asked, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 passed, 1 skipped" in done.stdout
     assert "test_rest: no time: 1 s left, 1 s needed for it and the core" in done.stdout
+    (line,) = (tmp_path / "skipped").read_text().splitlines()
+    assert line.startswith("test_rest: no time")

@@ -147,6 +147,12 @@ def test_spark_applications(manifests: Manifests) -> None:
         assert (ROOT / spec["mainApplicationFile"].removeprefix("local:///opt/vitrine/")).is_file()
 
 
+def test_a_second_driver_of_the_stream_waits(manifests: Manifests) -> None:
+    """As when a node is cut off: one that ended instead would be started again and again."""
+    driver = manifests.one("manifests", "SparkApplication", "stream")["spec"]["driver"]
+    assert {"name": "VITRINE_STAND_BY", "value": "true"} in driver["env"]
+
+
 def test_restart_policies(manifests: Manifests) -> None:
     stream, train = (manifests.one("manifests", "SparkApplication", name) for name in ("stream", "train"))
     assert stream["spec"]["restartPolicy"]["type"] == "Always"
