@@ -1,6 +1,8 @@
 """Two streams on one output, for real: whatever is started, killed, paused and gone on with, each event counts once."""
 
 import json
+import re
+import shutil
 import signal
 import threading
 import time
@@ -137,6 +139,9 @@ def test_paused_streams_that_wake_up_add_nothing(shop: Shop) -> None:
             assert "Traceback" not in stream.said()
     player.join()
     running.until_done()
+    newest = max(running.folders.lists.glob("batch-*.parquet"))
+    shutil.copy(newest, newest.with_name(re.sub(r"-e0*4-", "-e000001-", newest.name)))  # as one that wakes up may write
+    assert of_others(running)
     until(lambda: of_others(running) == [], "what was written late is gone", 30)
     epoch = current(running.folders)
     assert epoch is not None
