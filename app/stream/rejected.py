@@ -35,24 +35,22 @@ class RejectedCleaner:
     def __init__(self, folders: StreamFolders, settings: Settings):
         layout = layout_of(settings)
         self._folders, self._text_ids, self._delimiter = folders, layout.ids == "text", layout.delimiter
-        self._looked: dict[Path, int] = {}  # the latest forgetting when a file was last looked at
-        self._tried: dict[Path, int] = {}  # the number of its latest try; none has a try's number twice
-        self._tries = 0
+        # The latest forgetting when a file was last looked at; what was tried last comes last.
+        self._looked: dict[Path, int] = {}
 
     def run(self, forgotten: Forgotten) -> None:
         """Rewrite for some seconds what holds rows from before a forgetting that isn't marked as done."""
         forgotten, before = settled(forgotten), read_marker(self._folders).rejected
         if forgotten.latest <= before:
             return
-        paths = list(self._folders.rejected.glob("batch*/*.parquet"))
-        looked = self._looked = {path: self._looked.get(path, before) for path in paths}
-        tried = self._tried = {path: self._tried.get(path, 0) for path in paths}
+        there = set(self._folders.rejected.glob("batch*/*.parquet"))
+        new = dict.fromkeys(sorted(there.difference(self._looked)), before)
+        looked = self._looked = new | {path: moment for path, moment in self._looked.items() if path in there}
         until = time.monotonic() + SECONDS_AT_ONCE
         # Those of long ago first, or new forgettings, or a file that takes long to fail, would keep it from some.
-        for path in sorted(paths, key=lambda path: tried[path]):
+        for path in [*looked]:
             if looked[path] < forgotten.latest:
-                self._tries += 1
-                tried[path] = self._tries
+                looked[path] = looked.pop(path)
                 try:
                     self._look(path, forgotten)
                     looked[path] = forgotten.latest

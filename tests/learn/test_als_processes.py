@@ -108,6 +108,8 @@ def test_processes_give_the_same_factors_and_leave_nothing(tmp_path: Path) -> No
     assert same(model, matrix)
     assert not isinstance(model.user_factors, np.memmap), "files are gone"
     assert not any(tmp_path.iterdir())
+    assert len(model._workers) == 3
+    assert not any(psutil.pid_exists(worker.process.pid) for worker in model._workers)
 
 
 def test_no_file_is_mapped_when_it_is_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,13 +126,6 @@ def test_no_file_is_mapped_when_it_is_deleted(tmp_path: Path, monkeypatch: pytes
     model.fit(random(50, 40, 0.1, "csr", "f", 1))
     assert len(deleted) == 1
     assert mapped == []
-
-
-def test_processes_are_gone_after_a_fit(tmp_path: Path) -> None:
-    model = SharedALS(tmp_path, 3, **SMALL)
-    model.fit(random(50, 40, 0.1, "csr", "f", 1))
-    assert len(model._workers) == 3
-    assert not any(psutil.pid_exists(worker.process.pid) for worker in model._workers)
 
 
 def fit_that_meets(tmp_path: Path, misfortune: Any) -> SharedALS:
