@@ -32,9 +32,11 @@ def connect(spill: Path) -> Connection:
     )
 
 
-def read(connection: Connection, *files: Path) -> Relation:
-    """Parquet files of one table."""
-    return _with_times(connection.read_parquet([str(file) for file in files]), _IN_FILES, _INSIDE)
+def read(connection: Connection, *files: Path, alike: bool = True) -> Relation:
+    """Parquet files of one table; those that are not `alike` may each lack columns of the others."""
+    return _with_times(
+        connection.read_parquet([str(file) for file in files], union_by_name=not alike), _IN_FILES, _INSIDE
+    )
 
 
 def write(relation: Relation, file: Path) -> None:

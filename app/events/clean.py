@@ -13,6 +13,7 @@ from app.events.schema import REJECTED_SCHEMA
 from app.events.times import ISO_PATTERN
 from app.events.vocabulary import EARLIEST, EVENT_TYPES, UNKNOWN
 
+MAX_QUANTITY = 1_000_000  #: of one purchase: more is a slip, and its money might be more than an integer can hold
 #: Why a row can't be an event, in the order in which they are tested.
 REASONS = (
     "wrong column count or quoting",
@@ -128,9 +129,9 @@ def _text_or_unknown(name: str) -> Column:
 
 
 def _quantity() -> Column:
-    """1 where none is given; 0, which brings in nothing, where it is no positive number."""
+    """1 where none is given; 0, which brings in nothing, where it is no positive number or larger than any order."""
     number = F.col("quantity").try_cast("double")
-    positive = F.when((number > 0) & (number < float("inf")), number).otherwise(0.0)
+    positive = F.when((number > 0) & (number <= MAX_QUANTITY), number).otherwise(0.0)
     return F.when(is_missing(F.col("quantity")), 1.0).otherwise(positive)
 
 

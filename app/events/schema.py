@@ -16,7 +16,7 @@ CLEANED_SCHEMA = T.StructType(
         T.StructField("listed_price", T.DoubleType()),  # as read; null where it was no number
         T.StructField("user_id", T.LongType()),
         T.StructField("user_session", T.StringType()),  # null where missing
-        T.StructField("quantity", T.DoubleType()),  # 1 where not given, 0 where it is no positive number
+        T.StructField("quantity", T.DoubleType()),  # 1 where not given, 0 where it is none, or no likely one
         T.StructField("user_key", T.StringType()),  # the shop's own id; null where ids are integers
         T.StructField("product_key", T.StringType()),  # likewise
         T.StructField("event_id", T.StringType()),  # null where the layout has none

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from pyspark.sql import SparkSession
 
 from app.core.errors import is_away
 from app.core.settings import Settings
@@ -15,6 +14,7 @@ from app.stream.away_files import AwayFiles
 from app.stream.window_files import WINDOW_SCHEMA
 from app.stream.windows import count_windows
 
+SPILL = "spill"  #: folder of what exceeds the memory while windows are counted
 Folders = list[tuple[BatchRange, list[int]]]  #: with the windows of each
 
 
@@ -23,7 +23,7 @@ class ArchiveCounts:
 
     Parameters
     ----------
-    spark, settings, archive
+    settings, archive
         Of the stream.
     note, say, clock
         Of `AwayFiles`.
@@ -31,14 +31,13 @@ class ArchiveCounts:
 
     def __init__(
         self,
-        spark: SparkSession,
         settings: Settings,
         archive: Archive,
         note: Path,
         say: Callable[[str], Any],
         clock: Callable[[], float],
     ):
-        self._spark, self._settings, self._archive = spark, settings, archive
+        self._settings, self._archive, self._spill = settings, archive, note.with_name(SPILL)
         self._away = AwayFiles(note, say, clock)
 
     def windows(
@@ -101,7 +100,9 @@ class ArchiveCounts:
             for path in self._archive.files(part)
             if not self._away.given_up(path)
         ]
-        return count_windows(self._spark, files, since, self._settings) if files else WINDOW_SCHEMA.empty_table()
+        if not files:
+            return WINDOW_SCHEMA.empty_table()
+        return count_windows(files, since, self._settings, self._spill)
 
     def _folder(self, part: BatchRange) -> Path:
         return self._archive.folder / part.name

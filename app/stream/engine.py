@@ -89,7 +89,7 @@ class Stream:
         archive = Archive.of(folders)
         lists = folders.lists, settings.keep_list_batches
         accounts = Accounts(folders.accounts, archive, lists, self.epoch.number, marked(folders))
-        windows = WindowCounter(spark, settings, folders, self.epoch, self.points, self._lost)
+        windows = WindowCounter(settings, folders, self.epoch, self.points, self._lost)
         self._batches = MicroBatches(
             spark,
             settings,

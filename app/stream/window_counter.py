@@ -14,7 +14,6 @@ from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
-from pyspark.sql import SparkSession
 
 from app.core.settings import Settings
 from app.events.archive_names import BatchRange
@@ -42,7 +41,7 @@ class WindowCounter:
 
     Parameters
     ----------
-    spark, settings, folders, epoch
+    settings, folders, epoch
         Of the stream.
     points
         Where counts go beside the files.
@@ -54,7 +53,6 @@ class WindowCounter:
 
     def __init__(
         self,
-        spark: SparkSession,
         settings: Settings,
         folders: StreamFolders,
         epoch: Epoch,
@@ -65,7 +63,7 @@ class WindowCounter:
         self._settings, self._folders, self._epoch, self._clock = settings, folders, epoch, clock
         self._files = CountFiles(folders, epoch, Patience(clock, settings.windows_seconds), self._lose, say)
         self._owed, self._archive = OwedPoints(points, self._files.read), Archive.of(folders)
-        self._counts = ArchiveCounts(spark, settings, self._archive, epoch.folder / GIVEN_UP, say, clock)
+        self._counts = ArchiveCounts(settings, self._archive, epoch.folder / GIVEN_UP, say, clock)
         self._lock = threading.Lock()
         self._folders_of: dict[BatchRange, list[int]] = {}  # windows of each folder that counts
         self._unknown: set[BatchRange] = set()  # folders that do not say their windows now

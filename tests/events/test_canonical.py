@@ -87,11 +87,13 @@ def test_words_quantities_and_columns_that_are_not_there(spark: SparkSession, tm
         ",7,2019-10-01 00:00:01,x,purchase,2",
         "-3,7,2019-10-01 00:00:02,x,VIEW,3",
         "some,7,2019-10-01 00:00:03,x,like,4",
+        "1000000,7,2019-10-01 00:00:04,x,cart,5",
+        "1e300,7,2019-10-01 00:00:05,x,cart,6",  # its money would be more than an integer can hold
     )
     found = rows(spark, source, layout("event_types: {addtocart: cart}", ", quantity: Pieces"))
     assert [found[key]["event_type"] for key in "1234"] == ["cart", "purchase", "view", "like"]
     assert [found[key]["reason"] for key in "1234"] == [None, None, None, "unknown event_type"]
-    assert [found[key]["quantity"] for key in "1234"] == [2, 1, 0, 0]
+    assert [found[key]["quantity"] for key in "123456"] == [2, 1, 0, 0, 1_000_000, 0]
     row = found["1"]
     assert (row["category_code"], row["brand"]) == ("unknown", "unknown")
     assert [row[name] for name in ("category_id", "price", "user_session", "event_id", "user_key")] == [None] * 5
