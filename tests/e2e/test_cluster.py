@@ -438,23 +438,24 @@ def test_a_paused_stream_is_replaced_and_ends_as_it_wakes_up(shop: Cluster) -> N
     if not shop.kubectl("get", "sparkapplication", "stream-2", "--ignore-not-found"):
         pytest.skip("no second stream was begun")
     until("the copy waits", 300, lambda: WAITS in log(shop, "stream-2"))
-    goes_on(shop)
-    assert LEADS not in log(shop, "stream-2")
-    begun = time.monotonic()
-    to_driver(shop, "stream", "STOP")
-    until("the copy takes over", HEALED, lambda: LEADS in log(shop, "stream-2"))
-    goes_on(shop)
-    healed_after("the first stream", begun, "paused")
-    with following(shop, "stream") as said:
-        to_driver(shop, "stream", "CONT")
-        assert "has taken over; this one stops" in said()
-    until("it waits in its turn", 300, lambda: WAITS in log(shop, "stream"))
-    until("lists are of one writer", 30, lambda: not shop.late_lists())
-    begun = time.monotonic()
-    shop.kubectl("delete", "sparkapplication", "stream-2")
-    until("the first is back", HEALED, lambda: LEADS in log(shop, "stream"))
-    goes_on(shop)
-    healed_after("the copy", begun)
+    with each_posted_event_once(shop):
+        goes_on(shop)
+        assert LEADS not in log(shop, "stream-2")
+        begun = time.monotonic()
+        to_driver(shop, "stream", "STOP")
+        until("the copy takes over", HEALED, lambda: LEADS in log(shop, "stream-2"))
+        goes_on(shop)
+        healed_after("the first stream", begun, "paused")
+        with following(shop, "stream") as said:
+            to_driver(shop, "stream", "CONT")
+            assert "has taken over; this one stops" in said()
+        until("it waits in its turn", 300, lambda: WAITS in log(shop, "stream"))
+        until("lists are of one writer", 30, lambda: not shop.late_lists())
+        begun = time.monotonic()
+        shop.kubectl("delete", "sparkapplication", "stream-2")
+        until("the first is back", HEALED, lambda: LEADS in log(shop, "stream"))
+        goes_on(shop)
+        healed_after("the copy", begun)
 
 
 @stage(50)
@@ -475,33 +476,34 @@ def test_each_of_two_streams_is_killed_paused_and_evicted(shop: Cluster) -> None
     """Whichever it is, at work or waiting: one of the two is at work, and the one that is to stay is in the end."""
     if not shop.kubectl("get", "sparkapplication", "stream-2", "--ignore-not-found"):
         shop.apply(renamed(shop.get("sparkapplication", "stream"), "stream-2"))
-    leader = one_works_and_one_waits(shop)
-    (waiting,) = {*TWO} - {leader}
-    to_driver(shop, waiting, "STOP")  # a node of one that waits is frozen, and meanwhile the other's is gone
-    cut_off(shop, leader)
-    until("the leader is back", 2 * HEALED, lambda: LEADS in log(shop, leader))
-    to_driver(shop, waiting, "CONT")
-    goes_on(shop)
-    assert LEADS not in log(shop, waiting)
-    working = uid(shop, leader)
-    cut_off(shop, waiting)  # nobody minds
-    until("it waits again", 300, lambda: WAITS in log(shop, waiting))
-    goes_on(shop)
-    assert uid(shop, leader) == working
-    to_driver(shop, leader, "STOP")  # killed while it is paused: it never wakes up
-    begun = time.monotonic()
-    cut_off(shop, leader)
-    until("one is at work", HEALED, lambda: those_who_say(shop, LEADS))
-    goes_on(shop)
-    healed_after(leader, begun, "killed while paused")
-    evict(shop, one_works_and_one_waits(shop))  # as when its node is drained: it says goodbye
-    at_work = one_works_and_one_waits(shop)
-    goes_on(shop)
-    print(f"evicted: {at_work} is at work")
-    shop.kubectl("delete", "sparkapplication", "stream-2")
-    until("the first has the output", 2 * HEALED, lambda: LEADS in log(shop, "stream"))
-    goes_on(shop)
-    until("lists are of one writer", 30, lambda: not shop.late_lists())
+    with each_posted_event_once(shop):
+        leader = one_works_and_one_waits(shop)
+        (waiting,) = {*TWO} - {leader}
+        to_driver(shop, waiting, "STOP")  # a node of one that waits is frozen, and meanwhile the other's is gone
+        cut_off(shop, leader)
+        until("the leader is back", 2 * HEALED, lambda: LEADS in log(shop, leader))
+        to_driver(shop, waiting, "CONT")
+        goes_on(shop)
+        assert LEADS not in log(shop, waiting)
+        working = uid(shop, leader)
+        cut_off(shop, waiting)  # nobody minds
+        until("it waits again", 300, lambda: WAITS in log(shop, waiting))
+        goes_on(shop)
+        assert uid(shop, leader) == working
+        to_driver(shop, leader, "STOP")  # killed while it is paused: it never wakes up
+        begun = time.monotonic()
+        cut_off(shop, leader)
+        until("one is at work", HEALED, lambda: those_who_say(shop, LEADS))
+        goes_on(shop)
+        healed_after(leader, begun, "killed while paused")
+        evict(shop, one_works_and_one_waits(shop))  # as when its node is drained: it says goodbye
+        at_work = one_works_and_one_waits(shop)
+        goes_on(shop)
+        print(f"evicted: {at_work} is at work")
+        shop.kubectl("delete", "sparkapplication", "stream-2")
+        until("the first has the output", 2 * HEALED, lambda: LEADS in log(shop, "stream"))
+        goes_on(shop)
+        until("lists are of one writer", 30, lambda: not shop.late_lists())
 
 
 @stage(40, core=True)
@@ -702,6 +704,19 @@ def evict(shop: Cluster, app: str) -> None:
     place = f"/api/v1/namespaces/{shop.namespace}/pods/{pod}/eviction"
     shop.kubectl("create", "--raw", place, "-f", "-", stdin=json.dumps(asked))
     until("a new driver", HEALED, lambda: uid(shop, app) != old)
+
+
+@contextmanager
+def each_posted_event_once(shop: Cluster) -> Iterator[None]:
+    """Work is under way all the while: some events a second are posted, and each is in the archive once at the end."""
+    load = Load(shop)
+    try:
+        yield
+    finally:
+        said = load.stop()
+    assert said["faults"] == []
+    until("all that was posted is archived", HEALED, lambda: posted(shop, load.session)["archived"] == said["events"])
+    assert posted(shop, load.session) == {"landed": said["events"], "doubled": 0, "archived": said["events"]}
 
 
 def goes_on(shop: Cluster) -> None:
