@@ -13,6 +13,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.registry import Collector
 
+from app.core.errors import InputError
+
 #: Fine around the aim of 3 s, then up to the promise of 60 s and beyond.
 FRESHNESS_BUCKETS = (0.25, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 7.5, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0)
 DURATION_BUCKETS = (0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0, 120.0)
@@ -132,6 +134,15 @@ class StreamMetrics:
         """Serve `/metrics` from a daemon thread; port 0 takes a free one (`server.server_port`).
 
         End it with `server.shutdown()` and `server.server_close()`.
+
+        Raises
+        ------
+        InputError
+            The port can't be had.
         """
-        server, _ = start_http_server(port, address, registry=self.registry)
+        try:
+            server, _ = start_http_server(port, address, registry=self.registry)
+        except OSError as error:
+            reason = f"port {port} for metrics: {error.strerror}"
+            raise InputError(f"{reason}; give --metrics-port (VITRINE_METRICS_PORT) another") from None
         return server

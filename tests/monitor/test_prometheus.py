@@ -1,6 +1,7 @@
 """Metrics as a Prometheus server would scrape them."""
 
 import re
+import socket
 import urllib.request
 from collections.abc import Iterator
 
@@ -8,6 +9,7 @@ import pytest
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
+from app.core.errors import InputError
 from app.monitor.prometheus import StreamMetrics
 
 
@@ -93,3 +95,12 @@ def test_names_follow_the_conventions(scraped: list[Metric]) -> None:
 def test_two_streams_do_not_share_their_metrics(metrics: StreamMetrics) -> None:
     assert StreamMetrics().registry.get_sample_value("vitrine_stream_events_total") == 0
     assert metrics.registry.get_sample_value("vitrine_stream_events_total") == 1000
+
+
+def test_a_port_that_another_has_is_refused_in_one_line(metrics: StreamMetrics) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(InputError, match=rf"^port {port} for metrics: Address already in use; give --metrics-port"):
+            metrics.serve(port, "127.0.0.1")
