@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import unquote
 
+import psutil
+
 from app.core.settings import Settings
 from app.stream.archive import Archive
 from app.stream.epoch import current, marked, newest_number
 from app.stream.folders import StreamFolders
+from app.stream.list_files import parts
 from app.stream.source_log import consumed_files
 from app.stream.window_files import WINDOW_KEY, counted_up_to, read_windows
 from tests.influxd import InfluxServer
@@ -65,18 +68,21 @@ class StreamProcess:
         cls.running.clear()
 
     def kill(self, *, everything: bool = True) -> None:
-        """kill -9: of Python, its JVM and the JVM's workers, or of Python alone, which the others must notice."""
+        """kill -9: of all at once, as where a machine is lost, or of Python alone, which the others must notice."""
         assert self._process is not None
         if everything:
-            os.killpg(self._process.pid, signal.SIGKILL)
+            self.signal(signal.SIGKILL)
         else:
             self._process.kill()
         self._process.wait(60)
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal to Python, its JVM and the JVM's workers."""
+        """Send a signal to Python, its JVM and the JVM's workers, which have a process group of their own."""
         assert self._process is not None
-        os.killpg(self._process.pid, number)
+        driver = psutil.Process(self._process.pid)
+        for process in (driver, *driver.children(recursive=True)):
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
 
     def stop(self) -> int:
         """SIGTERM, as Kubernetes; returns the exit code."""
@@ -166,6 +172,16 @@ class StreamProcess:
 
     def rejected(self) -> int:
         return len(folder_rows(self.folders.rejected))
+
+    def of_others(self) -> list[str]:
+        """Files of lists that another stream wrote than the one whose they are."""
+        epochs = marked(self.folders)
+        return [
+            name
+            for folder in (self.folders.lists, self.folders.csv)
+            for number, epoch, name in parts(folder)
+            if epoch != epochs.owner(number)
+        ]
 
     def doubled(self) -> list[Any]:
         """Places of lists that stand twice in a micro-batch."""
