@@ -5,10 +5,14 @@
 Makes a synthetic shop, trains on its past, starts `vitrine stream`, and delivers HOURS × 3600 × RATE events with
 the times of such a day, keeping a few files ahead of the stream. On the way: a retraining on the archive at a
 quarter, an InfluxDB that is stopped for a minute at two fifths (where `influxd` is on PATH), a kill -9 of the
-driver at three fifths, a full disk at four fifths (as root, who can mount a small one). At the end every event must
-be in the archive as often as it was delivered and be counted once in windows. Writes soak.json and soak.svg, memory,
-state, files and freshness over time, and ends with one JSON line; exit code 1 if a count is wrong, or the retraining
-failed.
+driver at three fifths, a full disk at four fifths (as root, who can mount a small one). Folders of the archive are
+put together after two minutes in place of an hour, so that it happens amid all that. At the end every event must be in
+the archive as often as it was delivered and be counted once in windows, and no range of folders may be left that could
+be put together. Writes soak.json and soak.svg, memory, state, files and freshness over time, and ends with one JSON
+line; exit code 1 if a count is wrong, the retraining failed, or folders were not put together.
+
+`micro_batches` were archived, in `folders` folders that count, `put_together` of which hold several; `ranges_left` are
+those that still could be.
 """
 
 import argparse
@@ -16,6 +20,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -23,31 +28,28 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from urllib.request import urlopen
 
-import matplotlib
 from memory import tree_bytes
 from pace import at_pace
-from prometheus_client.parser import text_string_to_metric_families
+from soak_samples import Sample, draw, metrics, p95
 
 from app.core.settings import Settings
 from app.monitor.local import LocalInflux
 from app.stream.archive import Archive
-from app.stream.epoch import current, marked
+from app.stream.compaction import due
+from app.stream.epoch import current, marked, newest_number
 from app.stream.folders import StreamFolders
 from app.stream.source_log import consumed_files
 from app.stream.window_files import read_windows
 from app.synthetic import cut_in_two, generate
 
-matplotlib.use("agg")
-import matplotlib.pyplot as plt
-
 HISTORY = 300_000  #: events trained on
-FILE_EVENTS = 5_000
+FILE_EVENTS, FILES = 5_000, 500  #: at the most, and files at the least: in a short soak there is work as well
 AHEAD = 6  #: files that wait in the landing folder
-PORT = 9_118
-DISK = "8g"  #: of memory: a day's archive and three bundles are some 4 GB
+DISK, EVENT = 2**31, 700  #: bytes of memory: for bundles, and for an event in lists and twice in the archive
 KEPT = "100"  #: micro-batches whose lists are kept: of all of them they would fill the disk before the fault does
+SINGLE_MINUTES = 2.0
+PATIENCE = 600.0  #: seconds for the last folders to be put together, once they are old enough
 OUTAGE = 60.0
 FAULTS = {"retraining": 0.25, "InfluxDB away": 0.4, "driver killed": 0.6, "disk full": 0.8}
 VITRINE = str(Path(sys.executable).with_name("vitrine"))
@@ -60,11 +62,14 @@ class Soak:
         self.root, self.events, self.rate = root, int(hours * 3_600 * rate), rate
         self.output = root / "disk" / "out"
         self.folders = StreamFolders.of(Settings(output=self.output, landing=root / "landing"))
-        self.samples: list[dict[str, float]] = []
+        self.samples: list[Sample] = []
         self.happened: dict[str, float] = {}
         self.retrained = False
         self.delivered = self._files = 0
         self._begun = time.monotonic()
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self._port: int = free.getsockname()[1]
         self._process: subprocess.Popen[bytes] | None = None
         self._log = (root / "stream.log").open("ab")
         self._influx: LocalInflux | None = None
@@ -75,7 +80,15 @@ class Soak:
         (self.root / "disk").mkdir()
         self.folders.landing.mkdir()
         if os.geteuid() == 0:
-            mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK}", "none", str(self.root / "disk")]
+            mount = [
+                "mount",
+                "-t",
+                "tmpfs",
+                "-o",
+                f"size={DISK + EVENT * self.events}",
+                "none",
+                str(self.root / "disk"),
+            ]
             self._mounted = subprocess.run(mount).returncode == 0
         history, live = self._shop()
         program = shutil.which("influxd")
@@ -87,7 +100,7 @@ class Soak:
 
     def start(self) -> None:
         command = [VITRINE, "stream", "--output", str(self.output), "--landing", str(self.folders.landing)]
-        command += ["--metrics-port", str(PORT), "--clean-landing"]
+        command += ["--metrics-port", str(self._port), "--clean-landing"]
         self._process = subprocess.Popen(
             command, stdout=self._log, stderr=self._log, env=self._environment(), start_new_session=True
         )
@@ -95,7 +108,7 @@ class Soak:
     def deliver(self, live: Path) -> None:
         """All events, with faults on the way."""
         due = dict(FAULTS)
-        for number, text in enumerate(_files(live)):
+        for number, text in enumerate(_files(live, min(FILE_EVENTS, max(1, self.events // FILES)))):
             while self._waiting() >= AHEAD:
                 self._alive()
                 time.sleep(0.3)
@@ -112,6 +125,25 @@ class Soak:
             self._alive()
             time.sleep(0.5)
 
+    def put_together(self) -> dict[str, int]:
+        """How small the archive is, once nothing is left to be put together, or patience has an end."""
+        until = time.monotonic() + SINGLE_MINUTES * 60 + PATIENCE
+        while (left := self._ranges_left()) and time.monotonic() < until:
+            self._alive()
+            time.sleep(5)
+        folders = Archive.of(self.folders).folders(marked(self.folders))
+        several = sum(part.first < part.last for part in folders)
+        return {
+            "micro_batches": folders[-1].last + 1,
+            "folders": len(folders),
+            "put_together": several,
+            "ranges_left": left,
+        }
+
+    def metrics(self) -> dict[str, float]:
+        """Of the driver."""
+        return metrics(self._port)
+
     def sample(self, stop: threading.Event) -> None:
         """Measure every few seconds."""
         before: dict[str, float] = {}
@@ -119,14 +151,16 @@ class Soak:
             process = self._process
             if process is None or process.poll() is not None:
                 continue
-            row = {"second": time.monotonic() - self._begun, "memory_mb": tree_bytes(process.pid) / 2**20}
+            row: dict[str, float | None] = {"second": time.monotonic() - self._begun}
+            row["memory_mb"] = tree_bytes(process.pid) / 2**20
             row["files"] = sum(len(names) for _, _, names in os.walk(self.folders.root))
-            with suppress(OSError):
-                metrics = _metrics()
-                row |= {name: metrics.get(f"vitrine_stream_{name}", 0.0) for name in ("state_rows", "unaccounted_rows")}
-                row["events"] = metrics.get("vitrine_stream_events_total", 0.0)
-                row["p95_s"] = _p95(before, metrics)
-                before = metrics
+            with suppress(OSError):  # it has just been started
+                row["folders"] = len(Archive.of(self.folders).folders(marked(self.folders)))
+                told = self.metrics()
+                row |= {name: told.get(f"vitrine_stream_{name}", 0.0) for name in ("state_rows", "unaccounted_rows")}
+                row["events"] = told.get("vitrine_stream_events_total", 0.0)
+                row["p95_s"] = p95(before, told)
+                before = told
             self.samples.append(row)
 
     def end(self) -> None:
@@ -191,6 +225,13 @@ class Soak:
         taken = consumed_files(epoch.checkpoint) if epoch is not None else set()
         return self._files - len(taken)
 
+    def _ranges_left(self) -> int:
+        """Ranges of folders that could be put together, were they old enough."""
+        epochs, epoch = marked(self.folders), current(self.folders)
+        assert epoch is not None
+        committed = newest_number(epoch.checkpoint / "commits")
+        return sum(1 for _ in due(Archive.of(self.folders).folders(epochs), epochs, committed))
+
     def _train(self, events: str) -> None:
         command = [VITRINE, "train", "--events", events, "--output", str(self.output), "--force-publish"]
         subprocess.run(command, check=True, env=self._environment(), stderr=self._log, stdout=self._log)
@@ -204,6 +245,7 @@ class Soak:
 
     def _environment(self) -> dict[str, str]:
         variables = os.environ | {"VITRINE_KEEP_LIST_BATCHES": KEPT}
+        variables |= {"VITRINE_ARCHIVE_SINGLE_MINUTES": str(SINGLE_MINUTES)}
         if self._influx is not None:
             config = self._influx.config
             variables |= {"VITRINE_INFLUX_URL": config.url, "VITRINE_INFLUX_TOKEN": config.token}
@@ -219,64 +261,17 @@ class Soak:
         return history, paced
 
 
-def _files(live: Path) -> Iterator[str]:
-    """The log in files of some thousand events."""
+def _files(live: Path, events: int) -> Iterator[str]:
+    """The log in files of so many events."""
     with live.open() as file:
         header, rows = next(file), []
         for row in file:
             rows.append(row)
-            if len(rows) == FILE_EVENTS:
+            if len(rows) == events:
                 yield header + "".join(rows)
                 rows = []
     if rows:
         yield header + "".join(rows)
-
-
-def _metrics() -> dict[str, float]:
-    """All samples of the driver's metrics that have no labels but a bucket's bound."""
-    with urlopen(f"http://127.0.0.1:{PORT}/metrics", timeout=5) as answer:
-        families = text_string_to_metric_families(answer.read().decode())
-    samples = (sample for family in families for sample in family.samples)
-    return {
-        sample.name + (f" {sample.labels['le']}" if "le" in sample.labels else ""): sample.value
-        for sample in samples
-        if set(sample.labels) <= {"le"}
-    }
-
-
-def _p95(before: dict[str, float], now: dict[str, float]) -> float | None:
-    """Upper bound of the 95th percentile of freshness since the sample before."""
-    prefix = "vitrine_stream_freshness_seconds_bucket "
-    counts = {
-        float(name.removeprefix(prefix)): value - before.get(name, 0.0)
-        for name, value in now.items()
-        if name.startswith(prefix)
-    }
-    total = max(counts.values(), default=0.0)
-    return next((bound for bound in sorted(counts) if total > 0 and counts[bound] >= 0.95 * total), None)
-
-
-def draw(soak: Soak, target: Path) -> None:
-    """Memory, state, files and freshness over time, with the faults."""
-    figure, rows = plt.subplots(5, 1, figsize=(9, 11), sharex=True, layout="constrained")
-    parts = {
-        "events": "events since the start",
-        "p95_s": "freshness p95, s",
-        "memory_mb": "memory, MB",
-        "state_rows": "sessions in state",
-        "files": "files of the stream",
-    }
-    for axes, (name, label) in zip(rows, parts.items(), strict=True):
-        points = [(row["second"] / 60, row[name]) for row in soak.samples if row.get(name) is not None]
-        axes.plot(*zip(*points, strict=True), ".-", markersize=3)
-        axes.set(ylabel=label, ylim=(0, None))
-        axes.grid(alpha=0.3)
-        for fault, second in soak.happened.items():
-            axes.axvline(second / 60, color="grey", linestyle=":")
-            if axes is rows[0]:
-                axes.text(second / 60, axes.get_ylim()[1], f" {fault}", va="top", fontsize=8)
-    rows[-1].set(xlabel="minutes (synthetic shop)")
-    figure.savefig(target)
 
 
 def main() -> int:
@@ -299,7 +294,8 @@ def main() -> int:
         begun = time.monotonic()
         soak.deliver(live)
         seconds = time.monotonic() - begun
-        told = _metrics()
+        together = soak.put_together()
+        told = soak.metrics()
         missed = ("unaccounted_rows", "unaccounted_lists", "missing_accounts")
         unaccounted = sum(told.get(f"vitrine_stream_{name}", 0.0) for name in missed)
         soak.end()
@@ -310,17 +306,18 @@ def main() -> int:
         if sampler.is_alive():
             sampler.join()
         soak.clear()
-    draw(soak, root / "soak.svg")
+    draw(soak.samples, soak.happened, root / "soak.svg")
     exact = counts["delivered"] == counts["archived"] and counts["distinct"] == counts["counted"]
     result = {"synthetic": True, **counts, "exact": exact, "unaccounted": unaccounted, "retrained": soak.retrained}
-    result |= {
+    result |= together | {
         "seconds": round(seconds),
         "events_per_s": round(counts["delivered"] / seconds),
         "happened": soak.happened,
     }
     (root / "soak.json").write_text(json.dumps(result | {"samples": soak.samples}, indent=1))
     print(json.dumps(result | {"picture": str(root / "soak.svg")}))
-    return 0 if exact and soak.retrained and not unaccounted else 1
+    small = together["put_together"] > 0 == together["ranges_left"]
+    return 0 if exact and soak.retrained and small and not unaccounted else 1
 
 
 def _say(line: str) -> None:

@@ -69,7 +69,7 @@ class Lease:
         self._known = 0  # the latest epoch that was seen: a listing may be of a while ago
         self._seen: tuple[int, str] | None = None
         self._changed = self._told = False
-        self._since = time.monotonic()
+        self._since = self._looked = time.monotonic()
 
     def approach(self, *, wait: bool, say: Callable[[str], Any]) -> None:
         """Return unless another holder is seen alive: then `wait` for its end, or raise.
@@ -94,7 +94,7 @@ class Lease:
         """
         while self.epoch == 0:
             self._until_not_alive(wait, say, patience=EXPIRY)
-            if not self._claim(self._newest() + 1):
+            if not self._claim(self._known + 1):  # not what is the newest by now: paused here, it has not seen that one
                 time.sleep(LOOK)  # somebody was faster
         self._mark_predecessor()
         self._beating = threading.Thread(target=self._beat, name="lease", daemon=True)
@@ -135,7 +135,7 @@ class Lease:
 
     def _until_not_alive(self, wait: bool, say: Callable[[str], Any], patience: float) -> None:
         while (state := self._look()) is not _State.FREE:
-            if state is _State.SILENT and time.monotonic() - self._since >= patience:
+            if state is _State.SILENT and self._looked - self._since >= patience:
                 return
             if state is _State.ALIVE:
                 if not wait:
@@ -153,6 +153,7 @@ class Lease:
         return str(self._read(self._newest())[0] or "another process")
 
     def _look(self) -> _State:
+        self._looked = time.monotonic()  # before the reading: paused after it, what was read is older than it seems
         newest = self._newest()
         if newest == 0:
             return _State.FREE
@@ -162,7 +163,7 @@ class Lease:
         if (newest, content) != self._seen:
             self._changed = self._seen is not None
             self._seen, self._since = (newest, content), time.monotonic()
-        if time.monotonic() - self._since >= EXPIRY:
+        if self._looked - self._since >= EXPIRY:
             return _State.FREE
         return _State.ALIVE if self._changed else _State.SILENT
 

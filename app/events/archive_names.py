@@ -112,7 +112,7 @@ def without_uncounted(names: Iterable[str], marks: Callable[[str], Iterable[str]
     for _, archive, part in placed:
         if part is not None:
             ranges.setdefault(archive, set()).add(part)
-    counting = {archive: Epochs.parse(marks(archive)).counting(parts) for archive, parts in ranges.items()}
+    counting = {archive: {*Epochs.parse(marks(archive)).counting(parts)} for archive, parts in ranges.items()}
     return [name for name, archive, part in placed if part is None or part in counting[archive]]
 
 

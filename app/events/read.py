@@ -9,7 +9,6 @@ import re
 from collections.abc import Sequence
 from functools import reduce
 from pathlib import Path
-from typing import Any
 
 from py4j.protocol import Py4JJavaError
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -20,15 +19,12 @@ from app.core.errors import InputError
 from app.core.settings import Settings
 from app.events.archive import ARCHIVE_SCHEMA, ARCHIVED, with_keys
 from app.events.archive_manifest import recent
-from app.events.archive_names import EPOCHS, without_uncounted
 from app.events.canonical import CORRUPT, SOURCE_FILE, canonical, quoted
 from app.events.layout import REES46, Layout, layout_of
+from app.events.log_files import PARQUET, is_hidden, literal, matching_files
 
-PARQUET = ".parquet"
-SUFFIXES = (PARQUET, ".csv", ".csv.gz", ".gz")
 DELIMITERS = {",": "','", ";": "';'", "\t": "$'\\t'", "|": "'|'"}  #: as they are typed in a shell
 HEADER_CHARACTERS = 100_000  #: more than any header; a binary file may be one endless line
-GLOB_TRIES = 20
 MOST_COLUMNS = 1_000_000  #: a line with more fields stops Spark, rather than being a bad row
 
 
@@ -133,74 +129,16 @@ def _parts(source: str) -> list[str]:
 def _part_files(spark: SparkSession, source: str) -> dict[str, int]:
     try:
         files = matching_files(spark, source)
-    except Py4JJavaError as error:
-        raise InputError(f"{source}: cannot be read ({error.java_exception.getMessage()})") from None
+    except (Py4JJavaError, OSError) as error:
+        reason = error.java_exception.getMessage() if isinstance(error, Py4JJavaError) else error
+        raise InputError(f"{source}: cannot be read ({reason})") from None
     if files is None:
         raise no_such_log(source)
-    if not files and _hidden(source.rpartition("/")[2]):
+    if not files and is_hidden(source.rpartition("/")[2]):
         raise InputError(f"{source}: is hidden from Spark by its leading {source.rpartition('/')[2][0]!r}; rename it")
     if not files:
         raise InputError(f"{source}: holds no event files (*.csv, *.csv.gz or *.parquet)")
     return files
-
-
-def matching_files(spark: SparkSession, source: str) -> dict[str, int] | None:
-    """Sizes in bytes of the files that a file, folder or glob names, by name; None where nothing is there."""
-    path = spark._jvm.org.apache.hadoop.fs.Path(source)  # type: ignore[union-attr]
-    file_system = path.getFileSystem(spark._jsc.hadoopConfiguration())
-    literal = file_system.exists(path)  # a name may hold characters of a glob
-    matches = [file_system.getFileStatus(path)] if literal else _glob(file_system, path)
-    if not matches:
-        return None
-    named = set(file_system.makeQualified(path).toString().split("/"))
-    matches = [match for match in matches if not any(map(_hidden, {*_path(match).split("/")} - named))]
-    files = {_path(match): match.getLen() for match in matches if match.isFile() and not _hidden(_name(match))}
-    folders = [match for match in matches if match.isDirectory()]
-    while folders:  # not listFiles(recursive): it looks into hidden folders too, while a stream makes and deletes them
-        entries = [entry for entry in file_system.listStatus(folders.pop().getPath()) if not _hidden(_name(entry))]
-        folders += [entry for entry in entries if entry.isDirectory()]
-        files |= {
-            _path(entry): entry.getLen() for entry in entries if _name(entry).endswith(SUFFIXES) and entry.isFile()
-        }
-    counting = without_uncounted(files, lambda archive: _names(spark, f"{archive}/{EPOCHS}"))
-    return {name: files[name] for name in counting}
-
-
-def _glob(file_system: Any, path: Any) -> Any:
-    """What a glob matches; asked again where a folder vanished, since it looks into a stream's hidden ones too."""
-    for _ in range(GLOB_TRIES - 1):
-        try:
-            return file_system.globStatus(path)
-        except Py4JJavaError:
-            continue
-    return file_system.globStatus(path)
-
-
-def _names(spark: SparkSession, folder: str) -> list[str]:
-    """Names in a folder; none where there is no such folder."""
-    path = spark._jvm.org.apache.hadoop.fs.Path(folder)  # type: ignore[union-attr]
-    file_system = path.getFileSystem(spark._jsc.hadoopConfiguration())
-    there = file_system.listStatus(path) if file_system.exists(path) else []
-    return [_name(entry) for entry in there]
-
-
-def _path(entry: Any) -> str:
-    """Of a file's status in Hadoop's file systems."""
-    path: str = entry.getPath().toString()
-    return path
-
-
-def _name(entry: Any) -> str:
-    return _path(entry).rpartition("/")[2]
-
-
-def _hidden(name: str) -> bool:
-    return name.startswith(("_", "."))
-
-
-def literal(name: str) -> str:
-    """A file's name as Spark takes it literally: its readers see a glob in every path."""
-    return re.sub(r"([{}\[\]*?\\])", r"\\\1", name)
 
 
 def _read_csv(spark: SparkSession, source: str, names: list[str], layout: Layout) -> DataFrame:

@@ -16,13 +16,13 @@ from app.core.settings import Settings
 from app.events.canonical import CORRUPT, canonical
 from app.events.clean import parse
 from app.events.layout import Layout, layout_of
+from app.events.log_files import literal
 from app.events.read import (
     HEADER_CHARACTERS,
     check_delimiter,
     csv_options,
     csv_schema,
     header_columns,
-    literal,
     not_corrupt,
     origin_file,
     shop_rows,

@@ -1,16 +1,13 @@
 """Benchmarks on public files: figures worked out by hand, and what must never be read."""
 
 import json
-import os
 from math import log2
 from pathlib import Path
 from typing import Any
 
-import freshness
 import interactions
 import numpy as np
 import pytest
-import rates
 import sessions
 from learning import Measured
 from public_files import Lists, read_interactions, read_sessions
@@ -19,7 +16,6 @@ from pyspark.sql import SparkSession
 from app.core.errors import InputError
 from app.core.progress import Progress
 from app.core.settings import Settings
-from app.stream.folders import StreamFolders
 
 SETTINGS = Settings(segments=2)
 TRAIN = "a b\na b\na b\nc d\nc d\ne\n"
@@ -42,32 +38,6 @@ def asked(spark: SparkSession, folder: Path, test: str, model: str = "popularity
     return sessions.measure(
         spark, folder / "scratch", quiet(), known, session_lists(folder, test), model, current, SETTINGS
     )
-
-
-def test_freshness_is_measured_without_influxdb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("VITRINE_INFLUX_URL", "http://elsewhere:8086")
-    assert freshness.files_alone(tmp_path).influx_url is None
-    assert "VITRINE_INFLUX_URL" not in os.environ
-
-
-def test_what_a_replay_has_landed_and_how_late(tmp_path: Path) -> None:
-    """Four files half a second apart by the rate, of which the last comes 2.5 s after the first: one late."""
-    folders = StreamFolders.of(Settings(output=tmp_path))
-    folders.prepare()
-    (folders.root / "replay.json").write_text(json.dumps({"position": {"rows": 1900, "files": 4}}))
-    for number, moment in enumerate((100, 100.5, 101, 102.5)):
-        file = folders.landing / f"replay-1-{number}.csv"
-        file.touch()
-        os.utime(file, (moment, moment))
-    assert freshness.landed(folders, 0.5) == (1900, 1.0)
-
-
-def test_a_rate_is_kept_up_with_if_little_waits_at_the_end_of_a_replay_that_kept_its_pace() -> None:
-    """At 1,000 events/s three seconds are 3,000 events, however short the measurement and slow the stop."""
-    found = {"rate": 1000.0, "events_per_s": 700.0, "waiting": 3000, "replay_late_s": 0.0}
-    assert rates.keeps_up(found)
-    assert not rates.keeps_up(found | {"waiting": 3001})
-    assert not rates.keeps_up(found | {"waiting": 2000, "replay_late_s": 1.1})
 
 
 def test_each_event_after_the_first_is_asked_for_known_or_not(spark: SparkSession, tmp_path: Path) -> None:

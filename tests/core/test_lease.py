@@ -265,3 +265,44 @@ def test_one_who_waits_takes_over_at_the_holders_goodbye(tmp_path: Path) -> None
     assert waiting.epoch == 2
     assert time.monotonic() - begun < AT_ONCE
     waiting.check()
+
+
+def test_one_that_is_paused_amid_a_look_sees_that_the_holder_lives(
+    tmp_path: Path, other: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has read the count that it knows, just before the next one, and wakes up long after."""
+    monkeypatch.setattr(module, "EXPIRY", 1.0)
+    second, reads = Lease(tmp_path, "the shop"), []
+    read = second._read
+
+    def paused(epoch: int) -> object:
+        reads.append(read(epoch))
+        if len(reads) != 2:
+            return reads[-1]
+        time.sleep(1.5 * module.EXPIRY)
+        return reads[0]
+
+    monkeypatch.setattr(second, "_read", paused)
+    with pytest.raises(InputError, match="is at work there"):
+        second.acquire(wait=False, say=print)
+    assert len(reads) > 2
+    assert other.poll() is None
+
+
+def test_one_that_is_paused_before_it_takes_what_is_free_takes_nothing_that_another_holds_since(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acquired(tmp_path).release()
+    second, faster = Lease(tmp_path, "the shop"), list[Lease]()
+    look = second._until_not_alive
+
+    def paused(*args: object, **kwargs: object) -> None:
+        look(*args, **kwargs)
+        faster.append(acquired(tmp_path))
+
+    monkeypatch.setattr(second, "_until_not_alive", paused)
+    with pytest.raises(InputError, match="is at work there"):
+        second.acquire(wait=False, say=print)
+    (holder,) = faster
+    holder.check()
+    assert holder.epoch == 2

@@ -1,5 +1,6 @@
 """Which folders of an archive count, by hand; and that no micro-batch ever counts twice."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -69,3 +70,19 @@ def test_files_of_a_log_that_do_not_count_are_left_out() -> None:
         "/a/2019-Oct.csv",
     ]
     assert without_uncounted(names, marks) == [name for name in names if name != names[1]]
+
+
+def test_an_archive_of_years_is_looked_through_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each folder is compared with a few others, not with all."""
+    parts = [BatchRange(number, number, 1) for number in range(500)]
+    names = [f"/a/archive/{part.name}/part-00000.parquet" for part in parts]
+    equal, compared = BatchRange.__eq__, 0
+
+    def counted(part: BatchRange, other: object) -> bool:
+        nonlocal compared
+        compared += 1
+        return equal(part, other)
+
+    monkeypatch.setattr(BatchRange, "__eq__", counted)
+    assert without_uncounted(names, lambda archive: [mark_name(1, 0)]) == names
+    assert compared <= 10 * len(parts)

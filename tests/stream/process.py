@@ -8,13 +8,16 @@ from collections import Counter
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 from urllib.parse import unquote
+
+import psutil
 
 from app.core.settings import Settings
 from app.stream.archive import Archive
 from app.stream.epoch import current, marked, newest_number
 from app.stream.folders import StreamFolders
+from app.stream.list_files import parts
 from app.stream.source_log import consumed_files
 from app.stream.window_files import WINDOW_KEY, counted_up_to, read_windows
 from tests.influxd import InfluxServer
@@ -64,19 +67,37 @@ class StreamProcess:
                 os.killpg(group, signal.SIGKILL)
         cls.running.clear()
 
-    def kill(self, *, everything: bool = True) -> None:
-        """kill -9: of Python, its JVM and the JVM's workers, or of Python alone, which the others must notice."""
+    def kill(self, which: Literal["all", "driver", "python"] = "all") -> int:
+        """kill -9; returns how many of Spark's Python workers went with it.
+
+        Parameters
+        ----------
+        which
+            All at once, as where a machine is lost; Python and its JVM, whose workers must notice; or Python alone.
+        """
         assert self._process is not None
-        if everything:
+        workers = 0
+        if which == "all":
+            workers = self.signal(signal.SIGKILL)
+        elif which == "driver":
             os.killpg(self._process.pid, signal.SIGKILL)
         else:
             self._process.kill()
         self._process.wait(60)
+        return workers
 
-    def signal(self, number: signal.Signals) -> None:
-        """Send a signal to Python, its JVM and the JVM's workers."""
+    def signal(self, number: signal.Signals) -> int:
+        """Send a signal to Python, its JVM and the JVM's workers; returns how many these are.
+
+        Spark gives the workers a process group of their own.
+        """
         assert self._process is not None
-        os.killpg(self._process.pid, number)
+        driver, workers = psutil.Process(self._process.pid), 0
+        for process in (driver, *driver.children(recursive=True)):
+            with suppress(ProcessLookupError, psutil.NoSuchProcess):
+                workers += os.getpgid(process.pid) != driver.pid
+                process.send_signal(number)
+        return workers
 
     def stop(self) -> int:
         """SIGTERM, as Kubernetes; returns the exit code."""
@@ -166,6 +187,24 @@ class StreamProcess:
 
     def rejected(self) -> int:
         return len(folder_rows(self.folders.rejected))
+
+    def of_others(self) -> list[str]:
+        """Files of lists that another stream wrote than the one whose they are."""
+        epochs = marked(self.folders)
+        return [
+            name
+            for folder in (self.folders.lists, self.folders.csv)
+            for number, epoch, name in parts(folder)
+            if epoch != epochs.owner(number)
+        ]
+
+    def left_behind(self) -> list[str]:
+        """What streams that were killed were at, and the next one must have cleared away."""
+        epoch = current(self.folders)
+        assert epoch is not None
+        staged = [path for folder in (self.folders.archive, self.folders.rejected) for path in folder.glob(".batch*")]
+        checkpoints = [path for path in self.folders.checkpoints.iterdir() if path != epoch.folder]
+        return [*map(str, staged + checkpoints), *self.of_others()]
 
     def doubled(self) -> list[Any]:
         """Places of lists that stand twice in a micro-batch."""

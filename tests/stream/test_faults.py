@@ -17,7 +17,7 @@ from tests.stream.shop import ANNA, Event, csv_text, land, recommender, until, w
 
 pytestmark = pytest.mark.timeout(1_200)
 
-KILLS = 10
+KILLS, WAYS = 10, ("all", "driver", "python")
 EVENTS, BEFORE_BAD = 4_000, 200  # there are at the most, and before the rows that are none
 FILE_EVENTS, AHEAD = 40, 6  # a file a second, and never more of them waiting: there is work whenever it is killed
 TRIES = 5  # the waits between them double
@@ -71,14 +71,14 @@ def test_ten_kills_lose_and_double_nothing(tmp_path: Path, server: InfluxServer)
     player = threading.Thread(target=feed, args=(stream, rows, enough, fed), daemon=True)
     stream.start()
     player.start()
-    in_flight, archived = 0, [0]
+    in_flight, workers, archived = 0, 0, [0]
     for number in range(KILLS):
         if number % 3:
             stream.until_ready()
             commits = stream.commits()
             until(lambda before=commits: stream.commits() > before or not player.is_alive(), "a micro-batch")
         time.sleep(dice.uniform(0, 3))  # one in three dies while it starts, or amid what it has to do again
-        stream.kill(everything=number % 2 == 0)
+        workers += stream.kill(WAYS[number // 3 % 3])
         in_flight += stream.in_flight()
         archived.append(stream.archived())
         stream.start()
@@ -87,8 +87,12 @@ def test_ten_kills_lose_and_double_nothing(tmp_path: Path, server: InfluxServer)
     events = [row for row in fed if not isinstance(row, str)]
     stream.until_done()
     assert stream.stop() == 0
-    print(f"\n{KILLS} kills, {in_flight} amid a micro-batch, archived then: {archived}; {len(events)} events in all")
+    print(
+        f"\n{KILLS} kills, {in_flight} amid a micro-batch, {workers} of Spark's workers with the driver, "
+        f"archived then: {archived}; {len(events)} events in all"
+    )
     assert in_flight >= 3  # else the kills missed the work
+    assert workers >= 2  # and nothing was lost at once with all that worked for it
     assert len(set(archived)) >= 3  # and some work was done between them
 
     calm = StreamProcess(tmp_path / "calm", landing=output / "landing", files_per_trigger=20)
@@ -103,6 +107,7 @@ def test_ten_kills_lose_and_double_nothing(tmp_path: Path, server: InfluxServer)
     assert window_points(server) == expected["windows"]
     assert server.count("recommendations", "user_id") == len(stream.lists())
     assert stream.rejected() == len(BAD_ROWS)
+    assert stream.left_behind() == []
 
 
 @pytest.mark.slow(seconds=15)

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from app.stream.epoch import current, marked
-from app.stream.list_files import parts
 from app.stream.replay import Pace, replay
 from tests.stream.lists import read_lists
 from tests.stream.process import StreamProcess
@@ -61,20 +60,9 @@ def shop(tmp_path: Path) -> Shop:
     return Shop(tmp_path)
 
 
-def of_others(stream: StreamProcess) -> list[str]:
-    """Files of lists that another stream wrote than the one whose they are."""
-    epochs = marked(stream.folders)
-    return [
-        name
-        for folder in (stream.folders.lists, stream.folders.csv)
-        for number, epoch, name in parts(folder)
-        if epoch != epochs.owner(number)
-    ]
-
-
 def one_writer(stream: StreamProcess) -> None:
     """All lists of a micro-batch are of one stream, which has deleted those of others; each is there once."""
-    assert of_others(stream) == []
+    assert stream.of_others() == []
     rows = read_lists(stream.folders.lists, marked(stream.folders)).to_pylist()
     places = Counter((row["batch"], row["user_id"], row["rank"]) for row in rows)
     assert set(places.values()) == {1}
@@ -141,8 +129,8 @@ def test_paused_streams_that_wake_up_add_nothing(shop: Shop) -> None:
     running.until_done()
     newest = max(running.folders.lists.glob("batch-*.parquet"))
     shutil.copy(newest, newest.with_name(re.sub(r"-e0*4-", "-e000001-", newest.name)))  # as one that wakes up may write
-    assert of_others(running)
-    until(lambda: of_others(running) == [], "what was written late is gone", 30)
+    assert running.of_others()
+    until(lambda: running.of_others() == [], "what was written late is gone", 30)
     epoch = current(running.folders)
     assert epoch is not None
     assert epoch.number == 4
@@ -162,7 +150,9 @@ def test_one_that_stands_by_takes_over_from_a_node_that_is_gone(shop: Shop) -> N
     shop.land("1.csv", csv_text(events[:300]))
     second.start()
     until(lambda: "waiting for its end" in second.said(), "the second waits")
-    time.sleep(2 * EXPIRY)  # it goes on waiting while the first is alive
+    for number in (signal.SIGSTOP, signal.SIGCONT):  # it goes on waiting while the first is alive, also if paused
+        second.signal(number)
+        time.sleep(1.5 * EXPIRY)
     assert second.said().count("waiting for its end") == 1
     assert "waiting for files" not in second.said()
     first.until_done()
@@ -179,7 +169,7 @@ def test_one_that_stands_by_takes_over_from_a_node_that_is_gone(shop: Shop) -> N
 
 
 @pytest.mark.slow(seconds=48)
-def test_started_at_once_ended_killed_while_waiting_and_killed_while_paused(shop: Shop) -> None:
+def test_started_at_once_ended_paused_or_killed_while_waiting_and_killed_while_paused(shop: Shop) -> None:
     """Always one is at work, and what it hands on is whole."""
     events = crowd(900, 8)
     both = [shop.stream(stand_by="true") for _ in range(2)]
@@ -196,18 +186,24 @@ def test_started_at_once_ended_killed_while_waiting_and_killed_while_paused(shop
     holder.until_done()
     until(lambda: "waiting for its end" in second.said(), "the other waits", 240)
     assert "waiting for files" not in second.said()
-    third = shop.stream(stand_by="true")
-    third.start()
-    until(lambda: "waiting for its end" in third.said(), "a third waits", 240)
+    third, last = (shop.stream(stand_by="true") for _ in range(2))
+    for stream in (third, last):
+        stream.start()
+    until(lambda: all("waiting for its end" in stream.said() for stream in (third, last)), "two more wait", 240)
     third.kill()
+    last.signal(signal.SIGSTOP)
     assert holder.stop() == 0  # SIGTERM: it says goodbye, and the one that stands by goes on
     second.until_ready()
     shop.land("2.csv", csv_text(events[300:600]))
     second.until_done()
+    last.signal(signal.SIGCONT)  # whom it waited for is gone, and another at work
+    time.sleep(5)
+    assert last.ended() is None
+    assert marked(last.folders).latest == 2
+    last.signal(signal.SIGSTOP)
     second.signal(signal.SIGSTOP)
     second.kill()
-    last = shop.stream(stand_by="true")
-    last.start()
+    last.signal(signal.SIGCONT)
     last.until_ready()
     shop.land("3.csv", csv_text(events[600:]))
     last.until_done()
