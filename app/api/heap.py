@@ -6,9 +6,13 @@ A full collection looks at all that was ever imported and at the open bundle: 70
 import gc
 import weakref
 
+YOUNG = 20_000  #: objects beyond those that went, before the young are looked at: more than answers made together have
+
 
 class Heap:
     """What is there when the process has settled is left out of later collections; a new bundle unsettles it.
+
+    The young ones come seldom: nearly all that an answer is made of goes by itself.
 
     Parameters
     ----------
@@ -18,6 +22,7 @@ class Heap:
 
     def __init__(self, bundle: object):
         self._bundle, self._settled = weakref.ref(bundle), True
+        gc.set_threshold(YOUNG)
         _settle()
 
     def look(self, bundle: object) -> None:

@@ -18,8 +18,10 @@ class Bundle:
 
 @pytest.fixture(autouse=True)
 def _thawed() -> Iterator[None]:
+    before = gc.get_threshold()
     yield
     gc.unfreeze()
+    gc.set_threshold(*before)
 
 
 def test_all_that_is_there_is_left_out() -> None:
@@ -37,6 +39,19 @@ def test_a_replaced_bundle_goes_at_the_second_look_at_the_new_one() -> None:
     assert gone() is not None  # an answer may still be made from it
     heap.look(second)
     assert gone() is None
+
+
+def test_what_is_made_for_many_answers_is_not_looked_at_while_it_is_made() -> None:
+    bundle, looks = Bundle(), list[str]()
+    Heap(bundle)
+    count = lambda phase, _: looks.append(phase)  # noqa: E731
+    gc.callbacks.append(count)
+    try:
+        answers = [{"rank": rank, "reason": {}} for rank in range(5_000)]
+    finally:
+        gc.callbacks.remove(count)
+    assert len(answers) == 5_000
+    assert looks == []
 
 
 def test_nothing_is_done_while_the_bundle_stays(monkeypatch: pytest.MonkeyPatch) -> None:
