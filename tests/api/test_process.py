@@ -133,6 +133,45 @@ def test_it_stops_though_a_replica_stands_still_with_the_lock(output: Path) -> N
         server.process.kill()
 
 
+STANDS_STILL = """
+import os, signal
+from app.api.posted.log import EventLog
+from app.cli import main
+append = EventLog.append
+def then_stand_still(self, batch):
+    append(self, batch)
+    os.kill(os.getpid(), signal.SIGSTOP)
+EventLog.append = then_stand_still
+main()
+"""
+STARTUP_SECONDS = 60  #: half of those of the startup probe in manifests/base/api.yaml
+
+
+def test_a_replica_starts_though_another_stands_still_with_the_lock(output: Path) -> None:
+    """It serves lists; once the other is dead it delivers what that one had accepted, and knows it."""
+    settings = Settings(output=output)
+    server, other = Server(output, program=STANDS_STILL).wait(), None
+    too_late = threading.Timer(STARTUP_SECONDS, server.kill)
+    try:
+        with suppress(httpx.ReadTimeout):
+            httpx.post(f"{server.url}/v1/events", json=event(1), timeout=1)
+        until(lambda: EventLog(log_folder(settings)).follow(), "it has accepted the event")
+        too_late.start()
+        other = Server(output).wait()
+        assert ids(httpx.post(f"{other.url}/v1/recommendations", json={"user_id": 77, "count": 2}))
+        assert server.process.poll() is None, f"it has waited for {STARTUP_SECONDS} s"
+        assert not landed(output / "landing")
+        server.kill()
+        receipt = httpx.post(f"{other.url}/v1/events", json={"events": [event(1), event(2)]}, timeout=20).json()
+        assert (receipt["accepted"], receipt["duplicates"]) == (1, 1)
+        assert [row["event_id"] for row in landed(output / "landing")] == ["e-1", "e-2"]
+    finally:
+        too_late.cancel()
+        for one in (server, other):
+            if one is not None:
+                one.kill()
+
+
 @contextmanager
 def slow_server(output: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, int]]:
     """A server in this process, without patience; its address."""
