@@ -6,7 +6,7 @@ A full collection looks at all that was ever imported and at the open bundle: 70
 import gc
 import weakref
 
-YOUNG = 20_000  #: objects beyond those that went, before the young are looked at: more than answers made together have
+YOUNG = 5_000  #: objects that came and did not go before the young are looked at, which takes a millisecond then
 
 
 class Heap:
