@@ -127,13 +127,14 @@ def test_it_stops_though_a_replica_stands_still_with_the_lock(output: Path) -> N
 
 
 STANDS_STILL = """
-import os, signal
+import os, signal, time
 from app.api.posted.log import EventLog
 from app.cli import main
 append = EventLog.append
 def then_stand_still(self, batch):
     append(self, batch)
     os.kill(os.getpid(), signal.SIGSTOP)
+    time.sleep(3600)  # the signal may come to another thread first
 EventLog.append = then_stand_still
 main()
 """
