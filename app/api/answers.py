@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.api.attribution.answered import Answered, Because
-from app.api.models import Ask, Product, RankedProduct, Recommendations, SimilarAsk, Touched
+from app.api.models import Ask, RankedProduct, Recommendations, SimilarAsk, Touched
 from app.api.posted.sessions import PostedSessions, SessionEvent
-from app.api.reasons import Cause, product_name, reason
+from app.api.reasons import Cause, reason
 from app.api.shop import Shop, main_category
 from app.api.variants import Variant
 from app.events.ids import number_of
@@ -155,53 +155,50 @@ class _Places:
         items = lists.items[rows, places]
         names = [*self.shop.recommender.generators, FALLBACK]  # that of `NONE` is the last
         sources = [names[number] for number in lists.sources[rows, places].tolist()]
-        because = self.answer.because[rows, places]
-        products = self._described(items, because)
+        found = self.shop.attributes(items)
         columns = (
-            [products[item] for item in items.tolist()],
+            found.ids,
+            found.titles,
+            found.categories,
+            found.brands,
+            found.prices,
             (places + 1).tolist(),
             lists.scores[rows, places].astype(np.float64).tolist(),
             sources,
-            self._causes(rows, because, products),
+            self._causes(rows, self.answer.because[rows, places]),
             self._near(rows, items),
         )
         return [
             RankedProduct(
                 rank=rank,
-                product_id=product.product_id,
-                title=product.title,
-                category=product.category,
-                brand=product.brand,
-                price=product.price,
+                product_id=product,
+                title=title,
+                category=category,
+                brand=brand,
+                price=price,
                 score=score,
                 source=source,
-                reason=reason(product.product_id, source, cause, main_category(product.category) if near else None),
+                reason=reason(product, source, cause, main_category(category) if near else None),
             )
-            for product, rank, score, source, cause, near in zip(*columns, strict=True)
+            for product, title, category, brand, price, rank, score, source, cause, near in zip(*columns, strict=True)
         ]
 
-    def _described(self, *items: NDArray[np.int32]) -> dict[int, Product]:
-        """What is known of products, by position; each is looked up once."""
-        there = np.unique(np.concatenate(items))
-        there = there[there != NONE]
-        return dict(zip(there.tolist(), self.shop.described(there), strict=True))
-
-    def _causes(
-        self, rows: NDArray[np.int64], because: NDArray[np.int32], products: dict[int, Product]
-    ) -> list[Cause | None]:
+    def _causes(self, rows: NDArray[np.int64], because: NDArray[np.int32]) -> list[Cause | None]:
         """The touched product that speaks for each place (m,)."""
-        session = self.answer.visits.session
+        session, there = self.answer.visits.session, because != NONE
         in_session = np.isin(pair_keys(rows, because), pair_keys(session.shape.rows(), session.products))
-        found: list[Cause | None] = []
-        for row, item, here in zip(rows.tolist(), because.tolist(), in_session.tolist(), strict=True):
-            if item == NONE:
-                found.append(None)
-                continue
-            product = products[item]
+        known = self.shop.attributes(because[there])
+        found: list[Cause | None] = [None] * len(rows)
+        for place, row, here, product, name in zip(
+            np.flatnonzero(there).tolist(),
+            rows[there].tolist(),
+            in_session[there].tolist(),
+            known.ids,
+            known.names(),
+            strict=True,
+        ):
             where: Touched | None = "session" if here else "history"
-            if isinstance(self.asks[row], SimilarAsk):
-                where = None
-            found.append(Cause(product.product_id, product_name(product), where))
+            found[place] = Cause(product, name, None if isinstance(self.asks[row], SimilarAsk) else where)
         return found
 
     def _near(self, rows: NDArray[np.int64], items: NDArray[np.int32]) -> list[bool]:

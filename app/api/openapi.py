@@ -20,6 +20,7 @@ STATUSES = {
     "413": "the body is too large",
     "415": "the body does not say that it is JSON",
     "422": "a value is not valid; no event was taken",
+    "431": "address and headers are too large",
     "429": "too many requests; Retry-After says how long to wait",
     "500": "a bug, or a failing machine",
     "503": "try again: Retry-After says when",

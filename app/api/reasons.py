@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from app.api.models import Product, Reason, ReasonKind, Touched
+from app.api.models import Reason, ReasonKind, Touched
 
 #: By source, with a touched product that speaks for the place.
 WITH_PRODUCT = {
@@ -49,9 +49,3 @@ def reason(product_id: str, source: str, cause: Cause | None, category: str | No
     return Reason(
         kind=cause.touched_in or "product", text=text, product_id=cause.product_id, touched_in=cause.touched_in
     )
-
-
-def product_name(product: Product) -> str:
-    """What people call a product: its title, or brand and kind with the id."""
-    kind = product.category.rpartition(".")[2] if product.category else "product"
-    return product.title or " ".join(part for part in (product.brand, kind, product.product_id) if part)

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from app.api.attributes import Lookup, known
 from app.api.models import ALL, Category, Filters, Id, Product
 from app.events.ids import number_of
-from app.events.vocabulary import UNKNOWN
 from app.registry.bundle import Bundle
 from app.serve.catalogue import positions
 from app.serve.ragged import NONE
@@ -35,6 +35,7 @@ class Shop:
         self.bundle, self.recommender = bundle, bundle.recommender
         self.catalogue = self.recommender.catalogue
         self.text_ids = self.recommender.parameters.text_ids
+        self.attributes = Lookup(self.catalogue, self.text_ids)
         self.category_mask = lru_cache(MOST_MASKS)(self._category_mask)
 
     @cached_property
@@ -44,7 +45,7 @@ class Shop:
 
     def warm(self) -> None:
         """Work out what the first requests would else wait for."""
-        self.stranger, self._prices, self.popular, self._search_text  # noqa: B018
+        self.stranger, self.popular, self._search_text  # noqa: B018
         visitors = Visitors.of([self.stranger], 0.0)
         self.recommender.recommend(visitors, 1, self.wanted([ALL]))
 
@@ -64,10 +65,6 @@ class Shop:
         found = positions(self.catalogue.product_ids, np.array([number or 0 for number in numbers], np.int64))
         return np.where(known, found, NONE).astype(np.int32)
 
-    def ids(self, items: NDArray[np.integer]) -> list[str]:
-        """The shop's own ids of products by position, as text."""
-        return [str(shown) for shown in self.catalogue.shown(items, self.text_ids).to_pylist()]
-
     def wanted(self, filters: Sequence[Filters]) -> Wanted:
         """The filters of n visits."""
         distinct = list(dict.fromkeys(filters))
@@ -81,9 +78,9 @@ class Shop:
         if filters.category is not None:
             passing &= self.category_mask(filters.category)
         if filters.price_min is not None:
-            passing &= self._prices >= filters.price_min  # a missing price is NaN, and fails both
+            passing &= self.attributes.prices >= filters.price_min  # a missing price is NaN, and fails both
         if filters.price_max is not None:
-            passing &= self._prices <= filters.price_max
+            passing &= self.attributes.prices <= filters.price_max
         excluded = self.products(filters.exclude)
         passing[excluded[excluded != NONE]] = False
         return passing
@@ -105,18 +102,12 @@ class Shop:
 
     def described(self, items: NDArray[np.integer]) -> list[Product]:
         """What is known of products by position."""
-        rows = self.catalogue.take(items)
-        columns = [rows[name].to_pylist() for name in ("title", "category_code", "brand", "avg_price", "available")]
+        found, available = self.attributes(items), self.catalogue.available
+        on_sale = [True] * len(items) if available is None else available[items].tolist()
+        columns = (found.ids, found.titles, found.categories, found.brands, found.prices, on_sale)
         return [
-            Product(
-                product_id=shown,
-                title=title,
-                category=known(category),
-                brand=known(brand),
-                price=None if price is None else round(price, 2),
-                available=available,
-            )
-            for shown, title, category, brand, price, available in zip(self.ids(items), *columns, strict=True)
+            Product(product_id=product, title=title, category=category, brand=brand, price=price, available=there)
+            for product, title, category, brand, price, there in zip(*columns, strict=True)
         ]
 
     def categories(self, parent: str | None = None) -> list[Category]:
@@ -142,20 +133,11 @@ class Shop:
         return dict(zip(found.field("values").to_pylist(), found.field("counts").to_pylist(), strict=True))
 
     @cached_property
-    def _prices(self) -> NDArray[np.float64]:
-        return self.catalogue.table["avg_price"].to_numpy()
-
-    @cached_property
     def _search_text(self) -> pa.ChunkedArray:
         table = self.catalogue.table
         ids = pc.coalesce(table["product_key"], pc.cast(table["product_id"], pa.string()))
         parts = [pc.fill_null(table[name], "") for name in ("title", "brand", "category_code")]
         return pc.utf8_lower(pc.binary_join_element_wise(ids, *parts, " "))
-
-
-def known(text: str | None) -> str | None:
-    """An attribute, None where the log and the catalogue know none."""
-    return None if text == UNKNOWN else text
 
 
 def main_category(category: str | None) -> str | None:

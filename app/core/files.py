@@ -63,6 +63,21 @@ def write_text(target: Path, text: str, *, lasting: bool = True) -> None:
         part.write_text(text, encoding="utf-8", newline="")
 
 
+def write_first(target: Path, text: str) -> None:
+    """Write a file where there is none; of several who do so at once one is the first, whose text stays for good."""
+    if target.exists():
+        return
+    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}{PART}")
+    try:
+        part.write_text(text, encoding="utf-8")
+        sync(part)
+        with suppress(FileExistsError):
+            os.link(part, target)
+    finally:
+        part.unlink(missing_ok=True)
+    sync(target.parent)
+
+
 def link(source: Path, target: Path) -> None:
     """Give a file that is replaced and never changed a second name; a copy where the file system has no links.
 

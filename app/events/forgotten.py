@@ -12,11 +12,10 @@ import os
 import re
 import secrets
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from app.core.files import sync
+from app.core.files import sync, write_first
 from app.core.watched import WatchedFolder
 
 FOLDER = "forgotten"  #: of an output
@@ -126,13 +125,7 @@ class ForgottenUsers:
 
     def _salt(self) -> str:
         path = self.folder / SALT
-        if not path.exists():
-            part = self.folder / f"{SALT}.{secrets.token_hex(4)}"
-            part.write_text(secrets.token_hex(16))
-            sync(part)
-            with suppress(FileExistsError):
-                os.link(part, path)  # whoever is first, for good
-            part.unlink()
+        write_first(path, secrets.token_hex(16))
         return path.read_text()
 
     def _listed(self, names: Iterable[str]) -> Forgotten:

@@ -13,6 +13,7 @@ from types import FrameType
 import uvicorn
 
 from app.api.http import application
+from app.api.protocol import Protocol
 from app.api.service import Service
 from app.api.slow_clients import SlowClients
 from app.core.errors import InputError
@@ -60,7 +61,7 @@ class Server(uvicorn.Server):
         config = uvicorn.Config(
             application(service, version("vitrine")),
             loop="uvloop",
-            http="httptools",
+            http=Protocol,
             ws="none",
             log_config=None,
             access_log=False,

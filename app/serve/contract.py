@@ -115,12 +115,13 @@ def best_per_row(
     packed = np.ascontiguousarray(scores).view(np.int32).astype(np.int64) << 32 | (_LARGEST - items)
     lengths = np.bincount(rows, minlength=n)
     width = max(int(lengths.max(initial=0)), k)
-    matrix = np.full((n, width), NONE, np.int64)
+    matrix = np.empty((n, width), np.int64)
+    matrix[:] = np.arange(-width, 0)  # none like the other: among many equal values partitioning is ten times slower
     matrix[np.arange(width) < lengths[:, None]] = packed
     if matrix.shape[1] > k:
         matrix = np.partition(matrix, matrix.shape[1] - k, axis=1)[:, -k:]
     matrix = np.sort(matrix, axis=1)[:, ::-1]
-    there = matrix != NONE
+    there = matrix >= 0
     best = np.where(there, _LARGEST - (matrix & _LOW), NONE).astype(np.int32)
     return Candidates(best, (np.where(there, matrix, 0) >> 32).astype(np.int32).view(np.float32))
 

@@ -43,6 +43,6 @@ class RowSums:
         return shape.strongest(seen, values_at(self.rows, seen, items[shape.rows()]) * weights[entries])
 
     def _counted(self, visits: Visits) -> tuple[Touches, NDArray[np.float32]]:
-        """The touches of each visit without those that were only removed from the cart, and what each counts."""
-        counted = visits.touched.keep(visits.touched.weights > 0)
+        """The products that count in each visit, and how much."""
+        counted = visits.counted
         return counted, np.exp(-counted.shape.ages() / self.decay).astype(np.float32)

@@ -196,6 +196,11 @@ class Visits:
         remembered = pair_keys(self.history.shape.rows(), self.history.products)
         return self.history.keep(~np.isin(remembered, in_session)).then(self.session)
 
+    @cached_property
+    def counted(self) -> Touches:
+        """What was touched, without what was only removed from the cart."""
+        return self.touched.keep(self.touched.weights > 0)
+
     def slice(self, start: int, stop: int) -> "Visits":
         """Visits start … stop - 1."""
         return Visits(

@@ -156,7 +156,7 @@ def test_a_wrong_request_gets_its_own_status(method: str, path: str, status: int
         ([], "body: must be an object"),
     ],
 )
-def test_what_is_wrong_is_said_in_words_of_the_api(body: Any, detail: str, api: Api) -> None:
+def test_what_is_wrong_with_events_is_said_in_words_of_the_api(body: Any, detail: str, api: Api) -> None:
     assert is_problem(api.post("/v1/events", body), 422).startswith(detail)
 
 
@@ -227,3 +227,23 @@ def test_answers_are_counted_by_route(api: Api) -> None:
     assert 'method="other",route="other",status="404"} 1.0' in text
     assert 'vitrine_bundle_info{version="a"} 1.0' in text
     assert not log_folder(api.settings).joinpath("nothing").exists()
+
+
+@pytest.mark.parametrize(
+    ("query", "body", "status", "detail"),
+    [
+        ("", b'{"user_id": 1, "colour": "red"}', 422, "body/colour: is no key that is known here"),
+        ("", b'{"session": [{"event_type": "look", "product_id": 1}]}', 422, "body/session/0/event_type: "),
+        ("", b'{"count": 101}', 422, "body/count: "),
+        ("", b"[]", 422, "body: must be an object"),
+        ("", b"", 422, "body: "),
+        ("", b'{"count": ', 400, "the body is not JSON"),
+        ("", b'{"user_id": "\xff"}', 400, "the body cannot be read as JSON in UTF-8"),
+        ("?count=2", b"{}", 422, "query/count: is no key that is known here"),
+    ],
+)
+def test_what_is_wrong_with_an_ask_is_said_likewise(
+    query: str, body: bytes, status: int, detail: str, api: Api
+) -> None:
+    answer = api.ask("POST", f"/v1/recommendations{query}", content=body, headers=JSON)
+    assert is_problem(answer, status).startswith(detail)

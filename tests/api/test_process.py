@@ -1,7 +1,6 @@
 """`vitrine serve` as a process: without Spark, one line for a mistake, killed amid events and started again."""
 
 import random
-import select
 import signal
 import socket
 import subprocess
@@ -9,24 +8,18 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
-from unittest.mock import Mock
 
 import httpx
 import pytest
 from click.testing import CliRunner, Result
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from app.api import gate, slow_clients
 from app.api.posted.intake import log_folder
 from app.api.posted.log import EventLog
-from app.api.service import Service
 from app.cli import main
 from app.core.settings import Settings
-from app.jobs import serve
 from tests.api.client import ROOT, Server, event, free_port, ids, landed
 from tests.stream.process import StreamProcess
 from tests.stream.shop import folder_rows, until
@@ -133,76 +126,44 @@ def test_it_stops_though_a_replica_stands_still_with_the_lock(output: Path) -> N
         server.process.kill()
 
 
-@contextmanager
-def slow_server(output: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, int]]:
-    """A server in this process, without patience; its address."""
-    monkeypatch.setattr(slow_clients, "HEAD_SECONDS", 0.3)
-    monkeypatch.setattr(gate, "BODY_SECONDS", 0.3)
-    monkeypatch.setattr(serve, "TICKS", 1)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = serve.Server(Service(Settings(output=output), print))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        try:
-            yield listener.getsockname()
-        finally:
-            server.should_exit = True
-            thread.join()
+STANDS_STILL = """
+import os, signal, time
+from app.api.posted.log import EventLog
+from app.cli import main
+append = EventLog.append
+def then_stand_still(self, batch):
+    append(self, batch)
+    os.kill(os.getpid(), signal.SIGSTOP)
+    time.sleep(3600)  # the signal may come to another thread first
+EventLog.append = then_stand_still
+main()
+"""
+STARTUP_SECONDS = 60  #: half of those of the startup probe in manifests/base/api.yaml
 
 
-LIVE = b"GET /health/live HTTP/1.1\r\nHost: shop\r\n"
-BODY = b"Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"
-#: What a client sends at once; whether it goes on, a byte at a time; and the status that it gets.
-SLOW = {
-    "nothing at all": (b"", False, None),
-    "a head that does not end": (LIVE + b"X: ", True, None),
-    "a head that stops": (LIVE, False, None),
-    "a second head that does not end": (LIVE + b"\r\n" + LIVE, True, 200),
-    "a body that does not end": (b"POST /v1/events HTTP/1.1\r\nHost: shop\r\n" + BODY, True, 408),
-    "a body that stops": (b"POST /v1/events HTTP/1.1\r\nHost: shop\r\n" + BODY, False, 408),
-    "a body that nobody wants": (LIVE + BODY, True, 200),
-}
-
-
-def test_slow_clients_are_sent_away_and_others_stay(output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with slow_server(output, monkeypatch) as address, ExitStack() as stack:
-        patient, *clients = (stack.enter_context(socket.create_connection(address, 20)) for _ in [None, *SLOW])
-        patient.sendall(LIVE + b"\r\n")
-        assert patient.recv(65_536).startswith(b"HTTP/1.1 200 ")
-        left = dict(zip(clients, SLOW, strict=True))
-        answers = dict.fromkeys(SLOW, b"")
-        for client, name in left.items():
-            client.sendall(SLOW[name][0])
-        end = time.monotonic() + 10
-        while left:
-            assert time.monotonic() < end, f"still there: {[*left.values()]}"
-            for client in select.select([*left], [], [], 0.05)[0]:
-                with suppress(ConnectionResetError):
-                    if found := client.recv(65_536):
-                        answers[left[client]] += found
-                        continue
-                del left[client]
-            for client, name in left.items():
-                with suppress(BrokenPipeError, ConnectionResetError):
-                    client.sendall(b"x" if SLOW[name][1] else b"")
-        statuses = {name: int(answer.split()[1]) if answer else None for name, answer in answers.items()}
-        assert statuses == {name: status for name, (_, _, status) in SLOW.items()}
-        patient.sendall(LIVE + b"\r\n")
-        assert patient.recv(65_536).startswith(b"HTTP/1.1 200 "), "one that rests between requests stays"
-    assert not landed(output / "landing")
-
-
-def test_one_who_reads_nothing_is_cut_off() -> None:
-    """A connection that is closed waits for what is still to be sent."""
-    connection = Mock(spec=HttpToolsProtocol, cycle=None, timeout_keep_alive_task=None, transport=Mock())
-    connection.transport.is_closing.return_value = False
-    looks = slow_clients.SlowClients()
-    for now in (0, slow_clients.HEAD_SECONDS):
-        looks.close([connection], now)
-    connection.transport.close.assert_called_once_with()
-    connection.transport.is_closing.return_value = True
-    looks.close([connection], slow_clients.HEAD_SECONDS + 1)
-    connection.transport.abort.assert_called_once_with()
+def test_a_replica_starts_though_another_stands_still_with_the_lock(output: Path) -> None:
+    """It serves lists; once the other is dead it delivers what that one had accepted, and knows it."""
+    settings = Settings(output=output)
+    server, other = Server(output, program=STANDS_STILL).wait(), None
+    too_late = threading.Timer(STARTUP_SECONDS, server.kill)
+    try:
+        with suppress(httpx.ReadTimeout):
+            httpx.post(f"{server.url}/v1/events", json=event(1), timeout=1)
+        until(lambda: EventLog(log_folder(settings)).follow(), "it has accepted the event")
+        too_late.start()
+        other = Server(output).wait()
+        assert ids(httpx.post(f"{other.url}/v1/recommendations", json={"user_id": 77, "count": 2}))
+        assert server.process.poll() is None, f"it has waited for {STARTUP_SECONDS} s"
+        assert not landed(output / "landing")
+        server.kill()
+        receipt = httpx.post(f"{other.url}/v1/events", json={"events": [event(1), event(2)]}, timeout=20).json()
+        assert (receipt["accepted"], receipt["duplicates"]) == (1, 1)
+        assert [row["event_id"] for row in landed(output / "landing")] == ["e-1", "e-2"]
+    finally:
+        too_late.cancel()
+        for one in (server, other):
+            if one is not None:
+                one.kill()
 
 
 def run(*arguments: str | Path) -> Result:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from app.core import files
-from app.core.files import LEFTOVER_SECONDS, replacing, sweep, write_text
+from app.core.files import LEFTOVER_SECONDS, replacing, sweep, write_first, write_text
 
 SIZE = 3_000_000
 
@@ -58,6 +58,16 @@ def test_two_writers_at_once_do_not_mix(tmp_path: Path) -> None:
         assert first != second
         first.write_text("first")
         second.write_text("second")
+    assert target.read_text() == "first"
+    assert names(tmp_path) == ["file"]
+
+
+def test_whoever_writes_first_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "file"
+    write_first(target, "first")
+    write_first(target, "second")
+    monkeypatch.setattr(Path, "exists", lambda _: False)  # as to one who looked a moment before
+    write_first(target, "third")
     assert target.read_text() == "first"
     assert names(tmp_path) == ["file"]
 

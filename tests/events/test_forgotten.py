@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
 from app.core.errors import InputError
+from app.core.files import PART
 from app.core.settings import Settings
 from app.events.forgotten import FOLDER, Forgotten, ForgottenUsers, hashed
 from app.events.forgotten_rows import FORGOTTEN
@@ -55,7 +56,7 @@ def test_many_may_write_at_once(tmp_path: Path) -> None:
         thread.join()
     found = ForgottenUsers(tmp_path).read()
     assert found.among(range(60)) == {user: user * 1_000_000 for user in range(1, 41)}
-    assert not list((tmp_path / FOLDER).glob(".salt.*"))
+    assert not list((tmp_path / FOLDER).glob(f"*{PART}"))
 
 
 @settings(deadline=None, max_examples=30)

@@ -30,7 +30,7 @@ def log_folder(settings: Settings) -> Path:
 
 
 class Intake:
-    """The one writer of this process; to be used by one thread.
+    """The one writer of this process; to be used by one thread, which may wait for others. Making it waits for nobody.
 
     A batch is appended to the log, then delivered, then answered. Of all batches only the newest can be without its
     file, since nobody appends another before: whoever holds the lock delivers it first. A file that is delivered twice
@@ -50,8 +50,10 @@ class Intake:
         self._files = LandedFiles(layout_of(settings), StreamFolders.of(settings).landing)
         self._ids = EventIds()
         self._log.start_at(self._remembered_from())
-        with self._log.alone():
-            self._catch_up()
+        self._follow()
+        with self._log.alone_if_free() as free:  # whoever has the lock may stand still; `tidy` comes back to it
+            if free:
+                self._catch_up()
 
     @property
     def remembered(self) -> int:
@@ -100,9 +102,12 @@ class Intake:
         self._learn(batch)
         self._deliver(batch)
 
-    def _catch_up(self) -> None:
+    def _follow(self) -> None:
         for batch in self._log.follow():
             self._learn(batch)
+
+    def _catch_up(self) -> None:
+        self._follow()
         newest = self._log.newest
         if newest is not None and self._delivered() < newest.number:
             self._deliver(newest)

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from app.api.posted.batches import EventBatch
 from app.core.errors import InputError, VitrineError
-from app.core.files import sync, write_text
+from app.core.files import sync, write_first
 
 NAME = re.compile(r"\d{10}\.jsonl")
 LOCK, IDENTITY = ".lock", "ID"
@@ -52,20 +52,28 @@ class EventLog:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / LOCK).touch()
             identity = folder / IDENTITY
-            if not identity.exists():  # else nobody is waited for: whoever writes may stand still
-                with self.alone():
-                    if not identity.exists():
-                        write_text(identity, secrets.token_hex(4))
+            write_first(identity, secrets.token_hex(4))  # without the lock: who has it may stand still
             self.identity = identity.read_text()  #: tells files of this log from those of one that was deleted
         except OSError as error:
             raise InputError(f"{folder}: cannot be written to ({error.strerror})") from None
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Keeps all other writers out, of any process."""
+        """Keeps all other writers out, of any process; waits for the one who writes."""
         with (self.folder / LOCK).open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
+
+    @contextmanager
+    def alone_if_free(self) -> Iterator[bool]:
+        """The same without waiting; whether nobody else writes."""
+        with (self.folder / LOCK).open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+            else:
+                yield True
 
     def follow(self) -> list[EventBatch]:
         """Batches that were accepted since the last call; at first all that are kept.

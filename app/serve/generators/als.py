@@ -19,9 +19,10 @@ from app.serve.arrays import mapped
 from app.serve.catalogue import Catalogue
 from app.serve.contract import Candidates
 from app.serve.ragged import NONE
-from app.serve.visits import Visits
+from app.serve.visits import Touches, Visits
 
-BLOCK = 4_096  #: products looked at first; each block after it is twice as large
+BLOCK = 1_024  #: products looked at first: what can be known after them, and still fits a core's cache
+GROWTH = 4  #: each block after it may be so many times as large, if the best can lie so far
 
 
 class ImplicitALS:
@@ -79,7 +80,7 @@ class ImplicitALS:
             model = AlternatingLeastSquares(
                 factors=self.item_factors.shape[1],
                 regularization=self.regularization,
-                alpha=self.alpha,
+                alpha=1.0,  # it would multiply a matrix by another; `candidates` multiplies the weights
                 num_threads=1,  # Spark's tasks are the parallelism
             )
         model.user_factors, model.item_factors = self.user_factors, self.item_factors
@@ -92,29 +93,36 @@ class ImplicitALS:
         places[self.items] = np.arange(len(self.items), dtype=np.int32)
         return places
 
+    @cached_property
+    def _shortest_first(self) -> NDArray[np.float32]:
+        """The lengths (p,) in ascending order."""
+        return np.ascontiguousarray(self.lengths[::-1])
+
     def candidates(self, visits: Visits, k: int) -> Candidates:
         result = Candidates.empty(len(visits), k)
-        touched = visits.touched
         learned = (visits.users != NONE) & ~visits.fresh & ~visits.joint
         known = np.flatnonzero(learned)
-        fold_in = np.flatnonzero((touched.shape.lengths > 0) & ~learned)
-        vectors = np.empty((len(visits), self.item_factors.shape[1]), np.float32)
+        fold_in = np.flatnonzero((visits.touched.shape.lengths > 0) & ~learned)
         asked = np.concatenate([known, fold_in])
         with _libraries().limit(limits=1, user_api="blas"):
-            vectors[known] = self.user_factors[visits.users[known]]
+            vectors = [self.user_factors[visits.users[known]]]
             if len(fold_in):
-                seen = csr_matrix(
-                    (touched.weights, self._places[touched.products], touched.shape.offsets),
-                    shape=(len(visits), len(self.item_factors)),
-                )[fold_in]
-                seen.sum_duplicates()
-                seen.eliminate_zeros()  # what was only removed from the cart counts as not seen
-                vectors[fold_in] = self._model.recalculate_user(np.arange(len(fold_in)), seen)
+                vectors.append(self._folded_in(visits.touched.take(fold_in)))
             if len(asked):
-                result.items[asked], result.scores[asked] = self._best(vectors[asked], k)
+                result.items[asked], result.scores[asked] = self._best(np.concatenate(vectors), k)
         result.items[result.scores <= 0] = NONE  # nothing in common with what was seen
         result.scores[result.items == NONE] = 0
         return result
+
+    def _folded_in(self, touched: Touches) -> NDArray[np.float32]:
+        """Vectors (n, f) of n visits by what they touched alone."""
+        counted = touched.keep(touched.weights != 0)  # what was only removed from the cart counts as not seen
+        seen = csr_matrix(
+            (counted.weights * np.float32(self.alpha), self._places[counted.products], counted.shape.offsets),
+            shape=(len(counted), len(self.item_factors)),
+        )
+        seen.sort_indices()  # else the same products, touched in another order, would differ in the last bits
+        return self._model.recalculate_user(np.arange(len(counted)), seen)
 
     def _best(self, vectors: NDArray[np.float32], k: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """The k products (n, k) that score best with vectors (n, f), and their scores, 0 where there are no more."""
@@ -122,17 +130,20 @@ class ImplicitALS:
         reach = np.linalg.norm(vectors, axis=1)
         items, scores = np.full((n, k), NONE, np.int32), np.zeros((n, k), np.float32)
         undecided, start, size = np.arange(n), 0, BLOCK
-        while len(undecided) and start < products:
-            stop = min(start + size, products)
+        far = products  # no better product comes after
+        while len(undecided) and start < far:
+            stop = min(start + size, far)
             places, found = topk(self.item_factors[start:stop], vectors[undecided], min(k, stop - start), num_threads=1)
             both = np.hstack([scores[undecided], found])
             of_both = np.hstack([items[undecided], self.items[start + places]])
             order = np.argsort(-both, axis=1, kind="stable")[:, :k]
             items[undecided] = np.take_along_axis(of_both, order, axis=1)
             scores[undecided] = np.take_along_axis(both, order, axis=1)
-            start, size = stop, 2 * size
+            start, size = stop, GROWTH * size
             if start < products:
                 undecided = undecided[reach[undecided] * self.lengths[start] > scores[undecided, -1]]
+                least = np.min(scores[undecided, -1] / reach[undecided], initial=self.lengths[0])
+                far = products - int(np.searchsorted(self._shortest_first, least))
         return items, scores
 
     def because(self, visits: Visits, rows: NDArray[np.int64], items: NDArray[np.int32]) -> NDArray[np.int32]:

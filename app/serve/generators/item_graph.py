@@ -47,7 +47,7 @@ class ItemGraph:
         return cls(load_rows(folder, "near", len(catalogue)), inward, outward)
 
     def candidates(self, visits: Visits, k: int) -> Candidates:
-        counted = _counted(visits)
+        counted = visits.counted
         parts = [
             self._answer(counted.slice(start, min(start + CHUNK, len(visits))), k)
             for start in range(0, len(visits), CHUNK)
@@ -60,16 +60,17 @@ class ItemGraph:
         asked = visit_rows(counted, np.ones(len(counted.products), np.float32), self.near.shape[0])
         width = max(k, NEAREST)
         nearest = best_columns(strongest_of_few(asked, self.near, width), width)
-        low_pass = np.empty(nearest.items.shape, np.float32)
+        found, low_pass = (nearest.items != NONE).sum(axis=1), np.zeros(nearest.items.shape, np.float32)
         for visit, inward in enumerate(asked @ self.inward):  # one's rows of `outward` fit a core's cache, not all
-            low_pass[visit] = self.outward[nearest.items[visit]] @ inward
+            items = nearest.items[visit, : found[visit]]
+            low_pass[visit, : len(items)] = self.outward[items] @ inward
         scores = nearest.scores + low_pass
         row, place = np.nonzero((nearest.items != NONE) & (scores > 0))
         return best_per_row(row, nearest.items[row, place].astype(np.int64), scores[row, place], len(counted), k)
 
     def because(self, visits: Visits, rows: NDArray[np.int64], items: NDArray[np.int32]) -> NDArray[np.int32]:
         """The touched product that adds most to the item's score."""
-        counted = _counted(visits)
+        counted = visits.counted
         shape, entries = counted.shape.take(rows)
         seen, item = counted.products[entries], items[shape.rows()]
         return shape.strongest(seen, values_at(self.near, seen, item) + self._low_pass(counted, rows, items))
@@ -82,8 +83,3 @@ class ItemGraph:
             touched = counted.products[slice(*counted.shape.offsets[rows[first] : rows[first] + 2])]
             parts.append((self.outward[items[first:end]] @ self.inward[touched].T).ravel())
         return np.concatenate(parts)
-
-
-def _counted(visits: Visits) -> Touches:
-    """The touches without those that were only removed from the cart."""
-    return visits.touched.keep(visits.touched.weights > 0)

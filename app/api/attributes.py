@@ -1,0 +1,80 @@
+"""What is known of products, looked up for many at once: a list for each attribute."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import isnan
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from app.events.vocabulary import UNKNOWN
+from app.serve.catalogue import Catalogue
+
+
+@dataclass(frozen=True)
+class Attributes:
+    """Of m products, as answers have them: the shop's own ids as text; None for what is not known."""
+
+    ids: list[str]
+    titles: list[str | None]
+    categories: list[str | None]
+    brands: list[str | None]
+    prices: list[float | None]
+
+    def names(self) -> Iterator[str]:
+        """What people call each: its title, or brand and kind with the id."""
+        for product, title, category, brand in zip(self.ids, self.titles, self.categories, self.brands, strict=True):
+            kind = category.rpartition(".")[2] if category else "product"
+            yield title or " ".join(part for part in (brand, kind, product) if part)
+
+
+class Lookup:
+    """The attributes of a catalogue's products by position.
+
+    Parameters
+    ----------
+    catalogue
+        Of a bundle.
+    text_ids
+        Whether the shop's ids are text.
+    """
+
+    def __init__(self, catalogue: Catalogue, text_ids: bool):
+        self._catalogue, self._text_ids = catalogue, text_ids
+        table = catalogue.table
+        self._categories, self._brands = _Words(table["category_code"]), _Words(table["brand"])
+        self.prices: NDArray[np.float64] = table["avg_price"].to_numpy()  #: (p,), NaN where none is known
+        titles = table["title"]
+        self._titles = None if titles.null_count == len(titles) else titles
+
+    def __call__(self, items: NDArray[np.integer]) -> Attributes:
+        """Of products (m,)."""
+        return Attributes(
+            self.ids(items),
+            [None] * len(items) if self._titles is None else self._titles.take(pa.array(items)).to_pylist(),
+            self._categories.at(items),
+            self._brands.at(items),
+            [None if isnan(price) else round(price, 2) for price in self.prices[items].tolist()],
+        )
+
+    def ids(self, items: NDArray[np.integer]) -> list[str]:
+        """The shop's own ids of products (m,)."""
+        return [str(shown) for shown in self._catalogue.shown(items, self._text_ids).to_pylist()]
+
+
+class _Words:
+    """A column of few different words, each made a text of Python's once."""
+
+    def __init__(self, column: pa.ChunkedArray):
+        encoded = column.combine_chunks().dictionary_encode()
+        self._words = [*map(known, encoded.dictionary.to_pylist()), None]
+        self._codes = encoded.indices.fill_null(len(encoded.dictionary)).to_numpy()
+
+    def at(self, items: NDArray[np.integer]) -> list[str | None]:
+        return [self._words[code] for code in self._codes[items].tolist()]
+
+
+def known(text: str | None) -> str | None:
+    """An attribute, None where the log and the catalogue know none."""
+    return None if text == UNKNOWN else text
