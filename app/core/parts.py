@@ -128,7 +128,7 @@ def write_parts(frame: DataFrame, work: Callable[[Part, Iterator[pa.RecordBatch]
         for table in tables:
             table.mkdir()  # an error where it is there: another run is just writing the same
         for file, number in written:
-            file.rename(target / file.stem / f"part-{number:05d}.parquet")
+            file.rename(target / file.stem / f"part-{number:05d}{file.suffix}")
         for table in tables:
             (table / COMPLETE).touch()
     finally:

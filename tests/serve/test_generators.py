@@ -132,7 +132,9 @@ def test_als_looks_no_further_than_the_best_can_lie(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(als, "BLOCK", 16)
     looked: list[int] = []
     shaped = als._shaped
-    monkeypatch.setattr(als, "_shaped", lambda room, rows, products: looked.append(products) or shaped(room, rows, products))
+    monkeypatch.setattr(
+        als, "_shaped", lambda room, rows, products: looked.append(products) or shaped(room, rows, products)
+    )
     rng = np.random.default_rng(1)
     users, products = rng.normal(size=(40, 6)), rng.normal(size=(500, 6)) * rng.pareto(2, (500, 1))
     model = ImplicitALS.of(users.astype(np.float32), products.astype(np.float32), 0.1, 1.0)
