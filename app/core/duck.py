@@ -39,9 +39,9 @@ def read(connection: Connection, *files: Path, alike: bool = True) -> Relation:
     )
 
 
-def write(relation: Relation, file: Path) -> None:
+def write(relation: Relation, file: Path, codec: str = "zstd") -> None:
     """One Parquet file."""
-    _with_times(relation, _INSIDE, _IN_FILES).write_parquet(str(file), compression="zstd")
+    _with_times(relation, _INSIDE, _IN_FILES).write_parquet(str(file), compression=codec)
 
 
 def kept(relation: Relation) -> Relation:

@@ -39,10 +39,10 @@ class Part:
         """This part of a table."""
         return duck.read(self.connection, part_files(table)[self.number])
 
-    def write(self, name: str, relation: Relation) -> Relation:
+    def write(self, name: str, relation: Relation, codec: str = "zstd") -> Relation:
         """Write this part of the table `name`, and go on with what was written."""
         file = self.folder / f"{name}.parquet"
-        duck.write(relation, file)
+        duck.write(relation, file, codec)
         return duck.read(self.connection, file)
 
 
@@ -128,7 +128,7 @@ def write_parts(frame: DataFrame, work: Callable[[Part, Iterator[pa.RecordBatch]
         for table in tables:
             table.mkdir()  # an error where it is there: another run is just writing the same
         for file, number in written:
-            file.rename(target / file.stem / f"part-{number:05d}.parquet")
+            file.rename(target / file.stem / f"part-{number:05d}{file.suffix}")
         for table in tables:
             (table / COMPLETE).touch()
     finally:

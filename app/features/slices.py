@@ -25,6 +25,7 @@ _SEEN = (
     "user_id, session_id, product_id, event_type, event_time, copies, price, quantity, user_key, product_key, "
     "category_id, category_code, brand"
 )
+QUICK = "snappy"  #: how the large tables of a run's scratch folder are packed
 
 
 @dataclass(frozen=True)
@@ -88,9 +89,10 @@ def make_slice(
 
     def tables(part: Part) -> None:
         seen = duck.kept(known(part).select(_SEEN))  # all that is made of them reads them once
-        pairs = part.write("pairs", user_product_pairs(seen, until, settings.popularity_half_life_days))
-        part.write("sessions", session_table(seen))
-        part.write("touches", session_touches(seen, settings.session_max_events, settings.session_max_products))
+        pairs = part.write("pairs", user_product_pairs(seen, until, settings.popularity_half_life_days), QUICK)
+        part.write("sessions", session_table(seen), QUICK)
+        touches = session_touches(seen, settings.session_max_events, settings.session_max_products)
+        part.write("touches", touches, QUICK)
         part.write("carts", cart_outcomes(seen, until, settings.cart_window_hours))
         part.write("product_sums", product_sums(pairs))
         part.write("product_recency", product_recency(seen, until))

@@ -74,11 +74,12 @@ def to_svg(figure: Figure, title: str, description: str) -> str:
         Longer text for screen readers.
     """
     buffer = io.StringIO()
-    with matplotlib.rc_context({"svg.hashsalt": title}):
+    # Laid out here, and without an engine from then on: else savefig draws it all twice, first for the layout alone.
+    with matplotlib.rc_context({"svg.hashsalt": title, "figure.constrained_layout.use": False}):
         layout = figure.get_layout_engine()
-        if layout is not None:  # done here: else savefig would draw it all a first time, for the layout alone
+        if layout is not None:
             layout.execute(figure)
-            figure.set_layout_engine("none")
+            figure.set_layout_engine(None)
         nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
         figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
     text = buffer.getvalue()

@@ -110,20 +110,36 @@ def best_per_row(
     n, k
         As in `top_per_row`.
     """
-    # One integer an entry: the score's bits, which sort as it does, then the smaller item. Sorting
-    # these in a padded matrix is four times faster than sorting by three keys.
-    packed = np.ascontiguousarray(scores).view(np.int32).astype(np.int64) << 32 | (_LARGEST - items)
+    matrix = np.sort(_highest(rows, _packed(items, scores), n, k), axis=1)[:, ::-1]
+    there = matrix >= 0
+    best = np.where(there, _LARGEST - (matrix & _LOW), NONE).astype(np.int32)
+    return Candidates(best, (np.where(there, matrix, 0) >> 32).astype(np.int32).view(np.float32))
+
+
+def best_entries(
+    rows: NDArray[np.int64], items: NDArray[np.int64], scores: NDArray[np.float32], n: int, k: int
+) -> NDArray[np.int64]:
+    """Which entries, ascending, hold the k best items of each row; parameters as of `best_per_row`."""
+    packed = _packed(items, scores)
+    return np.flatnonzero(packed >= _highest(rows, packed, n, k).min(axis=1)[rows])
+
+
+def _packed(items: NDArray[np.int64], scores: NDArray[np.float32]) -> NDArray[np.int64]:
+    """One integer an entry: the score's bits, which sort as it does, then the smaller item."""
+    return np.ascontiguousarray(scores).view(np.int32).astype(np.int64) << 32 | (_LARGEST - items)
+
+
+def _highest(rows: NDArray[np.int64], packed: NDArray[np.int64], n: int, k: int) -> NDArray[np.int64]:
+    """The k highest of each row (n, k), in any order; what is below 0 where there are no more.
+
+    Sorting in a padded matrix is four times faster than sorting by row and value.
+    """
     lengths = np.bincount(rows, minlength=n)
     width = max(int(lengths.max(initial=0)), k)
     matrix = np.empty((n, width), np.int64)
     matrix[:] = np.arange(-width, 0)  # none like the other: among many equal values partitioning is ten times slower
     matrix[np.arange(width) < lengths[:, None]] = packed
-    if matrix.shape[1] > k:
-        matrix = np.partition(matrix, matrix.shape[1] - k, axis=1)[:, -k:]
-    matrix = np.sort(matrix, axis=1)[:, ::-1]
-    there = matrix >= 0
-    best = np.where(there, _LARGEST - (matrix & _LOW), NONE).astype(np.int32)
-    return Candidates(best, (np.where(there, matrix, 0) >> 32).astype(np.int32).view(np.float32))
+    return matrix if width == k else np.partition(matrix, width - k, axis=1)[:, width - k :]
 
 
 _LOW, _LARGEST = 0xFFFFFFFF, 0x7FFFFFFF

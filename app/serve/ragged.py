@@ -105,12 +105,15 @@ class Ragged:
         products, support
             Of each entry: (m,).
         """
+        found, there = np.full(len(self), NONE, np.int32), self.lengths > 0
+        if not there.any():
+            return found
+        highest = np.zeros(len(self), support.dtype)
+        highest[there] = np.maximum.reduceat(support, self.offsets[:-1][there])
         rows = self.rows()
-        best_first = np.lexsort((-support, rows))
-        best = best_first[first_of_each(rows)]
-        best = best[support[best] > 0]
-        found = np.full(len(self), NONE, np.int32)
-        found[rows[best]] = products[best]
+        best = np.flatnonzero((support == highest[rows]) & (support > 0))
+        first = best[first_of_each(rows[best])]
+        found[rows[first]] = products[first]
         return found
 
     def joined(self, other: "Ragged") -> tuple["Ragged", NDArray[np.int64]]:

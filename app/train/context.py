@@ -12,6 +12,7 @@ from app.core.files import WORK
 from app.core.folders import STAMP_FORMAT, Output
 from app.core.progress import Progress
 from app.core.settings import Settings
+from app.core.worker_heap import settle
 from app.train.resume import Finished
 
 
@@ -45,6 +46,7 @@ class Run:
         """
         output = Output(settings.output.absolute())
         output.prepare()
+        settle()  # what is imported by now; the report's garbage would have it looked through again and again
         progress = Progress(stages, say)
         scratch = output.root / f"{WORK}{now.strftime(STAMP_FORMAT)}"
         return cls(spark, settings, progress, now, output, Finished(scratch, spark, progress, check))

@@ -12,11 +12,19 @@ from app.core.parts import Part, by_part, part_files
 from app.features.slices import Slice
 from app.registry.identities import EVERYONE, Identities
 from app.registry.registry import obeyed_by
-from app.serve.lists import list_schema, list_table
+from app.serve.lists import csv_rows, list_schema, list_table
 from app.serve.recommender import CHUNK, opened
 from app.serve.visits import Visitors
 
-TABLE = "lists"
+TABLE, CSV = "lists", "csv"
+
+
+@dataclass(frozen=True)
+class MadeLists:
+    """Where lists lie: a table, and the same as files of `app.serve.lists.csv_rows`."""
+
+    table: Path
+    csv: list[Path]
 
 
 @dataclass(frozen=True)
@@ -55,7 +63,7 @@ class ListMaker:
             yield list_table(recommender, visitors, answer, self.bundle.name, self.generated_at)
 
 
-def lists_for_users(known: Slice, since: datetime, maker: ListMaker, folder: Path) -> Path:
+def lists_for_users(known: Slice, since: datetime, maker: ListMaker, folder: Path) -> MadeLists:
     """Lists for the users of a slice who were seen lately.
 
     Parameters
@@ -71,16 +79,20 @@ def lists_for_users(known: Slice, since: datetime, maker: ListMaker, folder: Pat
 
     Returns
     -------
-    Path
-        The table, in the parts of the users.
+    MadeLists
+        In the parts of the users.
     """
     users = known.folder / "users"
 
     def write(part: Part) -> None:
         active = part.read(users).filter(f"last_seen >= timestamp '{since}'").select("user_id, user_key")
-        with pq.ParquetWriter(part.folder / f"{TABLE}.parquet", maker.schema, compression="zstd") as writer:
+        with (
+            pq.ParquetWriter(part.folder / f"{TABLE}.parquet", maker.schema, compression="zstd") as writer,
+            (part.folder / f"{CSV}.csv").open("wb") as csv,
+        ):
             for table in maker.lists(active.to_arrow_table()):
                 writer.write_table(table)
+                csv.write(csv_rows(table))
 
     by_part(known.spark, len(part_files(users)), write, folder)
-    return folder / TABLE
+    return MadeLists(folder / TABLE, sorted((folder / CSV).glob("part-*.csv")))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from app.core import duck
 from app.core.folders import made_before, note_maker, prune_tables
-from app.core.parts import read_table
+from app.core.parts import read_table, row_count
 from app.evaluate.names import ALL, METRICS
 from app.evaluate.results import QualityRow
 from app.events.forgotten import ForgottenUsers, moment_of
@@ -136,12 +136,13 @@ def recommend_active(run: Run, whole: Slice, folder: Path, performance: Path) ->
         target = run.output.recommendations / folder.name
         target.parent.mkdir(exist_ok=True)
         shutil.rmtree(target, ignore_errors=True)  # a champion that stayed has lists of an earlier day
-        made.rename(target)
+        made.table.rename(target)
         note_maker(target, run.stamp)
         with duck.connect(run.scratch) as connection:
             lists = read_table(connection, target)
             figures = recommendation_figures(lists)
             if figures.unknown_categories == figures.recommendations:
                 figures = recommendation_figures(with_category_ids(lists, read_table(connection, performance)))
-        stage.rows = write_csv(target, run.output.merged_csv)
+        write_csv(made.csv, run.output.merged_csv)
+        stage.rows = row_count(target)
     return ActiveLists(target, figures)

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from implicit.cpu.topk import topk
 from pyspark.sql import SparkSession
 from scipy.sparse import csr_matrix
 
@@ -132,8 +131,9 @@ def test_als_looks_no_further_than_the_best_can_lie(monkeypatch: pytest.MonkeyPa
     """Block after block, the longest factors first, it finds what a look at all of them finds, in few of them."""
     monkeypatch.setattr(als, "BLOCK", 16)
     looked: list[int] = []
+    shaped = als._shaped
     monkeypatch.setattr(
-        als, "topk", lambda factors, *rest, **kept: looked.append(len(factors)) or topk(factors, *rest, **kept)
+        als, "_shaped", lambda room, rows, products: looked.append(products) or shaped(room, rows, products)
     )
     rng = np.random.default_rng(1)
     users, products = rng.normal(size=(40, 6)), rng.normal(size=(500, 6)) * rng.pareto(2, (500, 1))
@@ -144,8 +144,25 @@ def test_als_looks_no_further_than_the_best_can_lie(monkeypatch: pytest.MonkeyPa
     assert found.scores == pytest.approx(-np.sort(-scores, axis=1)[:, :5], rel=1e-5)
     after_one_block = -np.sort(-(users @ products[model.items[:16]].T), axis=1)[:, 4]
     far = (np.outer(np.linalg.norm(users, axis=1), model.lengths) > after_one_block[:, None]).sum(axis=1).max()
-    assert looked[:2] == [16, min(far - 16, 64)]
+    assert looked[:2] == [16, min(far - 16, 32)]
     assert sum(looked) < 500
+
+
+@pytest.mark.parametrize(("products", "k"), [(3, 5), (40, 5), (500, 5), (500, 1), (500, 60)])
+def test_als_finds_what_a_look_at_all_products_finds(monkeypatch: pytest.MonkeyPatch, products: int, k: int) -> None:
+    """Also where few products have a score above 0, where blocks are few, and where a list is longer than a block."""
+    monkeypatch.setattr(als, "BLOCK", 32)
+    monkeypatch.setattr(als, "ROOM", 2_000)  # so that there is no room for larger blocks until few are undecided
+    rng = np.random.default_rng(products + k)
+    users, factors = rng.normal(size=(30, 4)) + 0.5, rng.normal(size=(products, 4)) * rng.pareto(1, (products, 1))
+    model = ImplicitALS.of(users.astype(np.float32), factors.astype(np.float32), 0.1, 1.0)
+    found = model.candidates(visits([[]] * 30, users=list(range(30)), fresh=False), k)
+    scores = users @ factors.T
+    order = np.argsort(-scores, axis=1)[:, :k]
+    best = np.take_along_axis(scores, order, axis=1)
+    order, best = (np.pad(each, ((0, 0), (0, k - each.shape[1]))) for each in (order, best))
+    assert found.items.tolist() == np.where(best > 0, order, NONE).tolist()
+    assert found.scores == pytest.approx(np.maximum(best, 0), rel=1e-4)
 
 
 def test_popular_products_by_segment_and_category(duck: Connection) -> None:

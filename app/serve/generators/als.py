@@ -10,19 +10,19 @@ from typing import ClassVar, Self
 
 import numpy as np
 from implicit.cpu.als import AlternatingLeastSquares
-from implicit.cpu.topk import topk
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from threadpoolctl import ThreadpoolController
 
 from app.serve.arrays import mapped
 from app.serve.catalogue import Catalogue
-from app.serve.contract import Candidates
-from app.serve.ragged import NONE
+from app.serve.contract import Candidates, best_per_row
+from app.serve.ragged import NONE, Ragged
 from app.serve.visits import Touches, Visits
 
-BLOCK = 1_024  #: products looked at first: what can be known after them, and still fits a core's cache
-GROWTH = 4  #: each block after it may be so many times as large, if the best can lie so far
+BLOCK = 2_048  #: products looked at first; each block after it is twice as large, as long as there is room
+LEAST = np.finfo(np.float32).tiny  #: a score above 0
+ROOM = 1 << 21  #: scores worked out at a time: they stay near the processor
 
 
 class ImplicitALS:
@@ -109,9 +109,8 @@ class ImplicitALS:
             if len(fold_in):
                 vectors.append(self._folded_in(visits.touched.take(fold_in)))
             if len(asked):
-                result.items[asked], result.scores[asked] = self._best(np.concatenate(vectors), k)
-        result.items[result.scores <= 0] = NONE  # nothing in common with what was seen
-        result.scores[result.items == NONE] = 0
+                best = self._best(np.concatenate(vectors), k)
+                result.items[asked], result.scores[asked] = best.items, best.scores
         return result
 
     def _folded_in(self, touched: Touches) -> NDArray[np.float32]:
@@ -124,27 +123,28 @@ class ImplicitALS:
         seen.sort_indices()  # else the same products, touched in another order, would differ in the last bits
         return self._model.recalculate_user(np.arange(len(counted)), seen)
 
-    def _best(self, vectors: NDArray[np.float32], k: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """The k products (n, k) that score best with vectors (n, f), and their scores, 0 where there are no more."""
+    def _best(self, vectors: NDArray[np.float32], k: int) -> Candidates:
+        """The k products that score best with vectors (n, f); none whose score is not above 0."""
         n, products = len(vectors), len(self.item_factors)
-        reach = np.linalg.norm(vectors, axis=1)
-        items, scores = np.full((n, k), NONE, np.int32), np.zeros((n, k), np.float32)
+        reach, best = np.linalg.norm(vectors, axis=1), Candidates.empty(n, k)
+        room = np.empty(max(ROOM, n * BLOCK), np.float32)
         undecided, start, size = np.arange(n), 0, BLOCK
         far = products  # no better product comes after
         while len(undecided) and start < far:
-            stop = min(start + size, far)
-            places, found = topk(self.item_factors[start:stop], vectors[undecided], min(k, stop - start), num_threads=1)
-            both = np.hstack([scores[undecided], found])
-            of_both = np.hstack([items[undecided], self.items[start + places]])
-            order = np.argsort(-both, axis=1, kind="stable")[:, :k]
-            items[undecided] = np.take_along_axis(of_both, order, axis=1)
-            scores[undecided] = np.take_along_axis(both, order, axis=1)
-            start, size = stop, GROWTH * size
+            block = self.item_factors[start : min(start + size, far)]
+            found = np.matmul(vectors[undecided], block.T, out=_shaped(room, len(undecided), len(block)))
+            floor = best.scores[undecided, -1] if start else _reached(found, k)
+            hits = np.flatnonzero(found >= np.maximum(floor, LEAST)[:, None])
+            rows, places = np.divmod(hits, len(block))
+            better = _with(best, undecided, rows, self.items[start + places], found.ravel()[hits])
+            best.items[undecided], best.scores[undecided] = better.items, better.scores
+            start += len(block)
             if start < products:
-                undecided = undecided[reach[undecided] * self.lengths[start] > scores[undecided, -1]]
-                least = np.min(scores[undecided, -1] / reach[undecided], initial=self.lengths[0])
+                undecided = undecided[reach[undecided] * self.lengths[start] > best.scores[undecided, -1]]
+                size = max(BLOCK, min(2 * size, len(room) // max(len(undecided), 1)))
+                least = np.min(best.scores[undecided, -1] / reach[undecided], initial=self.lengths[0])
                 far = products - int(np.searchsorted(self._shortest_first, least))
-        return items, scores
+        return best
 
     def because(self, visits: Visits, rows: NDArray[np.int64], items: NDArray[np.int32]) -> NDArray[np.int32]:
         """The touched product whose factors, times its weight, agree most with the item's."""
@@ -155,6 +155,37 @@ class ImplicitALS:
 
     def rate(self, users: NDArray[np.int32], items: NDArray[np.int32]) -> NDArray[np.float64]:
         return np.einsum("mf,mf->m", self.user_factors[users], self.item_factors[self._places[items]])
+
+
+def _shaped(room: NDArray[np.float32], rows: int, columns: int) -> NDArray[np.float32]:
+    """The beginning of an array as a matrix."""
+    return room[: rows * columns].reshape(rows, columns)
+
+
+def _reached(found: NDArray[np.float32], k: int) -> NDArray[np.float32]:
+    """A score for each row (n,) that at least k of its columns reach, or 0: the k-th best of the best of groups."""
+    rows, groups = len(found), 2 * k
+    each = found.shape[1] // groups
+    if each == 0:
+        return np.zeros(rows, np.float32)
+    highest = found[:, : each * groups].reshape(rows, each, groups).max(axis=1)
+    return np.partition(highest, groups - k, axis=1)[:, groups - k]
+
+
+def _with(
+    best: Candidates,
+    undecided: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    items: NDArray[np.int32],
+    scores: NDArray[np.float32],
+) -> Candidates:
+    """The best of some visits, once products (m,) are added to theirs; `rows`: of those visits, ascending."""
+    before, n = best.items[undecided], len(undecided)
+    row, place = np.nonzero(before != NONE)
+    shape, entries = Ragged.of_rows(row, n).joined(Ragged.of_rows(rows, n))
+    both = np.concatenate([before[row, place], items])[entries]
+    of_both = np.concatenate([best.scores[undecided][row, place], scores])[entries]
+    return best_per_row(shape.rows(), both.astype(np.int64), of_both, n, before.shape[1])
 
 
 @cache

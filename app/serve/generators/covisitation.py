@@ -53,9 +53,10 @@ class CoVisitation:
         latest, weights = _latest(visits)
         shape, entries = latest.shape.take(rows)
         seen = latest.products[entries]
-        same = self.neighbours[seen] == items[shape.rows()][:, None]
-        support = np.where(same, self.similarities[seen], 0).sum(axis=1) * weights[entries]
-        return shape.strongest(seen, support)
+        entry, place = np.nonzero(self.neighbours[seen] == items[shape.rows()][:, None])
+        similar = np.zeros(len(seen), np.float32)
+        similar[entry] = self.similarities[seen[entry], place]
+        return shape.strongest(seen, similar * weights[entries])
 
 
 def _latest(visits: Visits) -> tuple[Touches, NDArray[np.floating[Any]]]:

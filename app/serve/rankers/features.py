@@ -123,8 +123,8 @@ def features(pool: Pool, terms: NDArray[np.float64], visits: Visits, attributes:
     touched = visits.touched
     price = attributes.price[items]
     columns = [
-        ranks,
-        _share_of_best(pool.scores, shape, rows),
+        *ranks.T,
+        *_share_of_best(pool.scores, shape, rows).T,
         (pool.ranks > 0).sum(axis=1),
         total,
         _share_of_best(total, shape, rows),
@@ -140,7 +140,10 @@ def features(pool: Pool, terms: NDArray[np.float64], visits: Visits, attributes:
         visits.history.shape.lengths[rows],
         (visits.users != NONE)[rows],
     ]
-    return np.column_stack(columns).astype(np.float32)
+    known = np.empty((2 * len(pool.generators) + len(SHARED), len(pool)), np.float32)
+    for row, column in zip(known, columns, strict=True):
+        row[:] = column
+    return known.T  # a column lies in one piece, as it is made here and as trees are summed
 
 
 def _share_of_best(values: NDArray, shape: Ragged, rows: NDArray[np.int64]) -> NDArray:

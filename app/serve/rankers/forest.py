@@ -68,12 +68,12 @@ class Forest:
         """The sums (n,) of features (n, f), to the last bit those of LightGBM."""
         found = np.zeros(len(known))
         for start in range(0, len(known), BLOCK):
-            columns = np.ascontiguousarray(known[start : start + BLOCK].T)
-            columns[self.zero_if_missing] = np.nan_to_num(columns[self.zero_if_missing])
+            features = zip(known[start : start + BLOCK].T, self.zero_if_missing, strict=True)
+            columns = [np.nan_to_num(column) if zero else np.ascontiguousarray(column) for column, zero in features]
             self._add(columns, found[start : start + BLOCK])
         return found
 
-    def _add(self, columns: NDArray[np.float32], found: NDArray[np.float64]) -> None:
+    def _add(self, columns: list[NDArray[np.float32]], found: NDArray[np.float64]) -> None:
         right, struck = np.empty(len(found), np.bool_), np.empty(len(found), np.uint16)
         gone = np.empty_like(struck)
         for tree in self.trees:

@@ -14,9 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.serve.catalogue import Catalogue
-from app.serve.contract import Candidates, best_per_row
+from app.serve.contract import Candidates, best_entries, best_per_row
 from app.serve.pool import Pool
-from app.serve.ragged import NONE, pair_keys
 from app.serve.rankers.contract import Ranked
 from app.serve.visits import Visits
 
@@ -84,13 +83,18 @@ class ReciprocalRank:
     def cut(self, pool: Pool, depth: int) -> tuple[Pool, NDArray[np.float64]]:
         """The pool with the best `depth` proposals of each visit alone, and their terms."""
         terms = self.terms(pool)
-        best = _best(pool, terms, depth).items
-        row, place = np.nonzero(best != NONE)
-        kept = np.sort(np.searchsorted(pool.keys, pair_keys(row, best[row, place])))
+        speaks, scores = _scored(terms)
+        kept = speaks[best_entries(pool.rows[speaks], pool.items[speaks], scores, pool.visits, depth)]
         return pool.take(kept), terms[kept]
 
 
 def _best(pool: Pool, terms: NDArray[np.float64], k: int) -> Candidates:
+    speaks, scores = _scored(terms)
+    return best_per_row(pool.rows[speaks], pool.items[speaks], scores, pool.visits, k)
+
+
+def _scored(terms: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """The proposals that a generator with a weight speaks for, and their scores."""
     total = terms.sum(axis=1)
-    speaks = total > 0
-    return best_per_row(pool.rows[speaks], pool.items[speaks], total[speaks].astype(np.float32), pool.visits, k)
+    speaks = np.flatnonzero(total > 0)
+    return speaks, total[speaks].astype(np.float32)
