@@ -3,8 +3,10 @@
 import os
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
+from py4j.protocol import Py4JNetworkError
 from pyspark.sql import SparkSession
 
 from app.core.class_archive import class_path, java_options
@@ -87,6 +89,12 @@ def create_session(settings: Settings, name: str, extra: dict[str, str] | None =
     if submitted:
         _catch_up(session)
     return session
+
+
+def end_session(session: SparkSession) -> None:
+    """Stop a session. One whose Java process is gone is over already: whoever needed it has failed by then."""
+    with suppress(Py4JNetworkError, ConnectionError):
+        session.stop()
 
 
 def _catch_up(session: SparkSession) -> None:

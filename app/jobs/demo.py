@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 from app.core.errors import InputError
 from app.core.lease import stream_lease, training_lease
 from app.core.settings import Settings
-from app.core.spark import create_session
+from app.core.spark import create_session, end_session
 from app.jobs.guard import say
 from app.monitor.local import LocalInflux
 from app.stream.engine import Stream
@@ -94,7 +94,7 @@ def trained_stream(settings: Settings, history: Path) -> Iterator[Stream]:
             stream.stop()
     finally:
         lease.release()
-        spark.stop()
+        end_session(spark)
 
 
 def _train(spark: SparkSession, settings: Settings) -> None:

@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 from app.core.folders import Output
 from app.core.lease import training_lease
 from app.core.settings import Settings
-from app.core.spark import create_session, for_throughput
+from app.core.spark import create_session, end_session, for_throughput
 from app.events.read import check_named_files
 from app.jobs.guard import say
 from app.results.run import RunResult
@@ -87,5 +87,5 @@ def _run(work: Work, name: str, settings: Settings, *, as_json: bool, needed: Se
     try:
         result = work(spark, settings, datetime.now(UTC).replace(microsecond=0), say)
     finally:
-        spark.stop()
+        end_session(spark)
     print(result.model_dump_json() if as_json else "\n" + "\n".join(summary_lines(result)))

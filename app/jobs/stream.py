@@ -4,7 +4,7 @@ import signal
 
 from app.core.lease import stream_lease
 from app.core.settings import Settings, load_settings
-from app.core.spark import create_session
+from app.core.spark import create_session, end_session
 from app.jobs.guard import guarded, say
 from app.stream.engine import Stream
 from app.stream.session_conf import SPARK_CONFIGURATION
@@ -35,7 +35,7 @@ def run_stream(settings: Settings) -> None:
         say("stopped; the next start goes on from here")
     finally:
         lease.release()
-        spark.stop()
+        end_session(spark)
 
 
 def summary_line(summary: StreamSummary) -> str:

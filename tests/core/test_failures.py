@@ -3,15 +3,17 @@
 import errno
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import pyarrow as pa
 import pytest
-from py4j.protocol import Py4JError, Py4JJavaError
+from py4j.protocol import Py4JError, Py4JJavaError, Py4JNetworkError
 from pyspark.errors import PythonException
 from pyspark.sql import SparkSession
 
 from app.core.errors import EXIT_BAD_INPUT, EXIT_FAILED, BundleError, InputError, VitrineError
 from app.core.failures import conditions, explain, own_error
+from app.core.spark import end_session
 from app.jobs.guard import guarded
 
 FILES = [
@@ -178,3 +180,11 @@ def test_success_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
         made = 1
     assert made == 1
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("gone", [ConnectionRefusedError(111, "Connection refused"), Py4JNetworkError()])
+def test_a_session_whose_java_process_is_gone_is_over(gone: Exception) -> None:
+    """What the work said, or made, is not lost over it."""
+    end_session(Mock(stop=Mock(side_effect=gone)))
+    with pytest.raises(ValueError, match="another"):
+        end_session(Mock(stop=Mock(side_effect=ValueError("another"))))
