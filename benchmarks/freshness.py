@@ -106,7 +106,8 @@ def main() -> int:
     result = {name: summary[name] for name in wanted} | floor
     if floor:
         p95 = summary["p95_s"]  # None if all the time was not enough for a single list
-        result["ratio"] = None if p95 is None else round(p95 / floor["floor_p95_s"], 2)
+        slowest = floor["floor_p95_s"]
+        result["ratio"] = None if p95 is None or slowest is None else round(p95 / slowest, 2)
     result |= {"events_per_s": round(summary["events"] / summary["seconds"], 1), "slowest_batch_s": summary["max_s"]}
     result |= {name: summary[name] for name in ("waiting", "replay_late_s")}
     print(json.dumps({"synthetic": True, "rate": asked.rate, "seconds": round(summary["seconds"])} | result))

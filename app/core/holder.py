@@ -32,7 +32,10 @@ class Holder:
 
     def is_gone(self) -> bool:
         """Whether it ran among the processes that are seen from here, and runs no more."""
-        return self.space == _space() and _born(self.pid) != self.born
+        if self.space != _space():
+            return False
+        born = _born(self.pid)
+        return born is None or (born != "" and born != self.born)
 
 
 def record(holder: Holder) -> str:
@@ -54,13 +57,11 @@ def _born(pid: int) -> str | None:
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
-        if Path("/proc/self").exists():
-            return None
         try:
             os.kill(pid, 0)
         except ProcessLookupError:
             return None
         except PermissionError:
             pass
-        return ""
+        return ""  # no Linux, or another user's, which is hidden (`hidepid`)
     return None if fields[0] in "ZX" else fields[19]

@@ -134,6 +134,7 @@ class Lease:
                 self._write(self.epoch, replace(self._me, ended=True))
 
     def _until_not_alive(self, wait: bool, say: Callable[[str], Any], patience: float) -> None:
+        self._looked = time.monotonic()
         while (state := self._look()) is not _State.FREE:
             if state is _State.SILENT and self._looked - self._since >= patience:
                 return
@@ -153,7 +154,9 @@ class Lease:
         return str(self._read(self._newest())[0] or "another process")
 
     def _look(self) -> _State:
-        self._looked = time.monotonic()  # before the reading: paused after it, what was read is older than it seems
+        before, self._looked = self._looked, time.monotonic()  # ahead of the reading: paused after it, that is old
+        if self._looked - before > EXPIRY / 2:  # held up itself, and perhaps the holder with it
+            self._since = self._looked
         newest = self._newest()
         if newest == 0:
             return _State.FREE

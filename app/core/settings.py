@@ -294,7 +294,7 @@ class Settings(BaseSettings):
     influx_days: Unrecorded[float | None] = Field(
         None,
         gt=0,
-        description="Days after which the stream deletes its points of lists and progress; never if not set.",
+        description="Days after which the stream deletes points of lists, progress and the API; never if not set.",
     )
     influx_timeout: Unrecorded[float] = Field(30.0, gt=0, description="Seconds after which a write is tried again.")
 

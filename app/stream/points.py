@@ -8,15 +8,36 @@ from typing import Any
 
 from app.core.errors import InputError, VitrineError
 from app.monitor.influx import BATCH_LINES, InfluxConfig, InfluxWriter, delete_before, trying_again
-from app.monitor.schema import LISTS, QUALITY, RECOMMENDATIONS, STREAM_PROGRESS
+from app.monitor.schema import (
+    API,
+    ATTRIBUTED_EVENTS,
+    ATTRIBUTED_LISTS,
+    ATTRIBUTED_PLACES,
+    LISTS,
+    QUALITY,
+    RECOMMENDATIONS,
+    STREAM_PROGRESS,
+)
 from app.stream.differences import Unaccounted
 from app.stream.freshness import Ages, quantiles
 from app.stream.progress import BatchProgress
 from app.stream.score import Result
 
 MILLISECOND = 1_000_000  #: nanoseconds
-#: Measurements that grow with every micro-batch, in processing time.
-OF_MICRO_BATCHES = tuple(measurement.name for measurement in (RECOMMENDATIONS, LISTS, QUALITY, STREAM_PROGRESS))
+#: Measurements that grow for as long as stream and API are at work, in processing time.
+PASSING = tuple(
+    measurement.name
+    for measurement in (
+        RECOMMENDATIONS,
+        LISTS,
+        QUALITY,
+        STREAM_PROGRESS,
+        API,
+        ATTRIBUTED_PLACES,
+        ATTRIBUTED_LISTS,
+        ATTRIBUTED_EVENTS,
+    )
+)
 
 
 def batch_lines(result: Result, version: str, ages: Ages, refused: int) -> list[str]:
@@ -196,7 +217,7 @@ class PointSink:
             The server can't be reached, or refuses.
         """
         if self.config is not None:
-            delete_before(self.config, OF_MICRO_BATCHES, now - timedelta(days=days))
+            delete_before(self.config, PASSING, now - timedelta(days=days))
 
     def _report_retry(self, reason: str) -> None:
         self._retried()

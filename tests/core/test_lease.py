@@ -306,3 +306,59 @@ def test_one_that_is_paused_before_it_takes_what_is_free_takes_nothing_that_anot
     (holder,) = faster
     holder.check()
     assert holder.epoch == 2
+
+
+def test_one_that_was_held_up_together_with_the_holder_takes_nothing_from_it(
+    tmp_path: Path, other: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As two drivers of a node that is frozen: the one that waits is first to go on."""
+    second, looks = Lease(tmp_path, "the shop"), []
+    look, went_on = second._look, threading.Event()
+
+    def frozen() -> object:
+        if len(looks) == 3:
+            other.send_signal(signal.SIGSTOP)
+            look()  # the holder's last sign of life is known
+            time.sleep(1.5 * EXPIRY)
+            threading.Timer(0.5, other.send_signal, [signal.SIGCONT]).start()
+        looks.append(look())
+        if len(looks) == 10:
+            went_on.set()
+        return looks[-1]
+
+    monkeypatch.setattr(second, "_look", frozen)
+    waiting = threading.Thread(target=second.acquire, kwargs={"wait": True, "say": print})
+    waiting.start()
+    assert went_on.wait(4 * EXPIRY)
+    assert (second.epoch, other.poll()) == (0, None)
+    other.kill()
+    other.wait()
+    waiting.join(2 * EXPIRY)
+    assert second.epoch == 2
+    second.release()
+
+
+def test_a_process_of_another_user_that_is_hidden_is_not_taken_for_gone(
+    other: subprocess.Popen[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `/proc` with `hidepid` has it."""
+    holder, _ = Lease(tmp_path, "the shop")._read(1)
+    assert holder is not None
+    read, kill = Path.read_text, os.kill
+
+    def hidden(path: Path, *args: object) -> str:
+        if str(path) == f"/proc/{other.pid}/stat":
+            raise FileNotFoundError
+        return read(path, *args)
+
+    def forbidden(pid: int, number: int) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "read_text", hidden)
+    monkeypatch.setattr(os, "kill", forbidden)
+    gone = holder.is_gone()
+    monkeypatch.setattr(os, "kill", kill)
+    assert not gone
+    other.kill()
+    other.wait()
+    assert holder.is_gone()

@@ -9,11 +9,11 @@ from app.core.errors import VitrineError
 from app.core.settings import Settings
 from app.monitor.influx import InfluxConfig, delete_before, write_lines
 from app.stream.housekeeping import Housekeeping
-from app.stream.points import OF_MICRO_BATCHES, PointSink
+from app.stream.points import PASSING, PointSink
 from tests.influxd import InfluxServer
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-MEASUREMENTS = (*OF_MICRO_BATCHES, "events")
+MEASUREMENTS = (*PASSING, "events")
 
 
 def lines(*days_ago: float, now: datetime = NOW) -> list[str]:
