@@ -312,7 +312,7 @@ def test_one_that_was_held_up_together_with_the_holder_takes_nothing_from_it(
     tmp_path: Path, other: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As two drivers of a node that is frozen: the one that waits is first to go on."""
-    second, looks = Lease(tmp_path, "the shop"), []
+    second, looks = Lease(tmp_path, "the shop"), list[object]()
     look, went_on = second._look, threading.Event()
 
     def frozen() -> object:
