@@ -14,7 +14,7 @@ from pydantic import (
 )
 
 from app.events.ids import LARGEST, SMALLEST
-from app.events.vocabulary import EventType
+from app.events.vocabulary import MAX_QUANTITY, EventType
 
 MOST_PRODUCTS = 100  #: of a list, as `Settings.top_k` allows
 MOST_ASKS = 100  #: lists in one request
@@ -187,9 +187,7 @@ class PostedEvent(Asked):
     category_code: Text | None = Field(default=None, examples=["electronics.smartphone"])
     brand: Text | None = None
     price: Price | None = Field(default=None, description="of one, in the shop's currency; send it with purchases")
-    quantity: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
-        default=None, description="1 if not given"
-    )
+    quantity: Annotated[float, Field(gt=0, le=MAX_QUANTITY)] | None = Field(default=None, description="1 if not given")
     recommendation_id: Text | None = Field(default=None, description="of the list that led to the event")
 
 

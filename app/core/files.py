@@ -72,10 +72,20 @@ def write_first(target: Path, text: str) -> None:
         part.write_text(text, encoding="utf-8")
         sync(part)
         with suppress(FileExistsError):
-            os.link(part, target)
+            _place_first(part, target)
     finally:
         part.unlink(missing_ok=True)
     sync(target.parent)
+
+
+def _place_first(part: Path, target: Path) -> None:
+    try:
+        os.link(part, target)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links: the name is taken at once, its text comes a moment later
+        with target.open("x", encoding="utf-8") as file:
+            file.write(part.read_text(encoding="utf-8"))
 
 
 def link(source: Path, target: Path) -> None:

@@ -94,7 +94,9 @@ class Lease:
         """
         while self.epoch == 0:
             self._until_not_alive(wait, say, patience=EXPIRY)
-            if not self._claim(self._known + 1):  # not what is the newest by now: paused here, it has not seen that one
+            # Not what is the newest by now: paused here, it has not seen that one, and after long its own is no more.
+            if not self._claim(self._known + 1) or self._newest() > self.epoch:
+                self.epoch = 0
                 time.sleep(LOOK)  # somebody was faster
         self._mark_predecessor()
         self._beating = threading.Thread(target=self._beat, name="lease", daemon=True)

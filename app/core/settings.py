@@ -69,7 +69,9 @@ class Settings(BaseSettings):
     max_rejected_share: float = Field(
         0.05, ge=0, le=1, description="Largest share of rows that may be rejected before the run stops."
     )
-    max_price: float = Field(1_000_000, gt=0, description="Prices above this are taken as missing.")
+    max_price: float = Field(
+        1_000_000, gt=0, allow_inf_nan=False, description="Prices above this are taken as missing."
+    )
     timezone: str = Field("UTC", description="The shop's time zone, used for hour-of-day charts only.")
     session_idle_minutes: int = Field(30, gt=0, description="Idle time that ends a session where no id is given.")
 

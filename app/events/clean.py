@@ -11,9 +11,8 @@ from app.events.identity import BY_ID, IDENTITY, identity
 from app.events.layout import REES46, Layout
 from app.events.schema import REJECTED_SCHEMA
 from app.events.times import ISO_PATTERN
-from app.events.vocabulary import EARLIEST, EVENT_TYPES, UNKNOWN
+from app.events.vocabulary import EARLIEST, EVENT_TYPES, MAX_QUANTITY, UNKNOWN
 
-MAX_QUANTITY = 1_000_000  #: of one purchase: more is a slip, and its money might be more than an integer can hold
 #: Why a row can't be an event, in the order in which they are tested.
 REASONS = (
     "wrong column count or quoting",

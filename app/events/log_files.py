@@ -16,6 +16,7 @@ from app.events.archive_names import EPOCHS, without_uncounted
 PARQUET = ".parquet"
 SUFFIXES = (PARQUET, ".csv", ".csv.gz", ".gz")
 LOCAL = "file"  #: scheme of the names that the system itself knows
+NO_TEXT = re.compile("[\ud800-\udfff]")  #: in a name that is not UTF-8: Java has none for it, and passes over it
 GLOB_TRIES = 20
 
 
@@ -65,7 +66,7 @@ def _below_here(names: Iterable[str]) -> dict[str, int]:
         folder = folders.pop()
         with os.scandir(folder.removeprefix(f"{LOCAL}:")) as entries:
             for entry in entries:
-                if not is_hidden(entry.name):
+                if not is_hidden(entry.name) and not NO_TEXT.search(entry.name):
                     name = f"{folder.rstrip('/')}/{entry.name}"
                     if entry.is_dir():
                         folders.append(name)

@@ -8,6 +8,7 @@ VIEW, CART, REMOVE, PURCHASE = EVENT_TYPES
 #: Event types by code, the least committed first: of a product touched several times the largest counts.
 KINDS = (REMOVE, VIEW, CART, PURCHASE)
 UNKNOWN = "unknown"  #: stands for a missing attribute; never one that two products share
+MAX_QUANTITY = 1_000_000  #: of one purchase: more is a slip, and its money might be more than an integer can hold
 EARLIEST = "2000-01-01 00:00:00"  #: in UTC; an earlier time is a clock error, and would spoil every recency
 MISSING_TEXT = ("", "nan", "null", "none")  #: what a file writes where there is nothing, in lower case
 #: What a catalogue writes of a product that can be bought, or can't, in lower case.

@@ -105,7 +105,6 @@ class Stream:
             say,
         )
         self._beside = Housekeeping(
-            spark,
             settings,
             folders,
             archive,

@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from pyspark.sql import SparkSession
-
 from app.core.errors import VitrineError, is_away
 from app.core.lease import Lease
 from app.core.settings import Settings
@@ -34,7 +32,6 @@ from app.stream.source_names import SourceNames
 from app.stream.telemetry import Telemetry
 from app.stream.window_counter import WindowCounter
 
-POOL = "beside"  #: Spark's scheduler pool of the counting
 TIDY_SECONDS = 60.0
 LATE_SECONDS = 5.0  #: in which lists of a stream that was paused and replaced, and has woken up, are seen
 AUDIT_SECONDS = 20.0
@@ -53,7 +50,6 @@ class Housekeeping:
     names of landed files should be forgotten, for which the query must stand still.
     """
 
-    spark: SparkSession
     settings: Settings
     folders: StreamFolders
     archive: Archive
@@ -113,7 +109,6 @@ class Housekeeping:
             self.say(str(error))
 
     def _run(self) -> None:
-        self.spark.sparkContext.setLocalProperty("spark.scheduler.pool", POOL)
         jobs = [
             Job(self.windows.show, self.settings.windows_seconds),
             Job(self.windows.settle, self.settings.windows_seconds),

@@ -35,8 +35,6 @@ from app.stream.telemetry import Telemetry
 from app.stream.vanished import vanished
 from app.stream.window_counter import WindowCounter
 
-POOL = "lists"  #: Spark's scheduler pool of the micro-batches
-
 
 @dataclass(frozen=True)
 class MicroBatches:
@@ -70,7 +68,6 @@ class MicroBatches:
         moment = batch_time(self.epoch.checkpoint, batch)
         lateness = Lateness.of_batch(self.epoch.checkpoint, batch, self.settings.session_window_hours)
         set_job_properties(self.spark.sparkContext, staging, moment, lateness)
-        self.spark.sparkContext.setLocalProperty("spark.scheduler.pool", POOL)
         result = self._score(frame, self._task(frame, bundle.folder, batch, moment, staging, lateness))
         old = ages(result.arrived, result.readable_at)
         refused = self.telemetry.uses_bundle(bundle.version, self.champion.refused)

@@ -17,9 +17,8 @@ SPARK_CONFIGURATION = {
     "spark.sql.streaming.noDataMicroBatches.enabled": "false",
     "spark.sql.adaptive.enabled": "false",  # micro-batches are small: planning costs more than it gains
     "spark.sql.files.openCostInBytes": "65536",  # files are small, and many: as few tasks as there are cores
-    # The driver lists the archive's files itself: a job for it would be of more tasks than there are cores for.
+    # The driver lists a micro-batch's files itself: a job for it would be of more tasks than there are cores for.
     "spark.sql.sources.parallelPartitionDiscovery.threshold": "100000",
-    "spark.scheduler.mode": "FAIR",
     # Rows are handed to Python when so many are there: the first are scored while Spark evicts and commits the state.
     "spark.sql.execution.arrow.maxRecordsPerBatch": "100",
     # Projections are interpreted: to write the text of their code anew for each task takes longer than a file's rows.

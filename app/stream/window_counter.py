@@ -29,7 +29,7 @@ from app.stream.points import PointSink
 from app.stream.window_files import counted_up_to, day, note_counted
 from app.stream.window_sums import OpenWindow, Sums, add, rows, table
 
-AT_ONCE = 1_000  #: windows counted by one job: bounds what comes back from it
+AT_ONCE = 1_000  #: windows counted at a time: bounds what comes back
 GIVEN_UP = "given-up.json"  #: in an epoch's folder: files of the archive that counts are without
 ALONE = 2.0  #: times `windows_seconds` without a new event, after which a window is counted anew
 

@@ -220,6 +220,7 @@ WRONG: list[tuple[Any, str]] = [
     (event(1) | {"event_time": "2999-01-01T00:00:00Z"}, "out of range"),
     (event(1) | {"price": -1}, "body/price"),
     (event(1) | {"quantity": 0}, "body/quantity"),
+    (event(1) | {"quantity": 1_000_001}, "body/quantity"),
     (event(1) | {"colour": "red"}, "body/colour"),
     ({"events": [event(1), event(2) | {"product_id": "p"}]}, "body/events/1/product_id: is no id of this shop"),
 ]

@@ -5,6 +5,7 @@ import os
 import signal
 import stat
 import time
+from errno import EPERM
 from pathlib import Path
 
 import pytest
@@ -144,3 +145,16 @@ def test_scratch_folders_of_killed_trainings_go_as_well(tmp_path: Path) -> None:
             os.utime(tmp_path / name, (long_ago, long_ago))
     sweep(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [".work-now", "kept"]
+
+
+def test_the_first_text_of_a_file_where_there_are_no_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on SMB and exFAT."""
+
+    def none(*names: object) -> None:
+        raise PermissionError(EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", none)
+    for text in ("first", "second"):
+        write_first(tmp_path / "ID", text)
+    assert (tmp_path / "ID").read_text() == "first"
+    assert [path.name for path in tmp_path.iterdir()] == ["ID"]

@@ -1,5 +1,6 @@
 """Which files a log consists of: found here as Hadoop finds them."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ def test_local_folders_are_listed_without_hadoop_and_alike(
         (archive / BatchRange(number, number, 1).name / "part-00000.parquet").write_text("12345")
     for name in ("a b.csv", "größe.csv.gz", "notes.txt", "_temporary.csv", ".hidden.csv", "empty.csv"):
         (root / name).write_text("" if name == "empty.csv" else "123")
+    (root / os.fsdecode(b"gr\xf6\xdfe.csv")).touch()  # Latin-1, which is no UTF-8
     (root / "_delta").mkdir()
     (root / "_delta" / "x.parquet").touch()
     (root / "link").symlink_to(archive)

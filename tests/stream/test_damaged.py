@@ -230,9 +230,7 @@ def idle_house(folders: StreamFolders) -> Any:
     settings = Settings(output=folders.root.parent)
     accounts = Mock()
     accounts.audit.return_value = []
-    house: Any = Housekeeping(
-        Mock(), settings, folders, Mock(), accounts, Mock(), Mock(), Mock(), Mock(), Mock(), print, print
-    )
+    house: Any = Housekeeping(settings, folders, Mock(), accounts, Mock(), Mock(), Mock(), Mock(), Mock(), print, print)
     for job in ("mend_csv", "tidy", "clean_landing", "clean_lists"):
         setattr(house, job, Mock())
     return house

@@ -83,9 +83,7 @@ def test_the_housekeeping_goes_on_after_a_file_system_was_away(tmp_path: Path, m
     windows, settings = Mock(), Settings(output=tmp_path, windows_seconds=0.1)
     stale = OSError(ESTALE, "Stale file handle", "x")
     windows.show.side_effect = [stale, stale, None, stale, full]  # said once as long as it lasts
-    house = Housekeeping(
-        Mock(), settings, Mock(), Mock(), Mock(), windows, Mock(), Mock(), Mock(), Mock(), said.append, print
-    )
+    house = Housekeeping(settings, Mock(), Mock(), Mock(), windows, Mock(), Mock(), Mock(), Mock(), said.append, print)
     for job in ("audit", "mend_csv", "tidy", "clean_landing", "clean_lists"):
         setattr(house, job, Mock())
     monkeypatch.setattr("app.stream.housekeeping.drop_uncounted_lists", Mock())
@@ -101,7 +99,7 @@ def test_audits_go_on_while_influxdb_is_silent(sink: PointSink, tmp_path: Path) 
     accounts.audit.return_value = [Difference(3, 3, 5, 0)]
     settings = Settings(output=tmp_path, influx_days=1)
     house = Housekeeping(
-        Mock(), settings, Mock(), Mock(), accounts, Mock(), telemetry, sink, Mock(), Mock(), said.append, print
+        settings, Mock(), Mock(), accounts, Mock(), telemetry, sink, Mock(), Mock(), said.append, print
     )
     begun = time.monotonic()
     for _ in range(3):

@@ -44,7 +44,7 @@ def test_the_stream_deletes_what_is_older_than_is_set(server: InfluxServer) -> N
     def shrink(config: InfluxConfig, days: float | None) -> None:
         settings = Settings(influx_days=days)
         house = Housekeeping(
-            Mock(), settings, Mock(), Mock(), Mock(), Mock(), Mock(), sink(config), Mock(), Mock(), said.append, print
+            settings, Mock(), Mock(), Mock(), Mock(), Mock(), sink(config), Mock(), Mock(), said.append, print
         )
         house._shrink_influx()
         if house._shrinks is not None:

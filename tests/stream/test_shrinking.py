@@ -82,7 +82,6 @@ class Shop:
     def house(self, windows: Mock) -> Housekeeping:
         windows.counted = lambda: 3 * STEP
         return Housekeeping(
-            Mock(),
             self.settings,
             self.folders,
             self.archive,

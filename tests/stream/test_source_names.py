@@ -157,6 +157,6 @@ def test_names_are_forgotten_where_the_stream_deletes_the_files(
     put_together(checkpoint, *[landing / f"{number}.csv" for number in range(6)], committed=5)
     folders, epoch = Mock(landing=landing), Mock(checkpoint=checkpoint)
     settings, other = Settings(output=landing, clean_landing=clean), Mock()
-    house = Housekeeping(other, settings, folders, other, other, other, other, other, epoch, other, print, print)
+    house = Housekeeping(settings, folders, other, other, other, other, other, epoch, other, print, print)
     house.clean_landing()
     assert house.names_too_many.is_set() == clean

@@ -4,7 +4,9 @@ import math
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -13,6 +15,7 @@ from pyspark.sql.pandas.types import to_arrow_schema
 
 from app.core.settings import Settings
 from app.events.archive import ARCHIVE_SCHEMA
+from app.stream import windows
 from app.stream.window_files import WINDOW_SCHEMA
 from app.stream.windows import count_windows
 
@@ -129,8 +132,38 @@ def test_a_damaged_file_of_the_archive_is_passed_over(archive: Archive) -> None:
     content = whole.read_bytes()
     cut.write_bytes(content[:50])
     spoilt.write_bytes(content[:4] + b"\xff" * 60 + content[64:])  # its footer is good
-    assert archive.counted(whole, cut, spoilt) == {(0, "view", "a"): (1, 0)}
+    renamed = archive.folder / "renamed.parquet"
+    renamed.write_bytes(content.replace(b"brand", b"br\xffnd"))  # no text at all
+    assert archive.counted(whole, cut, spoilt, renamed) == {(0, "view", "a"): (1, 0)}
     assert archive.counted(cut, spoilt) == {}
+
+
+def test_a_file_that_fails_once_is_counted_all_the_same(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = archive.write(archived((0, "view", "a", 1.0, "s")))
+    read, failures = windows.duck.read, [duckdb.IOException("Input/output error")]
+
+    def failing(*args: Any, **options: Any) -> object:
+        if failures:
+            raise failures.pop()
+        return read(*args, **options)
+
+    monkeypatch.setattr(windows.duck, "read", failing)
+    assert archive.counted(whole) == {(0, "view", "a"): (1, 0)}
+
+
+def test_events_beyond_what_is_told_apart_at_a_time(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Copies are met in the same part; sums of parts are exact."""
+    rows = [(0.0, "purchase", "a", number + 0.01, str(number % 50)) for number in range(100)]
+    file = archive.write(archived(*rows))
+    counts = archive.counted(file)
+    assert counts == {(0, "purchase", "a"): (50, pytest.approx(2 * sum(number + 0.01 for number in range(50, 100))))}
+    monkeypatch.setattr(windows, "AT_ONCE", 7)
+    assert archive.counted(file) == counts
+
+
+def test_any_price_may_be_allowed(archive: Archive) -> None:
+    file = archive.write(archived((0, "purchase", "a", 5e6, "s"), (0, "purchase", "a", math.inf, "t")))
+    assert archive.counted(file, max_price=1e300) == {(0, "purchase", "a"): (2, 1e7)}
 
 
 def test_a_file_that_is_away_for_a_moment_does_not_count_as_empty(archive: Archive, refused: Path) -> None:
