@@ -21,7 +21,7 @@ from app.stream.session_conf import FOR_BATCH, SPARK_CONFIGURATION
 from app.synthetic import cut_in_two, generate
 from app.train.run import train
 
-DAYS = 14
+DAYS = 18  #: so that 14 are trained on, which have a whole week besides the first on whatever day they begin
 MARKER = ".vitrine-live"  #: of a folder that may be emptied
 
 

@@ -1,6 +1,6 @@
 """RFM, lifecycle and cohorts, worked out by hand for a few customers."""
 
-from datetime import date
+from datetime import date, timedelta
 from itertools import product
 from pathlib import Path
 
@@ -145,6 +145,15 @@ def test_lifecycle_by_week(duck: Connection) -> None:
         LifecycleRow(week=WEEKS[3], new=0, returning=0, resurrected=1, dormant=1),
     )
     assert not found.last_is_whole
+
+
+@pytest.mark.parametrize("weekday", range(7))
+def test_fourteen_days_have_a_whole_week_besides_the_first(duck: Connection, weekday: int) -> None:
+    """On whatever day they begin: the demo's first training has something to show of it."""
+    first = date(2019, 9, 30) + timedelta(days=weekday)
+    counts = lifecycle_counts(activity(events_relation(duck, EVENTS)), first + timedelta(days=13))
+    found = lifecycle(counts, "visits", first, first + timedelta(days=13))
+    assert found.weeks[1:] if found.last_is_whole else found.weeks[1:-1]
 
 
 def test_parts_are_put_together(spark: SparkSession, tmp_path: Path) -> None:

@@ -222,3 +222,12 @@ def test_what_waits_for_a_bundle_says_so_once(manifests: Manifests, folder: str)
 def test_what_skaffold_deploys_holds_no_data(manifests: Manifests) -> None:
     kinds = {one["kind"] for one in manifests("manifests/overlays/laptop")}
     assert not kinds & {"Namespace", "PersistentVolumeClaim"}
+
+
+def test_the_demo_s_first_training_has_a_whole_week_on_any_day(manifests: Manifests) -> None:
+    """Besides the log's first one: *Customers* shows the last whole week, which 14 days have wherever they begin."""
+    (job,) = [one for one in manifests("manifests") if (one["kind"], one["metadata"]["name"]) == ("Job", "generate")]
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    (days,) = map(int, re.findall(r"--days (\d+)", container["args"][0]))
+    events, history = (int(variable["value"]) for variable in container["env"])
+    assert days * history / events > 14
