@@ -48,7 +48,7 @@ test-slow: setup ## Run the long tests: kills, outages, full disks (nine minutes
 test-programs: setup ## Run the tests, long ones too, that were skipped for want of influxd, helm, kubectl or Chromium
 	$(PYTEST) --dist loadfile -m programs
 
-e2e: setup ## Test the whole on the cluster of kubectl's context, or one that kind makes (eleven minutes)
+e2e: setup ## Test the whole on the cluster of kubectl's context, or one that kind makes (thirteen minutes)
 	tests/e2e/run
 
 HOURS := 24

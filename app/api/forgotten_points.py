@@ -4,11 +4,9 @@ Points name their users, and the list of the forgotten does not: so a user's id 
 by whichever replica is there. An empty file says that it is done.
 """
 
-import fcntl
 import logging
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from pydantic import ValidationError
 
 from app.core.errors import VitrineError
 from app.core.files import sweep, sync, write_text
+from app.core.locks import locked_if_free
 from app.core.part import Part
 from app.core.settings import Settings
 from app.events.forgotten import NAME, moment_of
@@ -68,7 +67,7 @@ class ForgottenPoints:
         """Do what is due, unless it is being done, by any replica."""
         if not self._pending.is_dir() or not {*os.listdir(self._pending)} - {LOCK}:
             return
-        with self._alone() as alone:
+        with locked_if_free(self._pending / LOCK) as alone:
             if alone:
                 sweep(self._pending)
                 names = sorted(filter(NAME.fullmatch, os.listdir(self._pending)), key=moment_of)
@@ -77,17 +76,6 @@ class ForgottenPoints:
                     if failure not in self._failures:
                         LOG.warning("points of a forgotten user: %s; tried again", failure)
                 self._failures = frozenset(failures)
-
-    @contextmanager
-    def _alone(self) -> Iterator[bool]:
-        """Whether nobody else is at it; the kernel frees the lock of who dies."""
-        with (self._pending / LOCK).open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield False
-            else:
-                yield True
 
     def _tried(self, name: str) -> str:
         """Why it could not be done; each is tried, whatever became of the one before."""

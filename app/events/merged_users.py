@@ -4,7 +4,6 @@ Writers keep to a lock that the kernel frees when its holder dies, so that no tw
 none. Unlike the list of the forgotten it holds ids, since a training must know them: who is forgotten leaves it.
 """
 
-import fcntl
 import re
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from pydantic import ValidationError
 
 from app.core.errors import VitrineError
 from app.core.files import replacing, sync
+from app.core.locks import locked
 from app.core.watched import WatchedFolder
 from app.events.merged import Merge, Merged
 
@@ -66,8 +66,7 @@ class MergedUsers:
             The folder can't be written to.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / LOCK).open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        with locked(self.folder / LOCK):
             yield
 
     def add(self, user: int, into: int, into_key: str, now: float, user_key: str | None = None) -> None:

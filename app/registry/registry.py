@@ -5,12 +5,11 @@ below name those before it. A bundle is written beside its place and moved there
 replaced atomically: a reader never sees half of anything.
 """
 
-import fcntl
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from pydantic import BaseModel
 
 from app.core.errors import BundleError
 from app.core.files import LEFTOVER_SECONDS, sweep, sync, write_text
+from app.core.locks import locked
 from app.registry.bundle import file_entries, seal, verify
 from app.registry.manifest import Manifest, read_manifest
 
@@ -189,11 +189,8 @@ class Registry:
             target, number = self.folder / f"{version}_{number}", number + 1
         return target
 
-    @contextmanager
-    def _lock(self) -> Iterator[None]:
-        with (self.folder / LOCK).open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+    def _lock(self) -> AbstractContextManager[None]:
+        return locked(self.folder / LOCK)
 
 
 def obeyed_by(folder: Path) -> frozenset[str]:

@@ -198,8 +198,7 @@ def test_api_was_replaced_without_a_failed_request(shop: Cluster, changed: dict[
     said = load.stop()
     assert said["faults"] == []
     assert said["lists"] > 50
-    until("events of the load are archived", 60, lambda: posted(shop, load.session)["archived"] == said["events"])
-    assert posted(shop, load.session) == {"landed": said["events"], "doubled": 0, "archived": said["events"]}
+    archived_once(shop, load, said["events"], within=60)
     shop.kubectl("patch", "hpa", "vitrine-api", "-p", '{"spec": {"minReplicas": 2}}')
     shop.kubectl("scale", "deployment/vitrine-api", "--replicas=2")
 
@@ -715,8 +714,13 @@ def each_posted_event_once(shop: Cluster) -> Iterator[None]:
     finally:
         said = load.stop()
     assert said["faults"] == []
-    until("all that was posted is archived", HEALED, lambda: posted(shop, load.session)["archived"] == said["events"])
-    assert posted(shop, load.session) == {"landed": said["events"], "doubled": 0, "archived": said["events"]}
+    archived_once(shop, load, said["events"], within=HEALED)
+
+
+def archived_once(shop: Cluster, load: Load, events: int, within: float) -> None:
+    """So many events of a load have landed, and each is in the archive once."""
+    until("events of the load are archived", within, lambda: posted(shop, load.session)["archived"] == events)
+    assert posted(shop, load.session) == {"landed": events, "doubled": 0, "archived": events}
 
 
 def goes_on(shop: Cluster) -> None:

@@ -5,12 +5,10 @@ holder dies, and flushed to the disk: then it is accepted. A line without its en
 cuts it off. The newest file alone grows: a reader that has seen a later one has all of those before it.
 """
 
-import fcntl
 import os
 import re
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from pydantic import ValidationError
 from app.api.posted.batches import EventBatch
 from app.core.errors import InputError, VitrineError
 from app.core.files import sync, write_first
+from app.core.locks import locked, locked_if_free
 
 NAME = re.compile(r"\d{10}\.jsonl")
 LOCK, IDENTITY = ".lock", "ID"
@@ -57,23 +56,13 @@ class EventLog:
         except OSError as error:
             raise InputError(f"{folder}: cannot be written to ({error.strerror})") from None
 
-    @contextmanager
-    def alone(self) -> Iterator[None]:
+    def alone(self) -> AbstractContextManager[None]:
         """Keeps all other writers out, of any process; waits for the one who writes."""
-        with (self.folder / LOCK).open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+        return locked(self.folder / LOCK)
 
-    @contextmanager
-    def alone_if_free(self) -> Iterator[bool]:
+    def alone_if_free(self) -> AbstractContextManager[bool]:
         """The same without waiting; whether nobody else writes."""
-        with (self.folder / LOCK).open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield False
-            else:
-                yield True
+        return locked_if_free(self.folder / LOCK)
 
     def follow(self) -> list[EventBatch]:
         """Batches that were accepted since the last call; at first all that are kept.
