@@ -20,6 +20,7 @@ from app.stream.account_files import Account
 from app.stream.accounts import Accounts
 from app.stream.archive import Archive
 from app.stream.champion import Champion
+from app.stream.checkpoints import session_keys
 from app.stream.epoch import Epoch, batch_time
 from app.stream.first_edition import known_files
 from app.stream.folders import StreamFolders
@@ -57,7 +58,7 @@ class MicroBatches:
         """Sessions that changed, of the rows of `app.stream.source.event_stream`."""
         known, output = known_files(self.epoch.folder), self.settings.output.absolute()
         taken = take_in(observed(events), self.settings.window_minutes, known, output)
-        return live_sessions(taken, self.settings)
+        return live_sessions(taken, self.settings, session_keys(self.epoch.checkpoint))
 
     def handle(self, frame: DataFrame, batch: int) -> None:
         """Answer the sessions of a micro-batch, each partition where it lies, and archive its events."""

@@ -15,9 +15,13 @@ SEEN = "seen_at"
 #: What is kept of an event, in the order in which events of a session are sorted.
 EVENT_FIELDS = (*SESSION_EVENT, SEEN, ARRIVED)
 EVENT_ID = "event_id"  #: kept as well where it is what makes an event the same
+WINDOW = "window"
+#: What distinguishes sessions, in the order in which Spark sorts them, four times in a micro-batch: by a number first,
+#: which it compares quickly, and by the window last, a struct, for whose every comparison it makes objects anew.
+KEYS = ("user_id", "session", WINDOW)
 
 
-def live_sessions(events: DataFrame, settings: Settings) -> DataFrame:
+def live_sessions(events: DataFrame, settings: Settings, keys: tuple[str, ...] = KEYS) -> DataFrame:
     """The latest events of each session that changed, in update mode.
 
     A session without an id is the user's, within the window. Windows are cut by event time, and
@@ -31,6 +35,8 @@ def live_sessions(events: DataFrame, settings: Settings) -> DataFrame:
         `app.stream.intake.HANDED_ON`; `session_key` defines their session.
     settings
         Bounds of a session, layout.
+    keys
+        `KEYS`, in the order in which the checkpoint has them: see `app.stream.checkpoints.session_keys`.
 
     Returns
     -------
@@ -43,11 +49,11 @@ def live_sessions(events: DataFrame, settings: Settings) -> DataFrame:
     event = F.struct(*EVENT_FIELDS, *(name for name in identity(layout) if name == EVENT_ID))
     window = F.window("event_time", f"{settings.session_window_hours} hours")
     # Kept only where ids are text: what a checkpoint holds must not change for other shops.
-    keys = [F.max("user_key").alias("user_key")] if layout.ids == "text" else []
+    own = [F.max("user_key").alias("user_key")] if layout.ids == "text" else []
     return (
         events.withWatermark("event_time", f"{settings.watermark_minutes} minutes")
-        .groupBy(window.alias("window"), "user_id", "session")
-        .agg(F.max_by(event, event, settings.session_max_events).alias("events"), *keys)
+        .groupBy(*(window.alias(WINDOW) if key == WINDOW else F.col(key) for key in keys))
+        .agg(F.max_by(event, event, settings.session_max_events).alias("events"), *own)
         .withColumn("given", ~F.col("session").startswith(OWN_SESSION))
     )
 

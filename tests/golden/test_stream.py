@@ -12,6 +12,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 
+from app.stream.checkpoints import session_keys
 from app.stream.epoch import current, newest_number
 from app.stream.folders import StreamFolders
 from tests.stream.shop import Event, csv_text, folder_rows, quick_settings, recommender, running, until, write_bundle
@@ -53,6 +54,7 @@ def test_a_stream_of_this_edition_is_gone_on_with(spark: SparkSession, tmp_path:
         epoch = current(folders)
         assert epoch is not None
         assert (epoch.number, epoch.first) == (2, 2)
+        assert session_keys(epoch.checkpoint)[0] == "window"  # as its sessions are kept; a new stream has it last
         until(lambda: run.error or newest_number(epoch.checkpoint / "commits") == 3, "micro-batch 3 is committed")
         counted = Counter[tuple[str, str]]()
         for row in run.counted():
