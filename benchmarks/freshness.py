@@ -22,7 +22,8 @@ line then has its figures beside the stream's, and `ratio`, of the two p95:
 `events_per_s`, `waiting` and `replay_late_s` are those of the moment at which the replay ended: what the stream
 had taken in a second since the warm-up, how many landed events it had not, and by how many seconds the last of
 them came later than the rate asks for. One or two files always wait; more of them the longer it lasts is a
-stream that doesn't keep up.
+stream that doesn't keep up: `waiting_grew` is by how many events more waited in the last third of the measurement
+than in its first, by the means of the middle halves of what waited, looked at twice a tick.
 """
 
 import argparse
@@ -33,7 +34,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from queue import SimpleQueue
@@ -45,6 +46,7 @@ import pyarrow.compute as pc
 from memory import tree_bytes
 from pace import at_pace
 from pyspark.sql import DataFrame, SparkSession
+from scipy.stats import trim_mean
 
 from app.core.lease import stream_lease
 from app.core.settings import Settings, load_settings
@@ -71,6 +73,7 @@ class ReplayEnd:
     events: int
     seconds: float
     waiting: int
+    waiting_grew: int
     replay_late_s: float
 
 
@@ -109,7 +112,7 @@ def main() -> int:
         slowest = floor["floor_p95_s"]
         result["ratio"] = None if p95 is None or slowest is None else round(p95 / slowest, 2)
     result |= {"events_per_s": round(summary["events"] / summary["seconds"], 1), "slowest_batch_s": summary["max_s"]}
-    result |= {name: summary[name] for name in ("waiting", "replay_late_s")}
+    result |= {name: summary[name] for name in ("waiting", "waiting_grew", "replay_late_s")}
     print(json.dumps({"synthetic": True, "rate": asked.rate, "seconds": round(summary["seconds"])} | result))
     return 0
 
@@ -120,19 +123,44 @@ def files_alone(root: Path) -> Settings:
     return load_settings(output=root)
 
 
-def landed(folders: StreamFolders, tick: float) -> tuple[int, float]:
-    """Events that a replay has landed, and seconds by which its last file came later than one a tick."""
-    events = json.loads((folders.root / STATE).read_text())["position"]["rows"]
+def landed(folders: StreamFolders) -> int:
+    """Events that a replay has landed; none before it has begun."""
+    try:
+        rows: int = json.loads((folders.root / STATE).read_text())["position"]["rows"]
+    except FileNotFoundError:
+        return 0
+    return rows
+
+
+def late(folders: StreamFolders, tick: float) -> float:
+    """Seconds by which the last file of a replay came later than one a tick."""
     times = sorted(file.stat().st_mtime for file in folders.landing.glob("replay-*"))
-    return events, round(times[-1] - times[0] - (len(times) - 1) * tick, 1)
+    return round(times[-1] - times[0] - (len(times) - 1) * tick, 1)
 
 
-def _stop_after(player: subprocess.Popen, stream: Stream, tick: float, end: SimpleQueue[ReplayEnd]) -> None:
+def grew(waiting: Sequence[int]) -> int:
+    """By how much more waited in the last third of a time than in the first.
+
+    What waits goes up and down by whole files, so that a median may jump by one; a stall that is made up for is no
+    growth, so that a quarter at either end is left out.
+    """
+    third = max(len(waiting) // 3, 1)
+    return round(trim_mean(waiting[-third:], 0.25) - trim_mean(waiting[:third], 0.25))
+
+
+def _stop_after(
+    player: subprocess.Popen[bytes], stream: Stream, asked: argparse.Namespace, end: SimpleQueue[ReplayEnd]
+) -> None:
     """Stop the stream once the replay is over and its last files had time to arrive."""
-    player.wait()
+    waiting, warm = list[int](), time.monotonic() + asked.warmup
+    while player.poll() is None:
+        if time.monotonic() >= warm:
+            waiting.append(landed(stream.folders) - stream.telemetry.rows())
+        time.sleep(asked.tick / 2)
     taken_in, since = stream.telemetry.rows(), stream.telemetry.summary()
-    events, late = landed(stream.folders, tick)
-    end.put(ReplayEnd(since.events, since.seconds, events - taken_in, late))
+    waiting.append(landed(stream.folders) - taken_in)
+    behind = late(stream.folders, asked.tick)
+    end.put(ReplayEnd(since.events, since.seconds, waiting[-1], grew(waiting), behind))
     time.sleep(3)
     stream.stopping.set()
 
@@ -150,7 +178,7 @@ def _measure(settings: Settings, vitrine: str, live: Path, asked: argparse.Names
             warm = threading.Timer(asked.warmup, stream.telemetry.forget)
             warm.start()
             end: SimpleQueue[ReplayEnd] = SimpleQueue()
-            threading.Thread(target=_stop_after, args=(player, stream, asked.tick, end), daemon=True).start()
+            threading.Thread(target=_stop_after, args=(player, stream, asked, end), daemon=True).start()
             stream.wait(every=30 if asked.curve else 10, tell=_point if asked.curve else _line)
             summary = asdict(stream.telemetry.summary()) | asdict(end.get()) | {"batch_ms": _durations(spark)}
             stream.stop()

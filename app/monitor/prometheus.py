@@ -82,7 +82,7 @@ class StreamMetrics:
         )
         self.damaged_files = counter(
             "vitrine_stream_damaged_files_total",
-            "Files that could not be read, and files of counts and lists that were lost and are made again.",
+            "Files that could not be read, came again under a known name, or were lost and are made again.",
         )
         self.vanished_files = counter(
             "vitrine_stream_vanished_files_total", "Files that were listed, and gone before they were read."

@@ -109,15 +109,16 @@ def _users(recommender: Recommender, visitors: Visitors, answer: Answer, text: b
     return pc.coalesce(known, pc.cast(numbers, pa.string()))
 
 
-def csv_rows(lists: pa.Table) -> bytes:
-    """Lists as rows of CSV, without a head.
+def csv_rows(lists: pa.Table, *, head: bool = False) -> bytes:
+    """Lists as rows of CSV, below a head or without one.
 
     To write times with a zone takes Arrow three times as long as all the rest. Without it they are written as they are
     but for the Z behind them, which is put at the ends of the rows, if there are no other ends of lines.
     """
     in_utc = lists.set_column(len(lists.schema) - 1, STAMP, lists[STAMP].cast(pa.timestamp("us")))
     text = _csv(in_utc)
-    return text.replace(b"\n", b"Z\n") if text.count(b"\n") == len(lists) else _csv(lists)
+    rows = text.replace(b"\n", b"Z\n") if text.count(b"\n") == len(lists) else _csv(lists)
+    return _csv(lists.schema.empty_table(), head=True) + rows if head else rows
 
 
 def _csv(lists: pa.Table, *, head: bool = False) -> bytes:

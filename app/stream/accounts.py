@@ -55,6 +55,7 @@ class Accounts:
             lambda name: written_rows(self._lists / name), lambda name: (self._lists / name).stat().st_mtime
         )
         self._damaged: list[Difference] = []
+        self._rejects_lost: list[Difference] = []
 
     def write(self, account: Account) -> None:
         """Keep the account of a micro-batch; a second one of the same replaces it."""
@@ -104,12 +105,17 @@ class Accounts:
         self._stored.look(map(self._archived, folders))
         self._refused.look(map(self._rejected, rejected))
         self._damaged = [*self._of_archive(books, folders)]
-        found = [*books.noticed, *self._damaged, *self._of_rejected(books, rejected), *self._of_lists(books)]
+        self._rejects_lost = [*self._of_rejected(books, rejected)]
+        found = [*books.noticed, *self._damaged, *self._rejects_lost, *self._of_lists(books)]
         return sorted(found, key=lambda found: (found.first, found.what, found.expected))
 
     def agree(self, part: BatchRange) -> bool:
         """Whether the last audit has missed nothing of some micro-batches in the archive."""
-        return not any(found.first <= part.last and part.first <= found.last for found in self._damaged)
+        return not _meets(self._damaged, part)
+
+    def agree_of_rejected(self, part: BatchRange) -> bool:
+        """Whether it has missed none of their rejected rows."""
+        return not _meets(self._rejects_lost, part)
 
     def forget(self, before: int) -> None:
         """Close the accounts of micro-batches that the archive no longer has to hold."""
@@ -181,10 +187,10 @@ class Accounts:
             return None
 
     def _of_rejected(self, books: Books, folders: list[BatchRange]) -> Iterator[Difference]:
-        there = {(part.first, part.last): part for part in folders if part.first >= books.begin}
+        there = {(part.first, part.last): part for part in folders}
         for (first, last), ranges in _groups({*books.must, *there}):
             told = [books.must[found] for found in ranges if found in books.must]
-            must = Must.sum(told).rejected if told else None
+            must = Must.sum(told).rejected if told and first >= books.begin else None
             paths = [self._rejected(there[part]) for part in ranges if part in there]
             found = sum(map(self._refused.of, paths))
             if must is not None and must != found:
@@ -201,6 +207,10 @@ class Accounts:
                 found = sum(map(self._listed.of, names))
                 if found != must.lists:
                     yield _told(Difference(first, last, must.lists, found, LIST_ROWS), self._listed, names)
+
+
+def _meets(differences: list[Difference], part: BatchRange) -> bool:
+    return any(found.first <= part.last and part.first <= found.last for found in differences)
 
 
 def _told(difference: Difference, files: CountedFiles[Name], names: Iterable[Name]) -> Difference:

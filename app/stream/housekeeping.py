@@ -46,8 +46,8 @@ LONGEST_IDLE = 15.0  #: seconds, at the most
 class Housekeeping:
     """One thread; what it fails with is kept in `failure`.
 
-    `lost` gets a line about a file of its own that is lost, damaged or away for long. `names_too_many` is set when
-    names of landed files should be forgotten, for which the query must stand still.
+    `lost` gets a line about a file of its own that is lost, damaged or away for long, or a delivered one that is passed
+    over. `names_too_many` is set when names of landed files should be forgotten, for which the query must stand still.
     """
 
     settings: Settings
@@ -71,7 +71,7 @@ class Housekeeping:
     _names_due: float = float("-inf")
 
     def __post_init__(self) -> None:
-        self._landed = LandedFiles(self.folders.landing, self.epoch.checkpoint, self.lease)
+        self._landed = LandedFiles(self.folders.landing, self.epoch.checkpoint, self.lease, self.lost)
         self._forgotten, self._merged = ForgottenUsers(self.settings.output), MergedUsers(self.settings.output)
         self._cleaner = ListCleaner(self.folders, self.settings)
         self._rejected = RejectedCleaner(self.folders, self.settings)
@@ -182,8 +182,10 @@ class Housekeeping:
             self.windows.refresh()
 
     def clean_landing(self) -> None:
-        """Delete landed files that are done with, if that is wanted."""
-        if self.settings.clean_landing:
+        """Tell of landed files that came again, and delete those that are done with, if that is wanted."""
+        if not self.settings.clean_landing:
+            self._landed.look()
+        else:
             self._landed.clean()
             now = time.monotonic()
             if now >= self._names_due and SourceNames(self.epoch.checkpoint, self.folders.landing).too_many():

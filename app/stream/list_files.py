@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from app.core.files import replacing
 from app.events.archive_names import Epochs
+from app.serve.lists import csv_rows
 from app.stream.taken_out import noting
 
 PART = re.compile(r"batch-(\d+)-e(\d+)-(\d+)\.(?:parquet|csv)$")
@@ -48,7 +48,7 @@ def write_table(lists: pa.Table, parquet: Path, csv: Path) -> None:
 def write_csv(lists: pa.Table, csv: Path) -> None:
     """Write lists as the CSV of a part."""
     with replacing(csv) as path:
-        pacsv.write_csv(lists, path)
+        path.write_bytes(csv_rows(lists, head=True))
 
 
 def csv_of(name: str) -> str:

@@ -1,7 +1,8 @@
 """The archive kept small: folders put together, old ones deleted, and marks and accounts with them."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Any
@@ -16,6 +17,7 @@ from app.stream.archive import Archive
 from app.stream.compaction import UNCOUNTED_KEPT, delete_old, delete_uncounted, due, put_together
 from app.stream.cutting import Cutting
 from app.stream.epoch import QUERY, Epoch, newest_number
+from app.stream.rejected_folders import put_rejected_together, rejected_due
 
 DAY, MINUTE = 86_400.0, 60.0
 
@@ -72,6 +74,7 @@ class Shrinking:
         before, committed = now - self.settings.archive_single_minutes * MINUTE, self._committed()
         while self._may_delete() and self._put_next_together(epochs, before, committed, forgotten):
             pass
+        self._put_rejected_together(epochs)
         self.cutting.run(epochs, committed, forgotten, self._may_delete)
         self.accounts.fold(self.archive.newest(epochs))  # last, when there are the fewest folders
 
@@ -91,18 +94,32 @@ class Shrinking:
         for target, parts in due(folders, epochs, committed, self._length):
             if target in self._refused | self._away or not self.accounts.agree(target):
                 continue  # what is missing may be put back, as the folder that it was
-            try:
+            with self._trying(target):
                 put_together(self.archive, target, parts, self.lease.check, forgotten)
                 return True
-            except VitrineError as error:  # a folder that does not hold what it must: told by the accounts too
-                self.lease.check()
-                self._refused.add(target)
-                self.say(str(error))
-            except OSError as error:  # told by the accounts as well; tried again in a minute
-                if not is_away(error):
-                    raise
-                self._away.add(target)
         return False
+
+    def _put_rejected_together(self, epochs: Epochs) -> None:
+        for target, parts in rejected_due(self.archive, epochs):
+            if not self._may_delete():
+                return
+            if target not in self._refused | self._away and self.accounts.agree_of_rejected(target):
+                with self._trying(target):
+                    put_rejected_together(self.archive, target, parts, self.lease.check)
+
+    @contextmanager
+    def _trying(self, target: BatchRange) -> Iterator[None]:
+        """Leave alone what can't be put together, for now or for good."""
+        try:
+            yield
+        except VitrineError as error:  # a folder that does not hold what it must: told by the accounts too
+            self.lease.check()
+            self._refused.add(target)
+            self.say(str(error))
+        except OSError as error:  # told by the accounts as well; tried again in a minute
+            if not is_away(error):
+                raise
+            self._away.add(target)
 
     def _length(self, parts: list[BatchRange]) -> float:
         """Seconds from the first archived event of some folders to the last."""

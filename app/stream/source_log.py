@@ -5,7 +5,8 @@ Spark writes a file for each micro-batch, and every tenth one, with `.compact` i
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -16,15 +17,30 @@ COMPACT = ".compact"
 BLOCK = 65_536  #: bytes read at once from the end of a log
 
 
+@dataclass(frozen=True)
+class Entry:
+    """A file that was taken in; `modified` in milliseconds since 1970, `number` in the log of its source."""
+
+    uri: str
+    modified: int
+    source: int
+    number: int
+
+
 def consumed_files(checkpoint: Path, last: int | None = None) -> set[str]:
     """URIs of the files taken in up to a micro-batch, by default the last one committed."""
-    return {name for name, _, _ in _entries(checkpoint, last, {})}
+    return {entry.uri for entry in _entries(checkpoint, last, {})}
+
+
+def taken_in(checkpoint: Path) -> dict[str, int]:
+    """Names of the files taken in by committed micro-batches, and when they were modified, in ms since 1970."""
+    return _modified(_entries(checkpoint, None, {}))
 
 
 def listed_files(checkpoint: Path, batch: int) -> set[str]:
     """URIs of the files that a micro-batch was planned to read."""
     before = dict(enumerate(reached(checkpoint, batch - 1))) if batch > 0 else {}
-    return {name for name, _, _ in _entries(checkpoint, batch, before)}
+    return {entry.uri for entry in _entries(checkpoint, batch, before)}
 
 
 def path_of(uri: str) -> Path:
@@ -45,16 +61,20 @@ class NewlyConsumed:
         self._checkpoint = checkpoint
         self._told: dict[int, int] = {}
 
-    def next(self) -> set[str]:
-        """URIs of those since the last call; the first time of all."""
+    def next(self) -> dict[str, int]:
+        """Names of those since the last call, the first time of all, and when they were modified, in ms since 1970."""
         found = [*_entries(self._checkpoint, None, self._told)]
-        for _, source, number in found:
-            self._told[source] = max(self._told.get(source, -1), number)
-        return {name for name, _, _ in found}
+        for entry in found:
+            self._told[entry.source] = max(self._told.get(entry.source, -1), entry.number)
+        return _modified(found)
 
 
-def _entries(checkpoint: Path, last: int | None, told: dict[int, int]) -> Iterator[tuple[str, int, int]]:
-    """URI, source and number in its log of what was taken in up to a micro-batch, and after `told` of each source."""
+def _modified(entries: Iterable[Entry]) -> dict[str, int]:
+    return {path_of(entry.uri).name: entry.modified for entry in entries}
+
+
+def _entries(checkpoint: Path, last: int | None, told: dict[int, int]) -> Iterator[Entry]:
+    """What was taken in up to a micro-batch, and after `told` of each source."""
     last = newest_number(checkpoint / "commits") if last is None else last
     if last < 0:
         return
@@ -66,7 +86,7 @@ def _entries(checkpoint: Path, last: int | None, told: dict[int, int]) -> Iterat
                     if entry["batchId"] <= after:
                         break  # and all before it in the file
                     if entry["batchId"] <= offset:
-                        yield entry["path"], source, entry["batchId"]
+                        yield Entry(entry["path"], entry["timestamp"], source, entry["batchId"])
             except FileNotFoundError:  # Spark has just deleted it: what it said is in a newer, compacted one
                 continue
 

@@ -35,12 +35,41 @@ def test_what_a_replay_has_landed_and_how_late(tmp_path: Path) -> None:
         file = folders.landing / f"replay-1-{number}.csv"
         file.touch()
         os.utime(file, (moment, moment))
-    assert freshness.landed(folders, 0.5) == (1900, 1.0)
+    assert (freshness.landed(folders), freshness.late(folders, 0.5)) == (1900, 1.0)
+
+
+def waits(seconds: int, rate: int, taken_in: float) -> list[int]:
+    """What waits twice in half a second, of a file each: all that was there is taken in once in a second and a half."""
+    found, there, done = [], 0.0, 0.0
+    for quarter in range(seconds * 4):
+        there += rate / 2 if quarter % 2 == 0 else 0
+        done = min(there, done + taken_in * 1.5) if quarter % 6 == 5 else done
+        found.append(round(there - done))
+    return found
+
+
+def test_what_waits_grows_where_less_is_taken_in_than_comes() -> None:
+    """2 % of 3,000 events/s less: 60 a second, in the 60 s between the middles of the first third and the last."""
+    assert freshness.grew(waits(90, 3_000, 3_000)) == freshness.grew(waits(90, 3_000, 9_000)) == 0
+    assert freshness.grew(waits(90, 3_000, 2_940)) == pytest.approx(60 * 60, abs=300)
+    late_start = [9_000, 6_000, 3_000, *waits(30, 3_000, 3_000)]
+    assert freshness.grew(late_start) == pytest.approx(0, abs=300)
+    made_up_for = [*waits(80, 3_000, 3_000), 30_000, 20_000, 10_000, *waits(10, 3_000, 3_000)]
+    assert freshness.grew(made_up_for) == pytest.approx(0, abs=300)
+    assert (freshness.grew([7]), freshness.grew([7, 9])) == (0, 2)
+
+
+def test_a_rate_is_kept_up_with_if_what_waits_does_not_grow() -> None:
+    """However little waits at the end: 1,500 events at 3,000/s are half a second's."""
+    found = {"rate": 3000.0, "waiting": 3_000, "waiting_grew": 1_500, "replay_late_s": 0.0}
+    assert rates.keeps_up(found)
+    assert rates.keeps_up(found | {"waiting_grew": -3_000})
+    assert not rates.keeps_up(found | {"waiting_grew": 1_501})
 
 
 def test_a_rate_is_kept_up_with_if_little_waits_at_the_end_of_a_replay_that_kept_its_pace() -> None:
     """At 1,000 events/s three seconds are 3,000 events, however short the measurement and slow the stop."""
-    found = {"rate": 1000.0, "events_per_s": 700.0, "waiting": 3000, "replay_late_s": 0.0}
+    found = {"rate": 1000.0, "events_per_s": 700.0, "waiting": 3000, "waiting_grew": 0, "replay_late_s": 0.0}
     assert rates.keeps_up(found)
     assert not rates.keeps_up(found | {"waiting": 3001})
     assert not rates.keeps_up(found | {"waiting": 2000, "replay_late_s": 1.1})

@@ -294,6 +294,7 @@ def test_csv_is_as_arrow_writes_it_whatever_names_hold(names: list[str], at: dat
     named = {"main_brand": names, "generated_at": [at.replace(tzinfo=UTC)] * len(names)}
     table = pa.table(columns | named, ARROW_SCHEMA)
     assert csv_rows(table) == as_by_arrow(table)
+    assert csv_rows(table, head=True) == as_by_arrow(table, head=True)
 
 
 def as_by_arrow(table: pa.Table, *, head: bool = False) -> bytes:

@@ -120,11 +120,15 @@ def test_damaged_files_do_not_stop_the_stream(live: Running) -> None:
 
 
 def test_a_name_is_taken_once(live: Running) -> None:
-    """A mended file needs a name of its own: Spark remembers those it has read."""
-    user = 9_100
+    """A mended file needs a name of its own: Spark remembers those it has read. That it is passed over is told."""
+    user, counted = 9_100, live.metric("vitrine_stream_damaged_files_total") or 0
     land(live.folders.landing, "good.csv", csv_text([(5, "view", 110, user, "e")]))
     live.deliver("other.csv", [(6, "view", 111, user, "e")])  # younger: what is read of both comes before it
     assert [row["product_id"] for row in folder_rows(live.folders.archive) if row["user_id"] == user] == [111]
+    live.stream._beside.clean_landing()
+    (told,) = [line for line in live.said if "passed over" in line]
+    assert told.startswith(f"{live.folders.landing}: good.csv came again under a name that was read before")
+    assert live.metric("vitrine_stream_damaged_files_total") == counted + 1
 
 
 def test_a_file_of_any_age_is_read(live: Running) -> None:

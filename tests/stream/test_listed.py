@@ -1,5 +1,6 @@
 """The accounts tell who must get a list and who got one, and what files of lists have lost."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,6 +11,11 @@ from app.stream.list_files import prune, rewrite, write_part
 from tests.stream.test_accounts import COUNTED, EPOCHS, account, accounts_of, away, cut, differences, folder
 
 __all__ = ["folder"]  # a fixture
+
+
+def listed(*users: int) -> pa.Table:
+    """A row of lists for each, as far as it matters here."""
+    return pa.table({"user_id": users, "generated_at": [datetime(2024, 5, 6, tzinfo=UTC)] * len(users)})
 
 
 def test_who_must_get_a_list_and_who_got_one_is_accounted_for(archive: Archive, folder: Path) -> None:
@@ -33,10 +39,9 @@ def test_files_of_lists_are_accounted_for(archive: Archive, folder: Path) -> Non
     lists = folder.parent / "lists"
     for batch in range(5):
         for partition in range(2):
-            rows = pa.table({"user_id": [1, 1, 2]})
-            write_part(rows, lists, csv, batch, EPOCHS.owner(batch), partition)
+            write_part(listed(1, 1, 2), lists, csv, batch, EPOCHS.owner(batch), partition)
         accounts.write(account(batch, 0, **COUNTED | {"list_rows": 6}))
-    write_part(pa.table({"user_id": [1]}), lists, csv, 4, 1, 0)  # of one that was replaced
+    write_part(listed(1), lists, csv, 4, 1, 0)  # of one that was replaced
     names = sorted(lists.glob("*e000002*"))
     names[1].with_suffix(".lost").write_bytes(names[1].read_bytes())
     assert differences(accounts) == []
@@ -64,7 +69,7 @@ def test_losing_the_oldest_lists_that_are_kept_is_told(archive: Archive, folder:
     lists = folder.parent / "lists"
     accounts = accounts_of(folder, archive, keep=2)
     for batch in range(5):
-        write_part(pa.table({"user_id": [1, 2]}), lists, folder, batch, EPOCHS.owner(batch), 0)
+        write_part(listed(1, 2), lists, folder, batch, EPOCHS.owner(batch), 0)
         accounts.write(account(batch, 0, **COUNTED | {"list_rows": 2}))
     (lists / f"batch-{0:09d}-e000001-000.parquet").unlink()  # by the edition before, which kept four
     kept = accounts_of(folder, archive, 2, keep=6)
@@ -84,7 +89,7 @@ def test_a_file_of_lists_that_is_away_for_a_moment_does_not_count_as_empty(
     archive: Archive, folder: Path, refused: Path
 ) -> None:
     accounts, lists = accounts_of(folder, archive, keep=3), folder.parent / "lists"
-    write_part(pa.table({"user_id": [1, 1, 2]}), lists, folder, 0, 1, 0)
+    write_part(listed(1, 1, 2), lists, folder, 0, 1, 0)
     accounts.write(account(0, 0, **COUNTED | {"list_rows": 3}))
     (path,) = lists.iterdir()
     with away(path, refused):
