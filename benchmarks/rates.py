@@ -14,11 +14,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-
-matplotlib.use("agg")
-import matplotlib.pyplot as plt
-
 BEHIND = 3.0  #: seconds; more than a file and a micro-batch take, and 2.3 % of a measurement and its warm-up
 
 
@@ -77,6 +72,11 @@ def line(row: dict[str, Any]) -> str:
 
 def draw(rows: list[dict[str, Any]], target: Path) -> None:
     """Freshness of stream and floor over the rate."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    import matplotlib.pyplot as plt
+
     figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
     rates = [row["rate"] for row in rows]
     for name, label, style in (
