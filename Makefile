@@ -8,6 +8,8 @@ CLASSES := $(VENV)/share/vitrine/spark.jsa
 # they share a training, a stream or a table; the longest first (tests/longest_first.py).
 PYTEST := $(BIN)/python -m pytest -n 3
 DEMO_EVENTS := 250000
+# Else each process, and each worker of the tests, would compile the source anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup java demo live shop dashboards docs test test-slow test-programs e2e soak cluster-demo check lock clean

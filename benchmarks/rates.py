@@ -15,11 +15,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-
-matplotlib.use("agg")
-import matplotlib.pyplot as plt
-
 BEHIND = 3.0  #: seconds, in all: more than a file and a micro-batch take
 GREW = 0.5  #: seconds' worth, a file's: a stream that takes in 1 % less than comes grows by 0.6 s in 90 s
 
@@ -81,6 +76,11 @@ def line(row: dict[str, Any]) -> str:
 
 def draw(rows: list[dict[str, Any]], target: Path) -> None:
     """Freshness of stream and floor over the rate."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    import matplotlib.pyplot as plt
+
     figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
     rates = [row["rate"] for row in rows]
     for name, label, style in (

@@ -2,9 +2,15 @@
 
 As it is, `--dist loadfile` gives those with the most tests first, and each worker three tests ahead: a file of one long
 test came last, or waited behind another while a worker had nothing left to do.
+
+Of three workers or more, one begins with the files that need no session of Spark: with luck it never makes one, which
+takes some ten seconds until it and Spark's Python workers are warm.
 """
 
+import re
 from collections import Counter
+from functools import cache
+from pathlib import Path
 
 import pytest
 from xdist.scheduler import LoadFileScheduling
@@ -30,6 +36,8 @@ QUICK = {
     "tests/stream/test_starts.py": 18,
     "tests/golden/test_stream.py": 16,
 }
+ROOT = Path(__file__).parents[1]
+SESSION = re.compile(r"SparkSession|live: Running|trained: Shop|fitted: Fitted")  #: in files that need one
 AHEAD = 1  #: tests that a worker has besides the one that it runs: it begins none before it knows the next
 
 
@@ -37,6 +45,12 @@ def unit(nodeid: str) -> str:
     """What a worker gets as a whole: the file of a test, or that which it shares a fixture with."""
     file = nodeid.split("::", 1)[0]
     return TOGETHER.get(file, file)
+
+
+@cache
+def needs_session(file: str) -> bool:
+    """Whether tests of the file ask for the session of Spark."""
+    return (ROOT / file).is_file() and bool(SESSION.search((ROOT / file).read_text()))
 
 
 def sort(items: list[pytest.Item]) -> None:
@@ -61,6 +75,14 @@ class LongestFirst(LoadFileScheduling):
     def schedule(self) -> None:
         self.config.option.loadscopereorder = False
         super().schedule()
+
+    def _assign_work_unit(self, node: WorkerController) -> None:
+        # Slow tests start programs of their own.
+        if len(self.nodes) > 2 and self.config.option.markexpr == "not slow":
+            wanted = node is not self.nodes[-1]
+            fitting = (file for file in self.workqueue if needs_session(file) == wanted)
+            self.workqueue.move_to_end(next(fitting, next(iter(self.workqueue))), last=False)
+        super()._assign_work_unit(node)
 
     def _reschedule(self, node: WorkerController) -> None:
         if not self.workqueue or self._pending_of(self.assigned_work[node]) <= AHEAD:

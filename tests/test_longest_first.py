@@ -3,7 +3,10 @@
 from pathlib import Path
 from types import SimpleNamespace
 
-from tests.longest_first import QUICK, TOGETHER, LongestFirst, sort, unit
+import pytest
+
+from tests import longest_first
+from tests.longest_first import QUICK, TOGETHER, LongestFirst, needs_session, sort, unit
 
 ROOT = Path(__file__).parents[1]
 COLLECTED = ["long.py::a", "many.py::a", "many.py::b", "many.py::c", "short.py::a", "last.py::a"]
@@ -24,7 +27,7 @@ class Worker:
 
 
 def test_files_are_handed_out_in_order_and_as_late_as_can_be() -> None:
-    option = SimpleNamespace(loadscopereorder=True)  # as it is: those with the most tests first
+    option = SimpleNamespace(loadscopereorder=True, markexpr="not slow")  # as it is: those with the most tests first
     scheduler = LongestFirst(SimpleNamespace(getvalue=lambda name: ["popen"] * 2, option=option))
     one, other = Worker(), Worker()
     for worker in (one, other):
@@ -40,6 +43,26 @@ def test_files_are_handed_out_in_order_and_as_late_as_can_be() -> None:
     assert not other.shutting_down
     scheduler.mark_test_complete(other, 3)
     assert other.shutting_down
+
+
+def test_one_of_three_begins_without_spark(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(longest_first, "needs_session", lambda file: file in ("many.py", "last.py"))
+    option = SimpleNamespace(loadscopereorder=True, markexpr="not slow")
+    scheduler = LongestFirst(SimpleNamespace(getvalue=lambda name: ["popen"] * 3, option=option))
+    workers = [Worker() for _ in range(3)]
+    for worker in workers:
+        scheduler.add_node(worker)
+        scheduler.add_node_collection(worker, COLLECTED)
+    scheduler.schedule()
+    assert [worker.tests[0] for worker in workers] == ["many.py::a", "last.py::a", "long.py::a"]
+    assert workers[1].tests[1:] == ["short.py::a"], "it takes what is left, and nobody has to wait"
+
+
+def test_what_asks_for_a_session_is_known_by_its_text() -> None:
+    assert needs_session("tests/stream/test_rules.py")
+    assert needs_session("tests/train/test_forgetting.py")
+    assert not needs_session("tests/core/test_lease.py")
+    assert not needs_session("no.py")
 
 
 def item(nodeid: str, seconds: float | None = None) -> SimpleNamespace:

@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from math import sqrt
 
-from scipy.stats import binomtest
-
 FEWEST = 30  #: of each variant's parts, below which nothing is said about the two
 Z = 1.959963984540054  #: of 95 %
 
@@ -23,6 +21,8 @@ class Share:
     def of(cls, part: int, whole: int) -> "Share":
         if whole == 0:
             return cls(0, 0, 0.0, 0.0, 1.0)
+        from scipy.stats import binomtest  # here: it takes most of a second to load
+
         found = binomtest(part, whole).proportion_ci(method="wilson")
         return cls(part, whole, part / whole, found.low, found.high)
 

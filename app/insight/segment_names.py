@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from itertools import chain, count, takewhile
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from app.serve.segments import FEATURES, Means
 
@@ -163,6 +162,8 @@ def _first_words(said: Mapping[int, Mapping[str, float]], taken: set[str]) -> di
         for sayable in said.values()  # the last columns: to begin with nothing of one's own
     ]
     places = list(said)
+    from scipy.optimize import linear_sum_assignment  # see `clusters`
+
     chosen = zip(*linear_sum_assignment(np.reshape(worth, (len(said), -1)), maximize=True), strict=True) if said else ()
     return {places[row]: words[column] for row, column in chosen if column < len(words)}
 

@@ -8,12 +8,14 @@ A point's identity is measurement, tags and time: the same point written again o
 import sys
 from dataclasses import replace
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from app.evaluate.names import BLEND, MOST_POPULAR
 from app.monitor.lines import BATCH_CLOCK, EVENT_CLOCK, TIME, Field, Measurement, Tag
 from app.monitor.training_schema import BEHAVIOUR, LIFECYCLE, MODEL, MOVES, PROFILES, RFM, SEGMENT, SEGMENTS, VALUE
+
+if TYPE_CHECKING:  # as in `lines`
+    import pandas as pd
 
 NANOSECONDS_PER_MILLISECOND = 1_000_000
 
@@ -208,7 +210,7 @@ RECOMMENDATIONS_BY_TEXT = replace(
 )
 
 
-def recommendation_lines(table: pd.DataFrame, lane: int = 0, lanes: int = 1) -> list[str]:
+def recommendation_lines(table: "pd.DataFrame", lane: int = 0, lanes: int = 1) -> list[str]:
     """Lines of `recommendations`, no two of one batch at the same time.
 
     Many users share generated_at and all tags, so the time must distinguish them. A hash of the
@@ -227,6 +229,8 @@ def recommendation_lines(table: pd.DataFrame, lane: int = 0, lanes: int = 1) -> 
         Number of the part of the batch this table is, and of how many: a Spark partition and their
         number. On a retry the same users must come to the same lane.
     """
+    import pandas as pd
+
     if not 0 <= lane < lanes:
         raise ValueError(f"lane {lane} of {lanes}")
     nanoseconds = pd.Series(

@@ -94,7 +94,7 @@ def test_a_log_is_listed_while_a_stream_makes_and_deletes_hidden_folders_in_it(
         for _ in range(2):
             streams.submit(stage)
         try:
-            for _ in range(100):
+            for _ in range(40):
                 for source in (f"{tmp_path}", f"{tmp_path}/*", f"{tmp_path}/*/*.csv"):
                     assert len(list_event_files(spark, source)) == 1
         finally:

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from scipy.stats import beta as beta_distribution
 
 from app.insight.shrinkage import Prior, fit_prior, rate_of
 
@@ -55,7 +54,9 @@ def test_rates_that_do_not_differ_have_none(trials: list[int], successes: list[i
 
 
 def test_the_posterior_adds_counts_to_the_prior() -> None:
+    from scipy.stats import beta  # here: it takes most of a second to load, in each worker that collects tests
+
     mean, low, high = Prior(2.0, 38.0).posterior(np.array([0, 60]), np.array([0, 8]))
     assert mean.tolist() == pytest.approx([0.05, 0.1])
-    assert (low[1], high[1]) == pytest.approx(beta_distribution(10, 90).interval(0.95))
+    assert (low[1], high[1]) == pytest.approx(beta(10, 90).interval(0.95))
     assert low[0] < low[1]

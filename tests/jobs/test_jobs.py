@@ -1,7 +1,7 @@
 """The commands and jobs as processes: exit codes, one error line, JSON on standard output alone.
 
-What they do with each kind of bad input is in test_bad_input.py; here it is seen through the whole
-program, JVM and Python workers included.
+What they do with each kind of bad input, a full disk among them, is in test_bad_input.py; here it is seen through
+the whole program, JVM and Python workers included.
 """
 
 import json
@@ -112,14 +112,6 @@ def test_a_log_with_a_single_user(tmp_path: Path) -> None:
     done = vitrine("train", "--events", tmp_path / "in.csv", "--output", tmp_path / "out")
     assert done.returncode in (0, 2), done.stderr
     assert not NOISE.search(done.stderr), done.stderr
-
-
-def test_a_full_disk_while_cleaning(small_disk: Path, tmp_path: Path) -> None:
-    generate(tmp_path / "big.csv", 60_000, 1, days=3)
-    done = vitrine("explore", "--events", tmp_path / "big.csv", "--output", small_disk / "out")
-    assert "the disk is full" in error_line(done)
-    assert done.stdout == ""
-    assert not list(small_disk.rglob("cleaned_data_*"))  # half a table would keep it full
 
 
 def test_a_full_disk_while_writing_the_bundle(small_disk: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -120,7 +120,7 @@ def test_a_killed_writer_never_shows_half_a_bundle(tmp_path: Path, record_proper
     Registry(models).publish(Registry(models).add("0", Entries(), lambda _: None).name)
     left = published = 0
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["app.registry.registry"])  # so that a writer starts at once
+    context.set_forkserver_preload([__name__])  # so that a writer starts at once
     with reading(models) as reader:
         for number in range(KILLS):
             writer = context.Process(target=write_forever, args=(models,), daemon=True)

@@ -2,11 +2,10 @@
 
 import gzip
 import json
+import multiprocessing
 import os
 import random
 import shutil
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -292,13 +291,8 @@ def test_kill_9_at_random_moments(tmp_path: Path) -> None:
     undisturbed = landed(tmp_path / "landing")
     assert flat(undisturbed) == rows
     killed = tmp_path / "killed"
-    code = (
-        "import sys; from pathlib import Path; from app.stream.replay import Pace, replay; "
-        "replay(sys.argv[1], Path(sys.argv[2]), Pace(rate=1000, tick_seconds=0.01), state=Path(sys.argv[3]))"
-    )
-    command = [sys.executable, "-c", code, str(tmp_path / "log.csv"), str(killed / "landing"), str(killed / "state")]
     chance, files, kills = random.Random(7), [], 0
-    while run_and_kill(command, killed / "state", chance.uniform(0, 1.5)):
+    while run_and_kill(tmp_path / "log.csv", killed, chance.uniform(0, 1.5)):
         kills += 1
         if kills % 2:  # every other time the stream has removed what it has read
             files += take_away(killed)
@@ -308,18 +302,27 @@ def test_kill_9_at_random_moments(tmp_path: Path) -> None:
     assert files == undisturbed
 
 
-def run_and_kill(command: list[str], state: Path, seconds: float) -> bool:
+def run_and_kill(log: Path, folder: Path, seconds: float) -> bool:
     """Kill a replay some time after its first file; False if it came to its end before."""
+    state = folder / "state"
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["app.stream.replay"])  # so that a replay starts at once
+    process = context.Process(
+        target=replay,
+        args=(str(log), folder / "landing", Pace(rate=1_000, tick_seconds=0.01)),
+        kwargs={"state": state},
+        daemon=True,
+    )
     before, deadline = rows_done(state), time.monotonic() + 60
-    process = subprocess.Popen(command)
-    while rows_done(state) == before and process.poll() is None:
+    process.start()
+    while rows_done(state) == before and process.is_alive():
         assert time.monotonic() < deadline
         time.sleep(0.01)
     time.sleep(seconds)
     process.kill()
-    process.wait()
-    assert process.returncode in (0, -9)
-    return process.returncode == -9
+    process.join(60)
+    assert process.exitcode in (0, -9)
+    return process.exitcode == -9
 
 
 def rows_done(state: Path) -> int:

@@ -27,7 +27,7 @@ FIRST_EDITION: dict[str, Any] = {
     "profiles": {"impulsive_minutes": 10, "abandoned_carts": 2, "regular_days": 3},
 }
 #: Settings with which the models cannot have learned anything.
-BROKEN: dict[str, Any] = {"als_factors": 1, "als_iterations": 1, "blend_weights": {"popularity": 1.0}}
+BROKEN: dict[str, Any] = {"generators": "popularity", "blend_weights": {"popularity": 1.0}}
 
 
 class Shop:
