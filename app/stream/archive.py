@@ -7,7 +7,7 @@ import gzip
 import secrets
 import shutil
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from errno import ENOENT
@@ -49,6 +49,21 @@ class Archive:
         staging = self.folder / f".{part.name}.{secrets.token_hex(4)}"
         staging.mkdir()
         return staging
+
+    @contextmanager
+    def filled(self, part: BatchRange, folder: Path, check: Callable[[], object]) -> Iterator[Path]:
+        """A new folder for the block to fill, which takes its place in `folder`; deleted if the block or `check` fails.
+
+        `check` is called just before it takes its place, and raises if this stream was replaced.
+        """
+        staging = self.stage(part)
+        try:
+            yield staging
+            check()
+        except BaseException:
+            shutil.rmtree(staging, ignore_errors=True)
+            raise
+        place(staging, folder / part.name)
 
     def commit(
         self, staging: Path, part: BatchRange, now: float, points: Sequence[str] = (), *, answered: bool = False

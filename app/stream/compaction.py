@@ -21,7 +21,7 @@ from app.core.files import replacing
 from app.events.archive_manifest import Manifest, write_manifest
 from app.events.archive_names import BatchRange, Epochs
 from app.events.forgotten import NOBODY, Forgotten
-from app.stream.archive import Archive, damage_told, place, read_points, stored_rows, write_points
+from app.stream.archive import Archive, damage_told, read_points, stored_rows, write_points
 from app.stream.forgetting import of_forgotten
 from app.stream.rows_file import RowsFile
 
@@ -90,14 +90,9 @@ def put_together(
     VitrineError
         A folder does not hold what it must, or a file is damaged; nothing is written.
     """
-    staging = archive.stage(target)
-    try:
+    # Nothing of it stays if it fails, nor if a folder is gone: rows of whoever is forgotten later would stay with it.
+    with archive.filled(target, archive.folder, check) as staging:
         _fill(archive, staging, target, parts, forgotten)
-        check()
-    except BaseException:  # a folder that is gone as well: rows of whoever is forgotten later would stay
-        shutil.rmtree(staging, ignore_errors=True)
-        raise
-    place(staging, archive.folder / target.name)
 
 
 def _fill(archive: Archive, staging: Path, target: BatchRange, parts: list[BatchRange], forgotten: Forgotten) -> None:
@@ -191,10 +186,14 @@ def _uncounted(archive: Archive, counting: list[BatchRange]) -> dict[BatchRange 
     for path in archive.folder.iterdir():
         part = _part(path)
         if part is not None and part not in known:
-            place = bisect_right(counting, part.first, key=lambda other: other.first) - 1
-            holds = place >= 0 and counting[place].holds(part)
-            found.setdefault(counting[place] if holds else None, []).append(part)
+            found.setdefault(holder(counting, part), []).append(part)
     return found
+
+
+def holder(folders: list[BatchRange], part: BatchRange) -> BatchRange | None:
+    """That of some folders, in order, whose range holds another's."""
+    place = bisect_right(folders, part.first, key=lambda other: other.first) - 1
+    return folders[place] if place >= 0 and folders[place].holds(part) else None
 
 
 def _part(path: Path) -> BatchRange | None:

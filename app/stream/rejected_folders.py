@@ -1,8 +1,6 @@
 """Small folders of rejected rows put together, as far as those of the archive are."""
 
 import os
-import shutil
-from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from errno import ENOENT
 from pathlib import Path
@@ -13,8 +11,8 @@ import pyarrow.parquet as pq
 
 from app.core.files import replacing
 from app.events.archive_names import BatchRange, Epochs
-from app.stream.archive import Archive, damage_told, parquet_files, place
-from app.stream.compaction import FEWEST, STEP
+from app.stream.archive import Archive, damage_told, parquet_files
+from app.stream.compaction import FEWEST, STEP, holder
 from app.stream.taken_out import TAKEN_OUT, noting
 
 LARGEST = STEP**2  #: micro-batches in a folder: a file is held in memory when forgotten users are taken out of it
@@ -28,11 +26,11 @@ def rejected_due(archive: Archive, epochs: Epochs) -> Iterator[tuple[BatchRange,
     whole = [part for part in archive.folders(epochs) if part.first < part.last]
     found: dict[BatchRange, list[BatchRange]] = {}
     for part in archive.rejected_folders(epochs):
-        holder = bisect_right(whole, part.first, key=lambda other: other.first) - 1
-        if holder >= 0 and whole[holder].holds(part):
-            size = min(whole[holder].last - whole[holder].first + 1, LARGEST)
+        there = holder(whole, part)
+        if there is not None:
+            size = min(there.last - there.first + 1, LARGEST)
             first = part.first // size * size
-            found.setdefault(BatchRange(first, first + size - 1, whole[holder].epoch), []).append(part)
+            found.setdefault(BatchRange(first, first + size - 1, there.epoch), []).append(part)
     return ((target, parts) for target, parts in found.items() if len(parts) >= FEWEST)
 
 
@@ -53,14 +51,8 @@ def put_rejected_together(
     VitrineError
         A file is damaged; nothing is written.
     """
-    staging = archive.stage(target)
-    try:
+    with archive.filled(target, archive.rejected, check) as staging:
         _fill(staging, [archive.rejected / part.name for part in parts])
-        check()
-    except BaseException:
-        shutil.rmtree(staging, ignore_errors=True)
-        raise
-    place(staging, archive.rejected / target.name)
 
 
 def _fill(staging: Path, folders: list[Path]) -> None:
