@@ -64,6 +64,8 @@ from app.stream.telemetry import StreamSummary
 from app.synthetic import cut_in_two, generate
 
 TRAIN_EVENTS = 600_000
+#: Longest wait for what the replay landed last, in seconds: a rate beyond the limit leaves minutes of it.
+LAST_FILES_S = 60
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,7 @@ def grew(waiting: Sequence[int]) -> int:
 def _stop_after(
     player: subprocess.Popen[bytes], stream: Stream, asked: argparse.Namespace, end: SimpleQueue[ReplayEnd]
 ) -> None:
-    """Stop the stream once the replay is over and its last files had time to arrive."""
+    """Stop the stream once the replay is over and its files are taken in, or enough was waited for them."""
     waiting, warm = list[int](), time.monotonic() + asked.warmup
     while player.poll() is None:
         if time.monotonic() >= warm:
@@ -161,7 +163,9 @@ def _stop_after(
     waiting.append(landed(stream.folders) - taken_in)
     behind = late(stream.folders, asked.tick)
     end.put(ReplayEnd(since.events, since.seconds, waiting[-1], grew(waiting), behind))
-    time.sleep(3)
+    latest = time.monotonic() + LAST_FILES_S
+    while landed(stream.folders) > stream.telemetry.rows() and time.monotonic() < latest:
+        time.sleep(asked.tick / 2)
     stream.stopping.set()
 
 
@@ -219,9 +223,7 @@ def _measure_floor(settings: Settings, vitrine: str, live: Path, asked: argparse
     try:
         with _replay(settings, vitrine, live, asked) as player:
             player.wait()
-            time.sleep(3)
-        if (failure := query.exception()) is not None:
-            raise failure
+        query.processAllAvailable()  # Raises what the query failed with.
         batch_ms = _durations(spark)
         query.stop()
     finally:

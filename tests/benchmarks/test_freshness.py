@@ -95,5 +95,6 @@ def test_one_run_measures_the_floor_and_the_stream(tmp_path: Path) -> None:
     assert line["state_rows"] > 0 < line["state_bytes"]
     assert {"triggerExecution", "addBatch"} <= line["batch_ms"].keys() & line["floor_batch_ms"].keys()
     assert line["unaccounted"] == 0
-    assert 0 <= line["waiting"] < RATE * (WARMUP + SECONDS)
-    assert line["replay_late_s"] >= 0 < line["events_per_s"]
+    # A slow machine's first micro-batch may come after the replay's end, and takes all of it in.
+    assert 0 <= line["waiting"] <= RATE * (WARMUP + SECONDS)
+    assert line["replay_late_s"] >= 0 <= line["events_per_s"]
