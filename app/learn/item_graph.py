@@ -27,7 +27,7 @@ from app.core.duck import Relation, query
 from app.core.parts import part_files
 from app.core.settings import Settings
 from app.learn.part_rows import PartRows
-from app.learn.row_batches import Rows, Work, by_workers
+from app.learn.row_batches import CUT, Rows, Work, by_workers
 from app.learn.tables import Tables
 from app.serve.generators.item_graph import ItemGraph
 from app.serve.row_products import strongest_of_product
@@ -35,7 +35,7 @@ from app.serve.sparse import only_columns
 
 USER_PRODUCTS = 1_000  #: of a user, those rated best: a crawler must not cost more than a thousand others
 ORDER = 4  #: of the sharpening
-USERS = 20_000  #: whose rows a thread takes at a time
+USERS, COLUMNS = 20_000, 32  #: that a thread takes at a time: what it reads and adds to stays near the processor
 OVERSAMPLING = 64  #: columns more than the eigenvectors wanted
 DEGREE = 3  #: of the Chebyshev polynomial
 LEAST = 0.01  #: where it starts to grow at the least, as a share of the largest eigenvalue
@@ -50,17 +50,21 @@ class Graph:
 
     def __matmul__(self, columns: NDArray[np.float32]) -> NDArray[np.float32]:
         """P times columns (p, f)."""
-        rows, scaled = self.users.rows(), self.scale * columns
+        rows, product = self.users.rows(), np.empty_like(columns)
+        blocks = [rows[start : start + USERS] for start in range(0, rows.shape[0], USERS)]
 
-        def of_users(start: int) -> NDArray[np.float32]:
-            some = rows[start : start + USERS]
-            return some.T @ (some @ scaled)
+        def of_columns(start: int) -> NDArray[np.float32]:
+            few = self.scale * columns[:, start : start + COLUMNS]
+            total = np.zeros_like(few)
+            for users in blocks:
+                total += users.T @ (users @ few)
+            return self.scale * total
 
-        total = np.zeros_like(scaled)
+        starts = range(0, columns.shape[1], COLUMNS)
         with ThreadPoolExecutor(os.cpu_count()) as threads:  # scipy's products hold no lock
-            for part in threads.map(of_users, range(0, rows.shape[0], USERS)):
-                total += part
-        return self.scale * total
+            for start, part in zip(starts, threads.map(of_columns, starts), strict=True):
+                product[:, start : start + COLUMNS] = part
+        return product
 
 
 def fit_item_graph(tables: Tables, settings: Settings) -> ItemGraph:
@@ -83,8 +87,8 @@ def fit_item_graph(tables: Tables, settings: Settings) -> ItemGraph:
     inward = np.hstack([vectors, settings.item_graph_low_pass * vectors / roots])
     outward = np.hstack([vectors * values * (sharp - beyond), low_pass])
     work = edges(graph, tables.catalogue.available, settings.item_graph_width)
-    near = by_workers(tables.spark, users.products, work, folder / "edges", parts=users.parts)
-    return ItemGraph(float(beyond) * near, inward.astype(np.float32), outward.astype(np.float32))
+    near = by_workers(tables.spark, users.products, work, folder / "edges", parts=users.parts, chunk=CUT)
+    return ItemGraph(float(beyond) * near, inward, outward)
 
 
 def user_products(interactions: Relation, most: int) -> Relation:
@@ -148,7 +152,11 @@ def filtered(graph: Graph, basis: NDArray[np.float32]) -> NDArray[np.float32]:
     end = np.float32(max(values[0], LEAST * values[-1]) or 1)
     before, now = basis, 2 / end * image - basis
     for _ in range(DEGREE - 1):
-        before, now = now, 4 / end * (graph @ now) - 2 * now - before
+        after = graph @ now  # and the rest in place: each array more costs as much as a quarter of a product
+        after *= 4 / end
+        after -= 2 * now
+        after -= before
+        before, now = now, after
     return now
 
 
@@ -180,7 +188,11 @@ def sharpened(
     sharp, last = sharpening(values, sharpness), values[-1]
     slope = (sharp[-1] - 1) / last if last > 0 else np.float32(0)
     rest = (sharp - 1 - slope * values)[:, None] * (vectors.T @ columns)
-    return columns + slope * (graph @ columns) + vectors @ rest
+    product = graph @ columns
+    product *= slope
+    product += columns
+    product += vectors @ rest
+    return product
 
 
 def edges(graph: Graph, available: NDArray[np.bool_] | None, width: int) -> Work:

@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 from scipy.linalg.lapack import dposv
 from scipy.sparse import csr_matrix
 
-from app.learn.row_batches import Rows, Work, by_workers
+from app.learn.row_batches import CUT, Rows, Work, by_workers
 from app.serve.ragged import NONE, Ragged
 from app.serve.row_products import strongest_of_product
 from app.serve.sparse import load_rows, save_rows, strongest_per_row
@@ -41,26 +41,28 @@ def local_ridge(
     csr_matrix
         (p, p), nothing negative.
     """
-    for name, matrix in (("gram", gram), ("shared", shared), ("near", _neighbours(shared, neighbours))):
+    for name, matrix in (("gram", gram), ("shared", shared)):
         save_rows(folder, name, matrix)
     work = _solver(folder, gram.shape[0], ridge, neighbours)
-    return by_workers(spark, gram.shape[0], work, folder / "similarities")
+    return by_workers(spark, gram.shape[0], work, folder / "similarities", chunk=CUT)
 
 
-def _neighbours(shared: csr_matrix, n: int) -> csr_matrix:
-    """The strongest others of each product."""
-    others = csr_matrix(shared, copy=True)
-    others.setdiag(0)
+def _neighbours(shared: csr_matrix, rows: NDArray[np.int64], n: int) -> csr_matrix:
+    """The strongest others (m, p) of some products (m,)."""
+    others = csr_matrix(shared[rows])
+    others.data[others.indices == np.repeat(rows, np.diff(others.indptr))] = 0
     return strongest_per_row(others, n)
 
 
 def _solver(folder: Path, n: int, ridge: float, neighbours: int) -> Work:
     def work() -> Rows:
-        gram, shared, near = (load_rows(folder, name, n, "c") for name in ("gram", "shared", "near"))
+        gram, shared = (load_rows(folder, name, n, "c") for name in ("gram", "shared"))
         place = np.full(n, NONE, np.int32)
 
         def solve(rows: NDArray[np.int64]) -> csr_matrix:
-            members = [np.append(near.indices[near.indptr[row] : near.indptr[row + 1]], np.int32(row)) for row in rows]
+            near = _neighbours(shared, rows, neighbours)
+            others = np.split(near.indices, near.indptr[1:-1])
+            members = [np.append(one, np.int32(row)) for one, row in zip(others, rows, strict=True)]
             solutions = [_last_row(_block(gram, system, place), ridge) for system in members]
             offsets = Ragged.of_lengths(np.array([len(system) for system in members])).offsets
             inverse = (np.concatenate(solutions).astype(np.float32), np.concatenate(members), offsets)

@@ -34,7 +34,8 @@ class SessionSums:
     """Sums over sessions, w being a session's weight and L the number of its products.
 
     `gram` (p, p): Σ w / L² over the sessions that have both products; `shared` (p, p): Σ w / L;
-    `follows` (p, p): Σ w · exp(-(gap - 1) / decay) over those where the second comes after the first;
+    `follows` (p, p): Σ w · exp(-(gap - 1) / decay) over those where the second comes after the first, the strongest of
+    each row;
     `starts` (p,): Σ w over those where something comes after the product;
     `held` (p,): Σ w over those that have it; `lately` (p,): over the recent ones of these.
     """
@@ -93,7 +94,9 @@ def session_sums(tables: Tables, settings: Settings, folder: Path) -> SessionSum
 
     by_part(tables.spark, number, sums_of, folder)
     sessions = PartRows.joined(folder, number, n)
-    stacked = by_workers(tables.spark, n, _strongest(sessions), folder / "pairs", 3 * n, number)
+    stacked = by_workers(
+        tables.spark, n, _strongest(sessions, settings.session_walk_width), folder / "pairs", 3 * n, number
+    )
     gram, shared, follows = (csr_matrix(stacked[:, start : start + n]) for start in (0, n, 2 * n))
     starts, held, lately = np.sum([np.load(folder / str(part) / _COUNTS) for part in range(number)], axis=0)
     return SessionSums(gram, shared, follows, starts, held, lately)
@@ -188,8 +191,11 @@ def _save_sums(folder: Path, sessions: Sessions, gap_decay: float, n: int) -> No
     np.save(folder / _COUNTS, product_counts(sessions, n))
 
 
-def _strongest(sessions: PartRows) -> Work:
-    """What gives rows (m, 3 n) of the three sums, of the pairs that share most, and of each product alone."""
+def _strongest(sessions: PartRows, width: int) -> Work:
+    """What gives rows (m, 3 n) of the three sums, of the pairs that share most, and of each product alone.
+
+    Of what follows a product, the `width` strongest.
+    """
     n = sessions.products
 
     def work() -> Rows:
@@ -205,8 +211,10 @@ def _strongest(sessions: PartRows) -> Work:
             own = csr_matrix((np.ones(len(products)), (np.arange(len(products)), products)), shape=(len(products), n))
             kept = strongest_per_row(csr_matrix(sums.imag - sums.imag.multiply(own)), PAIRS).sign() + own
             follows = sum((follows[products] for follows in each_follows), csr_matrix(kept.shape))
-            three = (sums.real, sums.imag, follows)
-            return csr_matrix(hstack([_rounded(csr_matrix(one.multiply(kept))) for one in three]))
+            gram, shared, follows = (
+                _rounded(csr_matrix(one.multiply(kept))) for one in (sums.real, sums.imag, follows)
+            )
+            return csr_matrix(hstack([gram, shared, strongest_per_row(follows, width)]))
 
         return rows
 

@@ -17,7 +17,7 @@ from app.learn.session_sums import SessionSums, session_sums
 from app.learn.tables import Tables
 from app.learn.walks import restarts, scaled_rows, walks
 from app.serve.generators.session_walk import SessionWalk
-from app.serve.sparse import strongest_per_row
+from app.serve.sparse import canonical_rows
 
 SHRINKAGE = 3.0  #: recent sessions added to those that a product has and to those expected
 
@@ -35,7 +35,7 @@ def fit_session_walk(tables: Tables, settings: Settings) -> SessionWalk:
     available = tables.catalogue.available
     ends = walks(
         spark,
-        scaled_rows(strongest_per_row(csr_matrix(follows), settings.session_walk_width)),
+        scaled_rows(canonical_rows(csr_matrix(follows))),
         restarts(scaled_rows(alike), settings.session_walk_alike),
         settings.session_walk_onward,
         settings.session_walk_width,

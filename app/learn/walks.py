@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from pyspark.sql import SparkSession
 from scipy.sparse import csr_matrix, diags, hstack, identity, vstack
 
-from app.learn.row_batches import Rows, Work, by_workers
+from app.learn.row_batches import CUT, Rows, Work, by_workers
 from app.serve.row_products import strongest_of_product
 from app.serve.sparse import load_rows, save_rows, scaled_columns
 
@@ -64,7 +64,7 @@ def walks(
     for name, matrix in (("step", step), ("last", scaled_columns(step, factors))):
         save_rows(folder, name, matrix)
     n = transitions.shape[0]
-    return by_workers(spark, n, _walker(folder, n, width), folder / "walks")
+    return by_workers(spark, n, _walker(folder, n, width), folder / "walks", chunk=CUT)
 
 
 def _walker(folder: Path, n: int, width: int) -> Work:

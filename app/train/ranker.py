@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from app.core.settings import Settings
+from app.core.spark import cores_here
 from app.evaluate.choice import choose
 from app.evaluate.examples import ranker_examples
 from app.evaluate.gate import MIN_QUERIES
@@ -103,6 +104,7 @@ def learn_ranker(run: Run, test: HeldOut, queries: StoredQueries, recommender: R
         tuple(recommender.generators),
         recommender.catalogue,
         run.settings.seed,
+        cores_here(run.spark),
     )
     folder = run.scratch / "ranker"
     folder.mkdir()

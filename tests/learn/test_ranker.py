@@ -72,6 +72,11 @@ def test_the_same_examples_and_seed_give_the_same_trees(ranker: LambdaMART) -> N
     assert fit_lambdamart(examples("same_brand"), FIRST, NAMES, catalogue(), seed=1).model == ranker.model
 
 
+def test_several_threads_learn_the_same_trees(ranker: LambdaMART, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranker_module, "FEW", 1_000)
+    assert fit_lambdamart(examples("same_brand"), FIRST, NAMES, catalogue(), seed=1, threads=2).model == ranker.model
+
+
 def test_it_comes_back_from_its_folder_as_it_was(ranker: LambdaMART, tmp_path: Path) -> None:
     ranker.save(tmp_path)
     found = LambdaMART.load(tmp_path, catalogue(), NAMES)
