@@ -34,8 +34,8 @@ def run_training(settings: Settings, *, as_json: bool = False) -> None:
     VitrineError
         Another has taken over while this one was paused; nothing is published.
     """
-    # Before OpenMP is loaded, by what is imported now: else LightGBM's threads wait by spinning, and where another program
-    # has one of two cores they take longer than one thread does.
+    # Before OpenMP is loaded, by what is imported now: else LightGBM's threads wait by spinning, and where another
+    # program has one of two cores they take longer than one thread does.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from app.learn.recommender import chosen_fits  # imported here: --help must not wait for it
 

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,11 +12,13 @@ from app.core.files import write_text
 from app.core.templates import templates
 from app.evaluate.results import Quality
 from app.events.vocabulary import PURCHASE
+from app.insight.figures import Figures
+from app.insight.results import Exploration
 from app.report import behaviour, customers, exploration, lists, process, quality, segments
 from app.report.blocks import Chart, Section, answered
 from app.report.text import count, percent
 from app.report.theme import style
-from app.results.run import RunResult
+from app.results.run import Cleaning, RunResult
 
 HERE = Path(__file__).parent
 
@@ -30,20 +33,26 @@ class Tile:
     state: str = ""
 
 
-def write_report(result: RunResult, path: Path) -> None:
-    """Write the report of a run as one self-contained HTML file; its folder is made where missing."""
-    html = render_report(result)
+def write_report(result: RunResult, path: Path, shop: Sequence[Section] | None = None) -> None:
+    """Write the report of a run as one self-contained HTML file; its folder is made where missing.
+
+    `shop`: what `shop_sections` has drawn of the run already, if it has.
+    """
+    html = render_report(result, shop)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, html)
 
 
-def render_report(result: RunResult) -> str:
+def render_report(result: RunResult, shop: Sequence[Section] | None = None) -> str:
     """The report's HTML: charts inline, nothing loaded from elsewhere, same input, same text.
 
     A part that the run did not make has no section; what the log has no data for is named at its section's head.
     """
+    if shop is None:
+        found = Figures(result.customers, result.behaviour, result.segments, result.profiles)
+        shop = shop_sections(result.cleaning, result.exploration, result.timezone, found)
     with style():
-        sections = [answered(section) for section in _sections(result)]
+        sections = [*shop, *(answered(section) for section in _model_sections(result))]
     if result.synthetic:
         sections = [_labelled(part) for part in sections]
     environment = templates(HERE)
@@ -64,25 +73,34 @@ def render_report(result: RunResult) -> str:
     )
 
 
-def _is_chart(block: object) -> bool:
-    return isinstance(block, Chart)
+def shop_sections(
+    cleaning: Cleaning, explored: Exploration | None, timezone: str, found: Figures
+) -> tuple[Section, ...]:
+    """The report's first sections, drawn: on the shop and its customers, all that needs no recommender."""
+    with style():
+        sections = [exploration.section(cleaning, explored, timezone)]
+        if found.behaviour is not None:
+            sections += behaviour.sections(found.behaviour)
+        if found.segments is not None:
+            sections.append(segments.segments(found.segments))
+        if found.profiles is not None:
+            sections.append(segments.profiles(found.profiles))
+        if found.customers is not None:
+            sections += customers.sections(found.customers)
+        return tuple(answered(section) for section in sections)
 
 
-def _sections(result: RunResult) -> list[Section]:
-    found = [exploration.section(result.cleaning, result.exploration, result.timezone)]
-    if result.behaviour is not None:
-        found += behaviour.sections(result.behaviour)
-    if result.segments is not None:
-        found.append(segments.segments(result.segments))
-    if result.profiles is not None:
-        found.append(segments.profiles(result.profiles))
-    if result.customers is not None:
-        found += customers.sections(result.customers)
+def _model_sections(result: RunResult) -> list[Section]:
+    found = []
     if result.quality is not None:
         found.append(quality.section(result.quality, result.ranker))
     if result.recommendations is not None:
         found.append(lists.section(result.recommendations))
     return [*found, process.section(result.stages, result.paths)]
+
+
+def _is_chart(block: object) -> bool:
+    return isinstance(block, Chart)
 
 
 def _labelled(section: Section) -> Section:

@@ -1,6 +1,7 @@
 """The batch runs, stage after stage: from a log to a published bundle, lists and a report."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ from app.learn.ranker import check_library
 from app.monitor.influx import influx_config, write_lines
 from app.monitor.training_points import training_lines
 from app.registry.registry import Registry
-from app.report.page import write_report
+from app.report.blocks import Section
+from app.report.page import shop_sections, write_report
 from app.results.files import write_run
 from app.results.run import Paths, RunResult, StageRun
 from app.train.context import Run
@@ -97,7 +99,9 @@ def train(
         tested = once("evaluate", lambda: evaluate(run, known, whole, found.model, before), scratch / "rmse")
         made = once("bundle", lambda: make_bundle(run, log, exploration, whole, found, tested))
         serving = made.folder if tested.verdict.published else Registry(run.output.models).champion() or made.folder
-        lists = once("lists", lambda: recommend_active(run, whole, serving, done.table), scratch / "lists")
+        with ThreadPoolExecutor(1) as drawing:  # this process has little else to do meanwhile
+            shop = drawing.submit(shop_sections, log.cleaning, exploration, settings.timezone, told)
+            lists = once("lists", lambda: recommend_active(run, whole, serving, done.table), scratch / "lists")
         merged = run.output.merged_csv
         result = _result(
             run,
@@ -126,7 +130,7 @@ def train(
             recommendations=lists.figures,
             pruned=made.pruned,
         )
-        _finish(run, result)
+        _finish(run, result, shop.result())
         _tell_influx(run, result)
         return result
     finally:
@@ -212,11 +216,11 @@ def _stages(run: Run) -> tuple[StageRun, ...]:
     return tuple(StageRun.model_validate(done, from_attributes=True) for done in run.progress.stages)
 
 
-def _finish(run: Run, result: RunResult) -> None:
-    """Write report and `run.json`."""
+def _finish(run: Run, result: RunResult, shop: Sequence[Section] | None = None) -> None:
+    """Write report and `run.json`; `shop`: the sections that are drawn already."""
     run.finished.check()
     with run.progress.stage("report") as stage:
-        write_report(result, run.output.report)
+        write_report(result, run.output.report, shop)
         write_run(run.output, result, run.settings.keep_runs)
         stage.note = str(run.output.report)
 
