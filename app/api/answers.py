@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.api.attribution.answered import Answered, Because
-from app.api.models import Ask, RankedProduct, Recommendations, SimilarAsk, Touched
+from app.api.models import Ask, RankedProduct, ReasonKind, Recommendations, SimilarAsk, Touched
 from app.api.posted.sessions import PostedSessions, SessionEvent
 from app.api.reasons import Cause, reason
 from app.api.shop import Shop, main_category
@@ -111,16 +112,22 @@ def _touches(visits: Sequence[Sequence[SessionEvent]], max_products: int) -> Tou
 def _answered(now: float, variant: Variant, ask: Ask, products: Sequence[RankedProduct]) -> Answered:
     """A list as it is kept."""
     pairs = [(product.source, product.reason.kind) for product in products]
-    causes = list(dict.fromkeys(pairs))
+    causes = {pair: number for number, pair in enumerate(dict.fromkeys(pairs))}
     return Answered(
         at=now,
         model_version=variant.shop.bundle.version,
         variant=variant.name,
         experiment=variant.experiment_of(ask),
-        products=tuple(product.product_id for product in products),
-        causes=tuple(Because(source=source, reason=kind) for source, kind in causes),
-        because=tuple(causes.index(pair) for pair in pairs),
+        products=tuple([product.product_id for product in products]),
+        causes=tuple([_because(*pair) for pair in causes]),
+        because=tuple([causes[pair] for pair in pairs]),
     )
+
+
+@cache
+def _because(source: str, kind: ReasonKind) -> Because:
+    """There are few, and each list has some."""
+    return Because(source=source, reason=kind)
 
 
 @dataclass(frozen=True)

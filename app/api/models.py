@@ -1,5 +1,6 @@
 """What is asked and answered: the types of the API, from which its OpenAPI is made."""
 
+from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
 from pydantic import (
@@ -126,29 +127,36 @@ class Asks(Asked):
     requests: tuple[Ask, ...] = Field(min_length=1, max_length=MOST_ASKS)
 
 
-class Reason(BaseModel):
+@dataclass(slots=True)  # these two are plain, since a list has twenty, and a model takes three times as long to make
+class Reason:
     """Why a product is in a list."""
 
-    kind: ReasonKind = Field(
-        description="goes with something of this session, of an earlier visit, or with the product asked about; or "
-        "popular in the category, or in the shop"
+    kind: Annotated[
+        ReasonKind,
+        Field(
+            description="goes with something of this session, of an earlier visit, or with the product asked about; or "
+            "popular in the category, or in the shop"
+        ),
+    ]
+    text: Annotated[str, Field(description="in words", examples=["often seen with acme smartphone in this session"])]
+    product_id: Annotated[str | None, Field(description="the touched product that speaks most for it, if one does")] = (
+        None
     )
-    text: str = Field(description="in words", examples=["often seen with acme smartphone in this session"])
-    product_id: str | None = Field(default=None, description="the touched product that speaks most for it, if one does")
-    touched_in: Touched | None = Field(default=None, description="where that product was touched")
+    touched_in: Annotated[Touched | None, Field(description="where that product was touched")] = None
 
 
-class RankedProduct(BaseModel):
+@dataclass(slots=True, kw_only=True)
+class RankedProduct:
     """A place of a list."""
 
-    rank: int = Field(description="1 is best")
-    product_id: str = Field(description="the shop's own id")
-    title: str | None = Field(default=None, description="where a catalogue gives it")
-    category: str | None = Field(default=None, description="path of the category")
+    rank: Annotated[int, Field(description="1 is best")]
+    product_id: Annotated[str, Field(description="the shop's own id")]
+    title: Annotated[str | None, Field(description="where a catalogue gives it")] = None
+    category: Annotated[str | None, Field(description="path of the category")] = None
     brand: str | None = None
-    price: float | None = Field(default=None, description="mean price, in the shop's currency")
-    score: float = Field(description="compares places of one list; 0 where the product only fills it up")
-    source: str = Field(description="generator that contributed most", examples=["covisitation"])
+    price: Annotated[float | None, Field(description="mean price, in the shop's currency")] = None
+    score: Annotated[float, Field(description="compares places of one list; 0 where the product only fills it up")]
+    source: Annotated[str, Field(description="generator that contributed most", examples=["covisitation"])]
     reason: Reason
 
 

@@ -1,6 +1,6 @@
 """Why a product is in a list, in words."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from app.api.models import Reason, ReasonKind, Touched
 
@@ -16,8 +16,7 @@ OTHERWISE = "because of {name}"
 WHERE: dict[Touched, str] = {"session": "seen in this session", "history": "seen in an earlier visit"}
 
 
-@dataclass(frozen=True)
-class Cause:
+class Cause(NamedTuple):
     """The touched product that speaks most for a place: its id and name, and where it was touched, if that matters."""
 
     product_id: str
@@ -41,11 +40,9 @@ def reason(product_id: str, source: str, cause: Cause | None, category: str | No
     """
     if cause is None:
         kind: ReasonKind = "category" if category else "shop"
-        return Reason(kind=kind, text=f"popular in {category or 'the shop'}")
+        return Reason(kind, f"popular in {category or 'the shop'}")
     text = WITH_PRODUCT.get(source, OTHERWISE).format(name=cause.name)
     if cause.touched_in is not None:
         where = WHERE[cause.touched_in]
         text = where if cause.product_id == product_id else f"{text}, {where}"
-    return Reason(
-        kind=cause.touched_in or "product", text=text, product_id=cause.product_id, touched_in=cause.touched_in
-    )
+    return Reason(cause.touched_in or "product", text, cause.product_id, cause.touched_in)

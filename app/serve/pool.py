@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from app.serve.contract import Candidates
 from app.serve.exclusions import Exclusions
-from app.serve.ragged import NONE, pair_keys, unpack_keys
+from app.serve.ragged import NONE, Ragged, pair_keys, unpack_keys
 
 
 @dataclass(frozen=True)
@@ -41,20 +41,17 @@ class Pool:
     @classmethod
     def of(cls, parts: Mapping[str, Candidates], exclusions: Exclusions) -> "Pool":
         """From the candidates of each generator for the same visits, without what is excluded."""
-        columns = []
-        for number, part in enumerate(parts.values()):
-            row, place = np.nonzero(part.items != NONE)
-            item = part.items[row, place]
-            allowed = ~exclusions.hold(row, item)
-            row, place, item = row[allowed], place[allowed], item[allowed]
-            generator = np.full(len(row), number)
-            columns.append((pair_keys(row, item), generator, place + 1, part.scores[row, place]))
-        proposed, generator, rank, score = (np.concatenate(column) for column in zip(*columns, strict=True))
-        keys, entry = np.unique(proposed, return_inverse=True)
+        items = np.concatenate([part.items for part in parts.values()], axis=1)
+        own = np.concatenate([part.scores for part in parts.values()], axis=1)
+        of_column = Ragged.of_lengths(np.array([part.items.shape[1] for part in parts.values()]))
+        there = (items != NONE) & ~exclusions.hold(np.arange(len(items))[:, None], items)
+        row, column = np.nonzero(there)
+        keys, entry = np.unique(pair_keys(row, items[there]), return_inverse=True)
         ranks = np.zeros((len(keys), len(parts)), np.int32)
         scores = np.zeros((len(keys), len(parts)), np.float32)
-        ranks[entry, generator], scores[entry, generator] = rank, score
-        return cls(len(next(iter(parts.values())).items), tuple(parts), keys, ranks, scores)
+        generator = of_column.rows()[column]
+        ranks[entry, generator], scores[entry, generator] = of_column.places()[column] + 1, own[there]
+        return cls(len(items), tuple(parts), keys, ranks, scores)
 
     def take(self, entries: NDArray[np.int64]) -> "Pool":
         """Some of the proposals, by ascending index."""

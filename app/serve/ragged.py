@@ -33,7 +33,7 @@ class Ragged:
     @classmethod
     def of_lengths(cls, lengths: Ints) -> "Ragged":
         """From the number of entries of each row (n,)."""
-        return cls(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
+        return cls(_running(lengths))
 
     @classmethod
     def of_rows(cls, rows: Ints, n: int) -> "Ragged":
@@ -94,8 +94,7 @@ class Ragged:
 
     def keep(self, kept: NDArray[np.bool_]) -> "Ragged":
         """The shape once only some of the entries are kept (m,)."""
-        running = np.concatenate([[0], np.cumsum(kept)])
-        return Ragged(running[self.offsets].astype(np.int64))
+        return Ragged(_running(kept)[self.offsets])
 
     def strongest(self, products: Ints, support: NDArray[np.floating[Any]]) -> NDArray[np.int32]:
         """The product with the largest support in each row, the first of equal ones; `NONE` if none is above 0.
@@ -126,6 +125,13 @@ class Ragged:
         """
         rows = np.concatenate([self.rows(), other.rows()])
         return Ragged.of_lengths(self.lengths + other.lengths), np.argsort(rows, kind="stable")
+
+
+def _running(counts: NDArray[Any]) -> NDArray[np.int64]:
+    """0, then the sum of the first, of the first two …: (n + 1,)."""
+    sums = np.zeros(len(counts) + 1, np.int64)
+    counts.cumsum(out=sums[1:])
+    return sums
 
 
 def pair_keys(rows: Ints, items: Ints) -> NDArray[np.int64]:

@@ -3,7 +3,6 @@
 import os
 from unittest.mock import patch
 
-import numpy as np
 import psutil
 from scipy.sparse import csr_matrix
 
@@ -11,7 +10,7 @@ from app.serve.sparse import canonical_rows
 
 # When it is imported it asks for the number of cores, and fails where nobody knows, as in some containers.
 with patch.object(psutil, "cpu_count", lambda logical=True: os.cpu_count() or 1):
-    from sparse_dot_topn import sp_matmul_topn
+    from sparse_dot_topn import sp_matmul_topn, unchecked
 
 
 def strongest_of_product(left: csr_matrix, right: csr_matrix, n: int) -> csr_matrix:
@@ -29,11 +28,8 @@ def strongest_of_product(left: csr_matrix, right: csr_matrix, n: int) -> csr_mat
 
 
 def strongest_of_few(left: csr_matrix, right: csr_matrix, n: int) -> csr_matrix:
-    """The same for a left side with few entries: it looks only at the rows of the right side that they stand for.
+    """The same for a left side with few entries, with the columns of each row in no order.
 
-    The library's call takes time for all of the right side: 6 ms where that has 15 million values, this way 0.2. Rows
-    are in no order.
+    The library's other call copies the right side: 6 ms where that has 15 million values, this way 0.05.
     """
-    rows, places = np.unique(left.indices, return_inverse=True)
-    few = csr_matrix((left.data, places.astype(np.int32), left.indptr), shape=(left.shape[0], len(rows)))
-    return csr_matrix(sp_matmul_topn(few, right[rows], n, threshold=0.0))
+    return unchecked.sp_matmul_topn(left, right, min(n, right.shape[1]), sort=False, threshold=0.0, density=1.0)

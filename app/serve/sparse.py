@@ -60,7 +60,8 @@ def scaled_columns(matrix: csr_matrix, factors: NDArray[np.float32]) -> csr_matr
 
 def visit_rows(touched: Touches, weights: NDArray[np.float32], products: int) -> csr_matrix:
     """The visits (n, products) as rows of weights (m,), one for each touched product, given by position."""
-    return csr_matrix((weights, touched.products, touched.shape.offsets), shape=(len(touched), products))
+    offsets = touched.shape.offsets.astype(touched.products.dtype)  # else both would be looked through for their types
+    return csr_matrix((weights, touched.products, offsets), shape=(len(touched), products))
 
 
 def best_columns(scores: csr_matrix, k: int) -> Candidates:

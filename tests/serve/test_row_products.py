@@ -37,8 +37,8 @@ def test_few_rows_give_what_all_give(tmp_path: Path) -> None:
     save_rows(tmp_path, "right", csr_matrix(right))
     touched, weights = np.array([9, 3, 9, 49, 3], np.int64), np.array([1, 2, 1, 1, 1], np.float32)
     left = csr_matrix((weights, touched, [0, 3, 3, 5]), (3, 50))  # one touches product 9 twice, one nothing
-    found = strongest_of_few(left, load_rows(tmp_path, "right", 40), 5)
-    expected = strongest_of_product(left, load_rows(tmp_path, "right", 40, "c"), 5)
+    opened = load_rows(tmp_path, "right", 40, "c")
+    found, expected = strongest_of_few(left, opened, 5), strongest_of_product(left, opened, 5)
     assert (found != expected).nnz == 0
     assert found.nnz == 10
 

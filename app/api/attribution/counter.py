@@ -196,9 +196,10 @@ class Counter:
         return found
 
     def _shown(self, answered: Answered, step: Step) -> None:
-        step.add("lists", self._key(answered), "answered")
-        for cause, places in Tally(answered.because).items():
-            step.add("places", self._key(answered, answered.causes[cause]), "shown", places)
+        of_list = self._key(answered)
+        step.add("lists", of_list, "answered")
+        for number, because in enumerate(answered.causes):
+            step.add("places", _of_place(of_list, because), "shown", answered.because.count(number))
 
     def _event(self, event: AcceptedEvent, at: float, step: Step, counted: Counted) -> Outcome:
         """Count an event, posted at a moment, with the list that it names."""
@@ -218,7 +219,8 @@ class Counter:
         if kind is None:
             return
         because = answered.causes[answered.because[place]]
-        of_place, of_list = self._key(answered, because), self._key(answered)
+        of_list = self._key(answered)
+        of_place = _of_place(of_list, because)
         for table, key, number in (("places", of_place, place + 1), ("lists", of_list, WHOLE)):
             mark = (str(event.recommendation_id), number, kind)
             if mark not in step.touched and not self._is_touched(mark):
@@ -238,9 +240,13 @@ class Counter:
         numbers = [number_of(shown, self._text_ids) for shown in answered.products]
         return numbers.index(product) if product in numbers else None
 
-    def _key(self, answered: Answered, because: Because | None = None) -> Key:
-        head = (self._window(answered.at), answered.experiment, answered.variant, answered.model_version)
-        return head if because is None else (*head, because.source, because.reason)
+    def _key(self, answered: Answered) -> Key:
+        return (self._window(answered.at), answered.experiment, answered.variant, answered.model_version)
 
     def _window(self, moment: float) -> int:
         return int(moment // self._span) * self._span
+
+
+def _of_place(of_list: Key, because: Because) -> Key:
+    """The key of a place in a list of this key."""
+    return (*of_list, because.source, because.reason)

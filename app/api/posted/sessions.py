@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from math import floor
+from typing import NamedTuple
 
 from app.api.posted.batches import EventBatch
 from app.events.forgotten import Forgotten
@@ -17,8 +18,7 @@ BEFORE_ALL = -(2**63)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, order=True)
-class SessionEvent:
+class SessionEvent(NamedTuple):
     """An event of a session, in the order of `app.events.identity.SESSION_EVENT`: `at` in microseconds since 1970,
     `product` the internal number."""
 

@@ -20,7 +20,7 @@ from app.serve.contract import Candidates, best_per_row
 from app.serve.ragged import NONE, Ragged
 from app.serve.visits import Touches, Visits
 
-BLOCK = 2_048  #: products looked at first; each block after it is twice as large, as long as there is room
+BLOCK = 4_096  #: products looked at first; each block after it is twice as large, as long as there is room
 LEAST = np.finfo(np.float32).tiny  #: a score above 0
 ROOM = 1 << 21  #: scores worked out at a time: they stay near the processor
 
@@ -102,20 +102,20 @@ class ImplicitALS:
         result = Candidates.empty(len(visits), k)
         learned = (visits.users != NONE) & ~visits.fresh & ~visits.joint
         known = np.flatnonzero(learned)
-        fold_in = np.flatnonzero((visits.touched.shape.lengths > 0) & ~learned)
+        # What was only removed from the cart counts as not seen.
+        fold_in = np.flatnonzero((visits.counted.shape.lengths > 0) & ~learned)
         asked = np.concatenate([known, fold_in])
         with _libraries().limit(limits=1, user_api="blas"):
             vectors = [self.user_factors[visits.users[known]]]
             if len(fold_in):
-                vectors.append(self._folded_in(visits.touched.take(fold_in)))
+                vectors.append(self._folded_in(visits.counted.take(fold_in)))
             if len(asked):
                 best = self._best(np.concatenate(vectors), k)
                 result.items[asked], result.scores[asked] = best.items, best.scores
         return result
 
-    def _folded_in(self, touched: Touches) -> NDArray[np.float32]:
+    def _folded_in(self, counted: Touches) -> NDArray[np.float32]:
         """Vectors (n, f) of n visits by what they touched alone."""
-        counted = touched.keep(touched.weights != 0)  # what was only removed from the cart counts as not seen
         seen = csr_matrix(
             (counted.weights * np.float32(self.alpha), self._places[counted.products], counted.shape.offsets),
             shape=(len(counted), len(self.item_factors)),
@@ -126,7 +126,7 @@ class ImplicitALS:
     def _best(self, vectors: NDArray[np.float32], k: int) -> Candidates:
         """The k products that score best with vectors (n, f); none whose score is not above 0."""
         n, products = len(vectors), len(self.item_factors)
-        reach, best = np.linalg.norm(vectors, axis=1), Candidates.empty(n, k)
+        reach, best = np.linalg.norm(vectors, axis=1), Candidates.empty(0, k)
         room = np.empty(max(ROOM, n * BLOCK), np.float32)
         undecided, start, size = np.arange(n), 0, BLOCK
         far = products  # no better product comes after
@@ -136,8 +136,12 @@ class ImplicitALS:
             floor = best.scores[undecided, -1] if start else _reached(found, k)
             hits = np.flatnonzero(found >= np.maximum(floor, LEAST)[:, None])
             rows, places = np.divmod(hits, len(block))
-            better = _with(best, undecided, rows, self.items[start + places], found.ravel()[hits])
-            best.items[undecided], best.scores[undecided] = better.items, better.scores
+            items, scores = self.items[start + places].astype(np.int64), found.ravel()[hits]
+            if start:
+                better = _with(best, undecided, rows, items, scores)
+                best.items[undecided], best.scores[undecided] = better.items, better.scores
+            else:
+                best = best_per_row(rows, items, scores, n, k)
             start += len(block)
             if start < products:
                 undecided = undecided[reach[undecided] * self.lengths[start] > best.scores[undecided, -1]]
@@ -176,7 +180,7 @@ def _with(
     best: Candidates,
     undecided: NDArray[np.int64],
     rows: NDArray[np.int64],
-    items: NDArray[np.int32],
+    items: NDArray[np.int64],
     scores: NDArray[np.float32],
 ) -> Candidates:
     """The best of some visits, once products (m,) are added to theirs; `rows`: of those visits, ascending."""
@@ -185,7 +189,7 @@ def _with(
     shape, entries = Ragged.of_rows(row, n).joined(Ragged.of_rows(rows, n))
     both = np.concatenate([before[row, place], items])[entries]
     of_both = np.concatenate([best.scores[undecided][row, place], scores])[entries]
-    return best_per_row(shape.rows(), both.astype(np.int64), of_both, n, before.shape[1])
+    return best_per_row(shape.rows(), both, of_both, n, before.shape[1])
 
 
 @cache

@@ -14,14 +14,13 @@ from scipy.sparse import csr_matrix
 
 from app.serve.arrays import mapped
 from app.serve.catalogue import Catalogue
-from app.serve.contract import Candidates, best_per_row
-from app.serve.ragged import NONE, first_of_each
+from app.serve.contract import Candidates
+from app.serve.ragged import first_of_each
 from app.serve.row_products import strongest_of_few
 from app.serve.sparse import best_columns, load_rows, save_rows, values_at, visit_rows
 from app.serve.visits import Touches, Visits
 
 NEAREST = 150  #: products of a visit that the low-pass part is worked out for: those that are best without it
-CHUNK = 64  #: visits taken at a time: their nearest products' rows of `outward` are gathered
 
 
 class ItemGraph:
@@ -44,29 +43,21 @@ class ItemGraph:
     @classmethod
     def load(cls, folder: Path, catalogue: Catalogue) -> Self:
         inward, outward = (mapped(folder / f"{name}.npy") for name in ("inward", "outward"))
-        return cls(load_rows(folder, "near", len(catalogue)), inward, outward)
+        near = load_rows(folder, "near", len(catalogue), "c")  # as `strongest_of_few` asks for
+        return cls(near, inward, outward)
 
     def candidates(self, visits: Visits, k: int) -> Candidates:
         counted = visits.counted
-        parts = [
-            self._answer(counted.slice(start, min(start + CHUNK, len(visits))), k)
-            for start in range(0, len(visits), CHUNK)
-        ]
-        if not parts:
-            return Candidates.empty(0, k)
-        return Candidates(np.concatenate([x.items for x in parts]), np.concatenate([x.scores for x in parts]))
-
-    def _answer(self, counted: Touches, k: int) -> Candidates:
         asked = visit_rows(counted, np.ones(len(counted.products), np.float32), self.near.shape[0])
-        width = max(k, NEAREST)
-        nearest = best_columns(strongest_of_few(asked, self.near, width), width)
-        found, low_pass = (nearest.items != NONE).sum(axis=1), np.zeros(nearest.items.shape, np.float32)
-        for visit, inward in enumerate(asked @ self.inward):  # one's rows of `outward` fit a core's cache, not all
-            items = nearest.items[visit, : found[visit]]
-            low_pass[visit, : len(items)] = self.outward[items] @ inward
-        scores = nearest.scores + low_pass
-        row, place = np.nonzero((nearest.items != NONE) & (scores > 0))
-        return best_per_row(row, nearest.items[row, place].astype(np.int64), scores[row, place], len(counted), k)
+        nearest = strongest_of_few(asked, self.near, max(k, NEAREST))
+        scores, low_pass = nearest.data, asked @ self.inward
+        # Visit by visit, always in the same place: one's rows of `outward` fit a core's cache, not all.
+        room = np.empty((max(np.diff(nearest.indptr), default=0), self.outward.shape[1]), np.float32)
+        for inward, (start, end) in zip(low_pass, pairwise(nearest.indptr.tolist()), strict=True):
+            # Without "clip" numpy would fill a copy of the room first.
+            theirs = self.outward.take(nearest.indices[start:end], axis=0, out=room[: end - start], mode="clip")
+            scores[start:end] += theirs @ inward
+        return best_columns(nearest, k)
 
     def because(self, visits: Visits, rows: NDArray[np.int64], items: NDArray[np.int32]) -> NDArray[np.int32]:
         """The touched product that adds most to the item's score."""

@@ -54,20 +54,15 @@ class Popularity:
         rows, wanted = np.nonzero(interest.items != NONE)
         category = interest.items[rows, wanted]
         share = share[rows, wanted]
-        cells = [
-            (rows, segment[rows], category, share),
-            (rows, np.full_like(rows, everyone), category, share * NEXT_LEVEL),
-            (np.arange(n), segment, np.full(n, everything), np.full(n, NEXT_LEVEL**2)),
-            (np.arange(n), np.full(n, everyone), np.full(n, everything), np.full(n, NEXT_LEVEL**3)),
-        ]
-        length = min(k, self.lists.shape[2])
-        parts = [
-            (np.repeat(r, length), self.lists[s, c, :k].ravel(), (self.scores[s, c, :k] * w[:, None]).ravel())
-            for r, s, c, w in cells
-        ]
-        row, item, score = (np.concatenate(column) for column in zip(*parts, strict=True))
-        there = (item != NONE) & (score > 0)
-        return top_per_row(row[there], item[there], score[there], n, k)
+        all_rows, whole_shop = np.arange(n), np.full(n, everything)
+        # The four levels, one after the other: whose list of which category, and how much its scores count.
+        row = np.concatenate([rows, rows, all_rows, all_rows])
+        of = np.concatenate([segment[rows], np.full_like(rows, everyone), segment, np.full(n, everyone)])
+        within = np.concatenate([category, category, whole_shop, whole_shop])
+        weight = np.concatenate([share, share * NEXT_LEVEL, np.full(n, NEXT_LEVEL**2), np.full(n, NEXT_LEVEL**3)])
+        items, scores = self.lists[of, within, :k], self.scores[of, within, :k] * weight[:, None]
+        there = (items != NONE) & (scores > 0)
+        return top_per_row(row[np.nonzero(there)[0]], items[there], scores[there], n, k)
 
     def because(self, visits: Visits, rows: NDArray[np.int64], items: NDArray[np.int32]) -> NDArray[np.int32]:
         """No product: popular ones are popular for themselves."""

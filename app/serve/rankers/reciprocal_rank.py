@@ -61,9 +61,9 @@ class ReciprocalRank:
 
     def rank(self, pool: Pool, visits: Visits, k: int) -> Ranked:
         terms = self.terms(pool)
-        fresh = visits.fresh[pool.rows]
-        for lead, theirs in ((self.in_sessions, fresh), (self.elsewhere, ~fresh)):
+        for lead, led in ((self.in_sessions, visits.fresh), (self.elsewhere, ~visits.fresh)):
             if lead:
+                theirs = led[pool.rows]
                 terms[theirs] = self._led_by(lead, pool, terms)[theirs]
         return Ranked.of(_best(pool, terms, k), pool, terms)
 
@@ -78,7 +78,10 @@ class ReciprocalRank:
     def terms(self, pool: Pool) -> NDArray[np.float64]:
         """What each generator adds to the score of each proposal: (m, g)."""
         weights = np.array([self.weights.get(name, 0.0) for name in pool.generators])
-        return np.where(pool.ranks > 0, weights / (self.offset + np.maximum(pool.ranks, 1)), 0.0)
+        # Looked up, since there are few ranks: that of no proposal, 0, then 1, 2, …
+        of_rank = 1 + np.arange(pool.ranks.max(initial=0))[:, None]
+        terms = np.concatenate([np.zeros((1, len(weights))), weights / (self.offset + of_rank)])
+        return terms[pool.ranks, np.arange(len(weights))]
 
     def cut(self, pool: Pool, depth: int) -> tuple[Pool, NDArray[np.float64]]:
         """The pool with the best `depth` proposals of each visit alone, and their terms."""
