@@ -52,7 +52,7 @@ class ItemGraph:
         nearest = strongest_of_few(asked, self.near, max(k, NEAREST))
         scores, low_pass = nearest.data, asked @ self.inward
         # Visit by visit, always in the same place: one's rows of `outward` fit a core's cache, not all.
-        room = np.empty((max(np.diff(nearest.indptr), default=0), self.outward.shape[1]), np.float32)
+        room = np.empty((np.diff(nearest.indptr).max(initial=0), self.outward.shape[1]), np.float32)
         for inward, (start, end) in zip(low_pass, pairwise(nearest.indptr.tolist()), strict=True):
             # Without "clip" numpy would fill a copy of the room first.
             theirs = self.outward.take(nearest.indices[start:end], axis=0, out=room[: end - start], mode="clip")
