@@ -21,7 +21,8 @@ line then has its figures beside the stream's, and `ratio`, of the two p95:
 
 `events_per_s`, `waiting` and `replay_late_s` are those of the moment at which the replay ended: what the stream
 had taken in a second since the warm-up, how many landed events it had not, and by how many seconds the last of
-them came later than the rate asks for. One or two files always wait; more of them the longer it lasts is a
+them came later than the rate asks for. The stream then goes on until it has taken in what landed, a minute at most,
+and those lists count as well. One or two files always wait; more of them the longer it lasts is a
 stream that doesn't keep up: `waiting_grew` is by how many events more waited in the last third of the measurement
 than in its first, by the means of the middle halves of what waited, looked at twice a tick.
 """
@@ -223,7 +224,7 @@ def _measure_floor(settings: Settings, vitrine: str, live: Path, asked: argparse
     try:
         with _replay(settings, vitrine, live, asked) as player:
             player.wait()
-        query.processAllAvailable()  # Raises what the query failed with.
+        query.processAllAvailable()  # raises what the query failed with
         batch_ms = _durations(spark)
         query.stop()
     finally:

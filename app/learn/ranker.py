@@ -27,7 +27,7 @@ EXAMPLE_SCHEMA = pa.schema(
 )
 #: What a product is worth that nobody wanted, that was viewed, put into the cart, bought.
 GAINS = (0, 1, 2, 4)
-FEW = 100_000  #: examples that one thread learns from as fast as several
+FEW = 100_000  #: examples that one thread learns from in two seconds or three
 TREES = 50  #: 100 at half the rate order no better, and take twice as long to answer
 OPENMP = "libgomp.so.1"
 PARAMETERS = {
