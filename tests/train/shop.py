@@ -5,7 +5,7 @@ from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
+from unittest.mock import Mock, patch
 
 from pyspark.sql import SparkSession
 
@@ -53,7 +53,7 @@ class Shop:
             test_days=2,  # a small shop: two days make enough queries
             **FIRST_EDITION,
         ).model_copy(update=changes)
-        with nullcontext() if drawn else patch.object(run_module, "write_report"):
+        with nullcontext() if drawn else patch.multiple(run_module, shop_sections=Mock(), write_report=Mock()):
             return train(self.spark, settings, NOW + timedelta(hours=self.runs), self.said.append)
 
 

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from pyspark.sql import SparkSession
@@ -102,7 +103,8 @@ def found(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> RunR
         patch.setattr(module, "MIN_EXAMPLES", 50)
         patch.setattr(module, "MIN_QUERIES", 50)
         patch.setattr(module, "choose", lambda scores: CHOSEN)
-        patch.setattr(run_module, "write_report", lambda result, path: None)  # it is not looked at
+        for name in ("shop_sections", "write_report"):
+            patch.setattr(run_module, name, Mock())  # it is not looked at
         return train(spark, settings, datetime(2019, 11, 1, 8, tzinfo=UTC), lambda line: None)
 
 
