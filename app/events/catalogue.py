@@ -10,9 +10,10 @@ from app.core.errors import InputError
 from app.core.settings import Settings
 from app.events.canonical import CORRUPT, ShopColumns, is_missing, quoted
 from app.events.clean import id_key, id_number
+from app.events.csv_text import csv_frame, csv_header, header_columns
 from app.events.layout import CATEGORY, CatalogueColumns, CatalogueLayout, Layout, layout_of
 from app.events.log_files import PARQUET, literal, matching_files
-from app.events.read import csv_frame, csv_header, header_columns, no_such_catalogue
+from app.events.read import no_such_catalogue
 from app.events.vocabulary import NO, UNKNOWN, YES
 
 CATALOGUE_SCHEMA = T.StructType(

@@ -165,7 +165,7 @@ def rejected_rows(parsed: DataFrame) -> DataFrame:
     return rejected.select("reason", row, SOURCE_FILE).to(REJECTED_SCHEMA)
 
 
-def event_rows(parsed: DataFrame, layout: Layout = REES46) -> DataFrame:
+def event_rows(parsed: DataFrame, layout: Layout = REES46, parts: int | None = None) -> DataFrame:
     """What `app.events.distinct.events_table` is made of, all rows of a user in one partition.
 
     Parameters
@@ -174,6 +174,8 @@ def event_rows(parsed: DataFrame, layout: Layout = REES46) -> DataFrame:
         Rows of `parse`.
     layout
         Says what makes two events the same.
+    parts
+        How many partitions there are; None leaves it to Spark.
 
     Returns
     -------
@@ -185,4 +187,5 @@ def event_rows(parsed: DataFrame, layout: Layout = REES46) -> DataFrame:
         others = F.struct(*(name for name in CHOSEN_BY if name not in BY_ID))
         events = events.groupBy(*BY_ID).agg(F.max(others).alias("others"), F.count("*").alias("copies"))
         events = events.select(*BY_ID, "others.*", "copies")
-    return events.withColumn("event_time", F.col("event_time").cast("timestamp_ntz")).repartition("user_id")
+    told = events.withColumn("event_time", F.col("event_time").cast("timestamp_ntz"))
+    return told.repartition("user_id") if parts is None else told.repartition(parts, "user_id")

@@ -2,10 +2,12 @@
 
 import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import reduce
 from pathlib import Path
+from uuid import uuid4
 
 import pyarrow as pa
 from py4j.protocol import Py4JJavaError
@@ -15,9 +17,11 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema
 
 from app.core import duck
+from app.core.duck import Relation, query
 from app.core.errors import InputError, VitrineError
+from app.core.files import PARTS
 from app.core.folders import CLEANED, REJECTED
-from app.core.parts import Part, read_table, write_parts
+from app.core.parts import Part, by_part, read_table, write_parts
 from app.core.settings import Settings
 from app.core.spark import shuffle_partitions
 from app.events.archive_manifest import recent
@@ -27,10 +31,12 @@ from app.events.distinct import events_table
 from app.events.forgotten import NOBODY, Forgotten
 from app.events.forgotten_rows import FORGOTTEN, without_forgotten
 from app.events.identity import identity
-from app.events.layout import Layout, layout_of
+from app.events.layout import layout_of
 from app.events.merged import NOBODY_MERGED, Merged
 from app.events.merged_rows import as_survivors
-from app.events.read import list_event_files, read_events
+from app.events.plain import Cleaning
+from app.events.plain_rows import PlainParts, plain_count, read_plain
+from app.events.read import LogRows, list_event_files, read_log
 from app.events.schema import CLEANED_SCHEMA
 
 OLD = "before the days that a training reads"  #: reason of `left_out`, beside those of the layout's rules
@@ -102,28 +108,51 @@ def ingest(
     """
     layout = layout_of(settings)
     target = folder / f"{CLEANED}{stamp}"
-    days = settings.training_days
-    parsed = parse(read_events(spark, source, layout, days), now, settings.max_price, layout)
+    cleaning = Cleaning(layout, now, settings.max_price, forgotten, merged)
+    with _aside(spark, settings, cleaning, folder) as aside:
+        log = read_log(spark, source, layout, settings.training_days, aside)
+        rows = None if log.rows is None else _ruled(log.rows, cleaning, settings.training_days)
+        try:
+            counts = _write_cleaned(spark, log, rows, target, settings)
+            _check_share(source, counts, settings.max_rejected_share)
+            if layout.ids == "text":
+                check_collisions([read_cleaned(spark, target)], source)
+        except AnalysisException:  # nothing was written yet
+            raise
+        except FileExistsError:  # not ours to delete
+            raise InputError(f"{target}: another run is just writing the same table to --output: start again") from None
+        except BaseException:
+            shutil.rmtree(target, ignore_errors=True)
+            raise
+        rejected = sum(counts.rejected.values())
+        table = _store_rejected(rows, folder / f"{REJECTED}{stamp}") if rows is not None and rejected else None
+        kept, copies = kept_rows(target)
+        report = CleaningReport(
+            counts.read, kept, copies - kept, rejected, counts.rejected, counts.left_out, target, table
+        )
+        return _accounted(report, copies, rows, plain_count(log.plain))
+
+
+@contextmanager
+def _aside(spark: SparkSession, settings: Settings, cleaning: Cleaning, folder: Path) -> Iterator[PlainParts | None]:
+    """Where plain rows are put aside meanwhile; None where a rule looks at all rows together."""
+    if settings.training_days is not None:
+        yield None
+        return
+    parts = int(str(spark.conf.get("spark.sql.shuffle.partitions")))
+    scratch = folder / f"{PARTS}{uuid4().hex}"
+    try:
+        yield PlainParts(cleaning, scratch, parts)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _ruled(rows: DataFrame, cleaning: Cleaning, days: float | None) -> DataFrame:
+    """Rows of text as what the rules make of them."""
+    parsed = parse(rows, cleaning.latest, cleaning.max_price, cleaning.layout)
     if days is not None:
         parsed = _without_old(parsed, days)
-    parsed = as_survivors(without_forgotten(parsed, forgotten), merged)
-    try:
-        counts = _write_cleaned(parsed, target, layout, settings.session_idle_minutes)
-        _check_share(source, counts, settings.max_rejected_share)
-        if layout.ids == "text":
-            check_collisions([read_cleaned(spark, target)], source)
-    except AnalysisException:  # nothing was written yet
-        raise
-    except FileExistsError:  # not ours to delete
-        raise InputError(f"{target}: another run is just writing the same table to --output: start again") from None
-    except BaseException:
-        shutil.rmtree(target, ignore_errors=True)
-        raise
-    rejected = sum(counts.rejected.values())
-    table = _store_rejected(parsed, folder / f"{REJECTED}{stamp}") if rejected else None
-    kept, rows = kept_rows(target)
-    report = CleaningReport(counts.read, kept, rows - kept, rejected, counts.rejected, counts.left_out, target, table)
-    return _accounted(report, rows, parsed)
+    return as_survivors(without_forgotten(parsed, cleaning.forgotten), cleaning.merged)
 
 
 def kept_rows(table: Path) -> tuple[int, int]:
@@ -148,28 +177,46 @@ class _Counts:
     left_out: dict[str, int]
 
 
-def _write_cleaned(parsed: DataFrame, target: Path, layout: Layout, idle_minutes: int) -> _Counts:
-    """Rows are counted on their way into the table."""
+def _write_cleaned(
+    spark: SparkSession, log: LogRows, parsed: DataFrame | None, target: Path, settings: Settings
+) -> _Counts:
+    """Write the events of the rows that went by the rules, which are counted on their way, and of plain ones."""
+    layout, idle_minutes = layout_of(settings), settings.session_idle_minutes
+    same, plain = identity(layout), log.plain
+
+    def store(part: Part, ruled: Relation | None) -> None:
+        put_aside = read_plain(part.connection, plain, part.number)
+        rows = _together([rows for rows in (ruled, put_aside) if rows is not None])
+        part.write(target.name, events_table(rows, same, idle_minutes))
+
+    if parsed is None:
+        assert log.parts is not None
+        by_part(spark, log.parts, lambda part: store(part, None), target.parent)
+        return _Counts(plain_count(plain), {}, {})
     rules = [*(rule.reason for rule in layout.leave_out), OLD, FORGOTTEN]
     seen = Observation("read")
     measures = [F.count("*").alias("read")]
     measures += [F.count_if(F.col("reason") == name).alias(f"r{i}") for i, name in enumerate(REASONS)]
     measures += [F.count_if(F.col(LEFT_OUT) == name).alias(f"l{i}") for i, name in enumerate(rules)]
-    rows = event_rows(parsed.observe(seen, *measures), layout)
-    schema, same = to_arrow_schema(rows.schema), identity(layout)
+    rows = event_rows(parsed.observe(seen, *measures), layout, log.parts)
+    schema = to_arrow_schema(rows.schema)
 
-    def store(part: Part, batches: Iterator[pa.RecordBatch]) -> None:
-        table = part.connection.from_arrow(pa.RecordBatchReader.from_batches(schema, batches))
-        part.write(target.name, events_table(table, same, idle_minutes))
+    def store_ruled(part: Part, batches: Iterator[pa.RecordBatch]) -> None:
+        store(part, part.connection.from_arrow(pa.RecordBatchReader.from_batches(schema, batches)))
 
-    write_parts(rows, store, target.parent)
+    write_parts(rows, store_ruled, target.parent)
     try:
         found = seen.get
     except Py4JJavaError:  # Spark has no figures where no row came by
         row = parsed.agg(*measures).first()
         assert row is not None
         found = row.asDict()
-    return _Counts(found["read"], _above_zero(found, "r", REASONS), _above_zero(found, "l", rules))
+    read = found["read"] + plain_count(plain)
+    return _Counts(read, _above_zero(found, "r", REASONS), _above_zero(found, "l", rules))
+
+
+def _together(found: Sequence[Relation]) -> Relation:
+    return reduce(lambda one, other: query("from one union all by name from other", one=one, other=other), found)
 
 
 def _without_old(parsed: DataFrame, days: float) -> DataFrame:
@@ -244,15 +291,12 @@ def _store_rejected(parsed: DataFrame, path: Path) -> Path:
     return path
 
 
-def _accounted(report: CleaningReport, rows_kept: int, parsed: DataFrame) -> CleaningReport:
+def _accounted(report: CleaningReport, rows_kept: int, parsed: DataFrame | None, plain: int) -> CleaningReport:
     if report.read == rows_kept + report.rejected + sum(report.left_out.values()):
         return report
     # Counts taken on the fly are too high where a lost executor's work was done again: count afresh.
-    by_reason = {
-        column: {row[column]: row["count"] for row in parsed.groupBy(column).count().collect()}
-        for column in ("reason", LEFT_OUT)
-    }
-    read = sum(by_reason["reason"].values())
+    by_reason = {column: _counted(parsed, column) for column in ("reason", LEFT_OUT)}
+    read = sum(by_reason["reason"].values()) + plain
     reasons, left_out = ({name: n for name, n in found.items() if name} for found in by_reason.values())
     rejected, out = sum(reasons.values()), sum(left_out.values())
     if read != rows_kept + rejected + out:
@@ -261,3 +305,7 @@ def _accounted(report: CleaningReport, rows_kept: int, parsed: DataFrame) -> Cle
             f"{rejected:,} rejected and {out:,} left out; did the log change during the run?"
         )
     return replace(report, read=read, rejected=rejected, reasons=reasons, left_out=left_out)
+
+
+def _counted(parsed: DataFrame | None, column: str) -> dict[str | None, int]:
+    return {} if parsed is None else {row[column]: row["count"] for row in parsed.groupBy(column).count().collect()}

@@ -4,28 +4,27 @@ Every column is read as text under a declared schema, in one pass and without in
 `app.events.clean` decides what is an event.
 """
 
-import csv
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path
 
 from py4j.protocol import Py4JJavaError
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql import types as T
 
 from app.core.errors import InputError
 from app.core.settings import Settings
 from app.events.archive import ARCHIVE_SCHEMA, ARCHIVED, with_keys
 from app.events.archive_manifest import recent
 from app.events.canonical import CORRUPT, SOURCE_FILE, canonical, quoted
+from app.events.csv_text import DELIMITERS, csv_frame, csv_header, header_columns
 from app.events.layout import REES46, Layout, layout_of
 from app.events.log_files import PARQUET, is_hidden, literal, matching_files
+from app.events.plain_rows import PlainParts, take_plain
 
-DELIMITERS = {",": "','", ";": "';'", "\t": "$'\\t'", "|": "'|'"}  #: as they are typed in a shell
-HEADER_CHARACTERS = 100_000  #: more than any header; a binary file may be one endless line
-MOST_COLUMNS = 1_000_000  #: a line with more fields stops Spark, rather than being a bad row
+SMALL_BYTES = 4 * 1024 * 1024  #: plain lines of a log of less are one part: more tasks take longer than what they do
 
 
 def read_events(spark: SparkSession, source: str, layout: Layout = REES46, days: float | None = None) -> DataFrame:
@@ -54,21 +53,68 @@ def read_events(spark: SparkSession, source: str, layout: Layout = REES46, days:
     InputError
         Nothing there, no event files, or a column is missing.
     """
-    frames: list[DataFrame] = []
+    rows = read_log(spark, source, layout, days).rows
+    assert rows is not None  # nothing was put aside
+    return rows
+
+
+@dataclass(frozen=True)
+class LogRows:
+    """A log as it was read.
+
+    `rows`: as of `read_events`, None where all were plain; `plain`: tables of the events of those that were, and into
+    how many `parts` their users are shared out, None where there are none.
+    """
+
+    rows: DataFrame | None
+    plain: tuple[Path, ...] = ()
+    parts: int | None = None
+
+
+def read_log(
+    spark: SparkSession, source: str, layout: Layout, days: float | None = None, aside: PlainParts | None = None
+) -> LogRows:
+    """The log's rows as text, and the events of its plain lines, which are put aside.
+
+    Parameters
+    ----------
+    spark, source, layout, days
+        As of `read_events`.
+    aside
+        Where events of plain lines go; None if these are rows like all others.
+
+    Raises
+    ------
+    InputError
+        As `read_events`.
+    """
+    found: list[tuple[str, list[str]]] = []
     taken: set[str] = set()
+    size = 0
     for part in _parts(source):
         files = _part_files(spark, part)
         if sum(files.values()) == 0:
             raise InputError(f"{part}: the file is empty; an event log has a header and rows")
         names = sorted(name for name, size in files.items() if size > 0 and name not in taken)
         taken.update(names)
-        if days is not None:
-            names = recent(names, days)
+        size += sum(files[name] for name in names)
+        found.append((part, names if days is None else recent(names, days)))
+    if aside is not None and size < SMALL_BYTES:
+        aside = replace(aside, parts=1)
+    read: list[LogRows] = []
+    for part, names in found:
         parquet = [name for name in names if name.endswith(PARQUET)]
         text = [name for name in names if not name.endswith(PARQUET)]
-        frames += [_read_parquet(spark, part, parquet, layout)] if parquet else []
-        frames += [_read_csv(spark, part, text, layout)] if text else []
-    return reduce(DataFrame.unionByName, frames)
+        read += [LogRows(_read_parquet(spark, part, parquet, layout))] if parquet else []
+        read += [_read_csv(spark, part, text, layout, aside)] if text else []
+    return _together(read)
+
+
+def _together(read: Sequence[LogRows]) -> LogRows:
+    frames = [log.rows for log in read if log.rows is not None]
+    rows = reduce(DataFrame.unionByName, frames) if frames else None
+    parts = next((log.parts for log in read if log.parts), None)
+    return LogRows(rows, tuple(table for log in read for table in log.plain), parts)
 
 
 def list_event_files(spark: SparkSession, source: str) -> list[tuple[str, int]]:
@@ -141,24 +187,19 @@ def _part_files(spark: SparkSession, source: str) -> dict[str, int]:
     return files
 
 
-def _read_csv(spark: SparkSession, source: str, names: list[str], layout: Layout) -> DataFrame:
+def _read_csv(spark: SparkSession, source: str, names: list[str], layout: Layout, aside: PlainParts | None) -> LogRows:
     header = csv_header(spark, names[0], layout.delimiter)
     columns = header_columns(header, layout.delimiter)
     check_columns(source, [name.strip() for name in columns], layout.named_columns(), header, layout.delimiter)
-    frame = csv_frame(spark, names, columns, layout.delimiter)
-    return canonical(shop_rows(frame, layout.named_columns(), F.col(CORRUPT), origin_file()), layout)
+    taken = None if aside is None else take_plain(spark, names, header, columns, aside)
+    if aside is None or taken is None:
+        return LogRows(_as_canonical(csv_frame(spark, names, columns, layout.delimiter), layout, origin_file()))
+    rest = None if taken.rest is None else _as_canonical(taken.rest, layout, F.col(SOURCE_FILE))
+    return LogRows(rest, (taken.events,), aside.parts)
 
 
-def csv_header(spark: SparkSession, name: str, delimiter: str) -> str:
-    """The first line of a CSV file."""
-    check_delimiter(delimiter)
-    lines = spark.read.text(literal(name)).limit(1).collect()
-    return lines[0].value[:HEADER_CHARACTERS] if lines else ""
-
-
-def csv_frame(spark: SparkSession, names: Sequence[str], columns: Sequence[str], delimiter: str) -> DataFrame:
-    """CSV files as text, under the columns of their header, and `_corrupt`."""
-    return spark.read.schema(csv_schema(columns)).options(**csv_options(delimiter)).csv([*map(literal, names)])
+def _as_canonical(frame: DataFrame, layout: Layout, origin: Column) -> DataFrame:
+    return canonical(shop_rows(frame, layout.named_columns(), F.col(CORRUPT), origin), layout)
 
 
 def origin_file() -> Column:
@@ -169,35 +210,6 @@ def origin_file() -> Column:
 def not_corrupt() -> Column:
     """What stands for `_corrupt` where rows can't be: in Parquet."""
     return F.lit(None).cast("string").alias(CORRUPT)
-
-
-def check_delimiter(delimiter: str) -> None:
-    """Refuse a character that CSV needs for itself."""
-    if delimiter in '"\r\n':
-        raise InputError(f"--delimiter {delimiter!r}: cannot separate columns; give the character between two fields")
-
-
-def header_columns(header: str, delimiter: str) -> list[str]:
-    """The names in the first line of a CSV file, as they stand there."""
-    return next(csv.reader([header.removeprefix("\ufeff")], delimiter=delimiter), [])
-
-
-def csv_schema(columns: Sequence[str]) -> T.StructType:
-    """All columns of a header as text, and the row where it can't be split."""
-    return T.StructType([T.StructField(name, T.StringType()) for name in [*columns, CORRUPT]])
-
-
-def csv_options(delimiter: str, most_columns: int = MOST_COLUMNS) -> dict[str, str | bool | int]:
-    """How Spark reads CSV here: every file's header is held against the schema."""
-    return {
-        "header": True,
-        "enforceSchema": False,
-        "sep": delimiter,
-        "escape": '"',
-        "maxColumns": most_columns,
-        "mode": "PERMISSIVE",
-        "columnNameOfCorruptRecord": CORRUPT,
-    }
 
 
 def shop_rows(frame: DataFrame, needed: Sequence[str], *origin: Column) -> DataFrame:

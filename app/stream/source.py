@@ -15,18 +15,10 @@ from app.core.failures import column_mismatch
 from app.core.settings import Settings
 from app.events.canonical import CORRUPT, canonical
 from app.events.clean import parse
+from app.events.csv_text import HEADER_CHARACTERS, check_delimiter, csv_options, csv_schema, header_columns
 from app.events.layout import Layout, layout_of
 from app.events.log_files import literal
-from app.events.read import (
-    HEADER_CHARACTERS,
-    check_delimiter,
-    csv_options,
-    csv_schema,
-    header_columns,
-    not_corrupt,
-    origin_file,
-    shop_rows,
-)
+from app.events.read import not_corrupt, origin_file, shop_rows
 from app.events.times import EPOCHS, ISO
 
 CSV_PATTERN, PARQUET_PATTERN = "*.{csv,csv.gz}", "*.parquet"

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from app.core.duck import Relation
 from app.core.errors import InputError, VitrineError
 from app.core.settings import Settings
 from app.events import ingest as module
@@ -151,11 +152,14 @@ def test_a_table_of_another_run_is_not_touched(spark: SparkSession, tmp_path: Pa
     assert pq.read_table(first.cleaned).num_rows == 10
 
 
-def test_lost_rows_stop_the_run(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = module.event_rows
-    monkeypatch.setattr(module, "event_rows", lambda parsed, layout: whole(parsed, layout).where("product_id != 3"))
-    with pytest.raises(VitrineError, match="rows are lost: 10 read, but 9 kept"):
-        run(spark, tmp_path, HEADER + "".join(line(i) for i in range(10)))
+@pytest.mark.parametrize("way", ["event_rows", "read_plain"], ids=["by the rules", "plain"])
+def test_lost_rows_stop_the_run(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    whole = getattr(module, way)
+    lose = {"event_rows": DataFrame.where, "read_plain": Relation.filter}[way]
+    monkeypatch.setattr(module, way, lambda *arguments: lose(whole(*arguments), "product_id not in (3, 14)"))
+    late = [line(i, event_time=f"2019-10-01 00:00:{i}+00:00") for i in range(11, 15)]  # no plain ones
+    with pytest.raises(VitrineError, match="rows are lost: 14 read, but 13 kept"):
+        run(spark, tmp_path, HEADER + "".join(line(i) for i in range(10)) + "".join(late))
 
 
 def test_counts_too_high_by_repeated_work_are_taken_afresh(
