@@ -1,5 +1,6 @@
 """The text of CSV files, as Spark reads it here: one delimiter, quotes doubled within quotes, one row a line."""
 
+import codecs
 import csv
 from collections.abc import Sequence
 
@@ -9,6 +10,7 @@ from pyspark.sql import types as T
 from app.core.errors import InputError
 from app.events.canonical import CORRUPT
 from app.events.log_files import literal
+from app.events.pieces import UnreadablePieceError, first_lines, local_path
 
 DELIMITERS = {",": "','", ";": "';'", "\t": "$'\\t'", "|": "'|'"}  #: as they are typed in a shell
 HEADER_CHARACTERS = 100_000  #: more than any header; a binary file may be one endless line
@@ -18,13 +20,20 @@ MOST_COLUMNS = 1_000_000  #: a line with more fields stops Spark, rather than be
 def csv_header(spark: SparkSession, name: str, delimiter: str) -> str:
     """The first line of a CSV file."""
     check_delimiter(delimiter)
-    lines = first_lines(spark, name, 1)
-    return lines[0][:HEADER_CHARACTERS] if lines else ""
+    found = _local_line(name)
+    if found is None:
+        found = "".join(row.value for row in spark.read.text(literal(name)).limit(1).collect())
+    return found[:HEADER_CHARACTERS]
 
 
-def first_lines(spark: SparkSession, name: str, count: int) -> list[str]:
-    """The first lines of a file."""
-    return [row.value for row in spark.read.text(literal(name)).limit(count).collect()]
+def _local_line(name: str) -> str | None:
+    """The first line of a file, None where only Spark can read it, or says why it can't."""
+    path = local_path(name)
+    try:
+        lines = [] if path is None else first_lines(path, HEADER_CHARACTERS)
+    except UnreadablePieceError:
+        return None
+    return lines[0].removeprefix(codecs.BOM_UTF8).rstrip(b"\r\n").decode(errors="replace") if lines else None
 
 
 def csv_frame(spark: SparkSession, names: Sequence[str], columns: Sequence[str], delimiter: str) -> DataFrame:

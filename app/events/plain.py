@@ -94,7 +94,7 @@ class PlainLog:
     words: dict[str, str] = field(repr=False)
 
     def take(self, lines: pa.StringArray) -> tuple[pa.Table, pa.BooleanArray]:
-        """The events of plain lines (`PLAIN_SCHEMA`), and which of the lines they are."""
+        """The events of plain lines (`PLAIN_SCHEMA`), and which of the lines they are; all but the last have ends."""
         plain = pc.match_substring_regex(lines, self._pattern)
         chosen = lines.filter(plain)
         if not len(chosen):
@@ -124,15 +124,17 @@ class PlainLog:
             patterns.get(by_column[name], text) if name in by_column else any_text
             for name in (column.strip() for column in self.columns)
         ]
-        return rf"\A{delimiter.join(fields)}\z"
+        return rf"\A{delimiter.join(fields)}\r?\n?\z"
 
     def _fields(self, lines: pa.StringArray) -> dict[str, pa.Array]:
         """Fields of plain lines, by our names."""
-        whole = pc.binary_join(pa.ListArray.from_arrays(pa.array([0, len(lines)], pa.int32()), lines), "\n")
+        _, offsets, text = lines.buffers()
+        bounds = np.frombuffer(offsets, np.int32)
+        begin, end = bounds[lines.offset], bounds[lines.offset + len(lines)]
         numbers = {name.strip(): str(number) for number, name in enumerate(self.columns)}
         wanted = {ours: numbers[column] for ours, column in self.names.items()}
         table = pcsv.read_csv(
-            pa.BufferReader(whole[0].as_buffer()),
+            pa.BufferReader(text.slice(int(begin), int(end - begin))),
             pcsv.ReadOptions(column_names=[*numbers.values()], use_threads=False, block_size=2**31 - 1),
             pcsv.ParseOptions(delimiter=self.cleaning.layout.delimiter, quote_char=False),
             pcsv.ConvertOptions(
@@ -224,7 +226,7 @@ def plain_log(columns: Sequence[str], cleaning: Cleaning) -> PlainLog | None:
 
 def _moments(times: pa.StringArray, format: str) -> pa.TimestampArray:
     if format == ISO:
-        return pc.utf8_rtrim(times, "UTCZ ").cast(pa.timestamp("us"))
+        return pc.ascii_rtrim(times, "UTCZ ").cast(pa.timestamp("us"))
     return pc.multiply(times.cast(pa.int64()), EPOCHS[format]).cast(pa.timestamp("us"))
 
 

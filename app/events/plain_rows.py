@@ -1,10 +1,11 @@
-"""Plain lines of CSV files are taken out by Spark's tasks and lie by the part of their user; the rules get the rest.
+"""Plain lines of CSV files are taken out by tasks and lie by the part of their user; the rules get the rest.
 
-Spark reads and splits the text into lines; a task types those that are plain (`app.events.plain`), and sorts their
-events into the parts where Spark's shuffle takes the events of all other lines.
+A task reads its pieces of the files, types the lines that are plain (`app.events.plain`), and sorts their events into
+the parts where Spark's shuffle takes the events of all other lines.
 """
 
-from collections.abc import Iterator, Sequence
+import codecs
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import pairwise
@@ -22,20 +23,20 @@ from pyspark.sql import functions as F
 from app.core import duck
 from app.core.duck import Connection, Relation
 from app.core.partitioning import part_of
-from app.core.parts import Part, part_files, row_count, write_parts
+from app.core.parts import Part, by_part, part_files, row_count
 from app.events.canonical import SOURCE_FILE, quoted
-from app.events.csv_text import MOST_COLUMNS, csv_options, csv_schema, first_lines
-from app.events.log_files import literal
+from app.events.csv_text import MOST_COLUMNS, csv_options, csv_schema
+from app.events.pieces import Piece, UnreadablePieceError, chunks, first_lines, local_path, share_out, uri
 from app.events.plain import PLAIN_SCHEMA, Cleaning, PlainLog, plain_log
 
-LINE, BEGINS_FILE, PART, UNFIT = "line", "begins_file", "part", "unfit"
+LINE, PART = "line", "part"
 EVENTS, REST = "plain", "rest"  #: tables: of events, and of lines that are left to the rules
+UNFIT = "unfit"  #: is there if the rules must see all lines
 BLANK = r"\A[\x00-\x20]*\z"  #: lines that Spark's reader of CSV passes over
-SAMPLE_LINES = 200  #: of a file; if most of them are not plain, it is not tried
-HEAP_BYTES = 32 * 1024 * 1024  #: of lines that are typed at once; a task holds some five times as much
+SAMPLE_BYTES = 64 * 1024  #: of a file; if most of its lines are not plain, it is not tried
 DICTIONARIES = ["event_type", "category_code", "brand", "category_id", "product_id"]  #: columns of few values
 _PART = pa.field(PART, pa.int32())
-_REST = pa.schema([(LINE, pa.string()), (SOURCE_FILE, pa.string()), (UNFIT, pa.bool_())])
+_REST = pa.schema([(LINE, pa.string()), (SOURCE_FILE, pa.string())])
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Taken:
 
 
 def take_plain(
-    spark: SparkSession, names: Sequence[str], header: str, columns: Sequence[str], aside: PlainParts
+    spark: SparkSession, files: Mapping[str, int], header: str, columns: Sequence[str], aside: PlainParts
 ) -> Taken | None:
     """Take plain lines out of CSV files.
 
@@ -68,8 +69,8 @@ def take_plain(
     ----------
     spark
         Session.
-    names
-        Of the files.
+    files
+        Their sizes in bytes, by Hadoop's names.
     header, columns
         First line of the first file, and the names in it.
     aside
@@ -79,28 +80,33 @@ def take_plain(
     -------
     Taken or None
         Of `rest` the columns are as those of `app.events.csv_text.csv_frame`, and `source_file`. None where the rules
-        must see all lines: few are plain, headers differ, or a line has more fields than Spark reads.
+        must see all lines: a file is not of this machine, few lines are plain, headers differ, or a line is one that
+        Spark refuses.
     """
     log = plain_log(columns, aside.cleaning)
-    if log is None or not _looks_plain(spark, names[0], log):
+    paths = {path: name for name in files if (path := local_path(name)) is not None}
+    if log is None or len(paths) < len(files) or not _looks_plain(next(iter(paths)), log):
         return None
-    folder, delimiter, parts = aside.folder / uuid4().hex, aside.cleaning.layout.delimiter, aside.parts
+    shares = share_out({path: files[name] for path, name in paths.items()}, spark.sparkContext.defaultParallelism)
+    names = {path: uri(path) or _as_spark_writes(spark, name) for path, name in paths.items()}
+    folder, parts = aside.folder / uuid4().hex, aside.parts
 
-    def task(part: Part, batches: Iterator[pa.RecordBatch]) -> None:
-        sorter = _Sorter(log, header)
-        with _Tables(part.folder, parts) as tables:
-            for heap in _heaps(batches):
-                tables.add(*sorter.sort(heap))
+    def work(part: Part) -> None:
+        try:
+            with _Tables(part.folder, parts) as tables:
+                for piece in shares[part.number]:
+                    for events, rest in _sorted_out(piece, names[piece.file], header, log):
+                        tables.add(events, rest)
+        except UnreadablePieceError:
+            (part.folder / f"{UNFIT}.parquet").touch()
 
-    files = F.col("_metadata.file_path").alias(SOURCE_FILE)
-    begins = (F.col("_metadata.file_block_start") == 0).alias(BEGINS_FILE)
-    lines = spark.read.text([*map(literal, names)]).select(F.col("value").alias(LINE), files, begins)
     folder.mkdir(parents=True)
-    write_parts(lines, task, folder)
-    if _is_unfit(folder / REST):
+    by_part(spark, len(shares), work, folder)
+    if (folder / UNFIT).exists():
         return None
-    events, rest = folder / EVENTS, folder / REST
-    return Taken(events, _as_read(spark, rest, columns, delimiter) if row_count(rest) else None)
+    rest = folder / REST
+    left = _as_read(spark, rest, columns, aside.cleaning.layout.delimiter) if row_count(rest) else None
+    return Taken(folder / EVENTS, left)
 
 
 def read_plain(connection: Connection, tables: Sequence[Path], part: int) -> Relation | None:
@@ -117,15 +123,19 @@ def plain_count(tables: Sequence[Path]) -> int:
     return sum(map(row_count, tables))
 
 
-def _looks_plain(spark: SparkSession, name: str, log: PlainLog) -> bool:
-    lines = pa.array(first_lines(spark, name, SAMPLE_LINES)[1:], pa.string())
-    events, _ = log.take(lines)
+def _looks_plain(path: str, log: PlainLog) -> bool:
+    try:
+        lines = first_lines(path, SAMPLE_BYTES)[1:]
+    except UnreadablePieceError:
+        return False
+    events, _ = log.take(_lines(b"".join(lines)))
     return 2 * events.num_rows > len(lines)
 
 
-def _is_unfit(rest: Path) -> bool:
-    tables = (pq.read_table(file, columns=[UNFIT]) for file in part_files(rest))
-    return any(pc.any(table[UNFIT]).as_py() for table in tables)
+def _as_spark_writes(spark: SparkSession, name: str) -> str:
+    path = spark._jvm.org.apache.spark.paths.SparkPath  # type: ignore[union-attr]
+    found: str = path.fromPathString(name).urlEncoded()
+    return found
 
 
 def _as_read(spark: SparkSession, rest: Path, columns: Sequence[str], delimiter: str) -> DataFrame:
@@ -138,50 +148,38 @@ def _as_read(spark: SparkSession, rest: Path, columns: Sequence[str], delimiter:
     return read.select(*(F.col("row")[name].alias(name) for name in schema.names), quoted(SOURCE_FILE))
 
 
-def _heaps(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
-    """Batches put together to about `HEAP_BYTES`."""
-    held, size = list[pa.RecordBatch](), 0
-    for batch in batches:
-        held.append(batch)
-        size += batch.nbytes
-        if size >= HEAP_BYTES:
-            yield pa.Table.from_batches(held)
-            held, size = [], 0
-    if held:
-        yield pa.Table.from_batches(held)
+def _sorted_out(piece: Piece, name: str, header: str, log: PlainLog) -> Iterator[tuple[pa.Table, pa.Table]]:
+    """Events of a piece's plain lines, and what is left of the others, of which headers and blank ones are none."""
+    at_begin = piece.begin == 0
+    for chunk in chunks(piece):
+        lines = _lines(chunk)
+        if at_begin:
+            first = chunk.partition(b"\n")[0].removeprefix(codecs.BOM_UTF8).removesuffix(b"\r")
+            if first != header.encode():
+                raise UnreadablePieceError
+            lines, at_begin = lines.slice(1), False
+        events, plain = log.take(lines)
+        yield events, _left(lines.filter(pc.invert(plain)), name, log.cleaning.layout.delimiter)
 
 
-class _Sorter:
-    """Tells the lines of one task apart, heap after heap."""
+def _left(lines: pa.StringArray, name: str, delimiter: str) -> pa.Table:
+    """Lines without their ends, and where they stood."""
+    bare = pc.ascii_rtrim(lines, "\r\n")
+    if pc.any(pc.match_substring(bare, "\r")).as_py():  # which ends a line too
+        bare = pc.list_flatten(pc.split_pattern(bare, "\r"))
+    if pc.any(pc.greater_equal(pc.count_substring(bare, delimiter), MOST_COLUMNS)).as_py():
+        raise UnreadablePieceError
+    told = bare.filter(pc.invert(pc.match_substring_regex(bare, BLANK)))
+    return pa.table([told, pa.repeat(pa.scalar(name, pa.string()), len(told))], schema=_REST)
 
-    def __init__(self, log: PlainLog, header: str):
-        self._log, self._header = log, header
-        self._before: tuple[str, bool] | None = None  # file of the last line, and whether it was of the file's begin
 
-    def sort(self, heap: pa.Table) -> tuple[pa.Table, pa.Table]:
-        """Events of the plain lines, and what is left of the others, of which headers and blank lines are none."""
-        lines = heap[LINE].combine_chunks()
-        first = self._first_of_files(heap)
-        events, plain = self._log.take(lines)
-        left = pc.invert(plain)
-        others, first = lines.filter(left), first.filter(left)
-        header = pc.and_(first, pc.equal(others, self._header))
-        many = pc.greater_equal(pc.count_substring(others, self._log.cleaning.layout.delimiter), MOST_COLUMNS)
-        unfit = pc.or_(many, pc.and_not(first, header))
-        told = pc.invert(pc.or_(header, pc.match_substring_regex(others, BLANK)))
-        rest = pa.table([others, heap[SOURCE_FILE].filter(left), unfit], schema=_REST)
-        return events, rest.filter(pc.or_(told, unfit))
-
-    def _first_of_files(self, heap: pa.Table) -> pa.BooleanArray:
-        """Which lines are the first ones of their file."""
-        files = heap[SOURCE_FILE].combine_chunks().dictionary_encode()
-        begins = heap[BEGINS_FILE].to_numpy()
-        codes = files.indices.to_numpy()
-        other = np.ones(len(codes), bool)  # file, or piece of it, than the line before
-        other[1:] = (codes[1:] != codes[:-1]) | (begins[1:] != begins[:-1])
-        other[0] = (files[0].as_py(), bool(begins[0])) != self._before
-        self._before = files[len(files) - 1].as_py(), bool(begins[-1])
-        return pa.array(begins & other)
+def _lines(text: bytes) -> pa.StringArray:
+    """Lines with their ends, over the same bytes."""
+    ends = np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n")) + 1
+    if text and not text.endswith(b"\n"):
+        ends = np.append(ends, len(text))
+    offsets = np.concatenate([[0], ends]).astype(np.int32)
+    return pa.StringArray.from_buffers(len(ends), pa.py_buffer(offsets), pa.py_buffer(text))
 
 
 class _Tables:

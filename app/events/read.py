@@ -89,22 +89,20 @@ def read_log(
         As `read_events`.
     """
     found: list[tuple[str, list[str]]] = []
-    taken: set[str] = set()
-    size = 0
+    sizes: dict[str, int] = {}
     for part in _parts(source):
         files = _part_files(spark, part)
         if sum(files.values()) == 0:
             raise InputError(f"{part}: the file is empty; an event log has a header and rows")
-        names = sorted(name for name, size in files.items() if size > 0 and name not in taken)
-        taken.update(names)
-        size += sum(files[name] for name in names)
+        names = sorted(name for name, size in files.items() if size > 0 and name not in sizes)
+        sizes |= {name: files[name] for name in names}
         found.append((part, names if days is None else recent(names, days)))
-    if aside is not None and size < SMALL_BYTES:
+    if aside is not None and sum(sizes.values()) < SMALL_BYTES:
         aside = replace(aside, parts=1)
     read: list[LogRows] = []
     for part, names in found:
         parquet = [name for name in names if name.endswith(PARQUET)]
-        text = [name for name in names if not name.endswith(PARQUET)]
+        text = {name: sizes[name] for name in names if not name.endswith(PARQUET)}
         read += [LogRows(_read_parquet(spark, part, parquet, layout))] if parquet else []
         read += [_read_csv(spark, part, text, layout, aside)] if text else []
     return _together(read)
@@ -187,13 +185,15 @@ def _part_files(spark: SparkSession, source: str) -> dict[str, int]:
     return files
 
 
-def _read_csv(spark: SparkSession, source: str, names: list[str], layout: Layout, aside: PlainParts | None) -> LogRows:
-    header = csv_header(spark, names[0], layout.delimiter)
+def _read_csv(
+    spark: SparkSession, source: str, files: dict[str, int], layout: Layout, aside: PlainParts | None
+) -> LogRows:
+    header = csv_header(spark, next(iter(files)), layout.delimiter)
     columns = header_columns(header, layout.delimiter)
     check_columns(source, [name.strip() for name in columns], layout.named_columns(), header, layout.delimiter)
-    taken = None if aside is None else take_plain(spark, names, header, columns, aside)
+    taken = None if aside is None else take_plain(spark, files, header, columns, aside)
     if aside is None or taken is None:
-        return LogRows(_as_canonical(csv_frame(spark, names, columns, layout.delimiter), layout, origin_file()))
+        return LogRows(_as_canonical(csv_frame(spark, [*files], columns, layout.delimiter), layout, origin_file()))
     rest = None if taken.rest is None else _as_canonical(taken.rest, layout, F.col(SOURCE_FILE))
     return LogRows(rest, (taken.events,), aside.parts)
 
