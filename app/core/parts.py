@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 import pyarrow as pa
@@ -21,6 +22,7 @@ from app.core.files import PARTS
 from app.core.worker_heap import settle
 
 COMPLETE = "_SUCCESS"  #: what Spark leaves in a table when all of it is written
+_MADE = "made"
 _RECEIPT = pa.schema([("part", pa.int64()), ("attempt", pa.string())])
 
 
@@ -91,6 +93,35 @@ def by_part(spark: SparkSession, parts: int, work: Callable[[Part], object], tar
         work(part)
 
     write_parts(spark.range(0, parts, 1, parts).toDF("part"), task, target)
+
+
+def gathered(frame: DataFrame, work: Callable[[pa.RecordBatch], pa.Table], schema: pa.Schema, folder: Path) -> pa.Table:
+    """What some work makes of a table, batch by batch, by way of the disk: Spark would copy it value by value, twice.
+
+    Parameters
+    ----------
+    frame
+        The table.
+    work
+        Makes rows of `schema` of some of its rows.
+    schema
+        Of what is made.
+    folder
+        For files on the way, on a disk that driver and executors share.
+    """
+
+    def task(part: Part, batches: Iterator[pa.RecordBatch]) -> None:
+        # Neither packed nor looked through for values that are there twice: it is read once, at once.
+        with pq.ParquetWriter(
+            part.folder / f"{_MADE}.parquet", schema, compression="none", use_dictionary=False
+        ) as writer:
+            for batch in batches:
+                writer.write_table(work(batch))
+
+    with TemporaryDirectory(dir=folder, ignore_cleanup_errors=True) as made:
+        write_parts(frame, task, Path(made))
+        files = part_files(Path(made) / _MADE)
+        return pa.concat_tables([schema.empty_table(), *(pq.read_table(file, schema=schema) for file in files)])
 
 
 def write_parts(frame: DataFrame, work: Callable[[Part, Iterator[pa.RecordBatch]], None], target: Path) -> None:

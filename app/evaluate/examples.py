@@ -1,6 +1,5 @@
 """What a ranker learns from: proposals to queries whose answers are known, made where the queries lie."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,8 +7,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
-from pyspark.sql.pandas.types import from_arrow_schema
 
+from app.core.parts import gathered
 from app.evaluate.metrics import GOLDEN_GAMMA, mixed
 from app.evaluate.targets import ANY, BITS, Wanted
 from app.events.vocabulary import CART, PURCHASE
@@ -25,7 +24,7 @@ from app.serve.visits import Touches, Visitors, Visits
 NEGATIVES = 40  #: learned from of each query, beside all its positives
 
 
-def ranker_examples(queries: DataFrame, candidate: Path, first: ReciprocalRank) -> pa.Table:
+def ranker_examples(queries: DataFrame, candidate: Path, first: ReciprocalRank, folder: Path) -> pa.Table:
     """Proposals to learn from.
 
     Parameters
@@ -36,6 +35,8 @@ def ranker_examples(queries: DataFrame, candidate: Path, first: ReciprocalRank) 
         Folder of a recommender that knew nothing of them.
     first
         The ranker whose best places are to be ordered anew.
+    folder
+        For files on the way.
 
     Returns
     -------
@@ -43,12 +44,10 @@ def ranker_examples(queries: DataFrame, candidate: Path, first: ReciprocalRank) 
         `EXAMPLE_SCHEMA`, by time, query and product.
     """
 
-    def ask(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            table = pa.Table.from_batches([batch])
-            yield from examples_of(opened(candidate), table, first).to_batches()
+    def ask(batch: pa.RecordBatch) -> pa.Table:
+        return examples_of(opened(candidate), pa.Table.from_batches([batch]), first)
 
-    return in_order(queries.mapInArrow(ask, from_arrow_schema(EXAMPLE_SCHEMA)).toArrow())
+    return in_order(gathered(queries, ask, EXAMPLE_SCHEMA, folder))
 
 
 def in_order(examples: pa.Table) -> pa.Table:

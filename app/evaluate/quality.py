@@ -4,7 +4,7 @@ Workers answer the queries and add up metrics under bootstrap weights; only thes
 driver.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
-from pyspark.sql.pandas.types import from_arrow_schema
 
+from app.core.parts import gathered
 from app.evaluate.metrics import interval, poisson_weights, ranking_metrics
 from app.evaluate.names import (
     ALL,
@@ -114,6 +114,7 @@ def measure(
     champion: Path | None,
     champion_unseen_from: int,
     replicates: int,
+    folder: Path,
     learned: Path | None = None,
 ) -> Scores:
     """Ask every query of every model.
@@ -130,6 +131,8 @@ def measure(
         (seconds) on, which neither has seen.
     replicates
         Bootstrap replicates.
+    folder
+        For files on the way.
     learned
         Folder of a ranker learned for the candidate. The candidate's list is then filed twice, under the name of its
         own ranker and of this one, in place of `blend`: `served` adds that.
@@ -142,11 +145,11 @@ def measure(
         unseen:target:purchase.
     """
     answer = _answerer(_Asked(candidate, champion, learned), champion_unseen_from, replicates)
-    partials = queries.mapInArrow(answer, from_arrow_schema(PARTIAL_SCHEMA)).toArrow()
+    partials = gathered(queries, answer, PARTIAL_SCHEMA, folder)
     scores: Scores = {}
-    for row in partials.to_pylist():
+    for row, found in zip(partials.drop_columns(["sums"]).to_pylist(), partials["sums"], strict=True):
         key = (row["task"], row["model"], row["slice"])
-        sums = np.array(row["sums"]).reshape(replicates + 1, 1 + len(METRICS))
+        sums = found.values.to_numpy().reshape(replicates + 1, 1 + len(METRICS))
         score = Score(sums, set(row["products"]), np.array(row["novelty"]), np.array(row["diversity"]))
         scores[key] = scores[key] + score if key in scores else score
     return scores
@@ -201,18 +204,14 @@ def only_in(tasks: Collection[str], ranker: LambdaMART) -> LambdaMART:
     return replace(ranker, in_sessions=SESSION in tasks, elsewhere=USER in tasks)
 
 
-def _answerer(
-    models: _Asked, unseen_from: int, replicates: int
-) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    def answer(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            rows: list[dict[str, Any]] = []
-            table = pa.Table.from_batches([batch])
-            for task in sorted(set(table["task"].to_pylist())):
-                chosen = table.filter(pc.equal(table["task"], task))
-                rows += _partials(task, chosen, models, unseen_from, replicates)
-            if rows:
-                yield pa.RecordBatch.from_pylist(rows, schema=PARTIAL_SCHEMA)
+def _answerer(models: _Asked, unseen_from: int, replicates: int) -> Callable[[pa.RecordBatch], pa.Table]:
+    def answer(batch: pa.RecordBatch) -> pa.Table:
+        rows: list[dict[str, Any]] = []
+        table = pa.Table.from_batches([batch])
+        for task in sorted(set(table["task"].to_pylist())):
+            chosen = table.filter(pc.equal(table["task"], task))
+            rows += _partials(task, chosen, models, unseen_from, replicates)
+        return pa.Table.from_pylist(rows, schema=PARTIAL_SCHEMA)
 
     return answer
 

@@ -104,6 +104,7 @@ def evaluate(run: Run, known: Slice, whole: Slice, published: SegmentModel, befo
             champion.folder if champion else None,
             _unseen_from(champion, cut),
             settings.bootstrap,
+            scratch,
             lesson.folder,
         )
         choice = lesson.choice(scores)

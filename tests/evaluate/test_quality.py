@@ -94,9 +94,10 @@ def queries(spark: SparkSession) -> DataFrame:
 
 
 @pytest.fixture(scope="module")
-def scores(queries: DataFrame, folders: dict[str, Path]) -> dict[str, Scores]:
+def scores(queries: DataFrame, folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Scores]:
+    scratch = tmp_path_factory.mktemp("scratch")
     return {
-        name: measure(queries, folders[name], folders[other], UNSEEN_FROM, REPLICATES)
+        name: measure(queries, folders[name], folders[other], UNSEEN_FROM, REPLICATES, scratch)
         for name, other in (("perfect", "useless"), ("useless", "perfect"))
     }
 
@@ -182,7 +183,7 @@ def test_a_learned_ranker_is_measured_beside_the_first(
     queries: DataFrame, folders: dict[str, Path], scores: dict[str, Scores], tmp_path: Path
 ) -> None:
     trees().save(tmp_path)
-    both = measure(queries, folders["perfect"], folders["useless"], UNSEEN_FROM, REPLICATES, tmp_path)
+    both = measure(queries, folders["perfect"], folders["useless"], UNSEEN_FROM, REPLICATES, tmp_path, tmp_path)
     models = {model for _, model, _ in both}
     assert models == {model for _, model, _ in scores["perfect"]} - {"blend"} | {"reciprocal_rank", "lambdamart"}
     assert mean(both, "reciprocal_rank", "ndcg_10") == mean(scores["perfect"], "blend", "ndcg_10")
