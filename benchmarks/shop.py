@@ -132,7 +132,7 @@ def learn_day(
     recommender = fit_recommender(known, segments.users, settings, folder / "fit")
     bounds = Bounds(settings.evaluation_queries, settings.session_max_events, settings.session_max_products)
     queries = write_queries(whole, cut, end, segments.users, segments.model.names, bounds, folder / "queries")
-    asked = queries.sample().toArrow()
+    asked = queries.sample()
     return recommender, asked
 
 

@@ -5,7 +5,7 @@ moved into place.
 """
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -95,31 +95,33 @@ def by_part(spark: SparkSession, parts: int, work: Callable[[Part], object], tar
     write_parts(spark.range(0, parts, 1, parts).toDF("part"), task, target)
 
 
-def gathered(frame: DataFrame, work: Callable[[pa.RecordBatch], pa.Table], schema: pa.Schema, folder: Path) -> pa.Table:
-    """What some work makes of a table, batch by batch, by way of the disk: Spark would copy it value by value, twice.
+def gathered(
+    spark: SparkSession, parts: int, work: Callable[[Part], Iterable[pa.Table]], schema: pa.Schema, folder: Path
+) -> pa.Table:
+    """What some work makes of each part, by way of the disk: Spark would copy it value by value, twice.
 
     Parameters
     ----------
-    frame
-        The table.
+    spark
+        Session.
+    parts
+        How many there are.
     work
-        Makes rows of `schema` of some of its rows.
+        Reads its part of tables, and makes rows of `schema`, piece by piece.
     schema
         Of what is made.
     folder
         For files on the way, on a disk that driver and executors share.
     """
 
-    def task(part: Part, batches: Iterator[pa.RecordBatch]) -> None:
-        # Neither packed nor looked through for values that are there twice: it is read once, at once.
-        with pq.ParquetWriter(
-            part.folder / f"{_MADE}.parquet", schema, compression="none", use_dictionary=False
-        ) as writer:
-            for batch in batches:
-                writer.write_table(work(batch))
+    def task(part: Part) -> None:
+        file = part.folder / f"{_MADE}.parquet"
+        with pq.ParquetWriter(file, schema, compression="none", use_dictionary=False) as writer:  # read once, at once
+            for table in work(part):
+                writer.write_table(table)
 
     with TemporaryDirectory(dir=folder, ignore_cleanup_errors=True) as made:
-        write_parts(frame, task, Path(made))
+        by_part(spark, parts, task, Path(made))
         files = part_files(Path(made) / _MADE)
         return pa.concat_tables([schema.empty_table(), *(pq.read_table(file, schema=schema) for file in files)])
 

@@ -6,10 +6,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from pyspark.sql import DataFrame
 
-from app.core.parts import gathered
 from app.evaluate.metrics import GOLDEN_GAMMA, mixed
+from app.evaluate.queries import StoredQueries
 from app.evaluate.targets import ANY, BITS, Wanted
 from app.events.vocabulary import CART, PURCHASE
 from app.learn.ranker import EXAMPLE_SCHEMA
@@ -24,30 +23,24 @@ from app.serve.visits import Touches, Visitors, Visits
 NEGATIVES = 40  #: learned from of each query, beside all its positives
 
 
-def ranker_examples(queries: DataFrame, candidate: Path, first: ReciprocalRank, folder: Path) -> pa.Table:
+def ranker_examples(queries: StoredQueries, candidate: Path, first: ReciprocalRank) -> pa.Table:
     """Proposals to learn from.
 
     Parameters
     ----------
     queries
-        Columns of `app.evaluate.queries.QUERY_SCHEMA`.
+        Of which the sample is asked.
     candidate
         Folder of a recommender that knew nothing of them.
     first
         The ranker whose best places are to be ordered anew.
-    folder
-        For files on the way.
 
     Returns
     -------
     pa.Table
         `EXAMPLE_SCHEMA`, by time, query and product.
     """
-
-    def ask(batch: pa.RecordBatch) -> pa.Table:
-        return examples_of(opened(candidate), pa.Table.from_batches([batch]), first)
-
-    return in_order(gathered(queries, ask, EXAMPLE_SCHEMA, folder))
+    return in_order(queries.ask(lambda asked: examples_of(opened(candidate), asked, first), EXAMPLE_SCHEMA))
 
 
 def in_order(examples: pa.Table) -> pa.Table:

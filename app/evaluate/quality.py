@@ -14,9 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
-from pyspark.sql import DataFrame
 
-from app.core.parts import gathered
 from app.evaluate.metrics import interval, poisson_weights, ranking_metrics
 from app.evaluate.names import (
     ALL,
@@ -33,6 +31,7 @@ from app.evaluate.names import (
     USER,
     WARM,
 )
+from app.evaluate.queries import StoredQueries
 from app.evaluate.results import MetricInterval, QualityRow
 from app.evaluate.targets import ANY, BITS, Wanted, target_slice
 from app.evaluate.variety import Variety
@@ -109,20 +108,20 @@ Scores = dict[tuple[str, str, str], Score]  # by task, model, slice
 
 
 def measure(
-    queries: DataFrame,
+    queries: StoredQueries,
+    since: int,
     candidate: Path,
     champion: Path | None,
     champion_unseen_from: int,
     replicates: int,
-    folder: Path,
     learned: Path | None = None,
 ) -> Scores:
     """Ask every query of every model.
 
     Parameters
     ----------
-    queries
-        Columns of `app.evaluate.queries.session_queries`.
+    queries, since
+        The sample of those that are asked from a moment on (seconds).
     candidate
         Folder of the recommender under test: its blend, each generator alone, and `most_popular`.
     champion
@@ -131,8 +130,6 @@ def measure(
         (seconds) on, which neither has seen.
     replicates
         Bootstrap replicates.
-    folder
-        For files on the way.
     learned
         Folder of a ranker learned for the candidate. The candidate's list is then filed twice, under the name of its
         own ranker and of this one, in place of `blend`: `served` adds that.
@@ -145,7 +142,7 @@ def measure(
         unseen:target:purchase.
     """
     answer = _answerer(_Asked(candidate, champion, learned), champion_unseen_from, replicates)
-    partials = gathered(queries, answer, PARTIAL_SCHEMA, folder)
+    partials = queries.ask(answer, PARTIAL_SCHEMA, since)
     scores: Scores = {}
     for row, found in zip(partials.drop_columns(["sums"]).to_pylist(), partials["sums"], strict=True):
         key = (row["task"], row["model"], row["slice"])
@@ -204,10 +201,9 @@ def only_in(tasks: Collection[str], ranker: LambdaMART) -> LambdaMART:
     return replace(ranker, in_sessions=SESSION in tasks, elsewhere=USER in tasks)
 
 
-def _answerer(models: _Asked, unseen_from: int, replicates: int) -> Callable[[pa.RecordBatch], pa.Table]:
-    def answer(batch: pa.RecordBatch) -> pa.Table:
+def _answerer(models: _Asked, unseen_from: int, replicates: int) -> Callable[[pa.Table], pa.Table]:
+    def answer(table: pa.Table) -> pa.Table:
         rows: list[dict[str, Any]] = []
-        table = pa.Table.from_batches([batch])
         for task in sorted(set(table["task"].to_pylist())):
             chosen = table.filter(pc.equal(table["task"], task))
             rows += _partials(task, chosen, models, unseen_from, replicates)

@@ -4,19 +4,19 @@ Train before the cut, test after it, never at random: a random split lets a mode
 (Ji et al., "A Critical Study on Data Leakage in Recommender System Offline Evaluation", 2023).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import SparkSession
 
 from app.core import duck
 from app.core.duck import Relation, query, texts
-from app.core.parts import Part, by_part, part_files, read_table
+from app.core.parts import Part, by_part, gathered, part_files, read_table
 from app.evaluate.names import SESSION, USER
 from app.evaluate.targets import BITS, EVENT_BITS, NEW
 from app.events.identity import SESSION_EVENT
@@ -29,10 +29,7 @@ TASKS = {
     USER: "what a user will look at in the test slice, before the first click: one query per user",
 }
 HASH_BUCKETS = 1_000_000
-QUERY_SCHEMA = (
-    "task string, query long, user_id long, segment string, asked_at long, product_ids array<long>, kinds array<int>, "
-    "weights array<float>, times array<double>, relevant array<long>, targets array<int>"
-)
+ASKED_AT_ONCE = 5_000
 _COLUMNS = "query, user_id, segment, asked_at, product_ids, kinds, weights, times, relevant, targets"
 #: The bits of what was done with a product after the cut.
 _TARGETS = (
@@ -60,7 +57,7 @@ def session_queries(
     Returns
     -------
     Relation
-        `QUERY_SCHEMA`: query (a hash), segment (null if unknown), asked_at (seconds), `TOUCHES` (the session so far),
+        task, query (a hash), user_id, segment (null if unknown), asked_at (seconds), `TOUCHES` (the session so far),
         relevant (products), targets (bits of `app.evaluate.targets` of each).
     """
     several = query(
@@ -156,18 +153,44 @@ class StoredQueries:
         chosen = asked_at >= since if until is None else (asked_at >= since) & (asked_at < until)
         return int(ds.dataset(part_files(self.folder / task)).count_rows(filter=chosen))
 
-    def sample(self, since: int = 0) -> DataFrame:
+    def sample(self, since: int = 0) -> pa.Table:
         """About `limit` of those of each task that are asked from a moment on, the same ones in every run."""
-        session, user = (self._sample(task, since) for task in TASKS)
-        return session.unionByName(user)
+        with duck.connect(self.folder) as connection:
+            tables = [
+                read_table(connection, self.folder / task).filter(chosen).to_arrow_table()
+                for task, chosen in self._chosen(since).items()
+            ]
+        return pa.concat_tables(tables)
 
-    def _sample(self, task: str, since: int) -> DataFrame:
-        queries = self.spark.read.schema(QUERY_SCHEMA).parquet(str(self.folder / task))
-        queries = queries.where(F.col("asked_at") >= since)
-        total = self.count(task, since)
-        if total <= self.limit:
-            return queries
-        return queries.where(F.pmod("query", F.lit(HASH_BUCKETS)) < int(self.limit / total * HASH_BUCKETS))
+    def ask(self, work: Callable[[pa.Table], pa.Table], schema: pa.Schema, since: int = 0) -> pa.Table:
+        """What some work makes of the sample, where its queries lie.
+
+        Parameters
+        ----------
+        work
+            Makes rows of `schema` of at most `ASKED_AT_ONCE` queries of one task.
+        schema
+            Of what is made.
+        since
+            As of `sample`.
+        """
+        chosen, stored = self._chosen(since), self.folder
+
+        def of_part(part: Part) -> Iterator[pa.Table]:
+            for task, which in chosen.items():
+                asked = part.read(stored / task).filter(which).to_arrow_table()
+                for at in range(0, len(asked), ASKED_AT_ONCE):
+                    yield work(asked.slice(at, ASKED_AT_ONCE).combine_chunks())
+
+        return gathered(self.spark, len(part_files(stored / next(iter(TASKS)))), of_part, schema, stored)
+
+    def _chosen(self, since: int) -> dict[str, str]:
+        """By task, which of its queries are the sample, as SQL."""
+        chosen = {}
+        for task in TASKS:
+            share = self.limit / max(self.count(task, since), 1)
+            chosen[task] = f"asked_at >= {since} and query % {HASH_BUCKETS} < {int(min(share, 1) * HASH_BUCKETS)}"
+        return chosen
 
 
 def write_queries(

@@ -99,12 +99,12 @@ def evaluate(run: Run, known: Slice, whole: Slice, published: SegmentModel, befo
     with run.progress.stage("evaluate") as stage:
         since = seconds(lesson.until or cut)
         scores = measure(
-            queries.sample(since),
+            queries,
+            since,
             folder,
             champion.folder if champion else None,
             _unseen_from(champion, cut),
             settings.bootstrap,
-            scratch,
             lesson.folder,
         )
         choice = lesson.choice(scores)

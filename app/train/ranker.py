@@ -94,7 +94,7 @@ def learn_ranker(run: Run, test: HeldOut, queries: StoredQueries, recommender: R
     if before < MIN_EXAMPLES or after < MIN_QUERIES:
         return Lesson(f"Too few queries to learn a ranker from ({before:,}), or to test it on ({after:,} of a task)")
     earlier = test.queries(run.settings, test.middle, run.scratch / "earlier")
-    examples = ranker_examples(earlier.sample(), candidate, reciprocal_rank(run.settings), earlier.folder)
+    examples = ranker_examples(earlier, candidate, reciprocal_rank(run.settings))
     asked = len(np.unique(examples["query"].to_numpy()))
     if asked < MIN_EXAMPLES:
         return Lesson(f"Too few queries to learn a ranker from: of {before:,} the pool has an answer to {asked:,}")

@@ -9,7 +9,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from app.core.duck import Connection, read
-from app.core.parts import COMPLETE, Part, by_part, part_files, write_parts
+from app.core.parts import COMPLETE, Part, by_part, gathered, part_files, write_parts
 
 
 def number(part: Part) -> None:
@@ -39,6 +39,22 @@ def test_partitions_of_a_table_become_parts(spark: SparkSession, tmp_path: Path)
     write_parts(spark.range(0, 10, 1, 4), count, tmp_path)
     assert sum(pq.read_table(tmp_path / "counts")["rows"].to_pylist()) == 10
     assert len(part_files(tmp_path / "counts")) == 4
+
+
+def test_what_is_made_of_parts_is_gathered_and_leaves_nothing(spark: SparkSession, tmp_path: Path) -> None:
+    by_part(spark, 3, number, tmp_path)
+    numbers = tmp_path / "numbers"
+
+    def halves(part: Part) -> Iterator[pa.Table]:
+        (found,) = part.read(numbers).select("number").fetchone()
+        for half in range(found):  # of part 0 nothing is made
+            yield pa.table({"of": [found], "half": [half]})
+
+    schema = pa.schema([("of", pa.int64()), ("half", pa.int64())])
+    made = gathered(spark, 3, halves, schema, tmp_path)
+    assert made.to_pylist() == [{"of": 1, "half": 0}, {"of": 2, "half": 0}, {"of": 2, "half": 1}]
+    assert gathered(spark, 1, lambda _: [], schema, tmp_path).num_rows == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["numbers"]
 
 
 def test_work_that_fails_leaves_no_table(spark: SparkSession, tmp_path: Path) -> None:

@@ -6,13 +6,15 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
 from app.core.duck import Connection, write
 from app.evaluate.gate import judge
 from app.evaluate.names import METRICS
 from app.evaluate.quality import Score, Scores, measure, quality_rows, served
+from app.evaluate.queries import StoredQueries
 from app.evaluate.rmse import rating_rmse
 from app.evaluate.targets import ANY, BITS
 from app.features.pairs import user_product_pairs
@@ -68,36 +70,36 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="module")
-def queries(spark: SparkSession) -> DataFrame:
+def queries(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> StoredQueries:
     """Every product is asked after equally often; two of three queries are of segment VIP, half are unseen."""
-    rows = [
-        (
-            "session",
-            number * 7919,
-            number % 2,
-            [None, "VIP", "VIP"][number % 3],
-            UNSEEN_FROM - 1 + number // N % 2,
-            [100 + number % N],
-            [VIEWED],
-            [1.0],
-            [0.0],
-            [100 + (number + 1) % N],
-            [ANY | BITS["purchase" if number % 4 == 0 else "view"]],
-        )
-        for number in range(QUERIES)
-    ]
-    schema = (
-        "task string, query long, user_id long, segment string, asked_at long, product_ids array<long>, "
-        "kinds array<int>, weights array<float>, times array<double>, relevant array<long>, targets array<int>"
-    )
-    return spark.createDataFrame(rows, schema).repartition(3)
+    numbers = np.arange(QUERIES)
+    columns: dict[str, Any] = {
+        "task": ["session"] * QUERIES,
+        "query": numbers * 7919,
+        "user_id": numbers % 2,
+        "segment": [[None, "VIP", "VIP"][number % 3] for number in numbers],
+        "asked_at": UNSEEN_FROM - 1 + numbers // N % 2,
+        "product_ids": [[100 + number % N] for number in numbers],
+        "kinds": pa.array([[VIEWED]] * QUERIES, pa.list_(pa.int32())),
+        "weights": pa.array([[1.0]] * QUERIES, pa.list_(pa.float32())),
+        "times": [[0.0]] * QUERIES,
+        "relevant": [[100 + (number + 1) % N] for number in numbers],
+        "targets": pa.array(
+            [[ANY | BITS["purchase" if number % 4 == 0 else "view"]] for number in numbers], pa.list_(pa.int32())
+        ),
+    }
+    table, folder = pa.table(columns), tmp_path_factory.mktemp("queries")
+    for task, asked in (("session", table), ("user", table.slice(0, 0))):
+        (folder / task).mkdir()
+        for part in range(3):
+            pq.write_table(asked.filter(numbers[: len(asked)] % 3 == part), folder / task / f"part-0000{part}.parquet")
+    return StoredQueries(spark, folder, QUERIES)
 
 
 @pytest.fixture(scope="module")
-def scores(queries: DataFrame, folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Scores]:
-    scratch = tmp_path_factory.mktemp("scratch")
+def scores(queries: StoredQueries, folders: dict[str, Path]) -> dict[str, Scores]:
     return {
-        name: measure(queries, folders[name], folders[other], UNSEEN_FROM, REPLICATES, scratch)
+        name: measure(queries, 0, folders[name], folders[other], UNSEEN_FROM, REPLICATES)
         for name, other in (("perfect", "useless"), ("useless", "perfect"))
     }
 
@@ -180,10 +182,10 @@ def test_gate_refuses_the_useless_and_lets_the_perfect_pass(scores: dict[str, Sc
 
 
 def test_a_learned_ranker_is_measured_beside_the_first(
-    queries: DataFrame, folders: dict[str, Path], scores: dict[str, Scores], tmp_path: Path
+    queries: StoredQueries, folders: dict[str, Path], scores: dict[str, Scores], tmp_path: Path
 ) -> None:
     trees().save(tmp_path)
-    both = measure(queries, folders["perfect"], folders["useless"], UNSEEN_FROM, REPLICATES, tmp_path, tmp_path)
+    both = measure(queries, 0, folders["perfect"], folders["useless"], UNSEEN_FROM, REPLICATES, tmp_path)
     models = {model for _, model, _ in both}
     assert models == {model for _, model, _ in scores["perfect"]} - {"blend"} | {"reciprocal_rank", "lambdamart"}
     assert mean(both, "reciprocal_rank", "ndcg_10") == mean(scores["perfect"], "blend", "ndcg_10")

@@ -134,8 +134,13 @@ def test_halves_of_a_slice_share_no_query(spark: SparkSession, tmp_path: Path) -
     stored = StoredQueries(spark, tmp_path, 10)
     assert stored.count("user") == 4
     assert (stored.count("user", until=200), stored.count("user", since=200)) == (1, 3)
-    later = stored.sample(since=200).select("task", "query").collect()
-    assert {tuple(row) for row in later} == {(task, query) for task in ("session", "user") for query in (2, 3, 4)}
+    later = stored.sample(since=200).to_pylist()
+    assert {(row["task"], row["query"]) for row in later} == {
+        (task, query) for task in ("session", "user") for query in (2, 3, 4)
+    }
+
+
+QUERY_NAMES = pa.schema([("task", pa.string()), ("query", pa.int64())])
 
 
 def test_sampling_keeps_about_the_limit_and_always_the_same(spark: SparkSession, tmp_path: Path) -> None:
@@ -156,7 +161,10 @@ def test_sampling_keeps_about_the_limit_and_always_the_same(spark: SparkSession,
             write(products, tmp_path / name / "products" / "part-00000.parquet")
         whole = Slice(spark, moment("10-03 00:00"), table, None, tmp_path / name)
         stored = write_queries(whole, cut, None, segments, ["it's VIP"], bounds, tmp_path / f"{name} queries")
-        queries = stored.sample().collect()
+        queries = stored.sample().to_pylist()
+        asked = stored.ask(lambda queries: queries.select(["task", "query"]), QUERY_NAMES).to_pylist()
+        names = [(row["task"], row["query"]) for row in queries]
+        assert sorted((row["task"], row["query"]) for row in asked) == sorted(names)
         assert {row["segment"] for row in queries} == {"it's VIP"}
         found.append({(row["task"], row["user_id"]) for row in queries})
     assert found[0] == found[1]
