@@ -46,7 +46,7 @@ def test_what_is_made_of_parts_is_gathered_and_leaves_nothing(spark: SparkSessio
     numbers = tmp_path / "numbers"
 
     def halves(part: Part) -> Iterator[pa.Table]:
-        (found,) = part.read(numbers).select("number").fetchone()
+        ((found,),) = part.read(numbers).select("number").fetchall()
         for half in range(found):  # of part 0 nothing is made
             yield pa.table({"of": [found], "half": [half]})
 
