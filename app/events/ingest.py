@@ -34,7 +34,7 @@ from app.events.identity import identity
 from app.events.layout import layout_of
 from app.events.merged import NOBODY_MERGED, Merged
 from app.events.merged_rows import as_survivors
-from app.events.plain import Cleaning
+from app.events.plain import CleaningRules
 from app.events.plain_rows import PlainParts, plain_count, read_plain
 from app.events.read import LogRows, list_event_files, read_log
 from app.events.schema import CLEANED_SCHEMA
@@ -108,7 +108,7 @@ def ingest(
     """
     layout = layout_of(settings)
     target = folder / f"{CLEANED}{stamp}"
-    cleaning = Cleaning(layout, now, settings.max_price, forgotten, merged)
+    cleaning = CleaningRules(layout, now, settings.max_price, forgotten, merged)
     with _aside(spark, settings, cleaning, folder) as aside:
         log = read_log(spark, source, layout, settings.training_days, aside)
         rows = None if log.rows is None else _ruled(log.rows, cleaning, settings.training_days)
@@ -134,7 +134,9 @@ def ingest(
 
 
 @contextmanager
-def _aside(spark: SparkSession, settings: Settings, cleaning: Cleaning, folder: Path) -> Iterator[PlainParts | None]:
+def _aside(
+    spark: SparkSession, settings: Settings, cleaning: CleaningRules, folder: Path
+) -> Iterator[PlainParts | None]:
     """Where plain rows are put aside meanwhile; None where a rule looks at all rows together."""
     if settings.training_days is not None:
         yield None
@@ -147,7 +149,7 @@ def _aside(spark: SparkSession, settings: Settings, cleaning: Cleaning, folder: 
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _ruled(rows: DataFrame, cleaning: Cleaning, days: float | None) -> DataFrame:
+def _ruled(rows: DataFrame, cleaning: CleaningRules, days: float | None) -> DataFrame:
     """Rows of text as what the rules make of them."""
     parsed = parse(rows, cleaning.latest, cleaning.max_price, cleaning.layout)
     if days is not None:

@@ -67,7 +67,7 @@ def share_out(sizes: Mapping[str, int], tasks: int) -> list[list[Piece]]:
 
 
 def chunks(piece: Piece) -> Iterator[bytes]:
-    """The lines of a piece with their ends, about `CHUNK_BYTES` at a time.
+    """The lines of a piece, each with its end, about `CHUNK_BYTES` at a time.
 
     Raises
     ------
@@ -85,7 +85,7 @@ def chunks(piece: Piece) -> Iterator[bytes]:
                 return
             data += b"" if data.endswith(b"\n") else _end_of_line(file)
             position += len(data)
-            yield data
+            yield data if data.endswith(b"\n") else data + b"\n"  # the last line of a file may have no end
 
 
 def first_lines(path: str, size: int) -> list[bytes]:

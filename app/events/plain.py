@@ -71,7 +71,7 @@ _READ_AS = {
 
 
 @dataclass(frozen=True)
-class Cleaning:
+class CleaningRules:
     """What the rules of cleaning depend on: see `app.events.clean.parse` and `app.events.ingest.ingest`."""
 
     layout: Layout
@@ -89,12 +89,12 @@ class PlainLog:
     """
 
     columns: tuple[str, ...]
-    cleaning: Cleaning
+    cleaning: CleaningRules
     names: dict[str, str]
     words: dict[str, str] = field(repr=False)
 
     def take(self, lines: pa.StringArray) -> tuple[pa.Table, pa.BooleanArray]:
-        """The events of plain lines (`PLAIN_SCHEMA`), and which of the lines they are; all but the last have ends."""
+        """The events of plain lines (`PLAIN_SCHEMA`), and which of the lines they are; each has its end."""
         plain = pc.match_substring_regex(lines, self._pattern)
         chosen = lines.filter(plain)
         if not len(chosen):
@@ -124,7 +124,7 @@ class PlainLog:
             patterns.get(by_column[name], text) if name in by_column else any_text
             for name in (column.strip() for column in self.columns)
         ]
-        return rf"\A{delimiter.join(fields)}\r?\n?\z"
+        return rf"\A{delimiter.join(fields)}\r?\n\z"
 
     def _fields(self, lines: pa.StringArray) -> dict[str, pa.Array]:
         """Fields of plain lines, by our names."""
@@ -194,7 +194,7 @@ class PlainLog:
         return reduce(pc.and_, sure).combine_chunks()
 
 
-def plain_log(columns: Sequence[str], cleaning: Cleaning) -> PlainLog | None:
+def plain_log(columns: Sequence[str], cleaning: CleaningRules) -> PlainLog | None:
     """How plain lines under a header are told, or None where the rules must see each line.
 
     Parameters

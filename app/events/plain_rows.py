@@ -26,8 +26,8 @@ from app.core.partitioning import part_of
 from app.core.parts import Part, by_part, part_files, row_count
 from app.events.canonical import SOURCE_FILE, quoted
 from app.events.csv_text import MOST_COLUMNS, csv_options, csv_schema
-from app.events.pieces import Piece, UnreadablePieceError, chunks, first_lines, local_path, share_out, uri
-from app.events.plain import PLAIN_SCHEMA, Cleaning, PlainLog, plain_log
+from app.events.pieces import CHUNK_BYTES, Piece, UnreadablePieceError, chunks, first_lines, local_path, share_out, uri
+from app.events.plain import PLAIN_SCHEMA, CleaningRules, PlainLog, plain_log
 
 LINE, PART = "line", "part"
 EVENTS, REST = "plain", "rest"  #: tables: of events, and of lines that are left to the rules
@@ -47,7 +47,7 @@ class PlainParts:
     shared out.
     """
 
-    cleaning: Cleaning
+    cleaning: CleaningRules
     folder: Path
     parts: int
 
@@ -89,14 +89,14 @@ def take_plain(
         return None
     shares = share_out({path: files[name] for path, name in paths.items()}, spark.sparkContext.defaultParallelism)
     names = {path: uri(path) or _as_spark_writes(spark, name) for path, name in paths.items()}
-    folder, parts = aside.folder / uuid4().hex, aside.parts
+    folder, parts, delimiter = aside.folder / uuid4().hex, aside.parts, aside.cleaning.layout.delimiter
 
     def work(part: Part) -> None:
         try:
             with _Tables(part.folder, parts) as tables:
-                for piece in shares[part.number]:
-                    for events, rest in _sorted_out(piece, names[piece.file], header, log):
-                        tables.add(events, rest)
+                for heap in _heaps(shares[part.number], header):
+                    events, plain = log.take(heap.lines)
+                    tables.add(events, _left(heap, pc.invert(plain), names, delimiter))
         except UnreadablePieceError:
             (part.folder / f"{UNFIT}.parquet").touch()
 
@@ -105,7 +105,7 @@ def take_plain(
     if (folder / UNFIT).exists():
         return None
     rest = folder / REST
-    left = _as_read(spark, rest, columns, aside.cleaning.layout.delimiter) if row_count(rest) else None
+    left = _as_read(spark, rest, columns, delimiter) if row_count(rest) else None
     return Taken(folder / EVENTS, left)
 
 
@@ -128,7 +128,7 @@ def _looks_plain(path: str, log: PlainLog) -> bool:
         lines = first_lines(path, SAMPLE_BYTES)[1:]
     except UnreadablePieceError:
         return False
-    events, _ = log.take(_lines(b"".join(lines)))
+    events, _ = log.take(_lines(b"".join(lines) + b"\n"))
     return 2 * events.num_rows > len(lines)
 
 
@@ -148,36 +148,53 @@ def _as_read(spark: SparkSession, rest: Path, columns: Sequence[str], delimiter:
     return read.select(*(F.col("row")[name].alias(name) for name in schema.names), quoted(SOURCE_FILE))
 
 
-def _sorted_out(piece: Piece, name: str, header: str, log: PlainLog) -> Iterator[tuple[pa.Table, pa.Table]]:
-    """Events of a piece's plain lines, and what is left of the others, of which headers and blank ones are none."""
-    at_begin = piece.begin == 0
-    for chunk in chunks(piece):
-        lines = _lines(chunk)
-        if at_begin:
-            first = chunk.partition(b"\n")[0].removeprefix(codecs.BOM_UTF8).removesuffix(b"\r")
-            if first != header.encode():
-                raise UnreadablePieceError
-            lines, at_begin = lines.slice(1), False
-        events, plain = log.take(lines)
-        yield events, _left(lines.filter(pc.invert(plain)), name, log.cleaning.layout.delimiter)
+@dataclass(frozen=True)
+class _Heap:
+    """Lines that are looked at together, none of them a header; `files`: which they are of, in order, and how many."""
+
+    lines: pa.StringArray
+    files: tuple[tuple[str, int], ...]
 
 
-def _left(lines: pa.StringArray, name: str, delimiter: str) -> pa.Table:
-    """Lines without their ends, and where they stood."""
-    bare = pc.ascii_rtrim(lines, "\r\n")
+def _heaps(pieces: Sequence[Piece], header: str) -> Iterator[_Heap]:
+    """The lines of pieces, about `CHUNK_BYTES` at a time: a chunk of a large file, or all of many small ones."""
+    held, files, size = list[pa.StringArray](), list[tuple[str, int]](), 0
+    for piece in pieces:
+        for number, chunk in enumerate(chunks(piece)):
+            lines = _lines(chunk)
+            if number == piece.begin == 0:
+                first = chunk.partition(b"\n")[0].removeprefix(codecs.BOM_UTF8).removesuffix(b"\r")
+                if first != header.encode():
+                    raise UnreadablePieceError
+                lines = lines.slice(1)
+            held.append(lines)
+            files.append((piece.file, len(lines)))
+            size += len(chunk)
+            if size >= CHUNK_BYTES:
+                yield _Heap(pa.concat_arrays(held), tuple(files))
+                held, files, size = [], [], 0
+    if held:
+        yield _Heap(pa.concat_arrays(held), tuple(files))
+
+
+def _left(heap: _Heap, left: pa.BooleanArray, names: Mapping[str, str], delimiter: str) -> pa.Table:
+    """Lines that are not plain and not blank, without their ends, and where they stood, by the names of files."""
+    files, counts = zip(*heap.files, strict=True)
+    of_file = np.repeat(np.arange(len(files), dtype=np.int32), counts)[left.to_numpy(zero_copy_only=False)]
+    bare = pc.ascii_rtrim(heap.lines.filter(left), "\r\n")
     if pc.any(pc.match_substring(bare, "\r")).as_py():  # which ends a line too
-        bare = pc.list_flatten(pc.split_pattern(bare, "\r"))
+        split = pc.split_pattern(bare, "\r")
+        bare, of_file = pc.list_flatten(split), of_file[pc.list_parent_indices(split).to_numpy()]
     if pc.any(pc.greater_equal(pc.count_substring(bare, delimiter), MOST_COLUMNS)).as_py():
         raise UnreadablePieceError
-    told = bare.filter(pc.invert(pc.match_substring_regex(bare, BLANK)))
-    return pa.table([told, pa.repeat(pa.scalar(name, pa.string()), len(told))], schema=_REST)
+    told = pc.invert(pc.match_substring_regex(bare, BLANK))
+    stood = pa.array([names[file] for file in files], pa.string()).take(pa.array(of_file))
+    return pa.table([bare, stood], schema=_REST).filter(told)
 
 
 def _lines(text: bytes) -> pa.StringArray:
-    """Lines with their ends, over the same bytes."""
+    """Lines, each with its end, over the same bytes."""
     ends = np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n")) + 1
-    if text and not text.endswith(b"\n"):
-        ends = np.append(ends, len(text))
     offsets = np.concatenate([[0], ends]).astype(np.int32)
     return pa.StringArray.from_buffers(len(ends), pa.py_buffer(offsets), pa.py_buffer(text))
 

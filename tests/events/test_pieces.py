@@ -29,8 +29,8 @@ def test_every_line_is_read_once(lines: list[bytes], end: bytes, most: int, chun
         patch.setattr(module, "MOST_BYTES", most)
         patch.setattr(module, "CHUNK_BYTES", chunk)
         found = read(share_out({str(file): len(text)}, 1))
-    assert b"".join(found) == text
-    assert all(part.endswith(b"\n") for part in found[:-1])
+    assert b"".join(found) == text + (b"" if text.endswith(b"\n") or not text else b"\n")
+    assert all(part.endswith(b"\n") for part in found)
 
 
 def test_small_files_share_a_task_and_large_ones_take_several(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,7 +50,7 @@ def test_small_files_share_a_task_and_large_ones_take_several(monkeypatch: pytes
 def test_gzip_is_read_whole(tmp_path: Path) -> None:
     file = tmp_path / "log.csv.gz"
     file.write_bytes(gzip.compress(b"a\nb\n") + gzip.compress(b"c"))
-    assert b"".join(read(share_out({str(file): 1}, 4))) == b"a\nb\nc"
+    assert b"".join(read(share_out({str(file): 1}, 4))) == b"a\nb\nc\n"
     assert first_lines(str(file), 2) == [b"a\n", b"b\n"]
 
 

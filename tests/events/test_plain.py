@@ -23,7 +23,7 @@ from app.events.forgotten import Forgotten, hashed
 from app.events.ingest import CleaningReport, ingest
 from app.events.layout import REES46, Columns, Layout, Rule, TimeFormat
 from app.events.merged import Merge, Merged
-from app.events.plain import PLAIN_SCHEMA, Cleaning, PlainLog, plain_log
+from app.events.plain import PLAIN_SCHEMA, CleaningRules, PlainLog, plain_log
 from app.events.read import read_events
 from app.events.vocabulary import RAW_COLUMNS
 
@@ -65,7 +65,7 @@ OTHER = Layout(
 
 
 def log_of(columns: Sequence[str] = RAW_COLUMNS, layout: Layout = REES46, **changes: Any) -> PlainLog:
-    log = plain_log(columns, replace(Cleaning(layout, LATEST, 1000.0), **changes))
+    log = plain_log(columns, replace(CleaningRules(layout, LATEST, 1000.0), **changes))
     assert log is not None
     return log
 
@@ -139,7 +139,7 @@ def test_lines_of_other_fields_are_not_plain(text: str) -> None:
 
 
 def test_a_line_becomes_its_event() -> None:
-    events, _ = log_of().take(pa.array([line(price="1000.5", category_code="", user_session="null")]))
+    events, _ = log_of().take(pa.array([line(price="1000.5", category_code="", user_session="null") + "\n"]))
     (event,) = events.to_pylist()
     assert event == {
         "event_time": datetime(2019, 10, 1),
@@ -173,7 +173,7 @@ def test_a_line_becomes_its_event() -> None:
     ],
 )
 def test_where_a_rule_has_to_decide_no_line_is_plain(changed: dict[str, Any]) -> None:
-    assert plain_log(RAW_COLUMNS, Cleaning(REES46.model_copy(update=changed), LATEST, 1000)) is None
+    assert plain_log(RAW_COLUMNS, CleaningRules(REES46.model_copy(update=changed), LATEST, 1000)) is None
 
 
 def by_rules(spark: SparkSession, file: Path, layout: Layout) -> list[tuple[Any, ...]]:
@@ -279,6 +279,20 @@ def some(first: int, count: int = 30) -> list[str]:
         line(user_id=str(user % 9), product_id=str(user), user_session=f"s{user % 9}")
         for user in range(first, first + count)
     ]
+
+
+def test_small_files_are_looked_at_together(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each rejected row is said to be of its own file."""
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    for number in range(12):
+        texts = [HEADER, *some(10 * number, number), *[line(user_id=f"of {number}")] * (number % 3)]
+        (folder / f"{number}.csv").write_text("\n".join(texts))
+    (folder / "0.csv").write_text("\n".join([HEADER, line()]))
+    report = both_ways(spark, folder, monkeypatch)
+    assert (report.read, report.rejected) == (1 + 66 + 12, 12)
 
 
 @pytest.mark.usefixtures("small_pieces")
