@@ -40,7 +40,7 @@ def local_path(name: str) -> str | None:
 
 def uri(path: str) -> str | None:
     """As Spark writes the name of a file, None where only Java knows how."""
-    return f"{LOCAL}://{path}" if _WRITTEN_AS_IT_IS.fullmatch(path) else None
+    return f"{LOCAL}:{path}" if _WRITTEN_AS_IT_IS.fullmatch(path) else None
 
 
 def share_out(sizes: Mapping[str, int], tasks: int) -> list[list[Piece]]:

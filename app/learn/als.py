@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from implicit.cpu.als import AlternatingLeastSquares
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -18,6 +17,7 @@ from threadpoolctl import threadpool_limits
 from app.core.settings import Settings
 from app.core.spark import cores_here
 from app.learn.als_processes import SharedALS
+from app.learn.als_rows import BlockwiseALS
 from app.learn.tables import Tables
 from app.serve.catalogue import positions
 from app.serve.generators.als import ImplicitALS
@@ -59,10 +59,7 @@ def _fit_implicit(tables: Tables, settings: Settings) -> Factors:
     }
     processes = cores_here(tables.spark) if matrix.nnz > ALONE else 1
     with threadpool_limits(1, "blas"):  # with the library's threads on top of ALS's it is four times slower
-        if processes > 1:
-            model = SharedALS(tables.folder, processes, **parameters)
-        else:
-            model = AlternatingLeastSquares(**parameters)
+        model = SharedALS(tables.folder, processes, **parameters) if processes > 1 else BlockwiseALS(**parameters)
         model.fit(matrix, show_progress=False)
     return model.user_factors, model.item_factors
 

@@ -1,8 +1,8 @@
-"""Implicit ALS by processes in place of the library's threads, with the same result to the last bit.
+"""Implicit ALS by processes, with the result of one, to the last bit.
 
-The rows of a side are solved apart, each by small products of OpenBLAS, which takes a lock of its process for each
-(its issue 5589): two threads on cores that lie apart pass it to and fro, and are no faster than one. Processes have
-one each; factors and rows are files that all have mapped. (Processes of joblib's pools outlive a killed driver.)
+The rows of a side are solved apart (`app.learn.als_rows`). Threads would wait for each other between products, for
+Python's lock and that of OpenBLAS (its issue 5589); factors and rows are files that all processes have mapped.
+(Processes of joblib's pools outlive a killed driver.)
 """
 
 import os
@@ -17,13 +17,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from implicit.cpu._als import least_squares_cg
 from implicit.cpu.als import AlternatingLeastSquares
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
 from app.core.errors import InputError, VitrineError
+from app.learn.als_rows import block_starts, solve_rows
 
 OTHER = {"user": "item", "item": "user"}  #: side of a side
 FACTORS = ("user_factors", "item_factors")
@@ -101,9 +101,13 @@ class SharedALS(AlternatingLeastSquares):
 
 
 def shares(indptr: NDArray[np.int32], factors: int, processes: int) -> list[int]:
-    """Where each of so many processes starts, and the number of rows; a row costs as much as factors / 2 entries."""
-    costs = indptr + np.arange(len(indptr)) * (factors / 2)
-    return np.searchsorted(costs, np.linspace(0, costs[-1], processes + 1)).tolist()
+    """Where each of so many processes starts, at a block, and the number of rows.
+
+    A row costs as much as factors / 20 entries.
+    """
+    starts = block_starts(indptr)
+    costs = indptr[starts] + starts * (factors / 20)
+    return starts[np.searchsorted(costs, np.linspace(0, costs[-1], processes + 1))].tolist()
 
 
 @contextmanager
@@ -143,7 +147,7 @@ def _solved(folder: Path, block: Block) -> str | None:
         entries = slice(starts[0], starts[-1])
         rows = csr_matrix((data[entries], indices[entries], starts - starts[0]), shape=(len(starts) - 1, len(others)))
         solved = factors[block.start : block.stop]
-        least_squares_cg(rows, solved, others, block.regularization, num_threads=1, cg_steps=block.steps)
+        solve_rows(rows, solved, others, block.regularization, block.steps)
     except Exception as error:
         return f"{type(error).__name__}: {error}"
     return None

@@ -81,5 +81,5 @@ def test_names_are_those_of_this_machine_as_spark_writes_them() -> None:
     assert local_path("file:/data/log") == "/data/log"
     assert local_path("s3a://shop/log.csv") is None
     assert local_path("file:/data/log.csv.bz2") is None  # packed: Spark knows how
-    assert uri("/data/2019-Oct.csv") == "file:///data/2019-Oct.csv"
+    assert uri("/data/2019-Oct.csv") == "file:/data/2019-Oct.csv"
     assert uri("/data/a b.csv") is None

@@ -1,4 +1,4 @@
-"""ALS by processes: the library's factors to the last bit, and nothing left of what fails or is killed."""
+"""ALS by processes: the factors of one to the last bit, and nothing left of what fails or is killed."""
 
 import os
 import signal
@@ -24,8 +24,9 @@ from threadpoolctl import threadpool_limits
 from app.core.errors import InputError, VitrineError
 from app.core.settings import Settings
 from app.core.spark import cores_here
-from app.learn import als, als_processes
+from app.learn import als, als_processes, als_rows
 from app.learn.als_processes import Block, SharedALS, Worker, shares
+from app.learn.als_rows import BlockwiseALS
 from tests.learn.tables import session_tables
 
 SMALL = {"factors": 4, "iterations": 3, "alpha": 2.0, "random_state": 1}
@@ -56,18 +57,20 @@ def one_thread() -> Iterator[None]:
 
 
 def same(found: AlternatingLeastSquares, matrix: csr_matrix) -> bool:
-    """Whether factors are those of the library's own fit, to the last bit."""
-    own = AlternatingLeastSquares(num_threads=1, **SMALL)
+    """Whether factors are those of one process, to the last bit."""
+    own = BlockwiseALS(**SMALL)
     own.fit(matrix, show_progress=False)
     return all(getattr(own, name).tobytes() == getattr(found, name).tobytes() for name in als_processes.FACTORS)
 
 
-def test_shares_cost_the_same() -> None:
-    """Of 4 factors a row costs two entries: 6 the first, which has four, and 2 the others."""
+def test_shares_cost_the_same_and_start_at_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 40 factors a row costs two entries: 6 the first, which has four, and 2 the others."""
     indptr = np.array([0, 4, 4, 4, 4, 4], np.int32)
-    assert shares(indptr, 4, 1) == [0, 5]
-    assert shares(indptr, 4, 2) == [0, 2, 5]
-    assert shares(indptr, 4, 14) == [0, 1, 1, 1, 1, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
+    assert shares(indptr, 40, 14) == [0] + [5] * 14
+    monkeypatch.setattr(als_rows, "MOST_ROWS", 1)
+    assert shares(indptr, 40, 1) == [0, 5]
+    assert shares(indptr, 40, 2) == [0, 2, 5]
+    assert shares(indptr, 40, 14) == [0, 1, 1, 1, 1, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
 
 
 class Here:
@@ -97,8 +100,9 @@ def test_any_number_of_shares_gives_the_same_factors(
     model = SharedALS(tmp_path_factory.mktemp("als"), processes, **SMALL)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(als_processes, "_workers", workers_here)
+        patch.setattr(als_rows, "MOST_ROWS", 2)
         model.fit(matrix)
-    assert same(model, matrix)
+        assert same(model, matrix)
 
 
 def test_processes_give_the_same_factors_and_leave_nothing(tmp_path: Path) -> None:
