@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.pandas.types import to_arrow_schema
 
 from app.core.duck import Connection, Relation, connect, write
@@ -15,6 +15,7 @@ from app.events.clean import event_rows
 from app.events.distinct import events_table as events_table_of
 from app.events.identity import identity
 from app.events.layout import REES46, Layout
+from app.events.read import read_log
 from app.events.schema import CLEANED_SCHEMA
 from app.events.sessions import with_session_id
 from app.events.vocabulary import UNKNOWN
@@ -80,6 +81,13 @@ def stored_events(folder: Path, events: Sequence[Event], parts: int = 2) -> Path
             own = [event for event in events if event[0] % parts == part]
             write(events_relation(connection, own), folder / f"part-{part:05d}.parquet")
     return folder
+
+
+def read_events(spark: SparkSession, source: str, layout: Layout = REES46, days: float | None = None) -> DataFrame:
+    """All rows of a log as text, plain ones too."""
+    rows = read_log(spark, source, layout, days).rows
+    assert rows is not None  # nothing was put aside
+    return rows
 
 
 def cleaned(connection: Connection, parsed: DataFrame, layout: Layout = REES46) -> Relation:

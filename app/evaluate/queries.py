@@ -29,7 +29,7 @@ TASKS = {
     USER: "what a user will look at in the test slice, before the first click: one query per user",
 }
 HASH_BUCKETS = 1_000_000
-ASKED_AT_ONCE = 5_000
+ASKED_AT_ONCE = 5_000  #: queries that a task asks together
 _COLUMNS = "query, user_id, segment, asked_at, product_ids, kinds, weights, times, relevant, targets"
 #: The bits of what was done with a product after the cut.
 _TARGETS = (

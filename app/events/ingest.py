@@ -35,7 +35,8 @@ from app.events.layout import layout_of
 from app.events.merged import NOBODY_MERGED, Merged
 from app.events.merged_rows import as_survivors
 from app.events.plain import CleaningRules
-from app.events.plain_rows import PlainParts, plain_count, read_plain
+from app.events.plain_parts import plain_count, read_plain
+from app.events.plain_rows import PlainParts
 from app.events.read import LogRows, list_event_files, read_log
 from app.events.schema import CLEANED_SCHEMA
 
@@ -187,20 +188,20 @@ def _write_cleaned(
     same, plain = identity(layout), log.plain
 
     def store(part: Part, ruled: Relation | None) -> None:
-        put_aside = read_plain(part.connection, plain, part.number)
+        put_aside = None if plain is None else read_plain(part.connection, plain, part.number)
         rows = _together([rows for rows in (ruled, put_aside) if rows is not None])
         part.write(target.name, events_table(rows, same, idle_minutes))
 
     if parsed is None:
-        assert log.parts is not None
-        by_part(spark, log.parts, lambda part: store(part, None), target.parent)
+        assert plain is not None
+        by_part(spark, plain.parts, lambda part: store(part, None), target.parent)
         return _Counts(plain_count(plain), {}, {})
     rules = [*(rule.reason for rule in layout.leave_out), OLD, FORGOTTEN]
     seen = Observation("read")
     measures = [F.count("*").alias("read")]
     measures += [F.count_if(F.col("reason") == name).alias(f"r{i}") for i, name in enumerate(REASONS)]
     measures += [F.count_if(F.col(LEFT_OUT) == name).alias(f"l{i}") for i, name in enumerate(rules)]
-    rows = event_rows(parsed.observe(seen, *measures), layout, log.parts)
+    rows = event_rows(parsed.observe(seen, *measures), layout, plain.parts if plain else None)
     schema = to_arrow_schema(rows.schema)
 
     def store_ruled(part: Part, batches: Iterator[pa.RecordBatch]) -> None:

@@ -22,7 +22,7 @@ from app.events.merged import NOBODY_MERGED, Merged
 from app.events.times import EPOCHS, ISO
 from app.events.vocabulary import EARLIEST, EVENT_TYPES, MISSING_TEXT, UNKNOWN
 
-DELIMITERS = {",": ",", ";": ";", "\t": r"\t", "|": r"\|"}  #: as RE2 writes them; no other can be told from a field
+DELIMITERS = {",": ",", ";": ";", "\t": r"\t", "|": r"\|"}  #: as RE2 writes them; another may be part of a field
 _DAY = r"(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\d|30)|02-(?:0[1-9]|1\d|2[0-8]))"
 _TIMES = {
     ISO: rf"20\d\d-{_DAY}[ T](?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{{1,6}})?(?: ?UTC|Z)?",
@@ -99,7 +99,10 @@ class PlainLog:
         chosen = lines.filter(plain)
         if not len(chosen):
             return PLAIN_SCHEMA.empty_table(), plain
-        events = self._events(self._fields(chosen))
+        try:
+            events = self._events(self._fields(chosen))
+        except pa.ArrowInvalid:  # some bytes that are no UTF-8 are text to RE2; the rules know what to make of them
+            return PLAIN_SCHEMA.empty_table(), pa.array(np.zeros(len(lines), bool))
         sure = self._nothing_to_decide(events)
         return events.filter(sure), pc.replace_with_mask(plain, plain, sure)
 
@@ -218,6 +221,8 @@ def plain_log(columns: Sequence[str], cleaning: CleaningRules) -> PlainLog | Non
     ):
         return None
     words = {word: word for word in EVENT_TYPES}
+    if len({word.lower() for word in layout.event_types}) < len(layout.event_types):
+        return None
     for word, ours in layout.event_types.items():
         words |= {word: ours, word.lower(): ours}
     usual = {word: ours for word, ours in words.items() if word.replace("_", "").isalnum() and word.isascii()}

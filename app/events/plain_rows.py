@@ -1,16 +1,15 @@
 """Plain lines of CSV files are taken out by tasks and lie by the part of their user; the rules get the rest.
 
 A task reads its pieces of the files, types the lines that are plain (`app.events.plain`), and sorts their events into
-the parts where Spark's shuffle takes the events of all other lines.
+the parts where Spark's shuffle takes the events of all other lines (`app.events.plain_parts`).
 """
 
 import codecs
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice
 from pathlib import Path
-from typing import Self
 from uuid import uuid4
 
 import numpy as np
@@ -20,23 +19,19 @@ import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from app.core import duck
-from app.core.duck import Connection, Relation
-from app.core.partitioning import part_of
-from app.core.parts import Part, by_part, part_files, row_count
-from app.events.canonical import SOURCE_FILE, quoted
+from app.core.parts import Part, by_part, row_count
 from app.events.csv_text import MOST_COLUMNS, csv_options, csv_schema
 from app.events.pieces import CHUNK_BYTES, Piece, UnreadablePieceError, chunks, first_lines, local_path, share_out, uri
-from app.events.plain import PLAIN_SCHEMA, CleaningRules, PlainLog, plain_log
+from app.events.plain import CleaningRules, PlainLog, plain_log
+from app.events.plain_parts import EventsWriter, PlainEvents
 
-LINE, PART = "line", "part"
-EVENTS, REST = "plain", "rest"  #: tables: of events, and of lines that are left to the rules
+LINE, ORIGIN = "line", "_origin"  #: a line that is left to the rules, and its file
+REST = "rest"  #: table of these
 UNFIT = "unfit"  #: is there if the rules must see all lines
 BLANK = r"\A[\x00-\x20]*\z"  #: lines that Spark's reader of CSV passes over
-SAMPLE_BYTES = 64 * 1024  #: of a file; if most of its lines are not plain, it is not tried
-DICTIONARIES = ["event_type", "category_code", "brand", "category_id", "product_id"]  #: columns of few values
-_PART = pa.field(PART, pa.int32())
-_REST = pa.schema([(LINE, pa.string()), (SOURCE_FILE, pa.string())])
+SAMPLE_BYTES = 64 * 1024  #: of a file; if most of its lines are not plain, none is looked for
+SAMPLE_FILES = 100  #: so many are looked into for one that has lines
+_REST = pa.schema([(LINE, pa.string()), (ORIGIN, pa.string())])
 
 
 @dataclass(frozen=True)
@@ -54,9 +49,9 @@ class PlainParts:
 
 @dataclass(frozen=True)
 class Taken:
-    """What became of some files: a table of `events` of plain lines, and the `rest`, None where nothing is left."""
+    """What became of some files: the `events` of plain lines, and the `rest`, None where nothing is left."""
 
-    events: Path
+    events: PlainEvents
     rest: DataFrame | None
 
 
@@ -79,57 +74,54 @@ def take_plain(
     Returns
     -------
     Taken or None
-        Of `rest` the columns are as those of `app.events.csv_text.csv_frame`, and `source_file`. None where the rules
+        Of `rest` the columns are as those of `app.events.csv_text.csv_frame`, and `ORIGIN`. None where the rules
         must see all lines: a file is not of this machine, few lines are plain, headers differ, or a line is one that
         Spark refuses.
     """
     log = plain_log(columns, aside.cleaning)
     paths = {path: name for name in files if (path := local_path(name)) is not None}
-    if log is None or len(paths) < len(files) or not _looks_plain(next(iter(paths)), log):
+    if log is None or len(paths) < len(files) or not _looks_plain(paths, log):
         return None
     shares = share_out({path: files[name] for path, name in paths.items()}, spark.sparkContext.defaultParallelism)
     names = {path: uri(path) or _as_spark_writes(spark, name) for path, name in paths.items()}
     folder, parts, delimiter = aside.folder / uuid4().hex, aside.parts, aside.cleaning.layout.delimiter
+    unfit = folder / UNFIT
 
     def work(part: Part) -> None:
         try:
-            with _Tables(part.folder, parts) as tables:
+            with (
+                EventsWriter(part.folder, parts) as events,
+                pq.ParquetWriter(part.folder / f"{REST}.parquet", _REST) as rest,
+            ):
                 for heap in _heaps(shares[part.number], header):
-                    events, plain = log.take(heap.lines)
-                    tables.add(events, _left(heap, pc.invert(plain), names, delimiter))
+                    if unfit.exists():  # another task has found it out
+                        return
+                    found, plain = log.take(heap.lines)
+                    events.add(found)
+                    rest.write_table(_left(heap, pc.invert(plain), names, delimiter))
         except UnreadablePieceError:
-            (part.folder / f"{UNFIT}.parquet").touch()
+            unfit.touch()
 
     folder.mkdir(parents=True)
     by_part(spark, len(shares), work, folder)
-    if (folder / UNFIT).exists():
+    if unfit.exists():
+        shutil.rmtree(folder)
         return None
     rest = folder / REST
-    left = _as_read(spark, rest, columns, delimiter) if row_count(rest) else None
-    return Taken(folder / EVENTS, left)
+    return Taken(PlainEvents((folder,), parts), _as_read(spark, rest, columns, delimiter) if row_count(rest) else None)
 
 
-def read_plain(connection: Connection, tables: Sequence[Path], part: int) -> Relation | None:
-    """The events of one part (`app.events.clean.event_rows`), None where there are none."""
-    files = [file for table in tables for file in part_files(table)]
-    if not files:
-        return None
-    events = duck.read(connection, *files).filter(f"{PART} = {part}")
-    return events.select(f"{', '.join(PLAIN_SCHEMA.names)}, 1::bigint as copies")
-
-
-def plain_count(tables: Sequence[Path]) -> int:
-    """How many lines were plain."""
-    return sum(map(row_count, tables))
-
-
-def _looks_plain(path: str, log: PlainLog) -> bool:
+def _looks_plain(paths: Iterable[str], log: PlainLog) -> bool:
+    """By the first file that has lines."""
     try:
-        lines = first_lines(path, SAMPLE_BYTES)[1:]
+        for path in islice(paths, SAMPLE_FILES):
+            lines = first_lines(path, SAMPLE_BYTES)[1:]
+            if lines:
+                events, _ = log.take(_lines(b"".join(lines) + b"\n"))
+                return 2 * events.num_rows > len(lines)
     except UnreadablePieceError:
-        return False
-    events, _ = log.take(_lines(b"".join(lines) + b"\n"))
-    return 2 * events.num_rows > len(lines)
+        pass
+    return False
 
 
 def _as_spark_writes(spark: SparkSession, name: str) -> str:
@@ -141,11 +133,13 @@ def _as_spark_writes(spark: SparkSession, name: str) -> str:
 def _as_read(spark: SparkSession, rest: Path, columns: Sequence[str], delimiter: str) -> DataFrame:
     """Lines as Spark's reader of CSV splits them."""
     schema = csv_schema(columns)
-    told = ", ".join(f"`{name.replace('`', '``')}` string" for name in schema.names)
+    *fields, corrupt = schema.names
+    numbered = {f"c{number}": name for number, name in enumerate(fields)} | {corrupt: corrupt}  # any name is a column's
     options = {name: str(value) for name, value in csv_options(delimiter).items()}
-    lines = spark.read.schema(f"{LINE} string, {SOURCE_FILE} string").parquet(str(rest))
-    read = lines.select(F.from_csv(LINE, told, options).alias("row"), SOURCE_FILE)
-    return read.select(*(F.col("row")[name].alias(name) for name in schema.names), quoted(SOURCE_FILE))
+    lines = spark.read.schema(f"{LINE} string, {ORIGIN} string").parquet(str(rest))
+    row = F.from_csv(LINE, ", ".join(f"{number} string" for number in numbered), options)
+    read = lines.select(row.alias("row"), ORIGIN)
+    return read.select(*(F.col("row")[number].alias(name) for number, name in numbered.items()), ORIGIN)
 
 
 @dataclass(frozen=True)
@@ -197,38 +191,3 @@ def _lines(text: bytes) -> pa.StringArray:
     ends = np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n")) + 1
     offsets = np.concatenate([[0], ends]).astype(np.int32)
     return pa.StringArray.from_buffers(len(ends), pa.py_buffer(offsets), pa.py_buffer(text))
-
-
-class _Tables:
-    """Writes what a task has sorted: one file of events, a row group for each part, and one of the rest."""
-
-    def __init__(self, folder: Path, parts: int):
-        self._folder, self._parts = folder, parts
-        self._stack = ExitStack()
-        self._writers = dict[str, pq.ParquetWriter]()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *failure: object) -> None:
-        self._stack.close()
-
-    def add(self, events: pa.Table, rest: pa.Table) -> None:
-        """Write more of both."""
-        if events.num_rows:
-            numbers = part_of(events["user_id"].to_numpy(), self._parts)
-            order = np.argsort(numbers, kind="stable")
-            bounds = np.searchsorted(numbers[order], np.arange(self._parts + 1))
-            ordered = events.append_column(_PART, pa.array(numbers, pa.int32())).take(order)
-            for begin, end in pairwise(bounds):
-                self._write(EVENTS, ordered.slice(begin, end - begin))
-        self._write(REST, rest)
-
-    def _write(self, name: str, rows: pa.Table) -> None:
-        if rows.num_rows:
-            if name not in self._writers:
-                file = self._folder / f"{name}.parquet"
-                self._writers[name] = self._stack.enter_context(
-                    pq.ParquetWriter(file, rows.schema, compression="snappy", use_dictionary=DICTIONARIES)
-                )
-            self._writers[name].write_table(rows)

@@ -20,15 +20,30 @@ from app.events.archive import ARCHIVE_SCHEMA, ARCHIVED, with_keys
 from app.events.archive_manifest import recent
 from app.events.canonical import CORRUPT, SOURCE_FILE, canonical, quoted
 from app.events.csv_text import DELIMITERS, csv_frame, csv_header, header_columns
-from app.events.layout import REES46, Layout, layout_of
+from app.events.layout import Layout, layout_of
 from app.events.log_files import PARQUET, is_hidden, literal, matching_files
-from app.events.plain_rows import PlainParts, take_plain
+from app.events.plain_parts import PlainEvents
+from app.events.plain_rows import ORIGIN, PlainParts, take_plain
 
 SMALL_BYTES = 4 * 1024 * 1024  #: plain lines of a log of less are one part: more tasks take longer than what they do
 
 
-def read_events(spark: SparkSession, source: str, layout: Layout = REES46, days: float | None = None) -> DataFrame:
-    """The log's rows as text.
+@dataclass(frozen=True)
+class LogRows:
+    """A log as it was read.
+
+    `rows`: `CANONICAL` columns, all string, of those that are left to the rules; `plain`: the events of the others.
+    One of the two may be None, where there are none.
+    """
+
+    rows: DataFrame | None
+    plain: PlainEvents | None = None
+
+
+def read_log(
+    spark: SparkSession, source: str, layout: Layout, days: float | None = None, aside: PlainParts | None = None
+) -> LogRows:
+    """The log's rows as text, and the events of its plain lines, which are put aside.
 
     Parameters
     ----------
@@ -42,51 +57,13 @@ def read_events(spark: SparkSession, source: str, layout: Layout = REES46, days:
         How the shop writes its log.
     days
         Folders of an archive whose events are all older than so many days may be passed over.
-
-    Returns
-    -------
-    DataFrame
-        `CANONICAL` columns, all string.
-
-    Raises
-    ------
-    InputError
-        Nothing there, no event files, or a column is missing.
-    """
-    rows = read_log(spark, source, layout, days).rows
-    assert rows is not None  # nothing was put aside
-    return rows
-
-
-@dataclass(frozen=True)
-class LogRows:
-    """A log as it was read.
-
-    `rows`: as of `read_events`, None where all were plain; `plain`: tables of the events of those that were, and into
-    how many `parts` their users are shared out, None where there are none.
-    """
-
-    rows: DataFrame | None
-    plain: tuple[Path, ...] = ()
-    parts: int | None = None
-
-
-def read_log(
-    spark: SparkSession, source: str, layout: Layout, days: float | None = None, aside: PlainParts | None = None
-) -> LogRows:
-    """The log's rows as text, and the events of its plain lines, which are put aside.
-
-    Parameters
-    ----------
-    spark, source, layout, days
-        As of `read_events`.
     aside
         Where events of plain lines go; None if these are rows like all others.
 
     Raises
     ------
     InputError
-        As `read_events`.
+        Nothing there, no event files, or a column is missing.
     """
     found: list[tuple[str, list[str]]] = []
     sizes: dict[str, int] = {}
@@ -111,8 +88,9 @@ def read_log(
 def _together(read: Sequence[LogRows]) -> LogRows:
     frames = [log.rows for log in read if log.rows is not None]
     rows = reduce(DataFrame.unionByName, frames) if frames else None
-    parts = next((log.parts for log in read if log.parts), None)
-    return LogRows(rows, tuple(table for log in read for table in log.plain), parts)
+    plain = [log.plain for log in read if log.plain is not None]
+    folders = tuple(folder for one in plain for folder in one.folders)
+    return LogRows(rows, replace(plain[0], folders=folders) if plain else None)
 
 
 def list_event_files(spark: SparkSession, source: str) -> list[tuple[str, int]]:
@@ -192,10 +170,10 @@ def _read_csv(
     columns = header_columns(header, layout.delimiter)
     check_columns(source, [name.strip() for name in columns], layout.named_columns(), header, layout.delimiter)
     taken = None if aside is None else take_plain(spark, files, header, columns, aside)
-    if aside is None or taken is None:
+    if taken is None:
         return LogRows(_as_canonical(csv_frame(spark, [*files], columns, layout.delimiter), layout, origin_file()))
-    rest = None if taken.rest is None else _as_canonical(taken.rest, layout, F.col(SOURCE_FILE))
-    return LogRows(rest, (taken.events,), aside.parts)
+    rest = None if taken.rest is None else _as_canonical(taken.rest, layout, F.col(ORIGIN).alias(SOURCE_FILE))
+    return LogRows(rest, taken.events)
 
 
 def _as_canonical(frame: DataFrame, layout: Layout, origin: Column) -> DataFrame:

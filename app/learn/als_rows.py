@@ -15,8 +15,8 @@ from implicit.cpu.als import AlternatingLeastSquares
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-#: Of a block, whose arrays stay near the processor. What blocks there are depends on the rows alone, so that factors
-#: are the same, to the last bit, whoever solves them.
+#: Of a block, whose arrays stay near the processor; a row that has more entries is one alone. What blocks there are
+#: depends on the rows, so that factors are the same, to the last bit, whoever solves them.
 MOST_ROWS, MOST_ENTRIES = 2_048, 16_384
 SOLVED = 1e-20  #: squared length of a residual that is not reduced further
 
@@ -89,6 +89,8 @@ class _Touched:
 
     def products(self, of_rows: Floats) -> Floats:
         """Of each entry's vector with its row's (b, f)."""
+        if len(of_rows) == 1:  # may have as many entries as there are users: nothing is copied for each
+            return self.vectors @ of_rows[0]
         found: Floats = np.einsum("ef,ef->e", self.vectors, of_rows.take(self.owners, axis=0))
         return found
 

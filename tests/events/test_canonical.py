@@ -16,8 +16,7 @@ from app.core.errors import InputError
 from app.events.archive import ARCHIVE_SCHEMA
 from app.events.clean import parse
 from app.events.layout import Layout, parse_layout
-from app.events.read import read_events
-from tests.handmade import by_key, cleaned
+from tests.handmade import by_key, cleaned, read_events
 
 LATEST = datetime(2026, 1, 1)
 

@@ -11,9 +11,8 @@ from pyspark.sql import SparkSession
 
 from app.core.duck import Connection
 from app.events.clean import REASONS, parse, rejected_rows
-from app.events.read import read_events
 from app.events.vocabulary import EVENT_TYPES, RAW_COLUMNS
-from tests.handmade import cleaned
+from tests.handmade import cleaned, read_events
 
 LATEST = datetime(2026, 1, 1)
 FEW = settings(

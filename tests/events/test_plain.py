@@ -1,7 +1,7 @@
 """Plain lines become the same events as by the rules, and no other line is taken for one."""
 
 import gzip
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -24,8 +24,8 @@ from app.events.ingest import CleaningReport, ingest
 from app.events.layout import REES46, Columns, Layout, Rule, TimeFormat
 from app.events.merged import Merge, Merged
 from app.events.plain import PLAIN_SCHEMA, CleaningRules, PlainLog, plain_log
-from app.events.read import read_events
 from app.events.vocabulary import RAW_COLUMNS
+from tests.handmade import read_events
 
 LATEST = datetime(2024, 2, 29, 12, 0, 0, 999)
 HEADER = ",".join(RAW_COLUMNS)
@@ -170,6 +170,7 @@ def test_a_line_becomes_its_event() -> None:
         {"columns": REES46.columns.model_copy(update={"event_id": "user_session"})},
         {"columns": REES46.columns.model_copy(update={"brand": "category_code"})},
         {"delimiter": " "},
+        {"event_types": {"Buy": "purchase", "BUY": "cart"}},
     ],
 )
 def test_where_a_rule_has_to_decide_no_line_is_plain(changed: dict[str, Any]) -> None:
@@ -246,7 +247,7 @@ def test_the_rules_make_the_same_of_whatever_is_plain(lines: list[str], spark: S
 
 
 def both_ways(spark: SparkSession, folder: Path, monkeypatch: pytest.MonkeyPatch, **lists: Any) -> CleaningReport:
-    """A folder cleaned with plain lines taken out and without: of the first; all the same, byte for byte."""
+    """A folder cleaned with plain lines taken out and without: the report of the first; all rows are the same."""
     reports = []
     taken = reading.take_plain
     for name, way in (("plain", taken), ("rules", lambda *_: None)):
@@ -267,10 +268,15 @@ def both_ways(spark: SparkSession, folder: Path, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.fixture
-def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files are read by several tasks."""
+def small_pieces(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Files are read by several tasks, and their users shared out into several parts."""
     monkeypatch.setattr(pieces, "LEAST_BYTES", 1_000)
     monkeypatch.setattr(pieces, "MOST_BYTES", 1_000)
+    monkeypatch.setattr(reading, "SMALL_BYTES", 0)
+    before = spark.conf.get("spark.sql.shuffle.partitions")
+    spark.conf.set("spark.sql.shuffle.partitions", "3")
+    yield
+    spark.conf.set("spark.sql.shuffle.partitions", str(before))
 
 
 def some(first: int, count: int = 30) -> list[str]:
@@ -310,8 +316,55 @@ def test_files_are_cleaned_the_same_both_ways(
     with gzip.open(folder / "d.csv.gz", "wt") as file:
         file.write("\n".join([HEADER, *some(200, 5), line(event_time="2019-02-29 00:00:00")]) + "\n\n")
     (folder / "e.csv").write_bytes(b"\n".join([HEADER.encode(), line(brand="?").encode().replace(b"?", b"\xff\xfe")]))
+    surrogates = [line(brand="?", user_id=str(user)).encode() for user in range(60, 90)]
+    bad = [b"\xed\xa0\xbd\xed\xb8\x80", b"\xf4\x90\x80\x80"]  # no UTF-8, but text to RE2
+    texts = [HEADER.encode(), *surrogates[2:], *(surrogates[i].replace(b"?", text) for i, text in enumerate(bad))]
+    (folder / "f.csv").write_bytes(b"\n".join(texts))
     report = both_ways(spark, folder, monkeypatch)
-    assert (report.read, report.kept, report.duplicates, report.rejected) == (110, 98, 6, 6)
+    assert (report.read, report.kept, report.duplicates, report.rejected) == (140, 128, 6, 6)
+
+
+@pytest.mark.usefixtures("small_pieces")
+def test_every_part_has_the_users_that_spark_would_send_there(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Plain rows of a user and others lie in one part, where doubles are found."""
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    lines = [line(user_id=str(user), price="1e1" if user % 2 else "10") for user in range(200)]
+    ruled = [line(user_id=str(user), price="1e1") for user in range(200)]
+    (folder / "a.csv").write_text("\n".join([HEADER, *some(0), *lines, *ruled]))
+    report = both_ways(spark, folder, monkeypatch)
+    assert (report.kept, report.duplicates) == (30 + 200, 200)
+    users = [set(pq.read_table(file)["user_id"].to_pylist()) for file in sorted(report.cleaned.glob("part-*"))]
+    assert len(users) == 3
+    assert all(users)
+    assert sum(map(len, users)) == 200
+
+
+def test_columns_may_have_any_name(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also none, as the index that pandas writes, or names of ours."""
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    texts = [f"{number},x,{text},y" for number, text in enumerate([*some(0), line(user_id="x"), line(price="1e1")])]
+    (folder / "a.csv").write_text("\n".join([f",source_file,{HEADER},a`b c.d", *texts]))
+    report = both_ways(spark, folder, monkeypatch)
+    assert (report.kept, report.rejected) == (31, 1)
+
+
+def test_a_header_without_rows_is_passed_over(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    (folder / "a.csv").write_text(HEADER + "\n")
+    (folder / "b.csv").write_text("\n".join([HEADER, *some(0)]))
+    taken = []
+    whole = reading.take_plain
+    monkeypatch.setattr(reading, "take_plain", lambda *arguments: taken.append(whole(*arguments)) or taken[-1])
+    assert ingest(spark, Settings(), str(folder), tmp_path / "out", "s", LATEST).kept == 30
+    assert taken[0] is not None
+    assert taken[0].rest is None
 
 
 def test_users_who_were_forgotten_or_merged_keep_their_rules(

@@ -22,8 +22,9 @@ from app.events.archive_manifest import Manifest, write_manifest
 from app.events.archive_names import EPOCHS, BatchRange, mark_name
 from app.events.canonical import CANONICAL, CORRUPT, SOURCE_FILE
 from app.events.layout import REES46
-from app.events.read import list_event_files, read_events
+from app.events.read import list_event_files
 from app.events.vocabulary import RAW_COLUMNS
+from tests.handmade import read_events
 
 HEADER = ",".join(RAW_COLUMNS)
 ROW = "2019-10-01 00:00:00 UTC,view,44600062,2103807459595387724,,shiseido,35.79,541312140,s-1"
