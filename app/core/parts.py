@@ -102,10 +102,8 @@ def gathered(
 
     Parameters
     ----------
-    spark
-        Session.
-    parts
-        How many there are.
+    spark, parts
+        As in `by_part`.
     work
         Reads its part of tables, and makes rows of `schema`, piece by piece.
     schema

@@ -31,7 +31,7 @@ from app.events.distinct import events_table
 from app.events.forgotten import NOBODY, Forgotten
 from app.events.forgotten_rows import FORGOTTEN, without_forgotten
 from app.events.identity import identity
-from app.events.layout import layout_of
+from app.events.layout import Layout, layout_of
 from app.events.merged import NOBODY_MERGED, Merged
 from app.events.merged_rows import as_survivors
 from app.events.plain import CleaningRules
@@ -114,7 +114,7 @@ def ingest(
         log = read_log(spark, source, layout, settings.training_days, aside)
         rows = None if log.rows is None else _ruled(log.rows, cleaning, settings.training_days)
         try:
-            counts = _write_cleaned(spark, log, rows, target, settings)
+            counts = _write_cleaned(spark, log, rows, target, layout, settings.session_idle_minutes)
             _check_share(source, counts, settings.max_rejected_share)
             if layout.ids == "text":
                 check_collisions([read_cleaned(spark, target)], source)
@@ -181,10 +181,9 @@ class _Counts:
 
 
 def _write_cleaned(
-    spark: SparkSession, log: LogRows, parsed: DataFrame | None, target: Path, settings: Settings
+    spark: SparkSession, log: LogRows, parsed: DataFrame | None, target: Path, layout: Layout, idle_minutes: int
 ) -> _Counts:
     """Write the events of the rows that went by the rules, which are counted on their way, and of plain ones."""
-    layout, idle_minutes = layout_of(settings), settings.session_idle_minutes
     same, plain = identity(layout), log.plain
 
     def store(part: Part, ruled: Relation | None) -> None:

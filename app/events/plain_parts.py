@@ -5,7 +5,6 @@ its own bytes alone. (In Parquet it would read all footers, which grow with the 
 """
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -32,14 +31,13 @@ class EventsWriter:
     def __init__(self, folder: Path, parts: int):
         self._folder, self._parts = folder, parts
         self._held, self._places = list[pa.Table](), list[NDArray[np.int64]]()
-        self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        self._file = self._stack.enter_context(open(self._folder / EVENTS, "wb"))
+        self._file = open(self._folder / EVENTS, "wb")
         return self
 
     def __exit__(self, failure: object, *_: object) -> None:
-        with self._stack:
+        with self._file:
             if failure is None:
                 self._write()
                 np.array(self._places, np.int64).tofile(self._folder / PLACES)

@@ -279,6 +279,15 @@ def small_pieces(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> Iterat
     spark.conf.set("spark.sql.shuffle.partitions", str(before))
 
 
+def logs(tmp_path: Path, *files: Sequence[str]) -> Path:
+    """A folder with files of these lines, named so that they are read in this order."""
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    for number, lines in enumerate(files):
+        (folder / f"{number:02}.csv").write_text("\n".join(lines))
+    return folder
+
+
 def some(first: int, count: int = 30) -> list[str]:
     """Plain lines."""
     return [
@@ -291,12 +300,9 @@ def test_small_files_are_looked_at_together(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each rejected row is said to be of its own file."""
-    folder = tmp_path / "logs"
-    folder.mkdir()
-    for number in range(12):
-        texts = [HEADER, *some(10 * number, number), *[line(user_id=f"of {number}")] * (number % 3)]
-        (folder / f"{number}.csv").write_text("\n".join(texts))
-    (folder / "0.csv").write_text("\n".join([HEADER, line()]))
+    bad = ([line(user_id=f"of {number}")] * (number % 3) for number in range(1, 12))
+    others = ([HEADER, *some(10 * number, number), *rows] for number, rows in enumerate(bad, 1))
+    folder = logs(tmp_path, [HEADER, line()], *others)
     report = both_ways(spark, folder, monkeypatch)
     assert (report.read, report.rejected) == (1 + 66 + 12, 12)
 
@@ -329,11 +335,9 @@ def test_every_part_has_the_users_that_spark_would_send_there(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Plain rows of a user and others lie in one part, where doubles are found."""
-    folder = tmp_path / "logs"
-    folder.mkdir()
     lines = [line(user_id=str(user), price="1e1" if user % 2 else "10") for user in range(200)]
     ruled = [line(user_id=str(user), price="1e1") for user in range(200)]
-    (folder / "a.csv").write_text("\n".join([HEADER, *some(0), *lines, *ruled]))
+    folder = logs(tmp_path, [HEADER, *some(0), *lines, *ruled])
     report = both_ways(spark, folder, monkeypatch)
     assert (report.kept, report.duplicates) == (30 + 200, 200)
     users = [set(pq.read_table(file)["user_id"].to_pylist()) for file in sorted(report.cleaned.glob("part-*"))]
@@ -344,10 +348,8 @@ def test_every_part_has_the_users_that_spark_would_send_there(
 
 def test_columns_may_have_any_name(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also none, as the index that pandas writes, or names of ours."""
-    folder = tmp_path / "logs"
-    folder.mkdir()
     texts = [f"{number},x,{text},y" for number, text in enumerate([*some(0), line(user_id="x"), line(price="1e1")])]
-    (folder / "a.csv").write_text("\n".join([f",source_file,{HEADER},a`b c.d", *texts]))
+    folder = logs(tmp_path, [f",source_file,{HEADER},a`b c.d", *texts])
     report = both_ways(spark, folder, monkeypatch)
     assert (report.kept, report.rejected) == (31, 1)
 
@@ -355,10 +357,7 @@ def test_columns_may_have_any_name(spark: SparkSession, tmp_path: Path, monkeypa
 def test_a_header_without_rows_is_passed_over(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = tmp_path / "logs"
-    folder.mkdir()
-    (folder / "a.csv").write_text(HEADER + "\n")
-    (folder / "b.csv").write_text("\n".join([HEADER, *some(0)]))
+    folder = logs(tmp_path, [HEADER, ""], [HEADER, *some(0)])
     taken = []
     whole = reading.take_plain
     monkeypatch.setattr(reading, "take_plain", lambda *arguments: taken.append(whole(*arguments)) or taken[-1])
@@ -370,9 +369,7 @@ def test_a_header_without_rows_is_passed_over(
 def test_users_who_were_forgotten_or_merged_keep_their_rules(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = tmp_path / "logs"
-    folder.mkdir()
-    (folder / "a.csv").write_text("\n".join([HEADER, *some(0)]))
+    folder = logs(tmp_path, [HEADER, *some(0)])
     moment = int(datetime(2020, 1, 1).timestamp() * 1e6)
     forgotten = Forgotten("salt", {hashed("salt", 3): moment})
     merged = Merged.of([Merge(user=4, into=5, into_key="5", at=moment)])
@@ -393,17 +390,11 @@ def test_users_who_were_forgotten_or_merged_keep_their_rules(
 def test_files_whose_headers_are_written_otherwise_are_left_to_the_rules(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, second: str
 ) -> None:
-    folder = tmp_path / "logs"
-    folder.mkdir()
-    (folder / "a.csv").write_text("\n".join([HEADER, *some(0)]))
-    (folder / "b.csv").write_text("\n".join([second, *some(40)]))
+    folder = logs(tmp_path, [HEADER, *some(0)], [second, *some(40)])
     assert both_ways(spark, folder, monkeypatch).kept == 60
 
 
 def test_another_header_is_refused_as_ever(spark: SparkSession, tmp_path: Path) -> None:
-    folder = tmp_path / "logs"
-    folder.mkdir()
-    (folder / "a.csv").write_text("\n".join([HEADER, *some(0)]))
-    (folder / "b.csv").write_text("\n".join([HEADER.replace("brand", "make"), *some(40)]))
+    folder = logs(tmp_path, [HEADER, *some(0)], [HEADER.replace("brand", "make"), *some(40)])
     with pytest.raises(Exception, match="CSV header does not conform to the schema"):
         ingest(spark, Settings(), str(folder), tmp_path / "out", "s", LATEST)
