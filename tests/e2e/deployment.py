@@ -108,9 +108,13 @@ os.replace(f"/data/vitrine/landing/.{name}", f"/data/vitrine/landing/{name}")
 """)
 
 
-def upgrade_operator(*words: str) -> None:
-    """The operator's chart: the public one, or the file that SPARK_OPERATOR_CHART names."""
-    public = ["spark-operator", "--repo", "https://kubeflow.github.io/spark-operator", "--version", "2.5.2"]
+def operator_chart() -> list[str]:
+    """The operator's chart, as helm takes it: the public one, or the file that SPARK_OPERATOR_CHART names."""
     file = os.environ.get("SPARK_OPERATOR_CHART")
-    chart = [file] if file else public
-    run("helm", "upgrade", "spark-operator", *chart, "-n", "spark-operator", *words)
+    public = ["spark-operator", "--repo", "https://kubeflow.github.io/spark-operator", "--version", "2.5.2"]
+    return [file] if file else public
+
+
+def upgrade_operator(*words: str) -> None:
+    """Give the operator other values."""
+    run("helm", "upgrade", "spark-operator", *operator_chart(), "-n", "spark-operator", *words)
