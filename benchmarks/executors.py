@@ -15,6 +15,7 @@ or sums differ. What was found is kept in the output folder, with each run.json.
 
 import argparse
 import json
+import math
 import subprocess
 import sys
 import time
@@ -94,11 +95,16 @@ def main() -> int:
     closing = {
         "synthetic": True,
         "runs": [asdict(ran) for ran in runs],
-        "sections": {number: [asdict(section) for section in found] for number, found in compared.items()},
+        "sections": {number: [plain(section) for section in found] for number, found in compared.items()},
     }
     print(json.dumps(closing))
     (asked.output / "executors.json").write_text(json.dumps(closing, indent=1))
     return int(differing)
+
+
+def plain(section: Section) -> dict[str, Any]:
+    """For the closing line: JSON knows nothing infinite."""
+    return asdict(section) | {"largest": section.largest if math.isfinite(section.largest) else None}
 
 
 def prepared() -> list[dict[str, Any]]:
