@@ -12,7 +12,7 @@ the last day who were seen before.
 import argparse
 import json
 import os
-import time
+import sys
 import warnings
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from implicit.nearest_neighbours import CosineRecommender
 from scipy.sparse import csr_matrix
 from sklearn.cluster import KMeans
 from sklearn.preprocessing import StandardScaler
+from stopwatch import Stopwatch
 
 COLUMNS = {
     "event_time": "VARCHAR",
@@ -39,17 +40,6 @@ COLUMNS = {
 }
 TEST_USERS, BATCH, THREADS = 10_000, 20_000, os.cpu_count() or 1
 LAST_DAY = "(select max(event_time) - interval 1 day from events)"
-
-
-class Stopwatch:
-    """Seconds of each stage."""
-
-    def __init__(self) -> None:
-        self.stages: dict[str, float] = {}
-        self._begun = time.monotonic()
-
-    def lap(self, name: str) -> None:
-        self.stages[name] = round(time.monotonic() - self._begun - sum(self.stages.values()), 1)
 
 
 def clean(db: duckdb.DuckDBPyConnection, events: Path, output: Path) -> None:
@@ -209,6 +199,8 @@ def main() -> None:
     watch.lap("explore")
     pairs(db, "pairs")
     pairs(db, "before", f"where event_time < {LAST_DAY}")
+    if not db.execute("select 1 from before limit 1").fetchone():
+        sys.exit(f"error: {arguments.events} has nothing before its last day to learn from; give a longer log")
     watch.lap("pairs")
     features(db)
     watch.lap("features")
@@ -223,8 +215,7 @@ def main() -> None:
     active = lists(db, models, arguments.output)
     watch.lap("lists")
     counts = {"users": len(models.users), "products": len(models.products), "active": active}
-    seconds = round(sum(watch.stages.values()), 1)
-    print(json.dumps({"seconds": seconds, "stages": watch.stages, **counts, "quality": quality}))
+    print(json.dumps({"seconds": watch.seconds, "stages": watch.stages, **counts, "quality": quality}))
 
 
 if __name__ == "__main__":

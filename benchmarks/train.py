@@ -2,11 +2,14 @@
 
     python benchmarks/train.py --generate 4000000
     python benchmarks/train.py --events shop.csv --generators als,covisitation,popularity
+    python benchmarks/train.py --generate 250000 --brief
 
 Runs `vitrine train` and then `benchmarks/peer.py` (DuckDB, scikit-learn, implicit), each as a process of its own,
 prints a table by stage, and ends with one JSON line: `ratio`, `vitrine_s`, `peer_s` (whole processes), `peak_mb` and
 `peer_peak_mb` (all their processes), `up_to_segments_ratio`, `stages`, and HR@10 and NDCG@10 of both on the last
-day's users who were seen before it. Figures of a generated log say nothing about a real shop's recommendations.
+day's users who were seen before it. With --brief `benchmarks/brief.py` follows, the brief's pipeline as printed:
+`brief_s`, `brief_ratio` (Vitrine's seconds by the brief's), `brief_peak_mb`. It learns once, and needs a smaller log.
+Figures of a generated log say nothing about a real shop's recommendations.
 """
 
 import argparse
@@ -18,6 +21,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
+from typing import NamedTuple
 
 from memory import EVERY, tree_bytes
 
@@ -26,16 +30,35 @@ from app.evaluate.names import BLEND, HR_10, MOST_POPULAR, NDCG_10, USER, WARM
 from app.results.files import read_run
 from app.results.run import RunResult
 
-#: Which stages of both do the same work: Vitrine's, the peer's.
+
+class Alike(NamedTuple):
+    """Stages that do the same work."""
+
+    name: str
+    vitrine: tuple[str, ...]
+    peer: tuple[str, ...]
+    brief: tuple[str, ...]
+
+
 ALIKE = (
-    ("clean", ("clean",), ("clean",)),
-    ("explore", ("explore",), ("explore",)),
-    ("pairs and features", ("user and product features", "features before the test slice"), ("pairs", "features")),
-    ("segments", ("segments and profiles",), ("segments",)),
-    ("train before the test slice", ("train before the test slice",), ("train before the test slice",)),
-    ("evaluate", ("evaluate",), ("evaluate",)),
-    ("train on everything", ("train on everything and publish",), ("train on everything",)),
-    ("lists", ("lists for active users",), ("lists",)),
+    Alike("clean", ("clean",), ("clean",), ("clean",)),
+    Alike("explore", ("explore",), ("explore",), ("explore",)),
+    Alike(
+        "pairs and features",
+        ("user and product features", "features before the test slice"),
+        ("pairs", "features"),
+        ("features", "index"),
+    ),
+    Alike("segments", ("segments and profiles",), ("segments",), ("segments",)),
+    Alike(
+        "train before the test slice",
+        ("train before the test slice",),
+        ("train before the test slice",),
+        ("train",),
+    ),
+    Alike("evaluate", ("evaluate",), ("evaluate",), ("evaluate",)),
+    Alike("train on everything", ("train on everything and publish",), ("train on everything",), ()),
+    Alike("lists", ("lists for active users",), ("lists",), ("lists",)),
 )
 UP_TO_SEGMENTS = 4  #: so many of these come before any recommender
 
@@ -73,6 +96,12 @@ def vitrine(events: Path, output: Path, generators: str) -> tuple[Ran, RunResult
     return ran, read_run(Output(output).run)
 
 
+def baseline(name: str, events: Path, folder: Path) -> Ran:
+    """What is compared with: a program beside this one."""
+    program = str(Path(__file__).with_name(f"{name}.py"))
+    return timed([sys.executable, program, "--events", str(events), "--output", str(folder / name)])
+
+
 def quality(result: RunResult) -> dict[str, dict[str, float]]:
     """HR@10 and NDCG@10 by model, of users seen before the test slice."""
     rows = result.quality.rows if result.quality else ()
@@ -91,6 +120,7 @@ def main() -> None:
     parser.add_argument(
         "--generators", default="als,covisitation,popularity", help="which Vitrine learns (%(default)s)"
     )
+    parser.add_argument("--brief", action="store_true", help="run the brief's pipeline too, after the peer")
     arguments = parser.parse_args()
     with TemporaryDirectory(prefix="vitrine-train-") as scratch:
         folder = Path(scratch)
@@ -99,44 +129,61 @@ def main() -> None:
             program = str(Path(sys.executable).with_name("vitrine"))
             timed([program, "generate", "--events", str(arguments.generate), "--output", str(events)])
         ours, result = vitrine(events, folder / "vitrine", arguments.generators)
-        peer = Path(__file__).with_name("peer.py")
-        theirs = timed([sys.executable, str(peer), "--events", str(events), "--output", str(folder / "peer")])
-    report(ours, result, theirs)
+        peer = baseline("peer", events, folder)
+        brief = baseline("brief", events, folder) if arguments.brief else None
+    report(ours, result, peer, brief)
 
 
-def report(ours: Ran, result: RunResult, theirs: Ran) -> None:
-    """The table by stage, and the closing line."""
-    other = json.loads(theirs.last_line)
-    own = {stage.stage: stage.seconds for stage in result.stages}
-    stages = {
-        name: {
-            "vitrine": round(sum(own.get(stage, 0.0) for stage in mine), 1),
-            "peer": round(sum(other["stages"].get(stage, 0.0) for stage in yours), 1),
+def by_stage(result: RunResult, others: dict[str, Ran]) -> dict[str, dict[str, float]]:
+    """Seconds of each of `ALIKE`, by who took them."""
+    took = {name: json.loads(ran.last_line)["stages"] for name, ran in others.items()}
+    took = {"vitrine": {stage.stage: stage.seconds for stage in result.stages}} | took
+    return {
+        alike.name: {
+            name: round(sum(seconds.get(stage, 0.0) for stage in getattr(alike, name)), 1)
+            for name, seconds in took.items()
         }
-        for name, mine, yours in ALIKE
+        for alike in ALIKE
     }
-    print(f"{'stage':<30}{'Vitrine s':>12}{'peer s':>10}{'ratio':>8}")
+
+
+def line(name: str, ours: float, others: list[float], form: str = ".1f") -> str:
+    """A line of the table: seconds or megabytes, and for each baseline Vitrine's part of it."""
+    beside = (f"{other:>12{form}}{f'{ours / other:.2f}' if other else '':>8}" for other in others)
+    return f"{name:<30}{ours:>12{form}}{''.join(beside)}"
+
+
+def report(ours: Ran, result: RunResult, peer: Ran, brief: Ran | None = None) -> None:
+    """The table by stage, and the closing line."""
+    others = {"peer": peer} | ({"brief": brief} if brief else {})
+    stages = by_stage(result, others)
+    print(f"{'stage':<30}{'Vitrine s':>12}" + "".join(f"{f'{name} s':>12}{'ratio':>8}" for name in others))
     for name, took in stages.items():
-        ratio = f"{took['vitrine'] / took['peer']:.1f}" if took["peer"] else ""
-        print(f"{name:<30}{took['vitrine']:>12.1f}{took['peer']:>10.1f}{ratio:>8}")
-    first = [stages[name] for name, *_ in ALIKE[:UP_TO_SEGMENTS]]
-    print(f"{'whole process':<30}{ours.seconds:>12.1f}{theirs.seconds:>10.1f}{ours.seconds / theirs.seconds:>8.2f}")
-    print(f"{'peak memory, MB':<30}{ours.peak_mb:>12,}{theirs.peak_mb:>10,}")
+        print(line(name, took["vitrine"], [took[other] for other in others]))
+    print(line("whole process", ours.seconds, [ran.seconds for ran in others.values()]))
+    print(line("peak memory, MB", ours.peak_mb, [ran.peak_mb for ran in others.values()], ","))
+    first = [stages[alike.name] for alike in ALIKE[:UP_TO_SEGMENTS]]
     kept = {name: metrics for name, metrics in quality(result).items() if name in (BLEND, MOST_POPULAR)}
     closing = {
-        "ratio": round(ours.seconds / theirs.seconds, 2),
+        "ratio": round(ours.seconds / peer.seconds, 2),
         "vitrine_s": ours.seconds,
-        "peer_s": theirs.seconds,
+        "peer_s": peer.seconds,
         "peak_mb": ours.peak_mb,
-        "peer_peak_mb": theirs.peak_mb,
+        "peer_peak_mb": peer.peak_mb,
         "up_to_segments_ratio": round(sum(s["vitrine"] for s in first) / max(sum(s["peer"] for s in first), 0.1), 1),
         "stages": stages,
         "synthetic": result.synthetic,
         "quality": {
             "vitrine": {name: kept[name] for name in (BLEND, MOST_POPULAR) if name in kept},
-            "peer": other["quality"],
+            "peer": json.loads(peer.last_line)["quality"],
         },
     }
+    if brief:
+        closing |= {
+            "brief_ratio": round(ours.seconds / brief.seconds, 2),
+            "brief_s": brief.seconds,
+            "brief_peak_mb": brief.peak_mb,
+        }
     print(json.dumps(closing))
 
 
