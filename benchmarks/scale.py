@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from train import timed
+from train import baseline, timed
 from watched import StageCost, watched
 
 SHOWN = 8  #: stages in the picture; the rest are one
@@ -83,8 +83,7 @@ def measure(events: int, generators: str, peer: bool) -> Size:
         stages = watched([program, "train", "--events", str(log), "--output", str(output)], output, scratch / "watched")
         if not peer:
             return Size(events, generators, stages, None, None)
-        other = str(Path(__file__).with_name("peer.py"))
-        theirs = timed([sys.executable, other, "--events", str(log), "--output", str(scratch / "peer")])
+        theirs = baseline("peer", log, scratch)
         return Size(events, generators, stages, theirs.seconds, theirs.peak_mb)
 
 
