@@ -120,8 +120,13 @@ def prepared() -> list[dict[str, Any]]:
     run("kind", "load", "docker-image", "vitrine:dev", "--name", context.removeprefix("kind-"), timeout=600)
     objects = list(yaml.safe_load_all(run("kubectl", "kustomize", "manifests")))
     for each in sorted(objects, key=lambda each: each["kind"] != "Namespace"):
+        each.get("data", {}).pop("VITRINE_INFLUX_URL", None)  # there is no InfluxDB here
         if each["kind"] in WANTED:
             run("kubectl", "apply", "-f", "-", stdin=json.dumps(each))
+    # Training and probe name the Secrets of the API and of InfluxDB, of which there is none here.
+    run("scripts/api-keys", "vitrine")
+    token = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "influxdb-auth"}, "stringData": {"token": "-"}}
+    run("kubectl", "-n", "vitrine", "apply", "-f", "-", stdin=json.dumps(token))
     say("Spark operator")
     operator = ("helm", "upgrade", "--install", "spark-operator", *operator_chart(), "--namespace", "spark-operator")
     run(*operator, "--create-namespace", "-f", "charts/spark-operator.yaml", "--wait", timeout=600)
@@ -139,7 +144,7 @@ def generate(shop: Cluster, objects: list[dict[str, Any]], events: int) -> None:
     say(f"log of {events:,} events")
     job = named(objects, "Job", "generate")
     job["spec"]["template"]["spec"]["containers"][0]["env"] = [
-        {"name": "EVENTS", "value": str(events + 1000)},
+        {"name": "EVENTS", "value": str(events * 5 // 4)},  # the last fifth lies in the future, for a replay
         {"name": "HISTORY", "value": str(events)},
     ]
     shop.kubectl("delete", "job", "generate", "--ignore-not-found")
@@ -165,10 +170,7 @@ def train(shop: Cluster, objects: list[dict[str, Any]], number: int) -> Ran:
         # Else small stages may begin, and end, before all executors are there.
         "spark.scheduler.minRegisteredResourcesRatio": "1.0",
     }
-    spec["driver"]["env"] = [  # of a variable and its ConfigMap the variable counts: no InfluxDB here
-        {"name": "VITRINE_INFLUX_URL", "value": ""},
-        {"name": "VITRINE_OUTPUT", "value": output},
-    ]
+    spec["driver"]["env"].append({"name": "VITRINE_OUTPUT", "value": output})  # it counts more than the ConfigMap's
     shop.kubectl("delete", "sparkapplication", name, "--ignore-not-found")
     fresh = (
         "import shutil, os\nfor f in ('{0}', '{0}-log'): shutil.rmtree(f, ignore_errors=True)\nos.makedirs('{0}-log')"
