@@ -37,6 +37,7 @@ from app.insight.histories import (
 from app.insight.likelihood import NotIdentified
 
 COLUMNS = ("customer", "sample", "date", "units", "money")
+MOST = 1e12  #: money of a line beyond which its cents would not add up
 MONDAY = date(1970, 1, 5)
 DAYS = {"day": 1, "week": 7}
 
@@ -64,7 +65,7 @@ def read_transactions(path: Path) -> pd.DataFrame:
         The file can't be read, or a line is not of the format: names the first one.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()  # a byte order mark is no part of the first customer
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"--transactions {path}: can't be read: {getattr(error, 'strerror', None) or error}") from None
     fields = [(number, line.split()) for number, line in enumerate(lines, 1) if line.strip()]
@@ -73,15 +74,20 @@ def read_transactions(path: Path) -> pd.DataFrame:
     for number, values in fields:
         if len(values) != len(COLUMNS):
             raise InputError(
-                f"--transactions {path}: line {number} has {len(values)} fields; a line is {' '.join(COLUMNS)}"
+                f"--transactions {path}: line {number} has {len(values)} fields; a line is {' '.join(COLUMNS)}, "
+                "separated by blanks"
             )
     table = pd.DataFrame([values for _, values in fields], columns=list(COLUMNS), index=[n for n, _ in fields])
     times = pd.to_datetime(table["date"].str.replace("-", ""), format="%Y%m%d", errors="coerce")
-    money = pd.to_numeric(table["money"], errors="coerce")
-    for name, wrong in (("date", times.isna()), ("money", ~np.isfinite(money))):
+    units, money = (pd.to_numeric(table[name], errors="coerce") for name in ("units", "money"))
+    wrongs = {"date": times.isna(), "units": ~np.isfinite(units), "money": ~(money.abs() <= MOST)}
+    for name, wrong in wrongs.items():
         if wrong.any():
             line = wrong.idxmax()
-            raise InputError(f"--transactions {path}: line {line}: {table.at[line, name]!r} is no {name}")
+            raise InputError(
+                f"--transactions {path}: line {line}: {table.at[line, name]!r} is no {name}; "
+                f"a line is {' '.join(COLUMNS)}, without a header"
+            )
     days = (times - pd.Timestamp(MONDAY)).dt.days
     cents = (money * 100).round().astype("int64")
     return pd.DataFrame({"customer": table["customer"], "day": days, "cents": cents})
@@ -126,6 +132,12 @@ def purchases_of(connection: duck.Connection, table: pd.DataFrame, end: str | No
     if until < periods["period"].min():
         first = MONDAY + timedelta(days=int(sold["day"].min()))
         raise InputError(f"--calibration-end {end}: is before the first purchase, on {first}")
+    if until > last:
+        latest = MONDAY + timedelta(days=int(sold["day"].max()))
+        print(
+            f"the last purchase is on {latest}; the models take it that nobody bought from then to {end}",
+            file=sys.stderr,
+        )
     rows = connection.from_df(periods)
     return Purchases(rows, until, last, days)
 

@@ -82,11 +82,16 @@ class Cluster:
 
     def buys_hardly(self, slack: float = 0.0) -> bool:
         means = self.means
-        return means is not None and means.conversion_rate < HARDLY * (1 + slack) * self.shop_buys
+        hardly = means is not None and means.conversion_rate < HARDLY * (1 + slack) * self.shop_buys
+        return hardly and not self._buys_unseen()
 
     def buys_nothing(self) -> bool:
         means = self.means
-        return means is not None and means.conversion_rate == means.monetary == 0
+        return means is not None and means.conversion_rate == means.monetary == 0 and not self._buys_unseen()
+
+    def _buys_unseen(self) -> bool:
+        """Whether they buy, though not what they viewed: without a view there are no purchases per view."""
+        return self.at("conversion_rate") >= TELLS  # that of the model is smoothed, and knows of their purchases
 
     def comes_once(self, most: float = ONCE) -> bool:
         return self.means is not None and self.means.frequency < most
@@ -134,15 +139,16 @@ def segment_names(clusters: Sequence[Cluster], previous: Sequence[str]) -> list[
     bases = [_parsed(name)[0] if name else _fitting(one) for one, name in zip(clusters, names, strict=True)]
     shared = {base for base, times in Counter(bases).items() if times > 1}
     names = ["" if name in shared else name for name in names]  # alone it would be taken for all of that name
-    taken = {*names}
+    kept = [name for name in names if name]
+    taken = {_meaning(name) for name in kept}
     unnamed = [place for place, name in enumerate(names) if not name]
     said = {at: _sayable(clusters[at], bases[at]) for at in unnamed if bases[at] in (CASUAL, *shared)}
-    first = _first_words(said, {words[0] for name in taken if (words := _parsed(name)[1])})
+    first = _first_words(said, {words[0] for name in kept if (words := _parsed(name)[1])})
     # The one that a thing is most true of says it in the fewest words.
     for place in sorted(unnamed, key=lambda at: (-max(map(abs, clusters[at].apart)), at)):
         fitting = _candidates(said[place], bases[place], first.get(place)) if place in said else [bases[place]]
-        names[place] = next(name for name in fitting if name not in taken)
-        taken.add(names[place])
+        names[place] = next(name for name in fitting if _meaning(name) not in taken)
+        taken.add(_meaning(names[place]))
     return names
 
 
@@ -209,6 +215,13 @@ def _parsed(name: str) -> tuple[str, list[str]]:
     if found := OF_SEVERAL.fullmatch(text):
         text, base = found.groups()
     return base, (text[:1].lower() + text[1:]).split(", ")
+
+
+def _meaning(name: str) -> tuple[str, frozenset[str], str]:
+    """What a name says, in whatever order: the same words the other way round tell nobody apart."""
+    base, said = _parsed(name)
+    number = NUMBER.search(name)
+    return base, frozenset(said), number[0] if number else ""
 
 
 def _holds(words: str, cluster: Cluster) -> bool:

@@ -54,9 +54,12 @@ def answered(section: Section) -> Section:
     empty = [block for block in section.blocks if _is_empty(block)]
     if not empty:
         return section
-    because = {block.title: block.caption for block in empty if isinstance(block, Chart) and block.caption}
-    others = [block.title for block in empty if block.title not in because]
-    said = [section.intro, *(f"Left out, “{title}”: {reason}" for title, reason in because.items())]
+    because: dict[str, list[str]] = {}
+    for block in empty:
+        if isinstance(block, Chart) and block.caption:
+            because.setdefault(block.caption, []).append(f"“{block.title}”")
+    others = [block.title for block in empty if not (isinstance(block, Chart) and block.caption)]
+    said = [section.intro, *(f"Left out, {', '.join(titles)}: {reason}" for reason, titles in because.items())]
     if others:
         said.append(f"Left out, as the log has no data for it: {', '.join(others)}.")
     return replace(section, intro=" ".join(said), blocks=[block for block in section.blocks if not _is_empty(block)])

@@ -41,10 +41,15 @@ def _intro(found: Carts, priced: bool, categorised: bool) -> str:
     ]
     ends = {row.outcome: row for row in found.outcomes}
     decided = sum(row.lines for name, row in ends.items() if name != "open")
-    if decided:
+    waiting = sum(row.lines for row in found.outcomes) - decided
+    if waiting and decided == ends["bought"].lines:  # only these are known at once
+        told.append(f"None is known to be left: {count(waiting)} lines are not decided yet.")
+    elif decided:
         gone = ends["left"]
         worth = f", worth {compact(gone.value)} in shop currency" if gone.value is not None else ""
         told.append(f"{count(gone.lines)} lines were left{worth}: {percent(gone.lines / decided)} of all decided.")
+    if ends and not ends["bought"].lines:
+        told.append("Nothing that was in a cart was bought in time.")
     if not priced:
         told.append("The log has no prices, so lines are counted, not valued.")
     if not categorised:

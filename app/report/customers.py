@@ -11,6 +11,7 @@ from app.report.theme import BLUE, GREEN, GREY, ORANGE
 
 MORE_THAN_A_LINE = 3  #: points that show more than two numbers beside each other would
 MOST_PERIODS = 16  #: rows and columns of a table of cohorts that fit a picture
+ONE_PERIOD = "the log ends in the {} in which it begins."
 RFM_TITLE = "Whom to keep, whom to win back?"
 WORDS = {"visits": "visit", "purchases": "buy"}
 
@@ -35,6 +36,14 @@ def rfm(rows: Sequence[RfmRow]) -> Section:
         "Customers who have spent money, by fifths of how recently and how often they bought. Fifths are relative to "
         "this shop: there are champions in a dying shop too."
     )
+    once = [row.name for row in rows if row.mean_purchases == 1]
+    if len(once) == len(rows):
+        return Section("rfm", RFM_TITLE, "Nobody has bought twice, so how often they buy tells nobody apart.", [])
+    if len(once) > 1:
+        intro += (
+            f" Of {', '.join(once[:-1])} and {once[-1]} everybody has bought once: what sets these apart is how recent "
+            "it was, and else chance."
+        )
     names, most, money = (
         [row.name for row in rows],
         max(rows, key=lambda row: row.customers),
@@ -89,6 +98,8 @@ def coming_back(found: Customers) -> Section:
     intro = (
         "Of those who were there for the first time in a period, how many came again; and what became of them since."
     )
+    if not any(row.kind == "purchases" and _any_users(row) for row in found.lifecycle):
+        intro += " The log has no purchases: who buys again and what customers will bring can't be told."
     if kinds == ["purchases"]:
         intro += " The log holds purchases alone."
     return Section("coming-back", "Who comes back?", intro, blocks)
@@ -114,7 +125,7 @@ def cohorts(found: PeriodCohorts) -> Block:
     shown = [row for row in found.rows if row.users[0]][-MOST_PERIODS:]
     later = range(1, min(max(len(row.users) for row in shown), MOST_PERIODS + 1))
     if not later:
-        return chart(title, f"The log ends in the {period} in which it begins.", wide=True)
+        return chart(title, ONE_PERIOD.format(period), wide=True)
     cells = {
         (place, after - 1): row.users[after] / row.users[0]
         for place, row in enumerate(shown)
@@ -156,6 +167,8 @@ def lifecycle(found: Lifecycle) -> Block:
     verb = WORDS[found.kind]
     title = f"Users who {verb}, from week to week"
     weeks = found.weeks
+    if len(weeks) < 2:
+        return chart(title, ONE_PERIOD.format("week"), wide=True)
     colours = {"new": GREEN, "returning": BLUE, "resurrected": ORANGE, "dormant": GREY}
     counts = {state: [getattr(row, state) for row in weeks] for state in colours}
     states = [state for state in colours if any(counts[state])]

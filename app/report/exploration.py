@@ -1,7 +1,7 @@
 """The exploration section: what the event log holds."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from app.events.vocabulary import EVENT_TYPES, UNKNOWN
 from app.insight.results import DayRow, EventMixRow, Exploration, HourRow, LeaderRow, MissingRow, PriceRow
@@ -10,6 +10,8 @@ from app.report.blocks import Block, Chart, Section, chart, table_of
 from app.report.text import compact, count, decimal, label, percent, percent_tick, words
 from app.report.theme import BLUE, EVENT_COLOURS, GREEN, GREY, ORANGE
 from app.results.run import Cleaning
+
+WHOLE_DAY = 22  #: hour from which on a last event may be the day's last one
 
 
 def section(cleaning: Cleaning, found: Exploration | None, zone: str) -> Section:
@@ -33,7 +35,7 @@ def section(cleaning: Cleaning, found: Exploration | None, zone: str) -> Section
         *([event_mix(events.event_mix)] if len(kinds) != 1 else []),
         missing(events.missing, events.prices_not_positive),
         visits.sessions(found.sessions),
-        by_day(events.by_day),
+        by_day(events.by_day, events.last),
         by_hour(events.by_hour, zone),
         visits.session_lengths(found.sessions),
         prices(events.price_by_event_type),
@@ -132,11 +134,13 @@ def _types(rows: Sequence[DayRow] | Sequence[HourRow]) -> list[str]:
     return [kind for kind in EVENT_TYPES if any(row.by_type.get(kind) for row in rows)]
 
 
-def by_day(rows: Sequence[DayRow]) -> Chart:
-    """Events by day and type."""
+def by_day(rows: Sequence[DayRow], last: datetime) -> Chart:
+    """Events by day and type; `last`: the moment of the last event."""
     title = "Events by day"
     if not rows:
         return chart(title, wide=True)
+    if len(rows) == 1:
+        return chart(title, f"all are of one day, {rows[0].day}.", wide=True)
     busiest = max(rows, key=lambda row: row.events)
     counted = {row.day: row for row in rows}
     span = (max(counted) - min(counted)).days + 1
@@ -152,6 +156,8 @@ def by_day(rows: Sequence[DayRow]) -> Chart:
     caption += f"; there are none on {count(span - len(rows))} of them." if span > len(rows) else "."
     if len(kinds) > 1:
         caption += " Each event type has its own scale."
+    if last.hour < WHOLE_DAY:
+        caption += f" The data end at {last:%H:%M} (UTC) of the last day."
     return chart(
         title,
         caption,
@@ -244,10 +250,10 @@ def leaders(rows: Sequence[LeaderRow], kind: str, plural: str) -> Chart:
     named = [row for row in rows if row.name != UNKNOWN]
     if not named:
         return chart(title, wide=True)
-    figures: list[tuple[str, list[float], str]] = [
-        ("events", [row.events for row in rows], BLUE),
-        ("purchases", [row.purchases for row in rows], GREEN),
-    ]
+    figures: list[tuple[str, list[float], str]] = [("events", [row.events for row in rows], BLUE)]
+    bought = any(row.purchases for row in rows)
+    if bought:
+        figures.append(("purchases", [row.purchases for row in rows], GREEN))
     if any(row.revenue for row in rows):
         figures.append(("revenue (shop currency)", [row.revenue for row in rows], ORANGE))
     panels = [
@@ -263,15 +269,15 @@ def leaders(rows: Sequence[LeaderRow], kind: str, plural: str) -> Chart:
     grey = "; grey is what the log does not name" if len(named) < len(rows) else ""
     return chart(
         title,
-        f"Most events are of {label(named[0].name)}: {count(named[0].events)}, and "
-        f"{count(named[0].purchases)} purchases{grey}.",
+        f"Most events are of {label(named[0].name)}: {count(named[0].events)}"
+        f"{f', and {count(named[0].purchases)} purchases' * bought}{grey}.",
         charts.bars([row.name for row in rows], panels),
         table_of(
             rows,
             [
                 (kind.capitalize(), lambda row: row.name),
                 ("Events", lambda row: count(row.events)),
-                ("Purchases", lambda row: count(row.purchases)),
+                *([("Purchases", lambda row: count(row.purchases))] if bought else []),
                 *([("Revenue (shop currency)", lambda row: decimal(row.revenue))] if len(figures) > 2 else []),
             ],
         ),

@@ -84,7 +84,9 @@ def shop_sections(
         if found.segments is not None:
             sections.append(segments.segments(found.segments))
         if found.profiles is not None:
-            sections.append(segments.profiles(found.profiles))
+            sections.append(
+                segments.profiles(found.profiles, found.segments is None or segments.are_priced(found.segments))
+            )
         if found.customers is not None:
             sections += customers.sections(found.customers)
         return tuple(answered(section) for section in sections)

@@ -8,7 +8,7 @@ from app.report.blocks import Block, Chart, Section, Table, chart
 from app.report.text import count, label, percent, words
 
 TITLE = "What do people do next?"
-START, END = "start", "end"
+START, END, OTHERS = "start", "end", "other categories"
 
 
 def section(found: Journeys | None, categorised: bool) -> Section:
@@ -32,14 +32,15 @@ def matrix(rows: Sequence[Transition], title: str, kind: str) -> Chart:
     after = [*dict.fromkeys(row.after for row in _by_rows(rows, before)), END]
     cells = {(before.index(row.before), after.index(row.after)): row.share for row in rows}
     times = {(row.before, row.after): row.times for row in rows}
-    moved = [row for row in rows if START != row.before != row.after != END]
+    moved = [row for row in rows if START != row.before != row.after != END and OTHERS not in (row.before, row.after)]
     caption = "Each row adds up to 100 %."
     if kind == "category":
         caption = f"From a product to another one; its own cart and purchase are no step. {caption}"
     if moved:
         most = max(moved, key=lambda row: row.times)
+        named = " between those named" * (OTHERS in before)
         caption += (
-            f" The most frequent change is from {label(words(most.before))} to {label(words(most.after))}: "
+            f" The most frequent change{named} is from {label(words(most.before))} to {label(words(most.after))}: "
             f"{percent(most.share)} of what comes after."
         )
     return chart(

@@ -203,17 +203,24 @@ def segment_means(rows: Sequence[SegmentRow]) -> Block:
     )
 
 
+def are_priced(found: Segments) -> bool:
+    """Whether the log, or a catalogue, has prices."""
+    return any(row.means.avg_price or row.means.price_level != 1 for row in found.rows)
+
+
 def _differing(rows: Sequence[SegmentRow]) -> list[Feature]:
     """Features that are not the same everywhere, as prices are in a log that has none."""
     return [feature for feature in FEATURES if len(rows) < 2 or len({feature.value(row) for row in rows}) > 1]
 
 
-def profiles(rows: Sequence[ProfileRow]) -> Section:
-    """Sizes and rules of the profiles."""
+def profiles(rows: Sequence[ProfileRow], priced: bool = True) -> Section:
+    """Sizes and rules of the profiles; `priced`: whether the log has prices."""
     intro = (
         "Types of behaviour, by rules on what users did; a user has the first that holds. Thresholds that are not set "
         "come from the shop's own users."
     )
+    if not priced:
+        intro += " The log has no prices, so a taste for cheap products can't be told."
     title = "Users by profile"
     if not rows:
         return Section("profiles", "How do visitors behave?", intro, [chart(title)])

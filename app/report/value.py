@@ -123,6 +123,8 @@ def spend_table(rows: Sequence[ValueRow], title: str, group: str) -> Table:
 def holdout(found: Holdout) -> Block:
     """A forecast made earlier, beside what came."""
     title = "How a forecast would have done"
+    if not found.days:
+        return chart(title, "the log is too short for a part of it to be held out.")
     known = f"Of {count(found.customers)} customers known on {found.calibration_end}, in the {found.days} days after"
     if found.expected is None:
         known = known[0].lower() + known[1:]

@@ -52,12 +52,31 @@ def test_what_the_data_do_not_carry_is_said(tmp_path: Path) -> None:
     assert result.stderr == "1 lines with money below 0 are left out\n"
 
 
+def test_a_byte_order_mark_is_no_part_of_a_customer(tmp_path: Path) -> None:
+    file = tmp_path / "marked.txt"
+    file.write_text("1 1 19970101 1 5\n1 1 19970105 1 5\n2 2 19970105 1 5\n", encoding="utf-8-sig")
+    assert line("--transactions", str(file))["customers"] == 2
+
+
+def test_an_end_after_the_last_purchase_is_said(tmp_path: Path) -> None:
+    """Legal, since a shop may have sold nothing; more likely the date is wrong, and every customer looks gone."""
+    file = tmp_path / "purchases.txt"
+    file.write_text("1 1 19970101 1 5\n1 1 19970105 1 5\n")
+    end = ["--transactions", str(file), "--calibration-end"]
+    assert "the last purchase is on 1997-01-05" in run(*end, "1997-02-01").stderr
+    assert run(*end, "1997-01-05").stderr == ""
+
+
 @pytest.mark.parametrize(
     ("text", "options", "told"),
     [
         (None, [], "can't be read"),
         ("", [], "holds no purchases"),
         ("1 1 19970101 1\n", [], "line 1 has 4 fields; a line is customer sample date units money"),
+        ("1,1,19970101,1,5\n", [], "separated by blanks"),
+        ("customer sample date units money\n1 1 19970101 1 5\n", [], "line 1: 'date' is no date; a line is customer"),
+        ("1 1 19970101 two 5\n", [], "line 1: 'two' is no units"),
+        ("1 1 19970101 1 1e300\n", [], "line 1: '1e300' is no money"),
         ("1 1 19970101 1 5\n\n1 1 19971301 1 5\n", [], "line 3: '19971301' is no date"),
         ("1 1 19970101 1 free\n", [], "line 1: 'free' is no money"),
         ("1 1 19970101 1 5\n", ["--calibration-end", "1996-12-31"], "is before the first purchase, on 1997-01-01"),

@@ -128,6 +128,13 @@ def test_who_hardly_buys_is_said_to() -> None:
     assert "never buys" not in traits(nobody_buys)
 
 
+def test_who_buys_without_a_view_is_not_said_to_never_buy() -> None:
+    """In a log without prices neither money nor purchases per view tell of them."""
+    unseen = cluster(means(40, 2, 0, 0), frequency=1.0, conversion_rate=2.0)
+    assert traits(unseen) == ["buys readily", "many visits"]
+    assert not still_true("Many visits, never buys", unseen)
+
+
 def test_who_comes_once_is_said_to() -> None:
     assert traits(cluster(means(40, 1.04, 10, SHOP_BUYS), frequency=-0.7)) == ["one day only"]
 
@@ -180,6 +187,18 @@ def test_no_two_names_begin_alike() -> None:
         "Many products, never buys",
         "Prefers cheap products, never buys",
         "Long not seen, never buys",
+    ]
+
+
+def test_no_two_names_say_the_same_in_another_order() -> None:
+    """As on a log without purchases, where what sets the first apart has no word: it leaves no carts behind."""
+    clusters = [
+        cluster(CALM, cart_abandonment=-1.5, frequency=-0.4, price_level=0.3),
+        cluster(CALM, price_level=0.9, frequency=-0.8, cart_abandonment=0.6),
+    ]
+    assert segment_names(clusters, ["", ""]) == [
+        "Few visits, prefers dear products",
+        "Prefers dear products, few visits, leaves carts behind",
     ]
 
 

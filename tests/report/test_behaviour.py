@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from app.insight.behaviour_results import Behaviour, FunnelGroup, Instead, Performance
+from app.insight.behaviour_results import Behaviour, FunnelGroup, Instead, Journeys, Performance, Transition
 from app.report import behaviour, carts, funnel, paths, products
 from app.report.blocks import Chart, Section, Table
 from app.report.theme import style
@@ -110,6 +110,16 @@ def test_paths_have_start_first_and_end_last() -> None:
     assert "The most frequent change is from view to cart: 10.0% of what comes after." in chart.caption
 
 
+def test_a_change_from_or_to_what_has_no_name_says_nothing() -> None:
+    rows = (
+        Transition(before="phones", after="other categories", times=90, share=0.9),
+        Transition(before="phones", after="cases", times=10, share=0.1),
+        Transition(before="other categories", after="phones", times=80, share=1.0),
+    )
+    chart = block(paths.section(Journeys(events=(), categories=rows), True), "From category to category")
+    assert "The most frequent change between those named is from phones to cases: 10.0%" in chart.caption
+
+
 def test_carts_without_prices_count_lines() -> None:
     found = finished("acme").carts
     assert found is not None
@@ -126,6 +136,32 @@ def test_carts_without_prices_count_lines() -> None:
     assert titles(section) == ["What becomes of cart lines", "Left behind, by product"]
     chart = block(section, "Left behind, by product")
     assert chart.table.headers == ["Products", "Category", "Lines left", "Lines decided", "Share left"]
+
+
+def test_of_carts_that_are_not_decided_none_is_said_to_be_left() -> None:
+    """As in a log of one day, where 0 of those that are decided are left: only a purchase is known at once."""
+    found = finished("acme").carts
+    assert found is not None
+    lines = {"bought": 20, "open": 30}
+    young = found.model_copy(
+        update={
+            "outcomes": tuple(row.model_copy(update={"lines": lines.get(row.outcome, 0)}) for row in found.outcomes)
+        }
+    )
+    intro = carts.section(young, priced=True, categorised=True).intro
+    assert intro.endswith("None is known to be left: 30 lines are not decided yet.")
+
+
+def test_where_no_cart_led_to_a_purchase_it_is_said() -> None:
+    """In a log without purchases all that is decided is left, and the shop is not as bad as that."""
+    found = finished("acme").carts
+    assert found is not None
+    outcomes = tuple(
+        row.model_copy(update={"lines": 0 if row.outcome == "bought" else row.lines}) for row in found.outcomes
+    )
+    said = "Nothing that was in a cart was bought in time."
+    assert said in carts.section(found.model_copy(update={"outcomes": outcomes}), True, True).intro
+    assert said not in carts.section(found, True, True).intro
 
 
 def test_time_to_purchase_has_its_bars_between_edges() -> None:

@@ -75,6 +75,43 @@ def test_two_weeks_are_no_picture() -> None:
     assert "The last week is not over." in table.caption
 
 
+def test_a_log_without_purchases_says_what_it_can_not_tell() -> None:
+    found = customers()
+    visits = found.model_copy(update={"rfm": (), "value": None, "lifecycle": found.lifecycle[:1]})
+    said = "The log has no purchases: who buys again and what customers will bring can't be told."
+    with style():
+        (section,) = sections(visits)
+        assert section.intro.endswith(said)
+        assert said not in coming_back(found).intro
+
+
+def test_one_week_is_left_out() -> None:
+    found = customers()
+    one = tuple(row.model_copy(update={"weeks": row.weeks[:1]}) for row in found.lifecycle)
+    with style():
+        section = answered(coming_back(found.model_copy(update={"lifecycle": one, "cohorts": ()})))
+    assert section.blocks == []
+    assert section.intro.endswith("“Users who buy, from week to week”: the log ends in the week in which it begins.")
+
+
+def test_where_nobody_buys_twice_there_are_no_champions() -> None:
+    """Fifths of equal frequency are cut by user id, which says nothing of anybody."""
+    rows = customers().rfm
+    once = tuple(row.model_copy(update={"mean_purchases": 1.0}) for row in rows)
+    with style():
+        nobody, some = rfm(once), rfm((*rows, *once))
+        assert "everybody has bought once" not in rfm(rows).intro
+    assert (nobody.intro, nobody.blocks) == ("Nobody has bought twice, so how often they buy tells nobody apart.", [])
+    assert "Of Champions and Hibernating everybody has bought once" in some.intro
+
+
+def test_a_log_too_short_for_a_forecast_says_so() -> None:
+    found = changed()
+    short = value.holdout(found.holdout.model_copy(update={"days": 0}))
+    assert isinstance(short, Chart)
+    assert (short.svg, short.caption) == (None, "the log is too short for a part of it to be held out.")
+
+
 def test_rfm_says_who_brings_the_money() -> None:
     with style():
         _, picture, table = rfm(customers().rfm).blocks

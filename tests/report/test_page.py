@@ -302,6 +302,11 @@ def test_what_is_left_out_for_a_reason_says_it() -> None:
     assert list(section.blocks) == [drawn], "one that is full stays, whatever its title"
 
 
+def test_what_is_left_out_for_one_reason_is_named_together() -> None:
+    blocks = [chart("Cohorts", "one week."), chart("Lifecycle", "one week.")]
+    assert answered(Section("weeks", "Weeks", "So.", blocks)).intro == "So. Left out, “Cohorts”, “Lifecycle”: one week."
+
+
 def test_what_is_nought_is_not_said() -> None:
     """A log without prices has none below zero, and "0 are unknown" is no news."""
     run = finished_run()
@@ -421,6 +426,28 @@ def test_days_without_events_are_in_their_place() -> None:
     assert '<td class="left">2019-10-05</td><td>0</td><td>0</td>' in html
 
 
+def test_where_nobody_buys_leaders_have_no_purchases() -> None:
+    exploration = explored(finished_run())
+    rows = tuple(row.model_copy(update={"purchases": 0, "revenue": 0.0}) for row in exploration.events.top_categories)
+    html = explored_page(top_categories=rows)
+    assert re.search(rf"Most events are of [^<:]*: {rows[0].events:,}\.", html)
+    assert re.search(r"Most events are of [^<:]*: [0-9,]+, and [0-9,]+ purchases", explored_page())
+
+
+def test_one_day_is_no_line() -> None:
+    (first, _) = explored(finished_run()).events.by_day
+    html = explored_page(by_day=(first,))
+    assert f"Left out, “Events by day”: all are of one day, {first.day}." in html
+
+
+@pytest.mark.parametrize(("hour", "told"), [(2, True), (22, False)])
+def test_a_last_day_that_is_not_over_is_said_to_be_so(hour: int, told: bool) -> None:
+    """Else the fall of its line looks like that of the shop."""
+    last = explored(finished_run()).events.last.replace(hour=hour, minute=58)
+    html = explored_page(last=last)
+    assert (f"The data end at {hour:02}:58 (UTC) of the last day." in html) is told
+
+
 def test_a_type_of_event_that_never_happens_has_no_bar() -> None:
     never = EventMixRow(event_type="remove_from_cart", events=0, share=0.0)
     html = explored_page(event_mix=(*explored(finished_run()).events.event_mix, never))
@@ -452,7 +479,7 @@ def test_parts_of_few_queries_are_left_out() -> None:
     assert html.count("Parts with fewer than 10 queries are left out.") == 2 * 2 + 1, "charts, also read aloud; table"
     none = tuple(row.model_copy(update={"queries": 9 if row.slice != "all" else 90}) for row in quality.rows)
     html = render_report(only(quality=quality.model_copy(update={"rows": none})))
-    assert "Left out, “Who is served well: session task”: no part has 10 queries." in html
+    assert re.search("Left out, “Who is served well: session task”, [^.]*: no part has 10 queries", html)
 
 
 def test_a_feature_at_the_average_is_neither_above_nor_below() -> None:
@@ -482,6 +509,19 @@ def test_profiles_that_nobody_has_are_named_alone() -> None:
     html = render_report(only(profiles=(row, nobody)))
     assert "Nobody meets the rule of Price Sensitive." in html
     assert ">cheap<" not in html
+
+
+def test_where_no_price_is_known_profiles_say_so() -> None:
+    run = finished_run()
+    assert run.segments is not None
+    said = "The log has no prices, so a taste for cheap products can&#39;t be told."
+    assert said not in render_report(only(profiles=run.profiles, segments=run.segments))
+    rows = tuple(
+        row.model_copy(update={"means": row.means.model_copy(update={"avg_price": 0.0, "price_level": 1.0})})
+        for row in run.segments.rows
+    )
+    unpriced = run.segments.model_copy(update={"rows": rows})
+    assert said in render_report(only(profiles=run.profiles, segments=unpriced))
 
 
 def test_lists_of_one_length_are_no_picture() -> None:
