@@ -158,7 +158,7 @@ def _of_clicks(path: Path, columns: Columns) -> Lists:
 def _seconds(path: Path, text: pd.Series) -> NDArray[np.float64]:
     numbers = pd.to_numeric(text, errors="coerce").to_numpy(np.float64)
     if np.isfinite(numbers).all():
-        return numbers / 1000 if numbers.max() > LATEST_SECOND else numbers
+        return np.divide(numbers, 1000 if numbers.max() > LATEST_SECOND else 1, dtype=np.float64)
     moments = pd.to_datetime(text, errors="coerce", utc=True, format="ISO8601")
     if moments.isna().any():
         wrong = text[moments.isna()].iloc[0]
