@@ -13,10 +13,10 @@ asked on the N days of --ranker-days before the tested one, of the recommenders 
 is learned and asked once. Without N these are three, or as many as the log has after a first day. With
 --without-features also of a second LambdaMART that these features tell nothing.
 
-Progress is on standard error; closes with one JSON line, whose `results` hold hr_10, hr_20, ndcg_10 with its interval
-(low, high), and for each model but the served one `served_minus`: by how much the served order is better, with the
-paired interval; for the second LambdaMART also `lambdamart_minus`. Parameters are chosen on days before those that
-are reported: `--skip N` leaves the last N days out.
+Progress is on standard error; closes with one JSON line: `served`, the name of the served order, and `results`, with
+hr_10, hr_20, ndcg_10 with its interval (low, high), and for each model but the served one `served_minus`: by how much
+the served order is better, with the paired interval; for the second LambdaMART also `lambdamart_minus`. Parameters are
+chosen on days before those that are reported: `--skip N` leaves the last N days out.
 """
 
 import json
@@ -246,7 +246,12 @@ def main(
         except VitrineError as error:
             print(error, file=sys.stderr)
             sys.exit(error.exit_code)
-    line = {"days": days, "results": found, "seconds": round(time.monotonic() - begun, 1)}
+    line = {
+        "days": days,
+        "served": ReciprocalRank.name,
+        "results": found,
+        "seconds": round(time.monotonic() - begun, 1),
+    }
     print(json.dumps(line | {"peak_mb": round(memory.peak / 2**20)}))
 
 
