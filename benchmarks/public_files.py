@@ -163,7 +163,7 @@ def _seconds(path: Path, text: pd.Series) -> NDArray[np.float64]:
     if moments.isna().any():
         wrong = text[moments.isna()].iloc[0]
         raise InputError(f"{path}: {wrong!r} is no time: give seconds since 1970, or dates such as 2020-01-31 12:00:00")
-    return ((moments - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1)).to_numpy(np.float64)
+    return np.asarray((moments - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1), np.float64)
 
 
 def _of_pairs(path: Path, separator: str) -> Lists:

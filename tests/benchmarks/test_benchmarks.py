@@ -135,7 +135,7 @@ def test_validation_reads_no_test_file(
     assert set(line) == {
         "model", "hr_20", "mrr_20", "recall_20", "ndcg_20", "queries", "seconds", "peak_mb", "popularity"
     }  # fmt: skip
-    assert "first line has 3 columns" in refused(sessions.main, files, capsys)
+    assert r"it begins with 'not\ta\tbenchmark'" in refused(sessions.main, files, capsys)
 
 
 def refused(command: Any, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
