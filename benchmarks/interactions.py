@@ -2,13 +2,12 @@
 
     python benchmarks/interactions.py --train F --test F [--model NAME] [--validate]
 
-Both files have a line `user item item …` for each user. Learns on one as training does, and asks for 20 products for
-each user of the other, those of the training left out; the items of the test are the targets, in the training's
-products or not. With --validate a fifth of each user's items is cut off the training file, by a hash, and asked in
-place of the test file, which is not read: parameters are chosen by that. They are the settings
-(VITRINE_ITEM_GRAPH_…). Without --model the answer is that of what a training would serve
-(benchmarks/production.py), chosen on such a slice of what is learned from. Progress is on standard error; closes with
-one JSON line.
+Both files have a line `user item item …` for each user (benchmarks/public_files.py). Learns on one as training does,
+and asks for 20 products for each user of the other, those of the training left out; the items of the test are the
+targets, in the training's products or not. With --validate a fifth of each user's items is cut off the training file,
+by a hash, and asked in place of the test file, which is not read: parameters are chosen by that. They are the settings
+(VITRINE_ITEM_GRAPH_…). Without --model the answer is that of what a training would serve (benchmarks/production.py),
+chosen on such a slice of what is learned from. Progress is on standard error; closes with one JSON line.
 """
 
 from pathlib import Path
@@ -16,7 +15,7 @@ from pathlib import Path
 import click
 import numpy as np
 import pandas as pd
-from learning import Measured, Order, Queries, measured, ordered_by, run, stages_of
+from learning import Measured, Order, Queries, check_cut, measured, ordered_by, run, stages_of
 from numpy.typing import NDArray
 from production import order_of
 from public_files import Lists, Vocabulary, read_interactions
@@ -89,6 +88,7 @@ def measure(
 
     def order() -> Order:
         earlier, asked = cut_off(train)
+        check_cut(earlier[0], asked[0])
         vocabulary, tables = known(earlier, scratch / "earlier")
         queries = queries_of(earlier, asked, vocabulary)
         shuffled = queries.take(np.random.default_rng(settings.seed).permutation(len(queries)))
@@ -118,6 +118,7 @@ def main(train: Path, test: Path | None, model: str | None, validate: bool) -> N
             else:
                 asked = read_interactions(test)
             stage.rows = len(known[0])
+        check_cut(known[0], asked[0])
         return measure(spark, scratch, progress, known, asked, model, settings)
 
     run("interactions", settings, work, stages_of(model))

@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sized
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -180,6 +180,18 @@ def figures(answer: Callable[[int, int], NDArray[np.int64]], queries: Queries, k
     return Figures(*(round(float(means[name]), 5) for name in (HR_20, MRR_20, RECALL_20, NDCG_20)))
 
 
+def check_cut(earlier: Sized, later: Sized) -> None:
+    """Whether something lies on both sides of where a slice is cut from a training file.
+
+    Raises
+    ------
+    InputError
+        It does not.
+    """
+    if not (len(earlier) and len(later)):
+        raise InputError("the training file holds too little to cut a slice from it")
+
+
 def measured(order: Order, tables: Tables, queries: Queries, settings: Settings, progress: Progress) -> Measured:
     """Figures of a model, and of the popularity baseline on the same queries.
 
@@ -193,7 +205,14 @@ def measured(order: Order, tables: Tables, queries: Queries, settings: Settings,
         Of generators.
     progress
         Gets three stages.
+
+    Raises
+    ------
+    InputError
+        There are no queries.
     """
+    if len(queries) == 0:
+        raise InputError("the test asks nothing: nothing comes after the first event of a session")
     settings = deep(settings, queries)
     k, ranker = settings.candidates, order.ranker
     with progress.stage(f"learn {order.name}"):

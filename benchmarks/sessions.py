@@ -16,7 +16,7 @@ from pathlib import Path
 
 import click
 import numpy as np
-from learning import Measured, Order, Queries, measured, ordered_by, run, stages_of
+from learning import Measured, Order, Queries, check_cut, measured, ordered_by, run, stages_of
 from numpy.typing import NDArray
 from production import order_of
 from public_files import Lists, Vocabulary, read_sessions
@@ -101,8 +101,10 @@ def measure(
 
     def order() -> Order:
         cut = cut_of(train)
-        vocabulary, tables = known(train.slice(0, cut), scratch / "earlier")
-        queries = queries_of(train.slice(cut, len(train)), vocabulary, settings, exclude_current)
+        earlier, later = train.slice(0, cut), train.slice(cut, len(train))
+        check_cut(earlier, later)
+        vocabulary, tables = known(earlier, scratch / "earlier")
+        queries = queries_of(later, vocabulary, settings, exclude_current)
         return order_of(SESSION, tables, queries, settings, progress)
 
     chosen = ordered_by(model, order, settings)
@@ -134,6 +136,7 @@ def main(train: Path, test: Path | None, model: str | None, exclude_current: boo
             cut = cut_of(known) if validate else len(known)
             asked = known.slice(cut, len(known)) if validate or test is None else read_sessions(test)
             stage.rows = len(known)
+        check_cut(known.slice(0, cut), asked)
         return measure(spark, scratch, progress, known.slice(0, cut), asked, model, exclude_current, settings)
 
     run("sessions", settings, work, stages_of(model))

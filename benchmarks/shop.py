@@ -8,14 +8,15 @@ settings of a training, and asked what a training asks. Queries of all days are 
 alone, of the order that is served, under its ranker's name, and of the same bestsellers for everyone; by task and
 target ("any", and what was viewed, put into the cart, bought, or new). With a catalogue of products that nobody has
 touched yet also of the served order with another such product, drawn by chance, in place of each ("new by chance").
-With --ablate also of the served order without each generator. With --ranker-days N also of LambdaMART, learned from
-what was asked on the N days before the tested one, of the recommenders learned before each of these; each day is
-learned and asked once. With --without-features also of a second LambdaMART that these features tell nothing.
+With --ablate also of the served order without each generator. Figures are also of LambdaMART, learned from what was
+asked on the N days of --ranker-days before the tested one, of the recommenders learned before each of these; each day
+is learned and asked once. Without N these are three, or as many as the log has after a first day. With
+--without-features also of a second LambdaMART that these features tell nothing.
 
-Progress is on standard error; closes with one JSON line, whose `results` hold hr_10, hr_20, ndcg_10 with its interval
-(low, high), and for each model but the served one `served_minus`: by how much the served order is better, with the
-paired interval; for the second LambdaMART also `lambdamart_minus`. Parameters are chosen on days before those that
-are reported: `--skip N` leaves the last N days out.
+Progress is on standard error; closes with one JSON line: `served`, the name of the served order, and `results`, with
+hr_10, hr_20, ndcg_10 with its interval (low, high), and for each model but the served one `served_minus`: by how much
+the served order is better, with the paired interval; for the second LambdaMART also `lambdamart_minus`. Parameters are
+chosen on days before those that are reported: `--skip N` leaves the last N days out.
 """
 
 import json
@@ -49,9 +50,9 @@ from app.evaluate.results import MetricInterval
 from app.evaluate.targets import ANY, BITS, Wanted
 from app.events.catalogue import read_catalogue
 from app.events.ingest import ingest
-from app.features.slices import Slice, make_slice
+from app.features.slices import Slice, make_slice, span
 from app.insight.segments import fit_segments
-from app.learn.ranker import fit_lambdamart
+from app.learn.ranker import check_library, fit_lambdamart
 from app.learn.recommender import chosen_fits, fit_recommender, reciprocal_rank
 from app.serve.pool import Pool
 from app.serve.ragged import NONE
@@ -63,6 +64,7 @@ from app.serve.visits import Touches, Visitors
 DEPTH = max(CUTOFFS)
 TARGETS = {"any": ANY} | BITS
 BY_CHANCE = "new by chance"
+RANKER_DAYS = 3  #: that LambdaMART learns from where nothing else is said
 KNOWS_LESS = f"{LambdaMART.name} without features"
 TOLD = (HR_10, HR_20, NDCG_10)
 
@@ -136,15 +138,37 @@ def learn_day(
     return recommender, asked
 
 
+def lesson_days(length: timedelta, tested: int, wanted: int | None) -> int:
+    """Days that LambdaMART learns from, before those `tested` or left out of a log of this length.
+
+    Raises
+    ------
+    InputError
+        Nothing comes before them.
+    """
+    before = length / timedelta(days=1) - tested
+    if before <= (wanted or 0):
+        raise InputError(
+            f"--days, --skip and --ranker-days take {tested + (wanted or 0)} days, and something must come before "
+            f"them; the log has {before + tested:.1f}"
+        )
+    return min(RANKER_DAYS, max(0, int(before) - 1)) if wanted is None else wanted
+
+
 def learned(
     settings: Settings, recommender: Recommender, lessons: Sequence[pa.Table], left_out: Sequence[str]
-) -> dict[str, LambdaMART]:
-    """The ranker of what was asked on earlier days, and the one that some features tell nothing."""
+) -> dict[str, Ranker]:
+    """The ranker of what was asked on earlier days, and the one that some features tell nothing.
+
+    Where nothing was asked that had an answer, reciprocal rank stands for both.
+    """
     examples, names = in_order(pa.concat_tables(lessons)), tuple(recommender.generators)
     asked = {LambdaMART.name: examples}
     if left_out:
         asked[KNOWS_LESS] = without_features(examples, feature_names(names), left_out)
     first, catalogue = reciprocal_rank(settings), recommender.catalogue
+    if len(examples) == 0:
+        return dict.fromkeys(asked, first)
     return {name: fit_lambdamart(one, first, names, catalogue, settings.seed) for name, one in asked.items()}
 
 
@@ -158,14 +182,14 @@ def without_features(examples: pa.Table, names: Sequence[str], left_out: Sequenc
     return examples.set_column(at, examples.schema.field(at), known)
 
 
-def features_named(text: str, settings: Settings, ranker_days: int) -> tuple[str, ...]:
+def features_named(text: str, settings: Settings, ranker_days: int | None) -> tuple[str, ...]:
     """Those of --without-features."""
     left_out = tuple(name.strip() for name in text.split(",") if name.strip())
     known = feature_names(tuple(chosen_fits(settings)))
     if unknown := set(left_out) - set(known):
         raise InputError(f"--without-features {','.join(sorted(unknown))}: there is none; choose of {', '.join(known)}")
-    if left_out and not ranker_days:
-        raise InputError("--without-features: no ranker is learned without --ranker-days")
+    if left_out and ranker_days == 0:
+        raise InputError("--without-features: no ranker is learned with --ranker-days 0")
     return left_out
 
 
@@ -200,23 +224,34 @@ def _rounded(measured: MetricInterval) -> list[float]:
 @click.option("--skip", default=0, show_default=True, type=click.IntRange(0), help="Days left out at the end.")
 @click.option("--generators", help="Those to learn; as the setting says if not given.")
 @click.option(
-    "--ranker-days", default=0, show_default=True, type=click.IntRange(0), help="Days that LambdaMART learns from."
+    "--ranker-days", type=click.IntRange(0), help="Days that LambdaMART learns from; three, or as many as there are."
 )
 @click.option("--without-features", default="", help="A second LambdaMART is told nothing by these, of --ranker-days.")
 @click.option("--ablate", is_flag=True, help="Leave each generator out in turn.")
-def main(days: int, skip: int, ranker_days: int, without_features: str, ablate: bool, **flags: str | None) -> None:
+def main(
+    days: int, skip: int, ranker_days: int | None, without_features: str, ablate: bool, **flags: str | None
+) -> None:
     """Clean, learn, ask, print."""
     begun = time.monotonic()
     with PeakMemory() as memory, TemporaryDirectory() as scratch:
         try:
             settings = load_settings(**flags)
+            if ranker_days is None and settings.ranker == ReciprocalRank.name:
+                ranker_days = 0
+            if ranker_days != 0:
+                check_library()
             left_out = features_named(without_features, settings, ranker_days)
             spark = create_session(settings, "shop")
             found = measure(spark, settings, Path(scratch), days, skip, ablate, ranker_days, left_out)
         except VitrineError as error:
             print(error, file=sys.stderr)
             sys.exit(error.exit_code)
-    line = {"days": days, "results": found, "seconds": round(time.monotonic() - begun, 1)}
+    line = {
+        "days": days,
+        "served": ReciprocalRank.name,
+        "results": found,
+        "seconds": round(time.monotonic() - begun, 1),
+    }
     print(json.dumps(line | {"peak_mb": round(memory.peak / 2**20)}))
 
 
@@ -227,11 +262,11 @@ def measure(
     days: int,
     skip: int,
     ablate: bool,
-    ranker_days: int = 0,
+    ranker_days: int | None = None,
     left_out: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
     """Each day in turn, with one cleaned table; the first `ranker_days` are learned from alone."""
-    progress = Progress(1 + days + ranker_days, lambda line: print(line, file=sys.stderr, flush=True))
+    progress = Progress(1 + days + (ranker_days or 0), lambda line: print(line, file=sys.stderr, flush=True))
     assert settings.events is not None
     with progress.stage("clean") as stage:
         catalogue = read_catalogue(spark, settings)
@@ -242,6 +277,9 @@ def measure(
         report = ingest(spark, settings, settings.events, scratch, "20000101_000000", moment + timedelta(days=1))
         whole = make_slice(spark, report.cleaned, named, None, settings, scratch / "whole")
         stage.rows = report.kept
+        begun, ended = span(report.cleaned)
+        ranker_days = lesson_days(ended - begun, days + skip, ranker_days)
+        progress.total = 1 + days + ranker_days
     found: Scores = {}
     lessons: list[pa.Table] = []
     for number in reversed(range(skip, skip + days + ranker_days)):

@@ -70,6 +70,11 @@ def test_the_session_walk_finds_what_goes_together(spark: SparkSession, tmp_path
     assert found.popularity.mrr_20 == pytest.approx((1 + 1 / 3) / 2, abs=1e-5)
 
 
+def test_a_test_that_asks_nothing_is_refused(spark: SparkSession, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="the test asks nothing"):
+        asked(spark, tmp_path, "a\nb\n")
+
+
 def asked_of_users(spark: SparkSession, folder: Path, train: str, test: str, model: str) -> Measured:
     known, wanted = folder / "train", folder / "test"
     known.write_text(train)
@@ -130,7 +135,7 @@ def test_validation_reads_no_test_file(
     assert set(line) == {
         "model", "hr_20", "mrr_20", "recall_20", "ndcg_20", "queries", "seconds", "peak_mb", "popularity"
     }  # fmt: skip
-    assert "first line has 3 columns" in refused(sessions.main, files, capsys)
+    assert r"it begins with 'not\ta\tbenchmark'" in refused(sessions.main, files, capsys)
 
 
 def refused(command: Any, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:

@@ -11,6 +11,7 @@ from learning import Measured
 from public_files import Lists, Vocabulary, read_interactions, read_sessions
 from pyspark.sql import SparkSession
 
+from app.core.errors import InputError
 from app.core.progress import Progress
 from app.core.settings import Settings
 from app.evaluate.choice import choose
@@ -83,6 +84,16 @@ def test_of_few_sessions_nothing_but_reciprocal_rank_serves(spark: SparkSession,
         "reciprocal_rank",
         "Lists are ordered by reciprocal rank. Too few queries to compare LambdaMART with reciprocal rank.",
     )
+
+
+def test_a_training_too_short_to_choose_by_is_refused(spark: SparkSession, tmp_path: Path) -> None:
+    """Nothing lies before the last of one session, and none of these users' items is cut off."""
+    (tmp_path / "file").write_text("a b\n")
+    one, few = read_sessions(tmp_path / "file"), read_interactions(tmp_path / "file")
+    with pytest.raises(InputError, match="too little to cut a slice"):
+        sessions.measure(spark, tmp_path, quiet(), one, one, None, True, SETTINGS)
+    with pytest.raises(InputError, match="too little to cut a slice"):
+        interactions.measure(spark, tmp_path, quiet(), few, few, None, SETTINGS)
 
 
 def test_users_are_asked_for_a_fifth_of_their_training(

@@ -1,5 +1,7 @@
 """The benchmark on a shop's log: what it tests, and what it tells."""
 
+from datetime import timedelta
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -12,6 +14,7 @@ from app.evaluate.metrics import poisson_weights
 from app.evaluate.names import METRICS
 from app.evaluate.quality import Score
 from app.events.vocabulary import KINDS
+from app.learn.ranker import EXAMPLE_SCHEMA
 from app.serve.ragged import NONE
 from app.serve.rankers import ReciprocalRank
 from app.serve.visits import Touches, Visitors
@@ -82,8 +85,34 @@ def test_features_are_known_before_anything_is_learned() -> None:
     assert shop.features_named("", settings, 0) == ()
     with pytest.raises(InputError, match=r"--without-features colour: there is none; choose of rank_als, rank_pop"):
         shop.features_named("price,colour", settings, 1)
-    with pytest.raises(InputError, match="without --ranker-days"):
+    assert shop.features_named("price", settings, None) == ("price",)
+    with pytest.raises(InputError, match="with --ranker-days 0"):
         shop.features_named("price", settings, 0)
+
+
+@pytest.mark.parametrize(
+    ("days", "tested", "wanted", "found"),
+    [(8.02, 3, None, 3), (8.02, 5, None, 2), (2.5, 1, None, 0), (1.5, 1, None, 0), (8.02, 3, 5, 5), (8.02, 3, 0, 0)],
+)
+def test_the_ranker_learns_from_three_days_or_as_many_as_there_are(
+    days: float, tested: int, wanted: int | None, found: int
+) -> None:
+    """A whole day comes before them, where nothing is said."""
+    assert shop.lesson_days(timedelta(days=days), tested, wanted) == found
+
+
+@pytest.mark.parametrize(("tested", "wanted"), [(9, None), (8, None), (3, 5)])
+def test_more_days_than_the_log_has_are_refused_in_a_line(tested: int, wanted: int | None) -> None:
+    with pytest.raises(InputError, match=r"take \d days, and something must come before them; the log has 8.0"):
+        shop.lesson_days(timedelta(days=8), tested, wanted)
+
+
+def test_where_nothing_was_asked_reciprocal_rank_stands_for_the_ranker() -> None:
+    settings = Settings(generators="covisitation,popularity")
+    rankers = shop.learned(settings, recommender(), [EXAMPLE_SCHEMA.empty_table()], ("price",))
+    assert {name: ranker.name for name, ranker in rankers.items()} == dict.fromkeys(
+        ("lambdamart", "lambdamart without features"), "reciprocal_rank"
+    )
 
 
 def test_days_are_pooled_query_by_query() -> None:
