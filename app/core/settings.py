@@ -354,6 +354,15 @@ class Settings(BaseSettings):
     def _local(cls, value: Any) -> Any:
         return local_path(value) if isinstance(value, str | Path) else value
 
+    @field_validator("influx_url")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        if not value:  # as a manifest unsets what another one sets
+            return None
+        if not value.startswith(("http://", "https://")):
+            raise ValueError("must start with http:// or https://")
+        return value
+
     @field_validator("timezone")
     @classmethod
     def _known_zone(cls, value: str) -> str:

@@ -106,7 +106,7 @@ def user_profiles(users: Relation, sessions: Relation, carts: Relation, limits: 
 class Profiled:
     """Users of each profile, in the order of `rules`, nobody may be in one; and who is in which segment and profile.
 
-    `users`: table of user_id, user_key, segment_id, segment, profile, in the parts of the slice.
+    `users`: table of user_id, user_key, segment_id, segment, because, profile, in the parts of the slice.
     """
 
     rows: tuple[ProfileRow, ...]
@@ -125,7 +125,7 @@ def find_profiles(
     given
         Thresholds that are not to be taken from the users themselves.
     segments
-        user_id and segment_id of all of them, in the same parts.
+        user_id, segment_id and because of all of them, in the same parts.
     names
         Of segments, by id.
     folder
@@ -151,9 +151,9 @@ def find_profiles(
 
 
 def grouped_users(users: Relation, segments: Relation, names: Sequence[str], profiles: Relation) -> Relation:
-    """Who is in which segment and profile: user_id, user_key, segment_id, segment, profile."""
+    """Who is in which segment and profile: user_id, user_key, segment_id, segment, because, profile."""
     return query(
-        f"select user_id, user_key, segment_id, {duck.texts(names)}[segment_id + 1] as segment, profile "
+        f"select user_id, user_key, segment_id, {duck.texts(names)}[segment_id + 1] as segment, because, profile "
         "from users join segments using (user_id) join profiles using (user_id)",
         users=users,
         segments=segments,

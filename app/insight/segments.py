@@ -30,7 +30,7 @@ TELLING = 3  #: features by which a segment is explained
 class Segmented:
     """A segmentation: its model, the size and means of each segment that has users, by id, and who is in which.
 
-    `users`: table of user_id and segment_id (int, 0 …), in the parts of the users that it was fitted on.
+    `users`: table as of `assigned`, in the parts of the users that it was fitted on.
     `came_from`: by id, the id of the same segment before this training; None where there was none.
     `tried`: numbers of segments that were tried.
     """
@@ -121,13 +121,29 @@ def scaled(features: Relation, model: SegmentModel) -> Relation:
 
 
 def assigned(users: Relation, model: SegmentModel) -> Relation:
-    """The segment of each of some users, that of the nearest centroid: user_id, segment_id (int, 0 …)."""
+    """The segment of each of some users, that of the nearest centroid.
+
+    Returns
+    -------
+    Relation
+        user_id, segment_id (int, 0 …), `because` (list of text): of `FEATURES` up to three, the telling one first, by
+        which the user is nearer to that centroid than to the average user; none where there is but one segment.
+    """
     distances = ", ".join(_distance(centroid) for centroid in model.centroids)
+    gains = ", ".join(_gain(place, model) for place in range(len(FEATURES)))
     return query(
-        "select user_id, (list_position(distances, list_min(distances)) - 1)::int as segment_id "
-        f"from (select user_id, [{distances}] as distances from scaled)",
+        f"select user_id, segment_id, [one.name for one in list_reverse_sort([{gains}])[1:{TELLING}] if one.gain > 0] "
+        "as because from (select *, (list_position(distances, list_min(distances)) - 1)::int as segment_id "
+        f"from (select *, [{distances}] as distances from scaled))",
         scaled=scaled(prepared(users, model.base_conversion), model),
     )
+
+
+def _gain(place: int, model: SegmentModel) -> str:
+    """By how much a feature makes a user's squared distance to the segment less than that to the average, 0."""
+    name = FEATURES[place]
+    centroids = ", ".join(f"{centroid[place]!r}::double" for centroid in model.centroids)
+    return f"{{'gain': round({name} ** 2 - ({name} - [{centroids}][segment_id + 1]) ** 2, 9), 'name': '{name}'}}"
 
 
 def _distance(centroid: list[float]) -> str:

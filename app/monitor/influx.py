@@ -216,15 +216,7 @@ def check(config: InfluxConfig) -> None:
 
 
 def connected(config: InfluxConfig) -> InfluxDBClient:
-    """A client, to be closed.
-
-    Raises
-    ------
-    InputError
-        The address is none.
-    """
-    if not config.url.startswith(("http://", "https://")):
-        raise InputError(f"InfluxDB URL {config.url!r}: must start with http:// or https://")
+    """A client, to be closed."""
     return InfluxDBClient(
         config.url, config.token, org=config.org, timeout=int(config.timeout * 1000), enable_gzip=True
     )

@@ -48,6 +48,7 @@ def test_a_variable_wins_over_the_default_and_a_flag_over_the_variable(monkeypat
         ("blend_weights", "{als: 1}"),
         ("blend_weights", '{"als": "much"}'),
         ("timezone", "Mars/Olympus"),
+        ("influx_url", "localhost:8086"),
         ("force_publish", "maybe"),
         ("keep_bundles", "0"),
         ("output", "s3a://bucket/shop"),
@@ -66,6 +67,12 @@ def test_an_invalid_value_is_one_line_that_names_the_setting(
         load_settings()
     assert name in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_an_empty_address_of_influxdb_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a manifest unsets what another one sets; it ended a training that was otherwise done."""
+    monkeypatch.setenv("VITRINE_INFLUX_URL", "")
+    assert load_settings().influx_url is None
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from pyspark.sql import SparkSession
 from app.core.duck import Connection, write
 from app.insight.results import SegmentRow
 from app.insight.segment_names import DORMANT
-from app.insight.segments import SMOOTHING_PRODUCTS, SMOOTHING_VIEWS, Segmented, fit_segments, prepared
+from app.insight.segments import SMOOTHING_PRODUCTS, SMOOTHING_VIEWS, Segmented, assigned, fit_segments, prepared
 from app.serve.segments import FEATURES, SegmentModel
 from tests.handmade import relation
 
@@ -129,6 +129,24 @@ def test_a_segment_is_explained_by_the_features_that_set_it_apart(first: Fitted)
     assert {row.segment_id: row.revenue_share for row in first.rows} == pytest.approx(
         {number: money / sum(spent.values()) for number, money in spent.items()}
     )
+
+
+def test_a_user_is_in_a_segment_because_of_up_to_three_features(duck: Connection) -> None:
+    """By hand, in the model's units: what brings the user nearer to the centroid than to the average, most first.
+
+    The first one's recency is 3 where the centroid has 2: 9 - 1. Abandonment is 1 of 1, unique products' logarithm 2
+    of 4 (4 - 4 = 0, so nothing), the price level's logarithm off on the other side. The second is all but average.
+    """
+    at = {"recency": 2.0, "cart_abandonment": 1.0, "unique_products": 4.0, "price_level": 1.0}
+    away = [at.get(name, 0.0) for name in FEATURES]
+    model = SegmentModel([9.0] * 9, [0.0] * 9, [1.0] * 9, [[0.1] * 9, away], ["a", "b"], 0.0)
+    first = {"recency": 3.0, "cart_abandonment": 1.0, "unique_products": math.e**2 - 1, "price_level": 0.5}
+    rows = [
+        (user, *[known.get(name, float(name == "price_level")) for name in FEATURES], 1, 0)
+        for user, known in ((1, first), (2, {"cart_abandonment": 0.1}))
+    ]
+    found = assigned(relation(duck, rows, USER_COLUMNS), model).order("user_id").fetchall()
+    assert found == [(1, 1, ["recency", "cart_abandonment"]), (2, 0, ["cart_abandonment"])]
 
 
 def test_a_feature_of_half_the_weight_has_a_unit_of_two_deviations(first: Fitted) -> None:

@@ -169,11 +169,6 @@ def test_the_token_is_never_shown(script: Script) -> None:
     assert pickle.loads(pickle.dumps(config)) == config
 
 
-def test_a_url_without_scheme_is_an_input_error() -> None:
-    with pytest.raises(InputError, match="must start with http"):
-        check(InfluxConfig("localhost:8086", "t", "o", "b"))
-
-
 # --- The real server ------------------------------------------------------------------------------
 
 
