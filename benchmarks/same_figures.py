@@ -5,10 +5,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from app.evaluate.names import NDCG_10
+
 OF_THE_RUN = {"version", "created", "stages", "paths", "pruned", "events_source"}  #: differ in any case
-#: What is learned by sums of floating-point numbers, whose order is another with each number of parts: the driver
-#: adds one after the other what the parts hand it. All other sections are counts and sums of whole hundredths.
-LEARNED = {"segments", "profiles", "quality", "ranker", "gate", "recommendations"}
+#: Trees of the learned ranker hang by the last bits of their examples, whose order is another with each number of
+#: parts, and by them the order of the lists.
+LEARNED = {"quality", "ranker", "recommendations"}
+ROUNDING = 1e-12  #: of means and forecasts, whose sums of floating-point numbers have another order
 
 Leaf = float | str | bool | None
 
@@ -57,4 +60,13 @@ def sections(one: dict[str, Any], other: dict[str, Any]) -> list[Section]:
             for path in mine.keys() | theirs.keys()
         ]
         found.append(Section(name, len(distances), sum(d > 0 for d in distances), max(distances, default=0.0)))
+    return found
+
+
+def of_models(one: dict[str, Any], other: dict[str, Any]) -> dict[str, float]:
+    """By model, how far NDCG@10 of two runs is apart at most, over tasks and slices."""
+    found: dict[str, float] = {}
+    for mine, theirs in zip(one["quality"]["rows"], other["quality"]["rows"], strict=True):
+        distance = abs(mine["metrics"][NDCG_10]["mean"] - theirs["metrics"][NDCG_10]["mean"])
+        found[mine["model"]] = round(max(found.get(mine["model"], 0.0), distance), 4)
     return found

@@ -4,12 +4,13 @@
     python benchmarks/train.py --events shop.csv --generators als,covisitation,popularity
     python benchmarks/train.py --generate 250000 --brief
 
-Runs `vitrine train` and then `benchmarks/peer.py` (DuckDB, scikit-learn, implicit), each as a process of its own,
-prints a table by stage, and ends with one JSON line: `ratio`, `vitrine_s`, `peer_s` (whole processes), `peak_mb` and
-`peer_peak_mb` (all their processes), `up_to_segments_ratio`, `stages`, and HR@10 and NDCG@10 of both on the last
-day's users who were seen before it. With --brief `benchmarks/brief.py` follows, the brief's pipeline as printed:
-`brief_s`, `brief_ratio` (Vitrine's seconds by the brief's), `brief_peak_mb`. It learns once, and needs a smaller log.
-Figures of a generated log say nothing about a real shop's recommendations.
+Runs `vitrine train`, `benchmarks/peer.py` (DuckDB, scikit-learn, implicit), and `benchmarks/floor.py` (Spark alone: the
+text read, shuffled by user, written), each as a process of its own, prints a table by stage, and ends with one JSON
+line: `ratio`, `vitrine_s`, `peer_s` and `floor_s` (whole processes), `peak_mb` and `peer_peak_mb` (all their
+processes), `up_to_segments_ratio`, `stages`, and HR@10 and NDCG@10 of both on the last day's users who were seen before
+it. With --brief `benchmarks/brief.py` follows, the brief's pipeline as printed: `brief_s`, `brief_ratio` (Vitrine's
+seconds by the brief's), `brief_peak_mb`. It learns once, and needs a smaller log. Figures of a generated log say
+nothing about a real shop's recommendations.
 """
 
 import argparse
@@ -130,8 +131,9 @@ def main() -> None:
             timed([program, "generate", "--events", str(arguments.generate), "--output", str(events)])
         ours, result = vitrine(events, folder / "vitrine", arguments.generators)
         peer = baseline("peer", events, folder)
+        floor = baseline("floor", events, folder)
         brief = baseline("brief", events, folder) if arguments.brief else None
-    report(ours, result, peer, brief)
+    report(ours, result, peer, floor, brief)
 
 
 def by_stage(result: RunResult, others: dict[str, Ran]) -> dict[str, dict[str, float]]:
@@ -153,7 +155,7 @@ def line(name: str, ours: float, others: list[float], form: str = ".1f") -> str:
     return f"{name:<30}{ours:>12{form}}{''.join(beside)}"
 
 
-def report(ours: Ran, result: RunResult, peer: Ran, brief: Ran | None = None) -> None:
+def report(ours: Ran, result: RunResult, peer: Ran, floor: Ran, brief: Ran | None = None) -> None:
     """The table by stage, and the closing line."""
     others = {"peer": peer} | ({"brief": brief} if brief else {})
     stages = by_stage(result, others)
@@ -162,6 +164,7 @@ def report(ours: Ran, result: RunResult, peer: Ran, brief: Ran | None = None) ->
         print(line(name, took["vitrine"], [took[other] for other in others]))
     print(line("whole process", ours.seconds, [ran.seconds for ran in others.values()]))
     print(line("peak memory, MB", ours.peak_mb, [ran.peak_mb for ran in others.values()], ","))
+    print(f"{'Spark alone: read, shuffled by user, written':<45}{floor.seconds:.1f} s")
     first = [stages[alike.name] for alike in ALIKE[:UP_TO_SEGMENTS]]
     kept = {name: metrics for name, metrics in quality(result).items() if name in (BLEND, MOST_POPULAR)}
     closing = {
@@ -171,6 +174,7 @@ def report(ours: Ran, result: RunResult, peer: Ran, brief: Ran | None = None) ->
         "peak_mb": ours.peak_mb,
         "peer_peak_mb": peer.peak_mb,
         "up_to_segments_ratio": round(sum(s["vitrine"] for s in first) / max(sum(s["peer"] for s in first), 0.1), 1),
+        "floor_s": floor.seconds,
         "stages": stages,
         "synthetic": result.synthetic,
         "quality": {

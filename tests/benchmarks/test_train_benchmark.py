@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import floor
+import pyarrow.parquet as pq
 import pytest
 import train
 from train import ALIKE, Ran, report
@@ -13,6 +15,7 @@ from app.results.run import RunResult, StageRun
 from app.synthetic.shop import generate
 from tests.finished_run import finished_run
 
+FLOOR = Ran(30.0, 800, "")
 PEER = Path(train.__file__).with_name("peer.py")
 
 
@@ -52,12 +55,31 @@ def peer() -> Ran:
     return Ran(40.0, 500, json.dumps(other))
 
 
+@pytest.mark.slow(seconds=15)
+def test_sparks_floor_is_the_log_by_user(tmp_path: Path, production: None) -> None:
+    generate(tmp_path / "shop.synthetic.csv", 6_000, 3, days=4)
+    command = [sys.executable, floor.__file__, "--events", str(tmp_path / "shop.synthetic.csv"), "--output"]
+    done = subprocess.run([*command, str(tmp_path / "out")], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    closing = json.loads(done.stdout.splitlines()[-1])
+    assert closing["seconds"] == pytest.approx(sum(closing["stages"].values()))
+    parts = [
+        set(pq.read_table(file, columns=["user_id"])["user_id"].to_pylist())
+        for file in (tmp_path / "out").glob("*.parquet")
+    ]
+    assert len(parts) > 1
+    assert sum(map(len, parts)) == len(set().union(*parts)), "a user is in one part"
+    rows = sum(pq.read_metadata(file).num_rows for file in (tmp_path / "out").glob("*.parquet"))
+    assert rows == 6_000
+
+
 def test_the_closing_line_holds_both_beside_each_other(
     capsys: pytest.CaptureFixture[str], result: RunResult, peer: Ran
 ) -> None:
-    report(Ran(100.0, 1000, ""), result, peer)
+    report(Ran(100.0, 1000, ""), result, peer, FLOOR)
     closing = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert (closing["ratio"], closing["vitrine_s"], closing["peer_s"]) == (2.5, 100.0, 40.0)
+    assert closing["floor_s"] == 30.0
     assert closing["up_to_segments_ratio"] == 5.0  # 10 + 10 + 2 * 10 + 10 against 2 + 1 + 2 + 5
     assert closing["stages"]["clean"] == {"vitrine": 10.0, "peer": 2.0}
     assert not [name for name in closing if name.startswith("brief")]
@@ -65,7 +87,7 @@ def test_the_closing_line_holds_both_beside_each_other(
 
 def test_the_brief_is_a_second_baseline(capsys: pytest.CaptureFixture[str], result: RunResult, peer: Ran) -> None:
     stages = {"clean": 4.0, "features": 5.0, "index": 3.0, "train": 25.0, "save": 90.0}
-    report(Ran(100.0, 1000, ""), result, peer, Ran(400.0, 8000, json.dumps({"stages": stages})))
+    report(Ran(100.0, 1000, ""), result, peer, FLOOR, Ran(400.0, 8000, json.dumps({"stages": stages})))
     *table, last = capsys.readouterr().out.splitlines()
     closing = json.loads(last)
     assert (closing["brief_ratio"], closing["brief_s"], closing["brief_peak_mb"]) == (0.25, 400.0, 8000)
