@@ -26,7 +26,7 @@ from app.results.files import read_run
 from app.results.run import RunResult
 from tests.small_spark import SMALL_SPARK
 
-pytestmark = pytest.mark.slow(seconds=70)
+pytestmark = pytest.mark.slow(seconds=65)
 
 ONLINE_RETAIL = "online_retail_2010"
 SHOPS = {
