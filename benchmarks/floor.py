@@ -7,8 +7,8 @@ In a session as a training has it. Ends with one JSON line: seconds in all and b
 
 import argparse
 import json
-from pathlib import Path
 
+from arguments import file, new_folder
 from brief_tables import SCHEMA
 from stopwatch import Stopwatch
 
@@ -18,8 +18,8 @@ from app.core.spark import create_session, end_session, for_throughput, shuffle_
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--events", type=Path, required=True, help="a log in the layout of REES46 (CSV)")
-    parser.add_argument("--output", type=Path, required=True, help="folder for the table; it must not exist")
+    parser.add_argument("--events", type=file, required=True, help="a log in the layout of REES46 (CSV)")
+    parser.add_argument("--output", type=new_folder, required=True, help="folder for the table; it must not exist")
     asked = parser.parse_args()
     watch = Stopwatch()
     spark = create_session(load_settings(), "floor", for_throughput())

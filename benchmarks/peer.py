@@ -20,6 +20,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # implicit's own threads; wi
 
 import duckdb
 import numpy as np
+from arguments import file, folder
 from implicit.als import AlternatingLeastSquares
 from implicit.nearest_neighbours import CosineRecommender
 from scipy.sparse import csr_matrix
@@ -186,8 +187,8 @@ def lists(db: duckdb.DuckDBPyConnection, models: Models, output: Path) -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--events", type=Path, required=True, help="a log in the layout of REES46")
-    parser.add_argument("--output", type=Path, required=True, help="folder for what it writes")
+    parser.add_argument("--events", type=file, required=True, help="a log in the layout of REES46")
+    parser.add_argument("--output", type=folder, required=True, help="folder for what it writes")
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
     warnings.filterwarnings("ignore", category=UserWarning, module="implicit")

@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from arguments import folder, numbers
 from train import baseline, timed
 from watched import StageCost, watched
 
@@ -53,23 +54,36 @@ class Size:
 
 def main(words: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--events", default="1000000,4000000,16000000", help="sizes, separated by commas (%(default)s)")
+    parser.add_argument(
+        "--events", type=numbers, default="1000000,4000000,16000000", help="sizes, separated by commas (%(default)s)"
+    )
     parser.add_argument(
         "--generators", default="als,covisitation,popularity", help="which Vitrine learns (%(default)s)"
     )
     parser.add_argument("--peer", action="store_true", help="let the peer train on the same files")
-    parser.add_argument("--output", type=Path, default=Path("scale"), help="folder of what is found (%(default)s)")
+    parser.add_argument("--output", type=folder, default="scale", help="folder of what is found (%(default)s)")
     asked = parser.parse_args(words)
     asked.output.mkdir(parents=True, exist_ok=True)
-    sizes = []
-    for events in sorted(map(int, asked.events.split(","))):
-        kept = asked.output / f"{events}.json"
+    files = {events: asked.output / f"{events}.json" for events in sorted(asked.events)}
+    for kept in files.values():
+        if kept.is_file():
+            check(kept, asked.generators, asked.peer)
+    for events, kept in files.items():
         if not kept.is_file():
             kept.write_text(json.dumps(asdict(measure(events, asked.generators, asked.peer)), indent=1))
-        sizes.append(read(kept))
+    sizes = [read(kept) for kept in files.values()]
     table(sizes)
     draw(sizes, asked.output / "scale.svg")
     print(json.dumps({"synthetic": True, "sizes": [size.closing() for size in sizes]}))
+
+
+def check(kept: Path, generators: str, peer: bool) -> None:
+    """Whether what is kept is what is asked for; ends with a line where it is of other generators."""
+    known = read(kept)
+    if known.generators != generators:
+        sys.exit(f"error: {kept} is of the generators {known.generators}; give another --output, or delete it")
+    if peer and known.peer_s is None:
+        print(f"{kept} was measured without the peer; delete it to measure both", file=sys.stderr)
 
 
 def measure(events: int, generators: str, peer: bool) -> Size:

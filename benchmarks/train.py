@@ -24,6 +24,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
 from typing import NamedTuple
 
+from arguments import file, number
 from memory import EVERY, tree_bytes
 
 from app.core.folders import Output
@@ -116,8 +117,8 @@ def quality(result: RunResult) -> dict[str, dict[str, float]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     log = parser.add_mutually_exclusive_group(required=True)
-    log.add_argument("--events", type=Path, help="a log in the layout of REES46 (CSV)")
-    log.add_argument("--generate", type=int, metavar="N", help="make a synthetic log of so many events")
+    log.add_argument("--events", type=file, help="a log in the layout of REES46 (CSV)")
+    log.add_argument("--generate", type=number, metavar="N", help="make a synthetic log of so many events")
     parser.add_argument(
         "--generators", default="als,covisitation,popularity", help="which Vitrine learns (%(default)s)"
     )

@@ -61,9 +61,21 @@ def size(events: int, seconds: float, peer: float | None) -> Size:
 def test_sizes_that_are_known_are_not_measured_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for one in (size(1_000_000, 40.0, 20.0), size(4_000_000, 100.0, None)):
         (tmp_path / f"{one.events}.json").write_text(json.dumps(asdict(one)))
-    scale.main(["--events", "4000000,1000000", "--output", str(tmp_path)])
+    scale.main(["--events", "4000000,1000000", "--generators", "popularity", "--output", str(tmp_path)])
     first, second = json.loads(capsys.readouterr().out.splitlines()[-1])["sizes"]
     assert (first["events"], first["us_per_event"], first["ratio"]) == (1_000_000, 40.0, 2.0)
     assert (second["events"], second["us_per_event"], second["ratio"]) == (4_000_000, 25.0, None)
     assert (second["seconds"], second["peak_mb"], second["spilled_mb"]) == (100.0, 900, 7)
     assert (tmp_path / "scale.svg").read_text().startswith("<?xml")
+
+
+def test_a_size_of_other_generators_is_refused_before_another_one_is_measured(tmp_path: Path) -> None:
+    (tmp_path / "4000000.json").write_text(json.dumps(asdict(size(4_000_000, 100.0, None))))
+    with pytest.raises(SystemExit, match=r"4000000\.json is of the generators popularity; give another --output"):
+        scale.main(["--events", "1000000,4000000", "--generators", "als", "--output", str(tmp_path)])
+
+
+def test_a_size_without_the_peer_that_is_asked_for_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "1000000.json").write_text(json.dumps(asdict(size(1_000_000, 40.0, None))))
+    scale.main(["--events", "1000000", "--generators", "popularity", "--peer", "--output", str(tmp_path)])
+    assert "was measured without the peer" in capsys.readouterr().err
