@@ -125,7 +125,7 @@ def segments(db: duckdb.DuckDBPyConnection) -> None:
         "select recency, days, ln(1 + coalesce(paid, 0)), coalesce(purchases / nullif(views, 0), 0), ln(1 + products), "
         "ln(1 + codes), coalesce(price, 0) from users order by user_id"
     ).fetchnumpy()
-    table = np.column_stack([np.ma.filled(column.astype(float), 0) for column in columns.values()])
+    table = np.column_stack([np.ma.filled(np.ma.asarray(column, dtype=float), 0) for column in columns.values()])
     KMeans(5, n_init=1, max_iter=20, random_state=42).fit(StandardScaler().fit_transform(np.nan_to_num(table)))
 
 
