@@ -23,6 +23,7 @@ import numpy as np
 from arguments import file, folder
 from implicit.als import AlternatingLeastSquares
 from implicit.nearest_neighbours import CosineRecommender
+from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from sklearn.cluster import KMeans
 from sklearn.preprocessing import StandardScaler
@@ -125,7 +126,9 @@ def segments(db: duckdb.DuckDBPyConnection) -> None:
         "select recency, days, ln(1 + coalesce(paid, 0)), coalesce(purchases / nullif(views, 0), 0), ln(1 + products), "
         "ln(1 + codes), coalesce(price, 0) from users order by user_id"
     ).fetchnumpy()
-    table = np.column_stack([np.ma.filled(np.ma.asarray(column, dtype=float), 0) for column in columns.values()])
+    table: NDArray[np.float64] = np.column_stack(
+        [np.ma.filled(np.ma.asarray(column, dtype=float), 0) for column in columns.values()]
+    )
     KMeans(5, n_init=1, max_iter=20, random_state=42).fit(StandardScaler().fit_transform(np.nan_to_num(table)))
 
 
