@@ -111,6 +111,13 @@ def guess_columns(sample: Sample) -> Guesses:
     return Guesses(finder.found, finder.time, order)
 
 
+def has_decimal_commas(values: "pd.Series[str]") -> bool:
+    """Whether these are numbers that a comma parts from their fractions."""
+    known = values.dropna()
+    numbers = known.str.fullmatch(r"-?\d+(,\d+)?")
+    return bool(known.str.contains(",").any()) and bool(numbers.mean() >= NUMERIC)
+
+
 class Finder:
     """Takes one column after the other for one of ours."""
 

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from app.events.guess_catalogue import CatalogueGuess, guess_catalogue
-from app.events.guess_columns import OF_A_LINE, TYPE_OF_WORD, Guesses, guess_columns, plain
+from app.events.guess_columns import OF_A_LINE, TYPE_OF_WORD, Guesses, guess_columns, has_decimal_commas, plain
 from app.events.identity import IDENTITY
 from app.events.layout import REES46, Columns, parse_layout
 from app.events.propose_catalogue import add_catalogue
@@ -257,3 +257,8 @@ def _unused(out: Lines, sample: Sample, found: Guesses, catalogue: CatalogueGues
     left = [name for name in _left(sample, found) if name not in used]
     if left:
         out.add(f"# Not used: {_some(left)}")
+        commas = [name for name in left if has_decimal_commas(sample.rows[name])]
+        if commas:
+            out.add(
+                f"# Decimal commas are not read: write the numbers of {_some(commas)} with points, if they are wanted"
+            )

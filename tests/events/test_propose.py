@@ -79,6 +79,14 @@ def test_invoices_without_an_event_type(tmp_path: Path) -> None:
     assert "# Not used: Description, Country" in proposal.text
 
 
+def test_prices_with_decimal_commas_are_not_passed_over_in_silence(tmp_path: Path) -> None:
+    lines = [f"2024-05-01 10:00:{i:02};purchase;p{i % 7};u{i % 5};{i},5{i % 10}" for i in range(50)]
+    proposal = propose(file(tmp_path / "log.csv", "event_time;event_type;product_id;user_id;price", *lines))
+    assert "price" not in accepted(proposal).columns.named()
+    assert "# Not used: price" in proposal.text
+    assert "Decimal commas are not read: write the numbers of price with points" in proposal.text
+
+
 def test_a_user_column_that_is_missing_is_the_session(tmp_path: Path) -> None:
     lines = [f"{i % 9}\t{i % 5}\t{1592337718 + i}.0" for i in range(60)]
     proposal = propose(file(tmp_path / "train.txt", "SessionId\tItemId\tTime", *lines))
