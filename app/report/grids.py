@@ -12,6 +12,7 @@ from app.report.hover import answer
 from app.report.text import Format, compact, count
 
 COLOUR_MAP = "viridis"
+LETTERS = 90  #: that fit below a heat map side by side
 
 
 def heatmap(
@@ -39,6 +40,8 @@ def heatmap(
         axis.text(col + 0.5, row + 0.5, tick(value), ha="center", va="center_baseline", color=colour, fontsize=8)
         answer(axis, (col, row), 1.0, 1.0, f"{y}: {rows[row]}", f"{x}: {cols[col]}", tick(value))
     axis.set_xticks([c + 0.5 for c in range(len(cols))], list(cols))
+    if len(cols) * max(map(len, cols)) > LETTERS:
+        axis.set_xticks(axis.get_xticks(), list(cols), rotation=30, ha="right", rotation_mode="anchor")
     axis.set_yticks([r + 0.5 for r in range(len(rows))], list(rows))
     axis.invert_yaxis()
     axis.set_xlabel(x)
