@@ -161,15 +161,15 @@ def generate(shop: Cluster, objects: list[dict[str, Any]], events: int) -> None:
     shop.kubectl("wait", "--for=condition=complete", "job/generate", "--timeout=10m", timeout=660)
 
 
-def train(shop: Cluster, objects: list[dict[str, Any]], number: int) -> Ran:
+def train(shop: Cluster, objects: list[dict[str, Any]], many: int) -> Ran:
     """The application of the manifests with so many executors, run to its end."""
-    say(f"training with {number} executors")
+    say(f"training with {many} executors")
     application = named(objects, "SparkApplication", "train")
-    name, output = f"train-{number}", f"{FOLDER}/{number}"
+    name, output = f"train-{many}", f"{FOLDER}/{many}"
     application["metadata"]["name"] = name
     spec = application["spec"]
     spec["suspend"] = False
-    spec["executor"]["instances"] = number
+    spec["executor"]["instances"] = many
     spec["sparkConf"] |= {
         "spark.eventLog.enabled": "true",
         "spark.eventLog.dir": f"file:{output}-log",
@@ -192,12 +192,12 @@ def train(shop: Cluster, objects: list[dict[str, Any]], number: int) -> Ran:
         sample(shop, name, moved)
         return shop.state(name) in ENDED
 
-    until(f"training with {number} executors", 3000, ended)
+    until(f"training with {many} executors", 3000, ended)
     seconds = round(time.monotonic() - begun, 1)
     if shop.state(name) == "FAILED":
         sys.exit(shop.kubectl("logs", f"{name}-driver", "--tail=40", check=False) + f"error: {name} failed, see above")
     found: dict[str, tuple[int, int]] = json.loads(shop.python(WORK, f"{output}-log"))
-    return Ran(number, seconds, tuple(work(executor, *did, moved) for executor, did in sorted(found.items())))
+    return Ran(many, seconds, tuple(work(executor, *did, moved) for executor, did in sorted(found.items())))
 
 
 def sample(shop: Cluster, name: str, moved: dict[str, dict[str, tuple[int, int]]]) -> None:
@@ -225,9 +225,9 @@ def show(ran: Ran) -> None:
     sys.stdout.flush()
 
 
-def compare(first: int, number: int, found: list[Section], models: dict[str, float]) -> bool:
+def compare(first: int, many: int, found: list[Section], models: dict[str, float]) -> bool:
     """Say how far apart two runs are; returns whether by more than they may be."""
-    print(f"\n{number} executors beside {first}")
+    print(f"\n{many} executors beside {first}")
     for section in found:
         largest = f", by {section.largest:.1e} of themselves at most" if section.differing else ""
         print(f"  {section.name:<18}{section.differing:>6,} of {section.figures:,} figures differ{largest}")

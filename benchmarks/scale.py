@@ -90,8 +90,8 @@ def measure(events: int, generators: str, peer: bool) -> Size:
     """Make a log, and train on it."""
     program = str(Path(sys.executable).with_name("vitrine"))
     os.environ["VITRINE_GENERATORS"] = generators
-    with TemporaryDirectory(prefix="vitrine-scale-") as folder:
-        scratch = Path(folder)
+    with TemporaryDirectory(prefix="vitrine-scale-") as made:
+        scratch = Path(made)
         log, output = scratch / "shop.synthetic.csv", scratch / "vitrine"
         timed([program, "generate", "--events", str(events), "--output", str(log)])
         stages = watched([program, "train", "--events", str(log), "--output", str(output)], output, scratch / "watched")
