@@ -22,13 +22,15 @@ QUICK = {
     "VITRINE_SESSION_WALK_WIDTH": "50",
     "VITRINE_LISTS_SECONDS": "2",
 }
-#: Trainings run with Spark as in the other tests (tests/spark); the stream, whose healing is timed, as in production.
+#: Trainings run with Spark as in the other tests (tests/spark), and so do streams where it is asked which of two has
+#: the output, which start ten times; the stream, whose healing from a fault is timed, runs as in production.
 SMALL_SPARK = {
-    "/spec/sparkConf/spark.sql.codegen.wholeStage": "false",
-    "/spec/sparkConf/spark.sql.codegen.factoryMode": "NO_CODEGEN",
-    "/spec/sparkConf/spark.driver.defaultJavaOptions": "-XX:TieredStopAtLevel=1",
-    "/spec/sparkConf/spark.executor.defaultJavaOptions": "-XX:TieredStopAtLevel=1",
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    "spark.driver.defaultJavaOptions": "-XX:TieredStopAtLevel=1",
+    "spark.executor.defaultJavaOptions": "-XX:TieredStopAtLevel=1",
 }
+SMALL = {f"/spec/sparkConf/{name}": value for name, value in SMALL_SPARK.items()}  # as patches
 VARIABLE = "/spec/template/spec/containers/0/env/{}/value"  # of a Job, by its place
 #: A guest beside the shop asks for little CPU, and has one replica of the API.
 MODEST = {"/spec/driver/coreRequest": "50m", "/spec/executor/coreRequest": "50m"}
@@ -42,8 +44,8 @@ def layer(namespace: str, events: int, history: int, *, guest: bool = False, **s
     changes: dict[tuple[str, str], dict[str, Any]] = {
         ("Job", "generate"): {VARIABLE.format(0): str(events), VARIABLE.format(1): str(history)},
         ("Job", "replay"): {VARIABLE.format(1): str(RATE)},
-        ("SparkApplication", "train"): SMALL_SPARK | (MODEST if guest else {}),
-        ("SparkApplication", "stream"): SMALL_SPARK | MODEST if guest else {},
+        ("SparkApplication", "train"): SMALL | (MODEST if guest else {}),
+        ("SparkApplication", "stream"): SMALL | MODEST if guest else {},
         ("CronJob", "retrain"): {"/spec/suspend": True},  # or a test at 03:30 UTC would meet a training of its own
         ("Deployment", "vitrine-api"): MODEST_API if guest else {},
         ("HorizontalPodAutoscaler", "vitrine-api"): {"/spec/minReplicas": 1} if guest else {},
@@ -106,6 +108,13 @@ name = f"extra-{os.getpid()}-{int(now.timestamp())}.csv"
 more.to_csv(f"/data/vitrine/landing/.{name}", index=False)
 os.replace(f"/data/vitrine/landing/.{name}", f"/data/vitrine/landing/{name}")
 """)
+
+
+def renamed(app: dict[str, Any], name: str) -> dict[str, Any]:
+    """A SparkApplication as it was applied, under a name, and with a Spark that is quick to start."""
+    metadata = {"name": name, "labels": app["metadata"].get("labels", {})}
+    spec = app["spec"] | {"sparkConf": app["spec"]["sparkConf"] | SMALL_SPARK}
+    return {"apiVersion": app["apiVersion"], "kind": app["kind"], "metadata": metadata, "spec": spec}
 
 
 def operator_chart() -> list[str]:

@@ -21,7 +21,7 @@ import pytest
 
 from tests.e2e.api import FORGOTTEN, Load, ask, hosts, posted, ready, stopping
 from tests.e2e.cluster import ROOT, Cluster, run, until
-from tests.e2e.deployment import land, layer, retrain, scale, upgrade_operator
+from tests.e2e.deployment import land, layer, renamed, retrain, scale, upgrade_operator
 
 pytestmark = [
     pytest.mark.skipif("VITRINE_E2E" not in os.environ, reason="needs a cluster; tests/e2e/run makes one"),
@@ -518,7 +518,7 @@ def test_every_event_is_there_once(shop: Cluster) -> None:
         'from(bucket: "BUCKET") |> range(start: 2019-01-01T00:00:00Z) '
         '|> filter(fn: (r) => r._measurement == "events" and r._field == "events") |> group() |> sum()'
     )
-    until("all are counted", HEALED, lambda: shop.rows(query)[0]["_value"] == census["distinct"])
+    until("all are counted", HEALED, lambda: int(shop.rows(query)[0]["_value"]) == census["distinct"])
 
 
 @stage(60)
@@ -648,18 +648,12 @@ def test_grafana_has_rows_for_every_panel_as_it_opens(shop: Cluster) -> None:
     assert not empty
 
 
-def points_of(shop: Cluster, measurement: str) -> list[dict[str, Any]]:
+def points_of(shop: Cluster, measurement: str) -> list[dict[str, str]]:
     """Some points of a measurement."""
     return shop.rows(
         'from(bucket: "BUCKET") |> range(start: 2019-01-01T00:00:00Z) '
         f'|> filter(fn: (r) => r._measurement == "{measurement}") |> limit(n: 1)'
     )
-
-
-def renamed(app: dict[str, Any], name: str) -> dict[str, Any]:
-    """A SparkApplication as it was applied, under a name."""
-    metadata = {"name": name, "labels": app["metadata"].get("labels", {})}
-    return {"apiVersion": app["apiVersion"], "kind": app["kind"], "metadata": metadata, "spec": app["spec"]}
 
 
 def log(shop: Cluster, app: str) -> str:
