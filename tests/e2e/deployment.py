@@ -22,8 +22,8 @@ QUICK = {
     "VITRINE_SESSION_WALK_WIDTH": "50",
     "VITRINE_LISTS_SECONDS": "2",
 }
-#: Trainings run with Spark as in the other tests (tests/spark), and so do streams where it is asked which of two has
-#: the output, which start ten times; the stream, whose healing from a fault is timed, runs as in production.
+#: Trainings run with Spark as in the other tests (tests/spark), and so do the streams of which it is asked who has the
+#: output, which start ten times; the stream, whose healing from a fault is timed, runs as in production.
 SMALL_SPARK = {
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
