@@ -29,7 +29,7 @@ from app.stream.intake import set_job_properties, take_in
 from app.stream.lateness import Lateness
 from app.stream.points import PointSink, batch_lines
 from app.stream.progress import observed
-from app.stream.score import RESULT_SCHEMA, Result, Task, scorer
+from app.stream.score import RESULT_SCHEMA, TASK, Result, Scorer, Task
 from app.stream.sessions import live_sessions
 from app.stream.source_log import listed_files
 from app.stream.telemetry import Telemetry
@@ -55,10 +55,11 @@ class MicroBatches:
     say: Callable[[str], Any]
 
     def frame(self, events: DataFrame) -> DataFrame:
-        """Sessions that changed, of the rows of `app.stream.source.event_stream`."""
+        """Sums of the lists of sessions that changed, of the rows of `app.stream.source.event_stream`."""
         known, output = known_files(self.epoch.folder), self.settings.output.absolute()
         taken = take_in(observed(events), self.settings.window_minutes, known, output)
-        return live_sessions(taken, self.settings, session_keys(self.epoch.checkpoint))
+        sessions = live_sessions(taken, self.settings, session_keys(self.epoch.checkpoint))
+        return sessions.mapInArrow(Scorer(self.points.config), RESULT_SCHEMA)
 
     def handle(self, frame: DataFrame, batch: int) -> None:
         """Answer the sessions of a micro-batch, each partition where it lies, and archive its events."""
@@ -69,7 +70,11 @@ class MicroBatches:
         moment = batch_time(self.epoch.checkpoint, batch)
         lateness = Lateness.of_batch(self.epoch.checkpoint, batch, self.settings.session_window_hours)
         set_job_properties(self.spark.sparkContext, staging, moment, lateness)
-        result = self._score(frame, self._task(frame, bundle.folder, batch, moment, staging, lateness))
+        task = self._task(frame, bundle.folder, batch, moment, staging, lateness)
+        self.spark.sparkContext.setLocalProperty(TASK, task.to_json())
+        result = Result()
+        for row in frame.collect():  # one of sums for each partition, never one for each session
+            result.add(Result.from_json(row.result))
         old = ages(result.arrived, result.readable_at)
         refused = self.telemetry.uses_bundle(bundle.version, self.champion.refused)
         lines = batch_lines(result, bundle.version, old, refused)
@@ -106,10 +111,3 @@ class MicroBatches:
             self.settings.output.absolute(),
             lateness,
         )
-
-    def _score(self, frame: DataFrame, task: Task) -> Result:
-        result = Result()
-        # One row of sums for each partition, never one for each session.
-        for row in frame.mapInArrow(scorer(task), RESULT_SCHEMA).collect():
-            result.add(Result.from_json(row.result))
-        return result

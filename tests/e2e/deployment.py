@@ -8,20 +8,12 @@ from typing import Any
 import yaml
 
 from tests.e2e.cluster import ROOT, Cluster, run
+from tests.small_spark import SMALL_MODELS
 
 LAYERS = ROOT / "build" / "e2e"  # kustomize wants paths relative to a layer
 RATE = 25  # events a second: there is something to play for 13 minutes, on a slow machine too
-#: Size proves nothing here: these make a training short, and leave every one of its steps; and a stream that takes
-#: up events every two seconds leaves the cores to what else is going on.
-QUICK = {
-    "VITRINE_BOOTSTRAP": "20",
-    "VITRINE_ALS_ITERATIONS": "3",
-    "VITRINE_EVALUATION_QUERIES": "1000",
-    "VITRINE_ITEM_GRAPH_FACTORS": "32",
-    "VITRINE_SESSION_WALK_NEIGHBOURS": "20",
-    "VITRINE_SESSION_WALK_WIDTH": "50",
-    "VITRINE_LISTS_SECONDS": "2",
-}
+#: A stream that takes up events every two seconds leaves the cores to what else is going on.
+QUICK = SMALL_MODELS | {"VITRINE_LISTS_SECONDS": "2"}
 #: Trainings run with Spark as in the other tests (tests/spark), and so do the streams of which it is asked who has the
 #: output, which start ten times; the stream, whose healing from a fault is timed, runs as in production.
 SMALL_SPARK = {

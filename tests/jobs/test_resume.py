@@ -28,9 +28,9 @@ from app.train import run as run_module
 from app.train.context import Run
 from app.train.resume import ASKED, FINISHED, Finished, asked_for, killed_run
 from tests.api.client import ROOT
-from tests.small_spark import SMALL_SPARK
+from tests.small_spark import SMALL_MODELS, SMALL_SPARK
 
-QUICK = {"VITRINE_BOOTSTRAP": "20", "VITRINE_ALS_ITERATIONS": "3", "VITRINE_GENERATORS": "als,popularity,session_walk"}
+QUICK = SMALL_MODELS | {"VITRINE_GENERATORS": "als,popularity,session_walk"}
 
 
 def train(events: Path, output: Path, *flags: str, kill_at: str | None = None, java_alone: bool = False) -> list[str]:

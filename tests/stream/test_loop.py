@@ -19,7 +19,7 @@ from app.stream.replay import Pace, replay
 from app.synthetic import generate
 from tests.influxd import InfluxServer
 from tests.monitor.panels import unanswered
-from tests.small_spark import SMALL_SPARK
+from tests.small_spark import SMALL_MODELS, SMALL_SPARK
 from tests.stream.process import StreamProcess, window_points
 from tests.stream.shop import until
 
@@ -31,7 +31,7 @@ EVENTS, LIVE, LAST = 30_000, 6_000, 200
 def train(output: Path, events: str, server: InfluxServer) -> dict[str, Any]:
     config = server.config
     variables = {"VITRINE_INFLUX_URL": config.url, "VITRINE_INFLUX_TOKEN": config.token}
-    variables |= SMALL_SPARK | {"VITRINE_BOOTSTRAP": "20", "VITRINE_ALS_ITERATIONS": "5"}
+    variables |= SMALL_SPARK | SMALL_MODELS | {"VITRINE_SHUFFLE_PARTITIONS": "1"}
     command = [sys.executable, "-m", "app.cli", "train", "--events", events, "--output", str(output), "--json"]
     command += ["--master", "local[2]", "--driver-memory", "1g", "--force-publish"]
     done = subprocess.run(command, env=os.environ | variables, capture_output=True, text=True, timeout=500, check=False)

@@ -1,6 +1,7 @@
 """Scoring a micro-batch, without Spark: prequential sums by hand, files, and a second try."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from app.events.forgotten import ForgottenUsers
+from app.monitor.influx import InfluxConfig
 from app.monitor.schema import BASELINE, SERVED
 from app.stream.lateness import HOUR, Lateness
 from app.stream.latest import LatestEvents
@@ -87,6 +89,15 @@ def run(job: Task, *batches: pa.RecordBatch) -> Result:
     told.write(job.staging, 0)
     (answer,) = scorer(job)(iter(batches))
     return Result.from_json(answer.column("result")[0].as_py())
+
+
+def test_a_task_travels_without_the_token(tmp_path: Path) -> None:
+    """Local properties of jobs are in Spark's own log."""
+    influx = InfluxConfig(url="http://localhost:8086", org="shop", bucket="shop", token="secret")
+    job = replace(task(tmp_path, {"popularity": 1.0}), influx=influx)
+    text = job.to_json()
+    assert "secret" not in text
+    assert Task.from_json(text, influx) == job
 
 
 def test_prequential_sums_by_hand(tmp_path: Path) -> None:
