@@ -68,6 +68,7 @@ def create_session(settings: Settings, name: str, extra: dict[str, str] | None =
         .config("spark.python.sql.dataFrameDebugging.enabled", "false")
         # By TCP each task's first rows wait 40 ms: small writes are held back till the one before is acknowledged.
         .config("spark.python.unix.domain.socket.enabled", "true")
+        .config("spark.python.daemon.module", "app.core.worker_daemon")
     )
     submitted, archive = "SPARK_ENV_LOADED" in os.environ, java_options()
     if not submitted:  # spark-submit has set these
