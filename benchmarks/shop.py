@@ -20,11 +20,11 @@ chosen on days before those that are reported: `--skip N` leaves the last N days
 """
 
 import json
-import shutil
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -32,37 +32,29 @@ from typing import Any
 import click
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from memory import PeakMemory
 from numpy.typing import NDArray
 from pyspark.sql import SparkSession
+from shop_days import DEPTH, add, check_length, clean, learned_days, with_ids
 
 from app.core.errors import InputError, VitrineError
 from app.core.progress import Progress
 from app.core.settings import Settings, load_settings
 from app.core.spark import create_session
 from app.evaluate.examples import examples_of, in_order
-from app.evaluate.metrics import poisson_weights, ranking_metrics
-from app.evaluate.names import CUTOFFS, HR_10, HR_20, MOST_POPULAR, NDCG_10
-from app.evaluate.quality import Score, Scores
-from app.evaluate.queries import Bounds, write_queries
+from app.evaluate.names import HR_10, HR_20, MOST_POPULAR, NDCG_10
+from app.evaluate.quality import Scores
 from app.evaluate.results import MetricInterval
-from app.evaluate.targets import ANY, BITS, Wanted
-from app.events.catalogue import read_catalogue
-from app.events.ingest import ingest
-from app.features.slices import Slice, make_slice, span
-from app.insight.segments import fit_segments
+from app.features.slices import span
 from app.learn.ranker import check_library, fit_lambdamart
-from app.learn.recommender import chosen_fits, fit_recommender, reciprocal_rank
+from app.learn.recommender import chosen_fits, reciprocal_rank
 from app.serve.pool import Pool
 from app.serve.ragged import NONE
 from app.serve.rankers import LambdaMART, Ranker, ReciprocalRank
 from app.serve.rankers.features import feature_names
-from app.serve.recommender import CHUNK, Recommender
-from app.serve.visits import Touches, Visitors
+from app.serve.recommender import Recommender
+from app.serve.visits import Visitors
 
-DEPTH = max(CUTOFFS)
-TARGETS = {"any": ANY} | BITS
 BY_CHANCE = "new by chance"
 RANKER_DAYS = 3  #: that LambdaMART learns from where nothing else is said
 KNOWS_LESS = f"{LambdaMART.name} without features"
@@ -86,56 +78,13 @@ def all_lists(
     new = recommender.catalogue.table["popularity"].to_numpy() == 0
     if new.any():
         items[BY_CHANCE] = by_chance(answer.lists.items, new, np.random.default_rng(len(visitors)))
-    ids = recommender.catalogue.product_ids
-    return {name: np.where(one == NONE, NONE, ids[one]) for name, one in items.items()}
+    return with_ids(recommender, items)
 
 
 def by_chance(items: NDArray[np.int32], new: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.int32]:
     """Lists with another new product in the place of each; `new` (p,) says which ones nobody has touched."""
     held = (items != NONE) & new[items]
     return np.where(held, rng.choice(np.flatnonzero(new).astype(np.int32), items.shape), items)
-
-
-def add(
-    found: Scores,
-    recommender: Recommender,
-    queries: pa.Table,
-    ablate: bool,
-    replicates: int,
-    rankers: Mapping[str, Ranker],
-) -> None:
-    """Ask the queries of a day."""
-    for task in sorted(set(queries["task"].to_pylist())):
-        of_task = queries.filter(pc.equal(queries["task"], task))
-        for start in range(0, len(of_task), CHUNK):
-            table = of_task.slice(start, CHUNK).combine_chunks()
-            visitors = Visitors.of(
-                table["user_id"].to_numpy(), table["asked_at"].to_numpy().astype(np.float64), Touches.of_table(table)
-            )
-            wanted, weights = Wanted.of(table), poisson_weights(table["query"].to_numpy(), replicates)
-            for model, lists in all_lists(recommender, visitors, ablate, rankers).items():
-                bits = wanted.found(lists)
-                for target, bit in TARGETS.items():
-                    counts = wanted.counts(bit)
-                    asked = counts > 0
-                    if asked.any():
-                        score = Score.of(weights[asked], ranking_metrics(bits[asked] & bit > 0, counts[asked]))
-                        key = (task, model, target)
-                        found[key] = found[key] + score if key in found else score
-
-
-def learn_day(
-    spark: SparkSession, settings: Settings, whole: Slice, end: datetime, folder: Path
-) -> tuple[Recommender, pa.Table]:
-    """A recommender of what came before the last 24 hours up to a moment, and the queries that these hold."""
-    cut = end - timedelta(days=1)
-    known = make_slice(spark, whole.events, whole.catalogue, cut, settings, folder / "known")
-    segments = fit_segments(spark, known.folder / "users", settings.segment_count, settings.seed, folder / "segments")
-    recommender = fit_recommender(known, segments.users, settings, folder / "fit")
-    bounds = Bounds(settings.evaluation_queries, settings.session_max_events, settings.session_max_products)
-    queries = write_queries(whole, cut, end, segments.users, segments.model.names, bounds, folder / "queries")
-    asked = queries.sample()
-    return recommender, asked
 
 
 def lesson_days(length: timedelta, tested: int, wanted: int | None) -> int:
@@ -146,12 +95,8 @@ def lesson_days(length: timedelta, tested: int, wanted: int | None) -> int:
     InputError
         Nothing comes before them.
     """
+    check_length(length, tested + (wanted or 0), "--days, --skip and --ranker-days")
     before = length / timedelta(days=1) - tested
-    if before <= (wanted or 0):
-        raise InputError(
-            f"--days, --skip and --ranker-days take {tested + (wanted or 0)} days, and something must come before "
-            f"them; the log has {before + tested:.1f}"
-        )
     return min(RANKER_DAYS, max(0, int(before) - 1)) if wanted is None else wanted
 
 
@@ -267,32 +212,25 @@ def measure(
 ) -> list[dict[str, Any]]:
     """Each day in turn, with one cleaned table; the first `ranker_days` are learned from alone."""
     progress = Progress(1 + days + (ranker_days or 0), lambda line: print(line, file=sys.stderr, flush=True))
-    assert settings.events is not None
     with progress.stage("clean") as stage:
-        catalogue = read_catalogue(spark, settings)
-        named = None if catalogue is None else scratch / "catalogue"
-        if catalogue is not None:
-            catalogue.write.parquet(str(named))
-        moment = datetime.now(UTC)
-        report = ingest(spark, settings, settings.events, scratch, "20000101_000000", moment + timedelta(days=1))
-        whole = make_slice(spark, report.cleaned, named, None, settings, scratch / "whole")
-        stage.rows = report.kept
-        begun, ended = span(report.cleaned)
+        whole, stage.rows = clean(spark, settings, scratch)
+        begun, ended = span(whole.events)
         ranker_days = lesson_days(ended - begun, days + skip, ranker_days)
         progress.total = 1 + days + ranker_days
     found: Scores = {}
     lessons: list[pa.Table] = []
-    for number in reversed(range(skip, skip + days + ranker_days)):
-        end = whole.until.replace(microsecond=0) + timedelta(seconds=1) - timedelta(days=number)
-        with progress.stage(f"day up to {end:%Y-%m-%d %H:%M:%S}") as stage:
-            recommender, asked = learn_day(spark, settings, whole, end, scratch / "day")
-            stage.rows = len(asked)
-            if number < skip + days:
-                rankers = learned(settings, recommender, lessons[-ranker_days:], left_out) if ranker_days else {}
-                add(found, recommender, asked, ablate, settings.bootstrap, rankers)
-            if ranker_days:
-                lessons.append(examples_of(recommender, asked, reciprocal_rank(settings)))
-        shutil.rmtree(scratch / "day")
+    numbers = range(skip, skip + days + ranker_days)[::-1]
+    for day in learned_days(settings, whole, numbers, progress, scratch):
+        if day.number < skip + days:
+            rankers = learned(settings, day.recommender, lessons[-ranker_days:], left_out) if ranker_days else {}
+            add(
+                found,
+                day.asked,
+                settings.bootstrap,
+                partial(all_lists, day.recommender, ablate=ablate, rankers=rankers),
+            )
+        if ranker_days:
+            lessons.append(examples_of(day.recommender, day.asked, reciprocal_rank(settings)))
     return rows(found, ReciprocalRank.name)
 
 

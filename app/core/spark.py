@@ -66,9 +66,6 @@ def create_session(settings: Settings, name: str, extra: dict[str, str] | None =
         .config("spark.sql.legacy.parquet.nanosAsLong", "true")  # Spark has no times as fine as those of pandas
         # Else each column expression asks the JVM four times for the line of Python that it stands in.
         .config("spark.python.sql.dataFrameDebugging.enabled", "false")
-        # By TCP each task's first rows wait 40 ms: small writes are held back till the one before is acknowledged.
-        .config("spark.python.unix.domain.socket.enabled", "true")
-        .config("spark.python.daemon.module", "app.core.worker_daemon")
     )
     submitted, archive = "SPARK_ENV_LOADED" in os.environ, java_options()
     if not submitted:  # spark-submit has set these

@@ -8,7 +8,7 @@ from app.core.duck import Relation, query
 from app.core.parts import part_files
 from app.core.settings import Settings
 from app.learn.part_rows import PartRows
-from app.learn.row_batches import Work, by_workers
+from app.learn.row_batches import Rows, Work, by_workers
 from app.learn.tables import Tables
 from app.serve.generators.covisitation import CoVisitation
 from app.serve.sparse import best_columns, only_columns, strongest_per_row
@@ -27,7 +27,7 @@ def fit_covisitation(tables: Tables, settings: Settings) -> CoVisitation:
         tables.catalogue.product_ids,
         folder / "sessions",
     )
-    work = similarities(sessions, sessions.squares(), tables.catalogue.available, n)
+    work = similarities(sessions.common, sessions.squares(), tables.catalogue.available, n)
     best = best_columns(by_workers(tables.spark, sessions.products, work, folder / "similar", parts=sessions.parts), n)
     return CoVisitation(best.items, best.scores)
 
@@ -44,16 +44,16 @@ def session_roots(touches: Relation) -> Relation:
 
 
 def similarities(
-    sessions: PartRows, norms: NDArray[np.float64], available: NDArray[np.bool_] | None, neighbours: int
+    common: Rows, norms: NDArray[np.float64], available: NDArray[np.bool_] | None, neighbours: int
 ) -> Work:
     """What gives the most similar products of some products, as rows (m, p) of similarities (0 to 1).
 
     Parameters
     ----------
-    sessions
-        From `session_roots`.
+    common
+        What pairs of some products with all count, of `session_roots`: `PartRows.common`.
     norms
-        How often each product is touched: sum of weights (p,).
+        What each product counts with itself, how often it is touched: sum of weights (p,).
     available
         (p,): products that may be recommended, the only ones in the result; None if all may.
     neighbours
@@ -61,7 +61,7 @@ def similarities(
     """
 
     def rows(products: NDArray[np.int64]) -> csr_matrix:
-        shared = sessions.common(products).tocoo()
+        shared = common(products).tocoo()
         other = products[shared.row] != shared.col
         row, column = shared.row[other], shared.col[other]
         # Rounded: the last bits of a floating sum depend on the order of the rows.

@@ -21,6 +21,9 @@ SPARK_CONFIGURATION = {
     "spark.sql.sources.parallelPartitionDiscovery.threshold": "100000",
     # Rows are handed to Python when so many are there: the first are scored while Spark evicts and commits the state.
     "spark.sql.execution.arrow.maxRecordsPerBatch": "100",
+    # By TCP each task's first rows wait 40 ms: small writes are held back till the one before is acknowledged.
+    "spark.python.unix.domain.socket.enabled": "true",
+    "spark.python.daemon.module": "app.core.worker_daemon",
     # Projections are interpreted: to write the text of their code anew for each task takes longer than a file's rows.
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     # Spark's default asks `readlink`, two processes a file, before it renames a file of a checkpoint. That no second

@@ -67,7 +67,7 @@ def learned(
     touches, ids = folder / "touches", np.arange(1, 6)
     store_touches(touches, rows)
     stored = PartRows.write(spark, 2, lambda part: session_roots(part.read(touches)), ids, folder / "sessions")
-    found = similarities(stored, stored.squares(), None, neighbours)()(np.arange(5)).tocoo()
+    found = similarities(stored.common, stored.squares(), None, neighbours)()(np.arange(5)).tocoo()
     return {
         (int(ids[one]), int(ids[other])): value
         for one, other, value in zip(found.row, found.col, found.data, strict=True)
