@@ -18,11 +18,9 @@ from app.learn.ranker import EXAMPLE_SCHEMA
 from app.serve.ragged import NONE
 from app.serve.rankers import ReciprocalRank
 from app.serve.visits import Touches, Visitors
-from app.synthetic import generate
 from tests.arrays import visitors
+from tests.benchmarks.small_shop import small_shop
 from tests.stream.shop import ANNA, PRODUCTS, START, recommender
-
-DAYS = 5
 
 
 @pytest.fixture(scope="module")
@@ -32,14 +30,7 @@ def told(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> dict[
     By task, target and model.
     """
     folder = tmp_path_factory.mktemp("shop")
-    generate(folder / "shop.synthetic.csv", 6_000, 3, days=DAYS)
-    settings = Settings(
-        events=str(folder / "shop.synthetic.csv"),
-        generators="covisitation,popularity",
-        blend_weights={"covisitation": 1.0, "popularity": 0.1},
-        shuffle_partitions=2,
-        bootstrap=50,
-    )
+    settings = small_shop(folder)
     left_out = ("score_covisitation", "popularity_day")
     rows = shop.measure(spark, settings, folder, days=1, skip=1, ablate=True, ranker_days=1, left_out=left_out)
     return {(row["task"], row["target"], row["model"]): row for row in rows}

@@ -15,7 +15,7 @@ from app.core.errors import InputError
 from app.core.settings import Settings
 from app.features.sessions import fold
 from app.serve.generators import CoVisitation
-from app.synthetic import generate
+from tests.benchmarks.small_shop import small_shop
 from tests.handmade import by_key, events_relation
 
 #: What is told, what was learned as it is shipped, and each variant.
@@ -92,14 +92,7 @@ def test_pairs_of_a_user_by_hand(users: Relation) -> None:
 def measured(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Measured:
     """What is told of a day of a small synthetic shop, the last left out; what was learned for it, and the others."""
     folder, seen = tmp_path_factory.mktemp("typed"), []
-    generate(folder / "shop.synthetic.csv", 6_000, 3, days=5)
-    settings = Settings(
-        events=str(folder / "shop.synthetic.csv"),
-        generators="covisitation,popularity",
-        blend_weights={"covisitation": 1.0, "popularity": 0.1},
-        shuffle_partitions=2,
-        bootstrap=50,
-    )
+    settings = small_shop(folder)
     variants = typed_pairs.variants
 
     def watched(day: Day, *others: object) -> dict[str, CoVisitation]:

@@ -28,6 +28,7 @@ from app.registry.manifest import MANIFEST
 from app.registry.registry import LOCK, POINTER, STAGING, Registry
 from app.synthetic import generate
 from tests.registry.bundles import Entries
+from tests.small_spark import SMALL_MODELS
 
 KILLS = 48
 FILES, BYTES = 30, 100_000  # in a bundle: 3 MB
@@ -159,7 +160,7 @@ def test_a_killed_writer_never_shows_half_a_bundle(tmp_path: Path, record_proper
 def train(log: Path, output: Path) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "app.cli", "train", "--events", str(log), "--output", str(output)]
     command += ["--master", "local[2]", "--driver-memory", "1g", "--force-publish", "--json"]
-    quick = {"VITRINE_BOOTSTRAP": "20", "VITRINE_ALS_ITERATIONS": "3", "VITRINE_GENERATORS": "als,popularity"}
+    quick = SMALL_MODELS | {"VITRINE_GENERATORS": "als,popularity"}
     quick |= {"VITRINE_SHUFFLE_PARTITIONS": "1"}  # a training of so small a log takes a fifth less
     return subprocess.Popen(
         command,
