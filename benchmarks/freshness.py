@@ -59,6 +59,7 @@ from app.stream.engine import Stream
 from app.stream.epoch import QUERY
 from app.stream.folders import StreamFolders
 from app.stream.freshness import Freshness, ages
+from app.stream.hadoop_defaults import drop_unused
 from app.stream.session_conf import SPARK_CONFIGURATION
 from app.stream.source import ARRIVED, event_stream
 from app.stream.telemetry import StreamSummary
@@ -201,6 +202,7 @@ def _measure_floor(settings: Settings, vitrine: str, live: Path, asked: argparse
     # Nothing to overlap with here, where fewer and larger batches are faster.
     batches = {"spark.sql.execution.arrow.maxRecordsPerBatch": "1000"}
     spark = create_session(settings, "floor", SPARK_CONFIGURATION | batches)
+    drop_unused(spark)
     spark.conf.set("spark.sql.shuffle.partitions", str(settings.stream_partitions))
     freshness, warm = Freshness(), time.monotonic() + asked.warmup
 

@@ -99,6 +99,7 @@ REFUSED_CHECKPOINTS = (
 REFUSAL_MESSAGES = {
     "sources in the checkpoint offsets": "it read other sources",
     "Wrong basePath": "its landing folder was another; moved by mistake, it can be moved back",
+    "Checksum error: file:": "one of its files is damaged",
 }
 
 #: The last line of a worker's stack trace, where the error is ours.

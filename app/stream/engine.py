@@ -25,6 +25,7 @@ from app.stream.checkpoints import refusal
 from app.stream.damaged import set_aside
 from app.stream.epoch import QUERY, begin, check_marks, is_of_first_edition, marked
 from app.stream.folders import StreamFolders
+from app.stream.hadoop_defaults import drop_unused
 from app.stream.housekeeping import Housekeeping
 from app.stream.micro_batches import MicroBatches
 from app.stream.points import PointSink, progress_lines
@@ -134,6 +135,7 @@ class Stream:
             A checkpoint that this edition can't go on from.
         """
         spark = self.spark
+        drop_unused(spark)
         spark.conf.set("spark.sql.shuffle.partitions", str(self.settings.stream_partitions))
         for key, value in SPARK_CONFIGURATION.items():
             if key.startswith("spark.sql."):

@@ -41,7 +41,7 @@ UNKNOWN_SEGMENT = "unknown"
 JUDGED_DEPTH = 10
 #: Events judged in a partition of a micro-batch, drawn at random where there are more: judging all events of a busy
 #: shop would take longer than answering them, and a sample is as good.
-MOST_JUDGED = 20
+MOST_JUDGED = 10
 RESULT_SCHEMA = "result string"
 TASK = "vitrine.stream.task"  #: local property of a job: what `Scorer` is to do
 
