@@ -9,15 +9,13 @@ import pytest
 from app.core.errors import BundleError
 from app.registry import bundle
 from app.registry.manifest import MANIFEST, SCHEMA_VERSION
+from tests.damage import turn_one_bit
 from tests.registry.bundles import make
 
 
 def test_a_damaged_file_is_found(tmp_path: Path) -> None:
     make(tmp_path, "a")
-    path = tmp_path / "a" / "users.npy"
-    content = bytearray(path.read_bytes())
-    content[50] ^= 1  # one bit
-    path.write_bytes(content)
+    turn_one_bit(tmp_path / "a" / "users.npy", 50)
     with pytest.raises(BundleError, match=r"users\.npy is damaged"):
         bundle.verify(tmp_path / "a")
 

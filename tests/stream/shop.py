@@ -37,6 +37,7 @@ from app.stream.epoch import marked
 from app.stream.session_conf import SPARK_CONFIGURATION
 from app.stream.window_files import counted_up_to, read_windows
 from tests.arrays import touches, user_table
+from tests.damage import turn_one_bit
 from tests.registry.bundles import Entries
 
 PRODUCTS = np.arange(100, 130)
@@ -98,10 +99,7 @@ def write_bundle(models: Path, version: str, model: Recommender, *, publish: boo
 
 def damage(folder: Path) -> None:
     """Turn one bit of a published bundle."""
-    path = folder / "users" / "history_products.npy"
-    content = bytearray(path.read_bytes())
-    content[-1] ^= 1
-    path.write_bytes(content)
+    turn_one_bit(folder / "users" / "history_products.npy")
 
 
 def at(second: float) -> str:

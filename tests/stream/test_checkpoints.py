@@ -10,6 +10,7 @@ from app.core.errors import InputError
 from app.stream.checkpoints import STATE_SCHEMA, session_keys
 from app.stream.epoch import newest_number
 from app.stream.sessions import KEYS
+from tests.damage import turn_one_bit
 from tests.stream.shop import quick_settings, recommender, running, until, write_bundle
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "edition_2" / "stream.tar.xz"
@@ -30,10 +31,7 @@ def test_a_damaged_checkpoint_is_refused_in_one_line(spark: SparkSession, tmp_pa
     with running(spark, settings) as run:
         run.deliver("one.csv", [(60, "view", 101, 1, "one")])
         checkpoint = run.stream.epoch.checkpoint
-    newest = checkpoint / log / str(newest_number(checkpoint / log))
-    content = bytearray(newest.read_bytes())
-    content[-1] ^= 1
-    newest.write_bytes(content)
+    turn_one_bit(checkpoint / log / str(newest_number(checkpoint / log)))
     with running(spark, settings) as run:
         until(lambda: run.error, "the stream has failed")
     assert type(run.error) is InputError
