@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections import defaultdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,10 +35,13 @@ def led_to(output: Path, table: str, **chosen: Any) -> dict[str, float]:
 
 
 def outcomes(output: Path) -> dict[tuple[str, str], float]:
+    """Events by type and outcome, of all windows."""
     counts = Counts(Folders.of(Settings(output=output)).counts)
-    rows = counts.since("events", 0)
+    found: defaultdict[tuple[str, str], float] = defaultdict(float)
+    for row in counts.since("events", 0):
+        found[str(row["event_type"]), str(row["outcome"])] += float(row["events"])
     counts.close()
-    return {(str(row["event_type"]), str(row["outcome"])): float(row["events"]) for row in rows}
+    return dict(found)
 
 
 def count(api: Api) -> None:

@@ -33,12 +33,12 @@ def call(method, path, body=None, key=None, host="vitrine-api"):
 
 ASK = CALL + "print(json.dumps(call(*json.loads(sys.argv[1]))))"
 
-#: Two clients ask for lists, one posts what twenty users do with theirs, until a line comes on standard input; what is
-#: left without an answer or has a 5xx is sent again as often as TRIES says.
+#: Some clients ask for lists, one posts what twenty users do with theirs, until a line comes on standard input; what is
+#: left without an answer or has a 5xx is sent again as often as it says.
 LOAD = (
     CALL
     + """
-tries, session = int(sys.argv[1]), sys.argv[2]
+tries, session, readers = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 stop, said, faults = threading.Event(), {"lists": 0, "events": 0, "again": 0}, []
 def send(kind, method, path, body):
     for number in range(tries):
@@ -71,7 +71,8 @@ def events():
             event = {"event_id": str(uuid.uuid4()), "product_id": shown["products"][0]["product_id"], "user_id": user}
             send("events", "POST", "/v1/events", event | names | done)
         time.sleep(0.2)
-clients = [threading.Thread(target=what, args=words) for what, *words in ((lists, 512), (lists, 513), (events,))]
+clients = [threading.Thread(target=lists, args=(512 + number,)) for number in range(readers)]
+clients.append(threading.Thread(target=events))
 for client in clients: client.start()
 sys.stdin.readline()
 stop.set()
@@ -146,15 +147,17 @@ class Load:
         Whose API.
     tries
         How often a request is sent that gets no answer or a 5xx.
+    readers
+        Clients that do nothing but ask for lists, each some ten times a second.
     """
 
-    def __init__(self, shop: Cluster, tries: int = 1):
+    def __init__(self, shop: Cluster, tries: int = 1, readers: int = 2):
         self.session = f"load-{uuid.uuid4()}"
         shop.python("")  # the probe is there
         shop.kubectl("exec", "-i", "probe", "--", "tee", "/tmp/load.py", stdin=LOAD)
         words = ["kubectl", "-n", shop.namespace, "exec", "-i", "probe", "--"]
         self._process = subprocess.Popen(
-            [*words, "python", "/tmp/load.py", str(tries), self.session],
+            [*words, "python", "/tmp/load.py", str(tries), self.session, str(readers)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

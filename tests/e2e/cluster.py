@@ -8,53 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.e2e.probe import PROBE, Probe
+
 ROOT = Path(__file__).resolve().parents[2]
+HEALED = 120  #: seconds a fault may be felt
+TOLD = 3  #: seconds of waiting from which on it is told
 
-PROBE = {
-    "apiVersion": "v1",
-    "kind": "Pod",
-    "metadata": {"name": "probe"},
-    "spec": {
-        "restartPolicy": "Never",
-        "serviceAccountName": "job",
-        "terminationGracePeriodSeconds": 0,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": 185,
-            "runAsGroup": 185,
-            "fsGroup": 185,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        "containers": [
-            {
-                "name": "probe",
-                "image": "vitrine:dev",
-                "imagePullPolicy": "IfNotPresent",
-                "command": ["sleep", "infinity"],
-                "env": [
-                    {"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}
-                    for name, secret, key in (
-                        ("VITRINE_INFLUX_TOKEN", "influxdb-auth", "token"),
-                        ("READ_KEY", "api-auth", "read-key"),
-                        ("WRITE_KEY", "api-auth", "write-key"),
-                    )
-                ],
-                "volumeMounts": [{"name": "data", "mountPath": "/data"}, {"name": "tmp", "mountPath": "/tmp"}],
-                "securityContext": {
-                    "allowPrivilegeEscalation": False,
-                    "readOnlyRootFilesystem": True,
-                    "capabilities": {"drop": ["ALL"]},
-                },
-            }
-        ],
-        "volumes": [
-            {"name": "data", "persistentVolumeClaim": {"claimName": "data"}},
-            {"name": "tmp", "emptyDir": {}},
-        ],
-    },
-}
-
-#: Without the client library: what is asked every two seconds would take its import each time.
 FLUX = """
 import os, sys, urllib.parse, urllib.request
 url, org, query = sys.argv[1:]
@@ -123,7 +82,7 @@ class Cluster:
         self, namespace: str, influx: str = "http://influxdb:8086", org: str = "vitrine", bucket: str = "vitrine"
     ):
         self.namespace, self.influx, self.org, self.bucket = namespace, influx, org, bucket
-        self._probed = False
+        self._probe: Probe | None = None
 
     def kubectl(self, *words: str, stdin: str | None = None, check: bool = True, timeout: float = 300) -> str:
         """Run kubectl in the namespace; returns what it printed."""
@@ -139,6 +98,10 @@ class Cluster:
     def apply(self, document: dict[str, Any]) -> None:
         self.kubectl("apply", "-f", "-", stdin=json.dumps(document))
 
+    def there(self) -> bool:
+        """Is there such a namespace?"""
+        return bool(run("kubectl", "get", "namespace", self.namespace, "--ignore-not-found"))
+
     def state(self, app: str) -> str:
         """The operator's word for how an application is."""
         return str(self.get("sparkapplication", app).get("status", {}).get("applicationState", {}).get("state", ""))
@@ -148,17 +111,18 @@ class Cluster:
         pods = self.get("pods", **{"spark-role": "executor", "sparkoperator.k8s.io/app-name": app})
         return [pod["metadata"]["name"] for pod in pods if is_ready(pod)]
 
-    def probe(self) -> None:
-        """A pod beside the application, to look into the volume and InfluxDB with."""
-        self.apply(PROBE)
-        self.kubectl("wait", "pod/probe", "--for=condition=Ready", "--timeout=120s")
-
     def python(self, program: str, *words: str) -> str:
         """Run a program in the probe, which is made when it is first needed."""
-        if not self._probed:
-            self.probe()
-            self._probed = True
-        return self.kubectl("exec", "-i", "probe", "--", "python", "-", *words, stdin=program)
+        if self._probe is None:
+            self.apply(PROBE)
+            self.kubectl("wait", "pod/probe", "--for=condition=Ready", "--timeout=120s")
+            self._probe = Probe("kubectl", "-n", self.namespace, "exec", "-i", "probe", "--")
+        return self._probe.run(program, *words)
+
+    def close(self) -> None:
+        """Leave the probe."""
+        if self._probe is not None:
+            self._probe.close()
 
     def rows(self, query: str) -> list[dict[str, str]]:
         """Rows of a Flux query, all values as text; `BUCKET` stands for the bucket."""
@@ -216,12 +180,15 @@ def run(*words: str, stdin: str | None = None, check: bool = True, timeout: floa
 
 
 def until(what: str, seconds: float, ask: Callable[[], Any], every: float = 2.0) -> float:
-    """Ask until the answer is true; returns the seconds it took."""
+    """Ask until the answer is true; returns the seconds it took, and tells of them where they were many."""
     begun, error = time.monotonic(), None
     while time.monotonic() - begun < seconds:
         try:
             if ask():
-                return time.monotonic() - begun
+                took = time.monotonic() - begun
+                if took > TOLD:
+                    print(f"  {what}: after {took:.0f} s")
+                return took
         except AssertionError as refused:  # what is asked may be down just now: that is what is waited for
             error = refused
         time.sleep(every)

@@ -91,12 +91,12 @@ def retrain(shop: Cluster, name: str, **settings: str) -> None:
 def land(shop: Cluster) -> None:
     """Ten more events of this moment, put into the landing folder as one file."""
     shop.python("""
-import os
+import os, time
 import pandas as pd
 log = pd.read_csv("/data/events/replay.synthetic.csv")
 now = pd.Timestamp.now(tz="UTC")
 more = log.tail(10).assign(event_time=f"{now:%Y-%m-%d %H:%M:%S.%f} UTC")
-name = f"extra-{os.getpid()}-{int(now.timestamp())}.csv"
+name = f"extra-{time.time_ns()}.csv"
 more.to_csv(f"/data/vitrine/landing/.{name}", index=False)
 os.replace(f"/data/vitrine/landing/.{name}", f"/data/vitrine/landing/{name}")
 """)

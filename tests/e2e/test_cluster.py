@@ -12,7 +12,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -20,30 +20,41 @@ from typing import Any
 import pytest
 
 from tests.e2e.api import FORGOTTEN, Load, ask, hosts, posted, ready, stopping
-from tests.e2e.cluster import ROOT, Cluster, run, until
+from tests.e2e.cluster import HEALED, ROOT, Cluster, run, until
 from tests.e2e.deployment import land, layer, renamed, retrain, scale, upgrade_operator
+from tests.e2e.streams import (
+    LEADS,
+    TWO,
+    WAITS,
+    archived_once,
+    cut_off,
+    each_posted_event_once,
+    evict,
+    following,
+    goes_on,
+    healed_after,
+    log,
+    one_works_and_one_waits,
+    to_driver,
+    uid,
+    who_leads_and_waits,
+)
+from tests.e2e.users import done, in_use, listed_by_training, lists_of, merge, shown, told_alike, user_of_the_past
 
 pytestmark = [
     pytest.mark.skipif("VITRINE_E2E" not in os.environ, reason="needs a cluster; tests/e2e/run makes one"),
     pytest.mark.timeout(1500),
 ]
 stage = pytest.mark.stage
-HEALED = 120  # seconds a fault may be felt
 EVENTS, HISTORY = 45_000, 25_000  # of the shop: the history is trained on, the rest replayed
-LEADS, WAITS = "waiting for files", "waiting for its end"  # what a stream says that has its output, or has not
-TWO = ("stream", "stream-2")  # SparkApplications on one output
-#: Sends a signal to the JVM and the Python of a driver: all that there is but tini.
-SIGNAL = """
-for process in /proc/[0-9]*; do
-  if tr '\\0' ' ' <$process/cmdline | grep -qE '^[^ ]*/(java|python[0-9.]*) '; then kill -{} ${{process#/proc/}}; fi
-done
-"""
 BROKEN = ("one", "other")  # Jobs of trainings that can't succeed
 
 
 @pytest.fixture(scope="module")
-def shop() -> Cluster:
-    return Cluster("vitrine")
+def shop() -> Iterator[Cluster]:
+    cluster = Cluster("vitrine")
+    yield cluster
+    cluster.close()
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +62,7 @@ def boutique() -> Iterator[Cluster]:
     """A second shop, of other names; it and its namespace are gone at the end."""
     other = Cluster("e2e-boutique", "http://store:8086", "acme", "clicks")
     yield other
+    other.close()
     upgrade_operator("-f", "charts/spark-operator.yaml")
     run("kubectl", "delete", "namespace", other.namespace, "--ignore-not-found", "--wait=false")
 
@@ -327,7 +339,7 @@ def test_two_bundles_are_compared(shop: Cluster) -> None:
 @stage(60)
 def test_another_shop_is_served(shop: Cluster, boutique: Cluster) -> None:
     """Its training completes, its stream writes lists to its own bucket, its panels have rows."""
-    if not run("kubectl", "get", "namespace", boutique.namespace, "--ignore-not-found"):
+    if not boutique.there():
         pytest.skip("the other shop was not installed")
     until("first training", 600, lambda: finished(boutique, "first-training"))
     assert finished(boutique, "first-training") == "Complete", boutique.diagnosis()
@@ -419,18 +431,6 @@ def test_upgrade_keeps_the_secrets(shop: Cluster) -> None:
     assert secrets() == before
 
 
-@stage(30)
-def test_broken_trainings_end(shop: Cluster, champion: str) -> None:
-    """One runs and says why it fails, the other gives way and says so; the bundle in use stays."""
-    if not shop.kubectl("get", "jobs", *BROKEN, "--ignore-not-found"):
-        pytest.skip("the trainings were not started")
-    until("both Jobs have ended", 400, lambda: all(finished(shop, name) == "Failed" for name in BROKEN))
-    reasons = [why(shop, name) for name in BROKEN]
-    assert sum("is still running" in reason for reason in reasons) == 1, reasons
-    assert sum("/data/no-such-log" in reason for reason in reasons) == 1, reasons
-    assert shop.python("print(open('/data/vitrine/models/CURRENT').read())") == champion
-
-
 @stage(90)
 def test_a_paused_stream_is_replaced_and_ends_as_it_wakes_up(shop: Cluster) -> None:
     """The copy waits, takes over from a driver that stands still, and hands over to it again when it is deleted."""
@@ -492,7 +492,7 @@ def test_each_of_two_streams_is_killed_paused_and_evicted(shop: Cluster) -> None
         to_driver(shop, leader, "STOP")  # killed while it is paused: it never wakes up
         begun = time.monotonic()
         cut_off(shop, leader)
-        until("one is at work", HEALED, lambda: those_who_say(shop, LEADS))
+        until("one is at work", HEALED, lambda: who_leads_and_waits(shop)[0])
         goes_on(shop)
         healed_after(leader, begun, "killed while paused")
         evict(shop, one_works_and_one_waits(shop))  # as when its node is drained: it says goodbye
@@ -503,6 +503,18 @@ def test_each_of_two_streams_is_killed_paused_and_evicted(shop: Cluster) -> None
         until("the first has the output", 2 * HEALED, lambda: LEADS in log(shop, "stream"))
         goes_on(shop)
         until("lists are of one writer", 30, lambda: not shop.late_lists())
+
+
+@stage(5)
+def test_broken_trainings_end(shop: Cluster, champion: str) -> None:
+    """One runs and says why it fails, the other gives way and says so; the bundle in use stays."""
+    if not shop.kubectl("get", "jobs", *BROKEN, "--ignore-not-found"):
+        pytest.skip("the trainings were not started")
+    until("both Jobs have ended", 400, lambda: all(finished(shop, name) == "Failed" for name in BROKEN))
+    reasons = [why(shop, name) for name in BROKEN]
+    assert sum("is still running" in reason for reason in reasons) == 1, reasons
+    assert sum("/data/no-such-log" in reason for reason in reasons) == 1, reasons
+    assert shop.python("print(open('/data/vitrine/models/CURRENT').read())") == champion
 
 
 @stage(40, core=True)
@@ -548,74 +560,6 @@ def test_a_user_is_forgotten(shop: Cluster) -> None:
     assert {name for name in ("log of posted events", "archive", "InfluxDB") if places[name]["done"]} == set()
 
 
-def shown(shop: Cluster, user: int) -> list[str]:
-    """The list of a user."""
-    return products(ask(shop, "GET", f"/v1/users/{user}/recommendations").body)
-
-
-def products(answer: dict[str, Any]) -> list[str]:
-    return [one["product_id"] for one in answer["products"]]
-
-
-def done(receipt: dict[str, Any]) -> set[str]:
-    """Places that a receipt says are done."""
-    return {one["place"] for one in receipt["places"] if one["done"]}
-
-
-def merge(shop: Cluster, user: int, into: int, host: str = "vitrine-api") -> dict[str, Any]:
-    """Make one user another; the receipt."""
-    answer = ask(shop, "POST", "/v1/users/merge", {"from_user_id": user, "into_user_id": into}, host=host)
-    assert answer.status == 200, answer.text
-    receipt: dict[str, Any] = answer.body
-    return receipt
-
-
-def told_alike(shop: Cluster, user: int, survivor: int) -> list[str]:
-    """The list that each replica has for two who are one, whichever id is asked for."""
-    replicas, path = hosts(shop), "/v1/users/{}/recommendations"
-    assert len(replicas) >= 2
-    answers = [ask(shop, "GET", path.format(one), host=host).body for host in replicas for one in (user, survivor)]
-    assert {answer["user_id"] for answer in answers} == {str(survivor)}
-    one, *others = map(products, answers)
-    assert others == [one] * len(others)
-    return one
-
-
-def listed_by_training(shop: Cluster) -> dict[int, int]:
-    """Users whom the last training has made lists for, and of how many of their products these are."""
-    counted = shop.python("""
-import pandas as pd
-lists = pd.read_csv("/data/vitrine/merged_recommendations.csv")
-print(lists.groupby("user_id").because_product_id.nunique().to_json())
-""")
-    return {int(user): products for user, products in json.loads(counted).items()}
-
-
-def user_of_the_past(shop: Cluster, dice: int) -> int:
-    """One whose history the bundle knows, of whom nothing more is played."""
-    file = "/data/events/replay.synthetic.csv"
-    played = json.loads(shop.python(f"import pandas as pd\nprint(pd.read_csv({file!r}).user_id.unique().tolist())"))
-    gone = [user for user, products in listed_by_training(shop).items() if products >= 3 and user not in played]
-    return gone[dice % len(gone)]
-
-
-def in_use(shop: Cluster) -> str:
-    """The version of the bundle in use."""
-    return shop.python("print(open('/data/vitrine/models/CURRENT').read().split()[0])").strip()
-
-
-def lists_of(shop: Cluster, user: int) -> int:
-    """Rows of the stream's list files that are a user's."""
-    return int(
-        shop.python(
-            "import sys, pyarrow.dataset as ds\n"
-            "lists = ds.dataset('/data/vitrine/stream/lists', format='parquet')\n"
-            "print(lists.count_rows(filter=ds.field('user_id') == int(sys.argv[1])))",
-            str(user),
-        )
-    )
-
-
 #: Panels that only `test_two_bundles_are_compared` is sure to fill, for which there may have been no time.
 OF_TWO_BUNDLES = {
     *(
@@ -654,106 +598,6 @@ def points_of(shop: Cluster, measurement: str) -> list[dict[str, str]]:
         'from(bucket: "BUCKET") |> range(start: 2019-01-01T00:00:00Z) '
         f'|> filter(fn: (r) => r._measurement == "{measurement}") |> limit(n: 1)'
     )
-
-
-def log(shop: Cluster, app: str) -> str:
-    """What an application's driver has said; nothing before there is one."""
-    return shop.kubectl("logs", f"{app}-driver", "-c", "spark-kubernetes-driver", check=False)
-
-
-def those_who_say(shop: Cluster, words: str) -> set[str]:
-    """Which of two streams have said something."""
-    return {name for name in TWO if words in log(shop, name)}
-
-
-def one_works_and_one_waits(shop: Cluster) -> str:
-    """The name of the one at work, once the other is back and waits for it."""
-
-    def settled() -> bool:
-        leads, waits = those_who_say(shop, LEADS), those_who_say(shop, WAITS)
-        return len(leads) == 1 and leads | waits == {*TWO}
-
-    until("one works and one waits", 3 * HEALED, settled)
-    (at_work,) = those_who_say(shop, LEADS)
-    return at_work
-
-
-def uid(shop: Cluster, app: str) -> str:
-    """Tells a driver's pod from the one that comes after it."""
-    return str(shop.get("pod", f"{app}-driver")["metadata"]["uid"])
-
-
-def cut_off(shop: Cluster, app: str) -> None:
-    """Delete a driver by force, and wait until its log can't be taken for that of the next."""
-    old = uid(shop, app)
-    shop.kubectl("delete", "pod", f"{app}-driver", "--force", "--grace-period=0")
-    until("a new driver", HEALED, lambda: uid(shop, app) != old)
-
-
-def evict(shop: Cluster, app: str) -> None:
-    """As `kubectl drain` does."""
-    old, pod = uid(shop, app), f"{app}-driver"
-    asked = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": shop.namespace}}
-    place = f"/api/v1/namespaces/{shop.namespace}/pods/{pod}/eviction"
-    shop.kubectl("create", "--raw", place, "-f", "-", stdin=json.dumps(asked))
-    until("a new driver", HEALED, lambda: uid(shop, app) != old)
-
-
-@contextmanager
-def each_posted_event_once(shop: Cluster) -> Iterator[None]:
-    """Work is under way all the while: some events a second are posted, and each is in the archive once at the end."""
-    load = Load(shop)
-    try:
-        yield
-    finally:
-        said = load.stop()
-    assert said["faults"] == []
-    archived_once(shop, load, said["events"], within=HEALED)
-
-
-def archived_once(shop: Cluster, load: Load, events: int, within: float) -> None:
-    """So many events of a load have landed, and each is in the archive once."""
-    until("events of the load are archived", within, lambda: posted(shop, load.session)["archived"] == events)
-    assert posted(shop, load.session) == {"landed": events, "doubled": 0, "archived": events}
-
-
-def goes_on(shop: Cluster) -> None:
-    """Events of now lead to lists."""
-    since = time.time()
-    land(shop)
-    until("lists again", HEALED, lambda: shop.progress_since(since))
-
-
-def to_driver(shop: Cluster, app: str, signal: str) -> None:
-    """Pause a driver as a frozen node does, or let it go on."""
-    words = ("exec", f"{app}-driver", "-c", "spark-kubernetes-driver", "--", "sh", "-c", SIGNAL.format(signal))
-    shop.kubectl(*words)
-
-
-@contextmanager
-def following(shop: Cluster, app: str) -> Iterator[Callable[[], str]]:
-    """What a driver has said, once it has ended: also what it says just before this is there to listen."""
-    words = [
-        "kubectl",
-        "-n",
-        shop.namespace,
-        "logs",
-        "-f",
-        f"{app}-driver",
-        "-c",
-        "spark-kubernetes-driver",
-    ]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            yield lambda: process.communicate(timeout=HEALED)[0]
-        finally:
-            process.terminate()
-
-
-def healed_after(what: str, begun: float, happened: str = "deleted") -> None:
-    took = time.monotonic() - begun
-    print(f"{what} {happened}: lists are written again after {took:.0f} s")
-    assert took < HEALED
 
 
 def finished(shop: Cluster, job: str) -> str | None:

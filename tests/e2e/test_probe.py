@@ -1,5 +1,9 @@
 """Programs that the end-to-end test runs in its probe, on a volume made by hand."""
 
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,6 +13,7 @@ import pytest
 from app.events.archive_names import EPOCHS, BatchRange, mark_name
 from tests.e2e.api import posted
 from tests.e2e.cluster import Cluster
+from tests.e2e.probe import Probe
 
 SESSION = "s-1"
 
@@ -48,3 +53,32 @@ def test_posted_events_are_counted_in_folders_that_count(
         write(archive / part.name / "part-0.parquet", sessions)
     write(archive / f".{BatchRange(6, 6, 2).name}.ab12" / "part-0.parquet", [SESSION])
     assert posted(Here(tmp_path, capsys, monkeypatch), SESSION) == {"landed": 2, "doubled": 0, "archived": 2}
+
+
+@pytest.fixture
+def probe() -> Iterator[Probe]:
+    """A Python of this machine in place of a pod's."""
+    here = Probe("env", f"PATH={Path(sys.executable).parent}:{os.environ['PATH']}")
+    yield here
+    here.close()
+
+
+def test_programs_of_the_probe_run_one_after_the_other(probe: Probe) -> None:
+    said = probe.run("import sys; print(*sys.argv[1:], sep='\\n')", "one", "with 'quotes'\n")
+    assert said == "one\nwith 'quotes'\n\n"
+    with pytest.raises(AssertionError, match="ZeroDivisionError"):
+        probe.run("one = 1\nprint(one / 0)")
+    with pytest.raises(AssertionError, match="SystemExit: 3"):
+        probe.run("import sys; sys.exit(3)")
+    with pytest.raises(AssertionError, match="name 'one' is not defined"):
+        probe.run("print(one)")
+
+
+def test_a_probe_that_is_gone_is_told_and_found_again(probe: Probe) -> None:
+    with pytest.raises(AssertionError, match="does not answer"):
+        probe.run("import os; os.kill(os.getpid(), 9)")
+    assert probe.run("print(1)") == "1\n"
+    subprocess.run(["kill", "-9", probe.run("import os; print(os.getpid())").strip()], check=True)
+    with pytest.raises(AssertionError, match="does not answer"):
+        probe.run("print(1)")
+    assert probe.run("print(2)") == "2\n"
