@@ -98,10 +98,6 @@ class Cluster:
     def apply(self, document: dict[str, Any]) -> None:
         self.kubectl("apply", "-f", "-", stdin=json.dumps(document))
 
-    def there(self) -> bool:
-        """Is there such a namespace?"""
-        return bool(run("kubectl", "get", "namespace", self.namespace, "--ignore-not-found"))
-
     def state(self, app: str) -> str:
         """The operator's word for how an application is."""
         return str(self.get("sparkapplication", app).get("status", {}).get("applicationState", {}).get("state", ""))

@@ -1,10 +1,12 @@
 """The end-to-end test within a time.
 
-`E2E_SECONDS` is what it may take; without it everything runs. Stages of the core always run. Another runs
-if it and the core stages still to come are likely to fit in what is left; else it is skipped and says so.
+`E2E_SECONDS` is what it may take; without it everything runs. Stages of the core always run, and those that complete
+one that has run. Another runs if it, what completes it, and those stages still to come are likely to fit in what is
+left; else it is skipped and says so.
 How likely is told from the stages that have run: a slow machine takes longer than their marks say.
 """
 
+import math
 import os
 import time
 from collections.abc import Iterator
@@ -22,13 +24,13 @@ MARGIN = 1.2  #: stages differ from run to run
 class Stage:
     """How long a stage takes on a good day, in seconds, and whether it always runs.
 
-    `then` is what a later stage takes that completes it: the two run both or neither. `telling` is false
-    where the time says little of the machine.
+    `completes` is the name of an earlier stage that begins what this one looks at: the two run both or neither.
+    `telling` is false where the time says little of the machine.
     """
 
     seconds: float
     core: bool = False
-    then: float = 0.0
+    completes: str = ""
     telling: bool = True
 
 
@@ -38,18 +40,22 @@ class Budget:
     def __init__(self, stages: dict[str, Stage], seconds: float | None):
         self._coming, self._seconds, self._begun = dict(stages), seconds, time.monotonic()
         self._usual = self._taken = 0.0
+        self._runs = set[str]()
         self.refused: list[str] = []
 
     def refusal(self, name: str) -> str | None:
         """Why a stage had better not run, None if it may."""
         stage = self._coming.pop(name, None)
-        if stage is None or stage.core or self._seconds is None:
+        if stage is None:
             return None
-        left = self._seconds - (time.monotonic() - self._begun)
+        coming = self._coming.values()
+        needed = stage.seconds + sum(other.seconds for other in coming if other.completes == name)
+        needed += sum(other.seconds for other in coming if other.core or other.completes in self._runs)
         slowness = max(1.0, self._taken / self._usual) if self._usual else 1.0
-        core = sum(other.seconds for other in self._coming.values() if other.core)
-        needed = (stage.seconds + stage.then + core) * slowness * MARGIN
-        if needed <= left:
+        needed *= slowness * MARGIN
+        left = math.inf if self._seconds is None else self._seconds - (time.monotonic() - self._begun)
+        if stage.core or stage.completes in self._runs or needed <= left:
+            self._runs.add(name)
             return None
         reason = f"no time: {left:.0f} s left, {needed:.0f} s needed for it and the core; `make e2e` runs it"
         self.refused.append(f"{name}: {reason}")

@@ -2,7 +2,10 @@
 
 import json
 import subprocess
+from tempfile import TemporaryFile
+from threading import Timer
 
+PATIENCE = 300  #: seconds within which a program answers
 PROBE = {
     "apiVersion": "v1",
     "kind": "Pod",
@@ -75,6 +78,7 @@ class Probe:
     def __init__(self, *words: str):
         self._words = [*words, "python", "-c", LOOP]
         self._process: subprocess.Popen[str] | None = None
+        self._complaints = TemporaryFile("w+")  # noqa: SIM115
 
     def run(self, program: str, *words: str) -> str:
         """What a program printed that was given some words.
@@ -86,13 +90,13 @@ class Probe:
         """
         if self._process is None:
             self._process = subprocess.Popen(
-                self._words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+                self._words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._complaints, text=True
             )
         line = self._ask(self._process, json.dumps([program, *words]))
         if not line:
-            _, complaint = self._process.communicate()
-            self._process = None  # the next call finds it again
-            raise AssertionError(f"the probe does not answer: {complaint[-3000:]}")
+            self._end()  # the next call finds it again
+            self._complaints.seek(0)
+            raise AssertionError(f"the probe does not answer: {self._complaints.read()[-3000:]}")
         said, wrong = json.loads(line)
         assert wrong is None, f"{wrong}{said[-3000:]}"
         return str(said)
@@ -100,15 +104,23 @@ class Probe:
     def _ask(self, process: subprocess.Popen[str], line: str) -> str:
         assert process.stdin is not None
         assert process.stdout is not None
+        limit = Timer(PATIENCE, process.kill)
+        limit.start()
         try:
             print(line, file=process.stdin, flush=True)
+            return process.stdout.readline()
         except BrokenPipeError:
             return ""
-        return process.stdout.readline()
+        finally:
+            limit.cancel()
+
+    def _end(self) -> None:
+        if self._process is not None:
+            self._process.kill()  # kubectl would wait a minute for the other end
+            self._process.wait()
+            self._process = None
 
     def close(self) -> None:
         """End it."""
-        if self._process is not None:
-            with self._process as process:
-                process.kill()  # kubectl would wait a minute for the other end
-            self._process = None
+        self._end()
+        self._complaints.close()

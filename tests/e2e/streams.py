@@ -74,6 +74,7 @@ def each_posted_event_once(shop: Cluster) -> Iterator[None]:
     finally:
         said = load.stop()
     assert said["faults"] == []
+    assert said["events"] > 0
     archived_once(shop, load, said["events"], within=HEALED)
 
 

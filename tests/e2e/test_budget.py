@@ -11,13 +11,18 @@ import pytest
 from tests.e2e.cluster import ROOT
 from tests.e2e.conftest import MARGIN, Budget, Stage
 
-STAGES = {"install": Stage(100, core=True), "fault": Stage(40, then=10), "census": Stage(100, core=True)}
+STAGES = {
+    "install": Stage(100, core=True),
+    "fault": Stage(40),
+    "healed": Stage(10, completes="fault"),
+    "census": Stage(100, core=True),
+}
 FAULT = (40 + 10 + 100) * MARGIN  # with what completes it, and the core after it
 
 
 def test_everything_runs_without_a_limit() -> None:
     budget = Budget(STAGES, None)
-    assert [budget.refusal(name) for name in STAGES] == [None] * 3
+    assert [budget.refusal(name) for name in STAGES] == [None] * 4
 
 
 @pytest.mark.parametrize(("seconds", "runs"), [(FAULT + 1, True), (FAULT - 1, False)])
@@ -27,6 +32,18 @@ def test_a_stage_runs_if_it_and_the_core_to_come_fit(seconds: float, runs: bool)
     assert (budget.refusal("fault") is None) == runs
     assert budget.refusal("census") is None  # the core runs whatever is left
     assert [line.split(":")[0] for line in budget.refused] == ([] if runs else ["fault"])
+
+
+def test_what_completes_a_stage_that_has_run_runs_and_others_leave_room_for_it() -> None:
+    """Else a load, a training or a second stream that one began would go on beside all that come after it."""
+    between = {"fault": Stage(40), "other": Stage(40), "healed": Stage(10, completes="fault")}
+    for left, both in ((50 * MARGIN + 1, True), (50 * MARGIN - 1, False)):
+        budget = Budget(between, 1_000)
+        assert budget.refusal("fault") is None
+        budget._seconds = left
+        assert (budget.refusal("other") is None) == both
+        budget._seconds = 0
+        assert budget.refusal("healed") is None
 
 
 def test_a_slow_machine_is_told_from_the_stages_before() -> None:

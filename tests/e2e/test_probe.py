@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from app.events.archive_names import EPOCHS, BatchRange, mark_name
+from tests.e2e import probe as module
 from tests.e2e.api import posted
 from tests.e2e.cluster import Cluster
 from tests.e2e.probe import Probe
@@ -82,3 +83,9 @@ def test_a_probe_that_is_gone_is_told_and_found_again(probe: Probe) -> None:
     with pytest.raises(AssertionError, match="does not answer"):
         probe.run("print(1)")
     assert probe.run("print(2)") == "2\n"
+
+
+def test_a_probe_that_stands_still_is_not_waited_for(probe: Probe, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PATIENCE", 0.5)
+    with pytest.raises(AssertionError, match="so long a wait"):
+        probe.run("import sys, time; print('so long a wait', file=sys.stderr, flush=True); time.sleep(60)")

@@ -23,12 +23,13 @@ from app.registry.registry import Registry
 from app.synthetic import generate
 from tests.api.everywhere import sources_everywhere
 from tests.registry.bundles import Entries
+from tests.small_spark import SMALL_MODELS
 
 BIN = Path(sys.executable).parent
 TRAIN_JOB = Path(__file__).resolve().parents[2] / "app" / "jobs" / "train.py"
 NOISE = re.compile(r"netlib|Traceback|at org\.apache|at java\.|Caused by|Exception|\.py\", line")
 Done = subprocess.CompletedProcess[str]
-SMALL = {"VITRINE_BOOTSTRAP": "20", "VITRINE_ALS_ITERATIONS": "3", "VITRINE_SHUFFLE_PARTITIONS": "2"}
+SMALL = SMALL_MODELS | {"VITRINE_SHUFFLE_PARTITIONS": "2"}
 
 
 def vitrine(*arguments: str | Path, **variables: str) -> Done:

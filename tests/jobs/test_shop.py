@@ -1,5 +1,6 @@
 """`vitrine shop`: from nothing to a page whose clicks come back as lists, and its end."""
 
+import os
 import re
 import signal
 import socket
@@ -14,6 +15,7 @@ from click.testing import CliRunner
 from app.cli import main
 from app.jobs.guard import EXIT_INTERRUPTED
 from tests.api.client import ROOT, ids
+from tests.small_spark import SMALL_MODELS
 from tests.stream.shop import until
 
 PAGE = re.compile(r"open (http://\S+)")
@@ -24,9 +26,8 @@ INFLUX = re.compile(r"InfluxDB runs at (http://[^\s,]+)")
 def test_the_page_is_up_until_stopped(tmp_path: Path) -> None:
     output = tmp_path / "shop"
     flags = ["--output", output, "--events", "4000", "--rate", "2", "--port", "0"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "app.cli", "shop", *map(str, flags)], cwd=ROOT, stderr=subprocess.PIPE, text=True
-    )
+    command = [sys.executable, "-m", "app.cli", "shop", *map(str, flags)]
+    process = subprocess.Popen(command, cwd=ROOT, env=os.environ | SMALL_MODELS, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     try:
         url = next(found[1] for line in process.stderr if (found := PAGE.search(line)))
