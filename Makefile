@@ -41,16 +41,16 @@ live: setup ## Watch it live: generate, train, stream and replay, into live/
 shop: setup ## A shop to click through with everything behind it, into shop/, until Ctrl-C
 	$(BIN)/vitrine shop --output shop
 
-test: setup ## Run the tests (five to six minutes on two cores)
+test: setup ## Run the tests (six to seven minutes on two cores)
 	$(PYTEST) --dist loadfile -m "not slow"
 
-test-slow: setup ## Run the long tests: kills, outages, full disks (nine minutes)
+test-slow: setup ## Run the long tests: kills, outages, full disks (nine to twelve minutes)
 	$(PYTEST) --dist loadfile -m slow
 
 test-programs: setup ## Run the tests, long ones too, that were skipped for want of influxd, helm, kubectl or Chromium
 	$(PYTEST) --dist loadfile -m programs
 
-e2e: setup ## Test the whole on the cluster of kubectl's context, or one that kind makes (thirteen minutes)
+e2e: setup ## Test the whole on the cluster of kubectl's context, or one that kind makes (thirteen to fifteen minutes)
 	tests/e2e/run
 
 HOURS := 24

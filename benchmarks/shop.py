@@ -5,13 +5,14 @@
 
 Each of the last N days in turn is the test: a recommender is learned from what came before it, with the classes and
 settings of a training, and asked what a training asks. Queries of all days are pooled. Figures are of each generator
-alone, of the order that is served, under its ranker's name, and of the same bestsellers for everyone; by task and
-target ("any", and what was viewed, put into the cart, bought, or new). With a catalogue of products that nobody has
-touched yet also of the served order with another such product, drawn by chance, in place of each ("new by chance").
-With --ablate also of the served order without each generator. Figures are also of LambdaMART, learned from what was
-asked on the N days of --ranker-days before the tested one, of the recommenders learned before each of these; each day
-is learned and asked once. Without N these are three, or as many as the log has after a first day. With
---without-features also of a second LambdaMART that these features tell nothing.
+alone, of reciprocal rank, the order that is served where a training finds none that is better (the "served order"
+here), under its ranker's name, and of the same bestsellers for everyone; by task and target ("any", and what was
+viewed, put into the cart, bought, or new). With a catalogue of products that nobody has touched yet also of the served
+order with another such product, drawn by chance, in place of each ("new by chance"). With --ablate also of the served
+order without each generator. Figures are also of LambdaMART, learned from what was asked on the N days of
+--ranker-days before the tested one, of the recommenders learned before each of these; each day is learned and asked
+once. Without N these are three, or as many as the log has after a first day. With --without-features also of a second
+LambdaMART that these features tell nothing.
 
 Progress is on standard error; closes with one JSON line: `served`, the name of the served order, and `results`, with
 hr_10, hr_20, ndcg_10 with its interval (low, high), and for each model but the served one `served_minus`: by how much

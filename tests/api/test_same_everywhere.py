@@ -13,6 +13,7 @@ from app.events.forgotten import ForgottenUsers
 from app.events.merged import Merge, Merged
 from app.registry.identities import EVERYONE, Identities
 from app.serve.generators import GENERATORS
+from app.serve.ragged import NONE
 from app.serve.rankers import RANKERS, ReciprocalRank
 from app.serve.recommender import Recommender
 from app.serve.visits import Visitors
@@ -93,3 +94,11 @@ def test_with_every_generator_and_ranker(ranker: str, tmp_path: Path, monkeypatc
     assert (set(model.generators), model.ranker.name) == ({kind.name for kind in GENERATORS}, ranker)
     bundle = write_bundle(tmp_path / "models", "a", model)
     assert sources_everywhere(bundle, tmp_path) == set(model.generators), "all of them have a say"
+    asked = [*range(20)]
+    answer = model.recommend(as_asked(asked, sessions(asked, model.catalogue.product_ids.tolist())), 10)
+    of_popularity = answer.lists.sources == [*model.generators].index("popularity")
+    assert (answer.because[of_popularity] == NONE).all()
+    assert (answer.because[~of_popularity] != NONE).mean() > 0.7  # some have touched nothing that counts
+    for row, reasons in enumerate(answer.because.tolist()):
+        touched = answer.visits.slice(row, row + 1).touched.products.tolist()
+        assert {*reasons} <= {NONE, *touched}
