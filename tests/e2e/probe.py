@@ -117,7 +117,7 @@ class Probe:
     def _end(self) -> None:
         if self._process is not None:
             self._process.kill()  # kubectl would wait a minute for the other end
-            self._process.wait()
+            self._process.communicate()
             self._process = None
 
     def close(self) -> None:
