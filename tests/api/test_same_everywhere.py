@@ -94,8 +94,7 @@ def test_with_every_generator_and_ranker(ranker: str, tmp_path: Path, monkeypatc
     assert (set(model.generators), model.ranker.name) == ({kind.name for kind in GENERATORS}, ranker)
     bundle = write_bundle(tmp_path / "models", "a", model)
     assert sources_everywhere(bundle, tmp_path) == set(model.generators), "all of them have a say"
-    asked = [*range(20)]
-    answer = model.recommend(as_asked(asked, sessions(asked, model.catalogue.product_ids.tolist())), 10)
+    answer = model.recommend(within_a_day(model, 20, np.random.default_rng(2)), 10)
     of_popularity = answer.lists.sources == [*model.generators].index("popularity")
     assert (answer.because[of_popularity] == NONE).all()
     assert (answer.because[~of_popularity] != NONE).mean() > 0.7  # some have touched nothing that counts

@@ -34,7 +34,7 @@ def call(method, path, body=None, key=None, host="vitrine-api"):
 ASK = CALL + "print(json.dumps(call(*json.loads(sys.argv[1]))))"
 
 #: Some clients ask for lists, one posts what twenty users do with theirs, until a line comes on standard input; what is
-#: left without an answer or has a 5xx is sent again as often as it says.
+#: left without an answer or has a 5xx is sent again as often as it is told.
 LOAD = (
     CALL
     + """
@@ -155,9 +155,8 @@ class Load:
         self.session = f"load-{uuid.uuid4()}"
         shop.python("")  # the probe is there
         shop.kubectl("exec", "-i", "probe", "--", "tee", "/tmp/load.py", stdin=LOAD)
-        words = ["kubectl", "-n", shop.namespace, "exec", "-i", "probe", "--"]
         self._process = subprocess.Popen(
-            [*words, "python", "/tmp/load.py", str(tries), self.session, str(readers)],
+            shop.command("exec", "-i", "probe", "--", "python", "/tmp/load.py", str(tries), self.session, str(readers)),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -86,7 +86,11 @@ class Cluster:
 
     def kubectl(self, *words: str, stdin: str | None = None, check: bool = True, timeout: float = 300) -> str:
         """Run kubectl in the namespace; returns what it printed."""
-        return run("kubectl", "-n", self.namespace, *words, stdin=stdin, check=check, timeout=timeout)
+        return run(*self.command(*words), stdin=stdin, check=check, timeout=timeout)
+
+    def command(self, *words: str) -> tuple[str, ...]:
+        """The command line of kubectl in the namespace."""
+        return ("kubectl", "-n", self.namespace, *words)
 
     def get(self, kind: str, name: str | None = None, **labels: str) -> Any:
         """An object, or the list of those with some labels."""
@@ -112,7 +116,7 @@ class Cluster:
         if self._probe is None:
             self.apply(PROBE)
             self.kubectl("wait", "pod/probe", "--for=condition=Ready", "--timeout=120s")
-            self._probe = Probe("kubectl", "-n", self.namespace, "exec", "-i", "probe", "--")
+            self._probe = Probe(*self.command("exec", "-i", "probe", "--"))
         return self._probe.run(program, *words)
 
     def close(self) -> None:

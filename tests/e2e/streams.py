@@ -100,16 +100,7 @@ def to_driver(shop: Cluster, app: str, signal: str) -> None:
 @contextmanager
 def following(shop: Cluster, app: str) -> Iterator[Callable[[], str]]:
     """What a driver has said, once it has ended: also what it says just before this is there to listen."""
-    words = [
-        "kubectl",
-        "-n",
-        shop.namespace,
-        "logs",
-        "-f",
-        f"{app}-driver",
-        "-c",
-        "spark-kubernetes-driver",
-    ]
+    words = shop.command("logs", "-f", f"{app}-driver", "-c", "spark-kubernetes-driver")
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
         try:
             yield lambda: process.communicate(timeout=HEALED)[0]

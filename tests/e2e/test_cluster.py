@@ -616,7 +616,7 @@ def why(shop: Cluster, job: str) -> str:
 @contextmanager
 def forwarded(shop: Cluster, target: str, port: int) -> Iterator[str]:
     """A service, as an address on this machine."""
-    words = ["kubectl", "-n", shop.namespace, "port-forward", target, f":{port}"]
+    words = shop.command("port-forward", target, f":{port}")
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
