@@ -4,6 +4,7 @@ VENV  := .venv
 BIN   := $(VENV)/bin
 READY := $(VENV)/.ready
 CLASSES := $(VENV)/share/vitrine/spark.jsa
+LOOPS := $(VENV)/share/vitrine/loops
 # Three workers, also on two cores: many tests wait, for a lease or a file. Tests go to them a whole file at a time, since
 # they share a training, a stream or a table; the longest first (tests/longest_first.py).
 PYTEST := $(BIN)/python -m pytest -n 3
@@ -17,7 +18,7 @@ unexport PYTHONDONTWRITEBYTECODE
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: $(READY) java $(CLASSES) ## Make .venv from the lock, and see to Java 17 or later
+setup: $(READY) java $(CLASSES) $(LOOPS) ## Make .venv from the lock, and see to Java 17 or later
 
 $(READY): requirements.lock pyproject.toml scripts/make-venv
 	@scripts/make-venv $(VENV)
@@ -28,6 +29,13 @@ java:
 
 $(CLASSES): $(READY) app/core/class_archive.py | java
 	@scripts/make-class-archive $(BIN)/python
+
+# Else the first command to make a list would compile them; where they are kept is numba's business.
+$(LOOPS): $(READY) app/serve/compiled.py app/serve/loops.py app/serve/pool_loops.py
+	@echo "compiling the loops that lists are made by (half a minute)"
+	@rm -f app/serve/__pycache__/*.nb[ic]
+	@$(BIN)/python -c "import app.serve.loops, app.serve.pool_loops"
+	@mkdir -p $(@D) && touch $@
 
 demo: setup demo/shop.synthetic.csv ## Make a synthetic shop and train on it, into demo/
 	$(BIN)/vitrine train --events demo/shop.synthetic.csv --output demo
@@ -82,6 +90,6 @@ lock: ## Renew requirements.lock from pyproject.toml (needs uv)
 		--no-annotate --custom-compile-command "make lock" -o requirements.lock
 
 clean: ## Delete demo/, live/, shop/ and caches; .venv stays
-	rm -rf demo live shop soak build *.egg-info spark-warehouse metastore_db derby.log
+	rm -rf $(LOOPS) demo live shop soak build *.egg-info spark-warehouse metastore_db derby.log
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -exec rm -rf {} +

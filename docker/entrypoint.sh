@@ -3,6 +3,12 @@
 # Every branch ends in exec: the exit code is the program's own.
 set -euo pipefail
 
+# numba takes what it finds compiled only from a folder that it could write to. Without it, it compiles.
+kept=${NUMBA_CACHE_DIR:-}
+if [ -n "$kept" ] && [ ! -e "$kept" ]; then
+  { cp -r /opt/loops "$kept.$$" && mv -T "$kept.$$" "$kept"; } || echo "loops will be compiled anew: no room in $kept" >&2
+fi
+
 case "${1:-}" in
   driver)
     shift

@@ -16,6 +16,7 @@ from app.api.variants import Variant
 from app.events.ids import number_of
 from app.events.vocabulary import KINDS
 from app.registry.identities import Identities
+from app.serve.loops import among
 from app.serve.ragged import NONE, Ragged, pair_keys
 from app.serve.recommender import Answer
 from app.serve.sessions import SessionEvents
@@ -193,18 +194,20 @@ class _Places:
     def _causes(self, rows: NDArray[np.int64], because: NDArray[np.int32]) -> list[Cause | None]:
         """The touched product that speaks for each place (m,)."""
         session, there = self.answer.visits.session, because != NONE
-        in_session = np.isin(pair_keys(rows, because), pair_keys(session.shape.rows(), session.products))
-        known = self.shop.attributes(because[there])
+        in_session = among(pair_keys(rows, because), pair_keys(session.shape.rows(), session.products))
+        told, which = np.unique(because[there], return_inverse=True)  # a few products speak for most places
+        known = self.shop.attributes(told)
+        named = [*zip(known.ids, known.names(), strict=True)]
         found: list[Cause | None] = [None] * len(rows)
-        for place, row, here, product, name in zip(
+        for place, row, here, number in zip(
             np.flatnonzero(there).tolist(),
             rows[there].tolist(),
             in_session[there].tolist(),
-            known.ids,
-            known.names(),
+            which.tolist(),
             strict=True,
         ):
             where: Touched | None = "session" if here else "history"
+            product, name = named[number]
             found[place] = Cause(product, name, None if isinstance(self.asks[row], SimilarAsk) else where)
         return found
 
@@ -212,6 +215,6 @@ class _Places:
         """Whether each place (m,) is in a main category that its visit asked for, or has touched."""
         category, touched = self.shop.catalogue.category, self.answer.visits.touched
         theirs = pair_keys(touched.shape.rows(), category[touched.products])
-        near = np.isin(pair_keys(rows, category[items]), theirs)
+        near = among(pair_keys(rows, category[items]), theirs)
         asked = np.array([ask.filters.category is not None for ask in self.asks])
         return (near | asked[rows]).tolist()

@@ -60,7 +60,9 @@ class Lookup:
 
     def ids(self, items: NDArray[np.integer]) -> list[str]:
         """The shop's own ids of products (m,)."""
-        return [str(shown) for shown in self._catalogue.shown(items, self._text_ids).to_pylist()]
+        if not self._text_ids:  # without Arrow's calls, which take longer than a list's ids
+            return [str(number) for number in self._catalogue.product_ids[items].tolist()]
+        return [str(shown) for shown in self._catalogue.shown(items, True).to_pylist()]
 
 
 class _Words:

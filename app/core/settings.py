@@ -108,7 +108,7 @@ class Settings(BaseSettings):
     )
     als_factors: int = Field(50, ge=1, description="ALS latent factors.")
     als_iterations: int = Field(15, ge=1, description="ALS iterations.")
-    als_regularization: float = Field(0.1, ge=0, description="ALS regularisation.")
+    als_regularization: float = Field(0.1, gt=0, description="ALS regularisation.")
     als_alpha: float = Field(40.0, gt=0, description="ALS confidence per unit of rating.")
     als_nonnegative: bool = Field(False, description="Nonnegative ALS factors (Spark engine only; four times slower).")
     covisitation_neighbours: int = Field(50, ge=1, description="Neighbours kept per product.")

@@ -15,10 +15,10 @@ from scipy.sparse import csr_matrix
 
 from app.core.settings import Settings
 from app.events.vocabulary import UNKNOWN
+from app.learn.row_products import strongest_of_product
 from app.learn.tables import Tables
 from app.serve.catalogue import Catalogue
 from app.serve.generators.content import Content
-from app.serve.row_products import strongest_of_product
 from app.serve.sparse import canonical_rows, only_columns, scaled_columns, strongest_per_row
 
 MOST_PRODUCTS = 1_000  #: a word that more products have tells too little for what it costs

@@ -28,9 +28,9 @@ from app.core.parts import part_files
 from app.core.settings import Settings
 from app.learn.part_rows import PartRows
 from app.learn.row_batches import CUT, Rows, Work, by_workers
+from app.learn.row_products import strongest_of_product
 from app.learn.tables import Tables
 from app.serve.generators.item_graph import ItemGraph
-from app.serve.row_products import strongest_of_product
 from app.serve.sparse import only_columns
 
 USER_PRODUCTS = 1_000  #: of a user, those rated best: a crawler must not cost more than a thousand others

@@ -13,8 +13,8 @@ from scipy.linalg.lapack import dposv
 from scipy.sparse import csr_matrix
 
 from app.learn.row_batches import CUT, Rows, Work, by_workers
+from app.learn.row_products import strongest_of_product
 from app.serve.ragged import NONE, Ragged
-from app.serve.row_products import strongest_of_product
 from app.serve.sparse import load_rows, save_rows, strongest_per_row
 
 

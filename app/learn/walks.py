@@ -8,7 +8,7 @@ from pyspark.sql import SparkSession
 from scipy.sparse import csr_matrix, diags, hstack, identity, vstack
 
 from app.learn.row_batches import CUT, Rows, Work, by_workers
-from app.serve.row_products import strongest_of_product
+from app.learn.row_products import strongest_of_product
 from app.serve.sparse import load_rows, save_rows, scaled_columns
 
 STEPS = 4  #: of a walk: what later ones would add is damped to a sixteenth and less

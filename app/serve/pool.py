@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 
 from app.serve.contract import Candidates
 from app.serve.exclusions import Exclusions
-from app.serve.ragged import NONE, Ragged, pair_keys, unpack_keys
+from app.serve.ragged import Ragged, unpack_keys
+
+ANY = np.empty(0, np.bool_)  #: stands for products that are all available
 
 
 @dataclass(frozen=True)
@@ -41,17 +43,14 @@ class Pool:
     @classmethod
     def of(cls, parts: Mapping[str, Candidates], exclusions: Exclusions) -> "Pool":
         """From the candidates of each generator for the same visits, without what is excluded."""
+        from app.serve import pool_loops
+
         items = np.concatenate([part.items for part in parts.values()], axis=1)
         own = np.concatenate([part.scores for part in parts.values()], axis=1)
-        of_column = Ragged.of_lengths(np.array([part.items.shape[1] for part in parts.values()]))
-        there = (items != NONE) & ~exclusions.hold(np.arange(len(items))[:, None], items)
-        row, column = np.nonzero(there)
-        keys, entry = np.unique(pair_keys(row, items[there]), return_inverse=True)
-        ranks = np.zeros((len(keys), len(parts)), np.int32)
-        scores = np.zeros((len(keys), len(parts)), np.float32)
-        generator = of_column.rows()[column]
-        ranks[entry, generator], scores[entry, generator] = of_column.places()[column] + 1, own[there]
-        return cls(len(items), tuple(parts), keys, ranks, scores)
+        column = Ragged.of_lengths(np.array([part.items.shape[1] for part in parts.values()]))
+        available = ANY if exclusions.available is None else exclusions.available
+        found = pool_loops.pooled(items, own, column.rows(), column.places(), available, exclusions.keys, len(parts))
+        return cls(len(items), tuple(parts), *found)
 
     def take(self, entries: NDArray[np.int64]) -> "Pool":
         """Some of the proposals, by ascending index."""

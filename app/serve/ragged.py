@@ -1,6 +1,7 @@
 """Lists of differing lengths, kept flat: the shape that visits, histories and pools share."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -53,13 +54,17 @@ class Ragged:
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
-    @property
+    @cached_property
     def lengths(self) -> NDArray[np.int64]:
         """Entries of each row: (n,)."""
         return self.offsets[1:] - self.offsets[:-1]
 
     def rows(self) -> NDArray[np.int64]:
         """The row of each entry: (m,)."""
+        return self._rows
+
+    @cached_property
+    def _rows(self) -> NDArray[np.int64]:
         return np.repeat(np.arange(len(self)), self.lengths)
 
     def places(self) -> NDArray[np.int64]:
@@ -68,6 +73,10 @@ class Ragged:
 
     def ages(self) -> NDArray[np.int64]:
         """How many entries of the same row come after each: 0 for the last, (m,)."""
+        return self._ages
+
+    @cached_property
+    def _ages(self) -> NDArray[np.int64]:
         return np.repeat(self.offsets[1:], self.lengths) - 1 - np.arange(self.offsets[-1])
 
     def last(self) -> NDArray[np.int64]:
@@ -95,25 +104,6 @@ class Ragged:
     def keep(self, kept: NDArray[np.bool_]) -> "Ragged":
         """The shape once only some of the entries are kept (m,)."""
         return Ragged(_running(kept)[self.offsets])
-
-    def strongest(self, products: Ints, support: NDArray[np.floating[Any]]) -> NDArray[np.int32]:
-        """The product with the largest support in each row, the first of equal ones; `NONE` if none is above 0.
-
-        Parameters
-        ----------
-        products, support
-            Of each entry: (m,).
-        """
-        found, there = np.full(len(self), NONE, np.int32), self.lengths > 0
-        if not there.any():
-            return found
-        highest = np.zeros(len(self), support.dtype)
-        highest[there] = np.maximum.reduceat(support, self.offsets[:-1][there])
-        rows = self.rows()
-        best = np.flatnonzero((support == highest[rows]) & (support > 0))
-        first = best[first_of_each(rows[best])]
-        found[rows[first]] = products[first]
-        return found
 
     def joined(self, other: "Ragged") -> tuple["Ragged", NDArray[np.int64]]:
         """The shape with each row's entries followed by those of the same row of `other`.

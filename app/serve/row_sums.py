@@ -1,5 +1,6 @@
 """What generators share that know, of each product, those that go with it, as a sparse row."""
 
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
@@ -9,7 +10,8 @@ from scipy.sparse import csr_matrix
 
 from app.serve.catalogue import Catalogue
 from app.serve.contract import Candidates
-from app.serve.sparse import best_columns, load_rows, save_rows, values_at, visit_rows
+from app.serve.item_rows import ItemRows, those
+from app.serve.sparse import load_rows, save_rows
 from app.serve.visits import Touches, Visits
 
 
@@ -31,16 +33,19 @@ class RowSums:
     def load(cls, folder: Path, catalogue: Catalogue) -> Self:
         return cls(load_rows(folder, "rows", len(catalogue)), float(np.load(folder / "decay.npy")))
 
+    @cached_property
+    def _listed(self) -> ItemRows:
+        return ItemRows.of_matrix(self.rows)
+
     def candidates(self, visits: Visits, k: int) -> Candidates:
         counted, weights = self._counted(visits)
-        return best_columns(visit_rows(counted, weights, self.rows.shape[0]) @ self.rows, k)
+        return self._listed.best_sums(counted.shape, counted.products, weights, k)
 
     def because(self, visits: Visits, rows: NDArray[np.int64], items: NDArray[np.int32]) -> NDArray[np.int32]:
         """The touched product whose row adds most to the item's score."""
         counted, weights = self._counted(visits)
-        shape, entries = counted.shape.take(rows)
-        seen = counted.products[entries]
-        return shape.strongest(seen, values_at(self.rows, seen, items[shape.rows()]) * weights[entries])
+        entries = self._listed.strongest(counted.shape, counted.products, weights, rows, items)
+        return those(entries, counted.products)
 
     def _counted(self, visits: Visits) -> tuple[Touches, NDArray[np.float32]]:
         """The products that count in each visit, and how much."""

@@ -1,4 +1,4 @@
-"""Sparse matrices of products by products: memory-mapped, looked up, multiplied with visits.
+"""Sparse matrices of products by products: memory-mapped, and cut to their best columns.
 
 Everywhere they are canonical: float32, each row sorted by column, no column twice.
 """
@@ -12,8 +12,7 @@ from scipy.sparse import csr_matrix, diags
 
 from app.serve.arrays import mapped
 from app.serve.contract import Candidates, best_per_row
-from app.serve.ragged import NONE, Ints, Ragged
-from app.serve.visits import Touches
+from app.serve.ragged import NONE, Ragged
 
 
 def save_rows(folder: Path, name: str, matrix: csr_matrix) -> None:
@@ -58,22 +57,9 @@ def scaled_columns(matrix: csr_matrix, factors: NDArray[np.float32]) -> csr_matr
     return csr_matrix(matrix @ diags(factors))
 
 
-def visit_rows(touched: Touches, weights: NDArray[np.float32], products: int) -> csr_matrix:
-    """The visits (n, products) as rows of weights (m,), one for each touched product, given by position."""
-    offsets = touched.shape.offsets.astype(touched.products.dtype)  # else both would be looked through for their types
-    return csr_matrix((weights, touched.products, offsets), shape=(len(touched), products))
-
-
 def best_columns(scores: csr_matrix, k: int) -> Candidates:
     """The k columns of each row that score best, of those above 0."""
     above = scores.data > 0
     shape = Ragged(scores.indptr.astype(np.int64)).keep(above)
     items, values = scores.indices[above].astype(np.int64), scores.data[above].astype(np.float32)
     return best_per_row(shape.rows(), items, values, len(shape), k)
-
-
-def values_at(matrix: csr_matrix, rows: Ints, columns: Ints) -> NDArray[np.float32]:
-    """The matrix's value at each (row, column) (m,); 0 where it has none."""
-    if len(rows) == 0:
-        return np.empty(0, np.float32)
-    return np.asarray(matrix[rows, columns], np.float32).ravel()

@@ -192,14 +192,21 @@ class Visits:
     @cached_property
     def touched(self) -> Touches:
         """History, then session; a remembered product that the session has again stands where the session has it."""
+        if len(self.history.products) == 0:
+            return self.session
+        if len(self.session.products) == 0:
+            return self.history
+        from app.serve.loops import among
+
         in_session = pair_keys(self.session.shape.rows(), self.session.products)
         remembered = pair_keys(self.history.shape.rows(), self.history.products)
-        return self.history.keep(~np.isin(remembered, in_session)).then(self.session)
+        return self.history.keep(~among(remembered, in_session)).then(self.session)
 
     @cached_property
     def counted(self) -> Touches:
         """What was touched, without what was only removed from the cart."""
-        return self.touched.keep(self.touched.weights > 0)
+        kept = self.touched.weights > 0
+        return self.touched if kept.all() else self.touched.keep(kept)
 
     def slice(self, start: int, stop: int) -> "Visits":
         """Visits start … stop - 1."""

@@ -55,6 +55,12 @@ def test_driver(entrypoint: list[str], tmp_path: Path) -> None:
     assert (code, said) == (5, ["spark-submit", "--conf", bind, "--deploy-mode", "client", *arguments])
 
 
+def test_where_loops_cannot_be_kept_it_goes_on(entrypoint: list[str], tmp_path: Path) -> None:
+    code, said = call(entrypoint, tmp_path, "java", NUMBA_CACHE_DIR=str(tmp_path / "missing" / "loops"))
+    assert (code, said[0]) == (7, "java")
+    assert said[-1].startswith("loops will be compiled anew")
+
+
 def test_executor(entrypoint: list[str], tmp_path: Path) -> None:
     """JVM options keep their order (2 before 10) and their spaces."""
     options = {f"SPARK_JAVA_OPT_{number}": f"-Doption={number} x" for number in range(12)}

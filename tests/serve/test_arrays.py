@@ -91,16 +91,6 @@ def test_joining_row_by_row(pairs: list[tuple[list[int], list[int]]]) -> None:
     assert nested(shape, np.concatenate([first[1], second[1]])[order]) == [one + other for one, other in pairs]
 
 
-@given(LISTS)
-def test_the_strongest_of_each_row(lists: list[list[int]]) -> None:
-    shape, support = flat(lists)
-    products = np.arange(len(support)) + 100
-    numbers = iter(products.tolist())
-    named = [[(x, next(numbers)) for x in one] for one in lists]
-    expected = [max(one, key=lambda pair: pair[0])[1] if any(x for x, _ in one) else NONE for one in named]
-    assert shape.strongest(products, support.astype(float)).tolist() == expected
-
-
 def catalogue() -> Catalogue:
     rows = {
         "product_id": [30, 10, 20],

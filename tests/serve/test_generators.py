@@ -16,11 +16,11 @@ from app.learn.als import choose_engine
 from app.learn.covisitation import SHRINKAGE, session_roots, similarities
 from app.learn.part_rows import PartRows
 from app.learn.popularity import SEGMENT_PRIOR, popular_products, segment_interest
-from app.serve.generators import als
 from app.serve.generators.als import ImplicitALS
 from app.serve.generators.covisitation import RECENCY, CoVisitation
 from app.serve.generators.item_graph import ItemGraph
 from app.serve.generators.popularity import Popularity
+from app.serve.loops import IN_SIGHT
 from app.serve.ragged import NONE
 from app.serve.visits import Visits
 from tests.arrays import visits
@@ -127,32 +127,24 @@ def test_item_graph_reason_is_the_touched_product_with_the_most_of_both_parts() 
     assert reasons.tolist() == [1, 0, 3]  # 0.9 + 0.1 x 0.2 beats 0.1 + 1 x 0.2; 0.4 + 0.3 x 1 beats 0.5 + 0.1 x 1
 
 
-def test_als_looks_no_further_than_the_best_can_lie(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Block after block, the longest factors first, it finds what a look at all of them finds, in few of them."""
-    monkeypatch.setattr(als, "BLOCK", 16)
-    looked: list[int] = []
-    shaped = als._shaped
-    monkeypatch.setattr(
-        als, "_shaped", lambda room, rows, products: looked.append(products) or shaped(room, rows, products)
-    )
+def test_als_looks_no_further_than_the_best_can_lie() -> None:
+    """The longest factors come first: what is too short to be among the best is not looked at, even if it is broken."""
     rng = np.random.default_rng(1)
-    users, products = rng.normal(size=(40, 6)), rng.normal(size=(500, 6)) * rng.pareto(2, (500, 1))
+    users, products = rng.normal(size=(40, 6)), rng.normal(size=(5_000, 6)) * rng.pareto(2, (5_000, 1))
     model = ImplicitALS.of(users.astype(np.float32), products.astype(np.float32), 0.1, 1.0)
-    found = model.candidates(visits([[]] * 40, users=list(range(40)), fresh=False), 5)
     scores = users @ products.T
+    fifth = -np.sort(-scores, axis=1)[:, 4]
+    far = (np.outer(np.linalg.norm(users, axis=1), model.lengths) > fifth[:, None]).sum(axis=1).max() + IN_SIGHT
+    assert far < 2_500
+    model.item_factors[far:] = 1_000
+    found = model.candidates(visits([[]] * 40, users=list(range(40)), fresh=False), 5)
     assert found.items.tolist() == np.argsort(-scores, axis=1)[:, :5].tolist()
     assert found.scores == pytest.approx(-np.sort(-scores, axis=1)[:, :5], rel=1e-5)
-    after_one_block = -np.sort(-(users @ products[model.items[:16]].T), axis=1)[:, 4]
-    far = (np.outer(np.linalg.norm(users, axis=1), model.lengths) > after_one_block[:, None]).sum(axis=1).max()
-    assert looked[:2] == [16, min(far - 16, 32)]
-    assert sum(looked) < 500
 
 
-@pytest.mark.parametrize(("products", "k"), [(3, 5), (40, 5), (500, 5), (500, 1), (500, 60)])
-def test_als_finds_what_a_look_at_all_products_finds(monkeypatch: pytest.MonkeyPatch, products: int, k: int) -> None:
-    """Also where few products have a score above 0, where blocks are few, and where a list is longer than a block."""
-    monkeypatch.setattr(als, "BLOCK", 32)
-    monkeypatch.setattr(als, "ROOM", 2_000)  # so that there is no room for larger blocks until few are undecided
+@pytest.mark.parametrize(("products", "k"), [(3, 5), (40, 5), (500, 5), (2_001, 1), (2_001, 60), (700, 300)])
+def test_als_finds_what_a_look_at_all_products_finds(products: int, k: int) -> None:
+    """Also where few products have a score above 0, and where a list is longer than a block."""
     rng = np.random.default_rng(products + k)
     users, factors = rng.normal(size=(30, 4)) + 0.5, rng.normal(size=(products, 4)) * rng.pareto(1, (products, 1))
     model = ImplicitALS.of(users.astype(np.float32), factors.astype(np.float32), 0.1, 1.0)

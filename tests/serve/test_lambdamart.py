@@ -29,13 +29,14 @@ def test_only_the_best_places_are_ordered_anew(monkeypatch: pytest.MonkeyPatch) 
     assert (trees().rank(pool, asked, 4).items == again.items[:, :4]).all()
 
 
-def test_many_visits_at_once_get_the_lists_of_each(monkeypatch: pytest.MonkeyPatch) -> None:
-    pool, asked = wild_pool(NOTHING), visits([[]] * 30)
-    alone = trees().rank(pool, asked, 10)
-    monkeypatch.setattr(module, "MANY", 1)
-    monkeypatch.setattr(trees().booster, "predict", None)
-    together = trees().rank(pool, asked, 10)
-    assert (together.items.tolist(), together.scores.tolist()) == (alone.items.tolist(), alone.scores.tolist())
+def test_trees_that_are_not_made_for_a_forest_order_as_those_that_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    pool, asked, ranker = wild_pool(NOTHING), visits([[]] * 30), replace(trees())
+    found = ranker.rank(pool, asked, 10)
+    other = replace(ranker)
+    monkeypatch.setattr(module.Forest, "of", lambda booster: None)
+    monkeypatch.setattr(module.Forest, "sums", None)
+    by_lightgbm = other.rank(pool, asked, 10)
+    assert (found.items.tolist(), found.scores.tolist()) == (by_lightgbm.items.tolist(), by_lightgbm.scores.tolist())
 
 
 @pytest.mark.parametrize(("in_sessions", "elsewhere"), [(True, False), (False, True), (False, False)])

@@ -5,16 +5,17 @@ Recommendations: Item-to-Item Collaborative Filtering", 2003), weighted by what 
 products, and shrunk so that one shared session proves little.
 """
 
+from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.serve.arrays import mapped
 from app.serve.catalogue import Catalogue
-from app.serve.contract import Candidates, top_per_row
-from app.serve.ragged import NONE
+from app.serve.contract import Candidates
+from app.serve.item_rows import ItemRows, those
 from app.serve.visits import Touches, Visits
 
 RECENCY = 0.8  #: a product counts so much less for each one touched after it
@@ -40,26 +41,21 @@ class CoVisitation:
     def load(cls, folder: Path, catalogue: Catalogue) -> Self:
         return cls(*(mapped(folder / f"{name}.npy") for name in ("neighbours", "similarities")))
 
+    @cached_property
+    def _listed(self) -> ItemRows:
+        return ItemRows.of_table(self.neighbours, self.similarities, len(self.neighbours))
+
     def candidates(self, visits: Visits, k: int) -> Candidates:
         latest, weights = _latest(visits)
-        items = self.neighbours[latest.products]
-        scores = self.similarities[latest.products] * weights[:, None]
-        rows = np.broadcast_to(latest.shape.rows()[:, None], items.shape)
-        there = (items != NONE) & (scores > 0)  # what was only removed from the cart recommends nothing
-        return top_per_row(rows[there], items[there], scores[there], len(visits), k)
+        return self._listed.best_sums(latest.shape, latest.products, weights, k)
 
     def because(self, visits: Visits, rows: NDArray[np.int64], items: NDArray[np.int32]) -> NDArray[np.int32]:
         """The touched product that gives the item most of its score."""
         latest, weights = _latest(visits)
-        shape, entries = latest.shape.take(rows)
-        seen = latest.products[entries]
-        entry, place = np.nonzero(self.neighbours[seen] == items[shape.rows()][:, None])
-        similar = np.zeros(len(seen), np.float32)
-        similar[entry] = self.similarities[seen[entry], place]
-        return shape.strongest(seen, similar * weights[entries])
+        return those(self._listed.strongest(latest.shape, latest.products, weights, rows, items), latest.products)
 
 
-def _latest(visits: Visits) -> tuple[Touches, NDArray[np.floating[Any]]]:
-    """The latest products of each visit, and what each counts."""
+def _latest(visits: Visits) -> tuple[Touches, NDArray[np.float32]]:
+    """The latest products of each visit, and what each counts: nothing if it was only removed from the cart."""
     latest = visits.touched.keep(visits.touched.shape.ages() < LATEST)
-    return latest, RECENCY ** latest.shape.ages() * np.log1p(latest.weights)
+    return latest, (RECENCY ** latest.shape.ages() * np.log1p(latest.weights)).astype(np.float32)

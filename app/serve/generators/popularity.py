@@ -5,6 +5,7 @@ each weighted by its share of the interest; what is still missing is filled with
 everyone.
 """
 
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -13,8 +14,9 @@ from numpy.typing import NDArray
 
 from app.serve.arrays import mapped
 from app.serve.catalogue import Catalogue
-from app.serve.contract import Candidates, top_per_row
-from app.serve.ragged import NONE
+from app.serve.contract import Candidates
+from app.serve.item_rows import ItemRows
+from app.serve.ragged import NONE, Ragged
 from app.serve.visits import Visits
 
 TOP_CATEGORIES = 3  #: of a user
@@ -43,26 +45,37 @@ class Popularity:
         lists, scores = (mapped(folder / f"{name}.npy") for name in ("lists", "scores"))
         return cls(lists, scores, catalogue.category)
 
+    @cached_property
+    def _cells(self) -> ItemRows:
+        """The lists, one after the other."""
+        width = self.lists.shape[2]
+        return ItemRows.of_table(self.lists.reshape(-1, width), self.scores.reshape(-1, width), len(self.category))
+
+    @cached_property
+    def _categories(self) -> ItemRows:
+        """The category of each product, as the one that its row lists."""
+        of_each = self.category.astype(np.int32)[:, None]
+        return ItemRows.of_table(of_each, np.ones(of_each.shape, np.float32), self.lists.shape[1] - 1)
+
     def candidates(self, visits: Visits, k: int) -> Candidates:
-        n, everything = len(visits), self.lists.shape[1] - 1
+        n, whole_shop = len(visits), self.lists.shape[1] - 1
         everyone = self.lists.shape[0] - 1
         segment = np.where(visits.segments == NONE, everyone, visits.segments)
         touched = visits.touched
-        weights = RECENCY ** touched.shape.ages() * touched.weights
-        interest = top_per_row(touched.shape.rows(), self.category[touched.products], weights, n, TOP_CATEGORIES)
+        weights = (RECENCY ** touched.shape.ages() * touched.weights).astype(np.float32)
+        interest = self._categories.best_sums(touched.shape, touched.products, weights, TOP_CATEGORIES)
         share = interest.scores / np.maximum(interest.scores.sum(axis=1, keepdims=True), 1e-9)
-        rows, wanted = np.nonzero(interest.items != NONE)
-        category = interest.items[rows, wanted]
-        share = share[rows, wanted]
-        all_rows, whole_shop = np.arange(n), np.full(n, everything)
-        # The four levels, one after the other: whose list of which category, and how much its scores count.
-        row = np.concatenate([rows, rows, all_rows, all_rows])
-        of = np.concatenate([segment[rows], np.full_like(rows, everyone), segment, np.full(n, everyone)])
-        within = np.concatenate([category, category, whole_shop, whole_shop])
-        weight = np.concatenate([share, share * NEXT_LEVEL, np.full(n, NEXT_LEVEL**2), np.full(n, NEXT_LEVEL**3)])
-        items, scores = self.lists[of, within, :k], self.scores[of, within, :k] * weight[:, None]
-        there = (items != NONE) & (scores > 0)
-        return top_per_row(row[np.nonzero(there)[0]], items[there], scores[there], n, k)
+        # Of each visit the four levels, one after the other: whose list of which category, and how much it counts.
+        of, within, weight = (np.empty((n, 2 * TOP_CATEGORIES + 2), kind) for kind in (np.int64, np.int64, np.float32))
+        of[:, :TOP_CATEGORIES], of[:, TOP_CATEGORIES:] = segment[:, None], everyone
+        of[:, -2] = segment
+        within[:, :TOP_CATEGORIES] = within[:, TOP_CATEGORIES:-2] = interest.items
+        within[:, -2:] = whole_shop
+        weight[:, :TOP_CATEGORIES], weight[:, TOP_CATEGORIES:-2] = share, share * NEXT_LEVEL
+        weight[:, -2:] = NEXT_LEVEL**2, NEXT_LEVEL**3
+        there = within != NONE
+        cells = (of * (whole_shop + 1) + within)[there]
+        return self._cells.best_sums(Ragged.of_lengths(there.sum(axis=1)), cells, weight[there], k)
 
     def because(self, visits: Visits, rows: NDArray[np.int64], items: NDArray[np.int32]) -> NDArray[np.int32]:
         """No product: popular ones are popular for themselves."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from app.events.vocabulary import UNKNOWN
 from app.serve.catalogue import LATELY, RECENT, Catalogue
 from app.serve.pool import Pool
-from app.serve.ragged import NONE, Ragged, pair_keys
+from app.serve.ragged import NONE, Ragged
 from app.serve.visits import Touches, Visits
 
 #: Beside rank and score of each generator; see docs/method.md.
@@ -68,6 +69,16 @@ class Attributes:
     category_code: NDArray[np.int32]
     brand: NDArray[np.int32]
 
+    @cached_property
+    def numbers(self) -> NDArray[np.float32]:
+        """Those that are features as they are: (6, p), the price last."""
+        return np.stack([self.popularity, *self.popular_lately, *self.bought_lately, self.price])
+
+    @cached_property
+    def kinds(self) -> NDArray[np.int32]:
+        """Category, category code and brand: (3, p)."""
+        return np.stack([self.category, self.category_code, self.brand])
+
     @classmethod
     def of(cls, catalogue: Catalogue) -> "Attributes":
         """From a catalogue, in its order."""
@@ -115,90 +126,31 @@ def features(pool: Pool, terms: NDArray[np.float64], visits: Visits, attributes:
     ndarray
         (m, 2 g + `SHARED`) float32, columns as `feature_names`; NaN where something is not known.
     """
+    from app.serve import pool_loops
+
     rows, items = pool.rows, pool.items
-    shape = Ragged.of_rows(rows, pool.visits)
-    total = terms.sum(axis=1)
-    with np.errstate(divide="ignore"):
-        ranks = np.where(pool.ranks > 0, 1 / pool.ranks, 0)
+    proposals = Ragged.of_rows(rows, pool.visits).offsets
     touched = visits.touched
-    price = attributes.price[items]
-    columns = [
-        *ranks.T,
-        *_share_of_best(pool.scores, shape, rows).T,
-        (pool.ranks > 0).sum(axis=1),
-        total,
-        _share_of_best(total, shape, rows),
-        *_touches_of(pool, visits.session, visits.now),
-        *_touches_of(pool, visits.history, visits.now),
-        attributes.popularity[items],
-        *attributes.popular_lately[:, items],
-        *attributes.bought_lately[:, items],
-        price,
-        price - _usual(attributes.price, touched)[rows],
-        *(_alike(of, rows, items, touched) for of in (attributes.category, attributes.category_code, attributes.brand)),
-        visits.session.shape.lengths[rows],
-        visits.history.shape.lengths[rows],
-        (visits.users != NONE)[rows],
+    offsets, products = touched.shape.offsets, touched.products.astype(np.int64)
+    numbers = attributes.numbers[:, items]
+    of_visit = np.stack([visits.session.shape.lengths, visits.history.shape.lengths, visits.users != NONE])
+    known = [
+        pool_loops.of_generators(proposals, pool.ranks, pool.scores, terms),
+        _touches_of(pool, visits.session, visits.now),
+        _touches_of(pool, visits.history, visits.now),
+        numbers,
+        [numbers[-1] - pool_loops.usual(offsets, products, attributes.price)[rows]],
+        pool_loops.alike(offsets, products, proposals, items, attributes.kinds),
+        of_visit.astype(np.float32)[:, rows],
     ]
-    known = np.empty((2 * len(pool.generators) + len(SHARED), len(pool)), np.float32)
-    for row, column in zip(known, columns, strict=True):
-        row[:] = column
-    return known.T  # a column lies in one piece, as it is made here and as trees are summed
+    return np.concatenate(known).T  # a column lies in one piece, as it is made here and as trees are summed
 
 
-def _share_of_best(values: NDArray, shape: Ragged, rows: NDArray[np.int64]) -> NDArray:
-    """Values (m, …) divided by the largest of their visit; 0 where that is 0."""
-    if len(values) == 0:
-        return values
-    there = shape.lengths > 0
-    best = np.zeros((len(shape), *values.shape[1:]), values.dtype)
-    best[there] = np.maximum.reduceat(values, shape.offsets[:-1][there])
-    return values / np.where(best > 0, best, 1)[rows]
+def _touches_of(pool: Pool, touches: Touches, now: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Of each proposal that was touched: kind, weight, seconds since, and how many were touched after it: (4, m)."""
+    from app.serve import pool_loops
 
-
-def _touches_of(pool: Pool, touches: Touches, now: NDArray[np.float64]) -> list[NDArray]:
-    """Of each proposal that was touched: kind, weight, seconds since, and how many were touched after it: (m,) each."""
-    rows = touches.shape.rows()
-    keys = pair_keys(rows, touches.products)
-    entry = np.searchsorted(pool.keys, keys)
-    in_pool = np.zeros(len(keys), np.bool_)
-    inside = entry < len(pool.keys)
-    in_pool[inside] = pool.keys[entry[inside]] == keys[inside]
-    values = (touches.kinds, touches.weights, now[rows] - touches.times, touches.shape.ages())
-    columns = []
-    for value in values:
-        column = np.full(len(pool), np.nan)
-        column[entry[in_pool]] = value[in_pool]
-        columns.append(column)
-    return columns
-
-
-def _weights(touched: Touches) -> NDArray[np.float64]:
-    """How much each touch (t,) counts beside the others of its visit: the later, the more."""
-    return 1 / (1.0 + touched.shape.ages())
-
-
-def _usual(price: NDArray[np.float32], touched: Touches) -> NDArray[np.float64]:
-    """Mean logarithm of the prices that each visit looked at: (n,); NaN where none is known."""
-    prices, rows, weights = price[touched.products], touched.shape.rows(), _weights(touched)
-    known, n = ~np.isnan(prices), len(touched)
-    count = np.bincount(rows[known], weights[known], n)
-    total = np.bincount(rows[known], weights[known] * prices[known], n)
-    return np.divide(total, count, out=np.full(n, np.nan), where=count > 0)
-
-
-def _alike(
-    of: NDArray[np.int32], rows: NDArray[np.int64], items: NDArray[np.int64], touched: Touches
-) -> NDArray[np.float64]:
-    """Share of what a visit touched that is of the same kind as each proposal (m,); 0 where the kind is not known."""
-    touched_rows, weights = touched.shape.rows(), _weights(touched)
-    kind = of[touched.products]
-    known = kind != NONE
-    if not known.any():
-        return np.zeros(len(items))
-    kinds, which = np.unique(pair_keys(touched_rows[known], kind[known]), return_inverse=True)
-    sums = np.bincount(which, weights[known])
-    asked = np.where(of[items] == NONE, NONE, pair_keys(rows, of[items]))
-    place = np.minimum(np.searchsorted(kinds, asked), len(kinds) - 1)
-    every = np.bincount(touched_rows, weights, len(touched))
-    return np.where(kinds[place] == asked, sums[place], 0) / np.where(every > 0, every, 1)[rows]
+    products = touches.products.astype(np.int64)
+    return pool_loops.touches_of(
+        touches.shape.offsets, products, touches.kinds, touches.weights, touches.times, now, pool.keys
+    )

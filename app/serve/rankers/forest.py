@@ -8,16 +8,18 @@ a processor guesses wrong half the time.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from app.serve.ragged import Ragged
+
 if TYPE_CHECKING:
     from lightgbm import Booster
 
 MOST_LEAVES = 16  #: of a tree: their bits are one integer
-BLOCK = 65_536  #: rows at a time, which bounds memory
 ZERO = np.float32(1e-35)  #: what is no further from 0 is 0 to LightGBM
 
 
@@ -66,25 +68,28 @@ class Forest:
 
     def sums(self, known: NDArray[np.float32]) -> NDArray[np.float64]:
         """The sums (n,) of features (n, f), to the last bit those of LightGBM."""
-        found = np.zeros(len(known))
-        for start in range(0, len(known), BLOCK):
-            features = zip(known[start : start + BLOCK].T, self.zero_if_missing, strict=True)
-            columns = [np.nan_to_num(column) if zero else np.ascontiguousarray(column) for column, zero in features]
-            self._add(columns, found[start : start + BLOCK])
-        return found
+        from app.serve import pool_loops
 
-    def _add(self, columns: list[NDArray[np.float32]], found: NDArray[np.float64]) -> None:
-        right, struck = np.empty(len(found), np.bool_), np.empty(len(found), np.uint16)
-        gone = np.empty_like(struck)
-        for tree in self.trees:
-            gone.fill(0)
-            for node in tree.nodes:
-                if node.missing_right:
-                    np.logical_not(np.less_equal(columns[node.feature], node.threshold, out=right), out=right)
-                else:
-                    np.greater(columns[node.feature], node.threshold, out=right)
-                np.bitwise_or(gone, np.multiply(right, node.left, out=struck), out=gone)
-            found += tree.leaves[_FIRST_LEFT[gone]]
+        return pool_loops.tree_sums(np.ascontiguousarray(known.T), *self._arrays, _FIRST_LEFT)
+
+    @cached_property
+    def _arrays(self) -> tuple[NDArray[Any], ...]:
+        """The nodes of all trees, one after the other, and the leaves (t, `MOST_LEAVES`), as the loop reads them."""
+        nodes = [node for tree in self.trees for node in tree.nodes]
+        leaves = np.zeros((len(self.trees), MOST_LEAVES))
+        for row, tree in zip(leaves, self.trees, strict=True):
+            row[: len(tree.leaves)] = tree.leaves
+        features = np.array([node.feature for node in nodes], np.int64)
+        thresholds = np.array([node.threshold for node in nodes], np.float32)
+        missing_right = np.array([node.missing_right for node in nodes], np.bool_)
+        return (
+            Ragged.of_lengths(np.array([len(tree.nodes) for tree in self.trees], np.int64)).offsets,
+            features,
+            thresholds,
+            np.where(self.zero_if_missing[features], thresholds < 0, missing_right),
+            np.array([node.left for node in nodes], np.uint16),
+            leaves,
+        )
 
 
 def _splits(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -118,10 +123,10 @@ def _below(value: float) -> np.float32:
     return single if float(single) <= value else np.nextafter(single, np.float32(-np.inf))
 
 
-def _first_left() -> NDArray[np.uint8]:
+def _first_left() -> NDArray[np.int8]:
     """The lowest bit that is not set in each integer of 16 bits."""
     integers = np.arange(1 << MOST_LEAVES)
-    return np.log2((integers + 1) & ~integers).astype(np.uint8)
+    return np.log2((integers + 1) & ~integers).astype(np.int8)
 
 
 _FIRST_LEFT = _first_left()

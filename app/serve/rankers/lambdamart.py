@@ -29,7 +29,6 @@ if TYPE_CHECKING:  # takes longer to import than a bundle to open, so that only 
 FILE, MODEL = "lambdamart.json", "model.txt"
 #: Best places of reciprocal rank that are ordered anew; 99 % of ten are the same as of 100, which cost twice as much.
 DEPTH = 50
-MANY = 2_000  #: proposals from which on a `Forest` is faster than LightGBM: twice with 4,000, four times with 50,000
 OTHER_FEATURES = "its ranker was learned with other features; make a new one with vitrine train"
 
 
@@ -128,7 +127,7 @@ class LambdaMART:
     def _scores(self, known: NDArray[np.float32]) -> NDArray[np.float32]:
         if len(known) == 0:
             return np.empty(0, np.float32)
-        if len(known) >= MANY and self._forest is not None:
+        if self._forest is not None:
             sums = self._forest.sums(known)
         else:  # one thread: requests and partitions already keep all cores busy
             sums = np.asarray(self.booster.predict(known, raw_score=True, num_threads=1))

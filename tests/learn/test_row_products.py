@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from app.serve.row_products import strongest_of_few, strongest_of_product
+from app.learn.row_products import strongest_of_product
 from app.serve.sparse import canonical_rows, load_rows, save_rows
 
 
@@ -31,23 +31,10 @@ def test_with_room_for_all_it_is_the_product(tmp_path: Path) -> None:
     np.testing.assert_allclose(found.toarray(), left @ right, rtol=1e-6)
 
 
-def test_few_rows_give_what_all_give(tmp_path: Path) -> None:
-    rng = np.random.default_rng(2)
-    right = rng.random((50, 40)) * (rng.random((50, 40)) < 0.4)
-    save_rows(tmp_path, "right", csr_matrix(right))
-    touched, weights = np.array([9, 3, 9, 49, 3], np.int64), np.array([1, 2, 1, 1, 1], np.float32)
-    left = csr_matrix((weights, touched, [0, 3, 3, 5]), (3, 50))  # one touches product 9 twice, one nothing
-    opened = load_rows(tmp_path, "right", 40, "c")
-    found, expected = strongest_of_few(left, opened, 5), strongest_of_product(left, opened, 5)
-    assert (found != expected).nnz == 0
-    assert found.nnz == 10
-
-
 def test_nothing_times_nothing() -> None:
-    for product in (strongest_of_product, strongest_of_few):
-        assert product(matrix([[0, 0]]), matrix([[1, 1], [1, 1]]), 3).toarray().tolist() == [[0, 0]]
+    assert strongest_of_product(matrix([[0, 0]]), matrix([[1, 1], [1, 1]]), 3).toarray().tolist() == [[0, 0]]
 
 
 def test_where_nobody_knows_the_number_of_cores() -> None:
-    told = "import psutil; psutil.cpu_count = lambda logical=True: None; import app.serve.row_products"
+    told = "import psutil; psutil.cpu_count = lambda logical=True: None; import app.learn.row_products"
     subprocess.run([sys.executable, "-c", told], check=True)
