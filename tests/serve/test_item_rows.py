@@ -103,7 +103,7 @@ def test_arrays_of_any_kind_are_taken() -> None:
     assert found.items.tolist() == [[0, 2]]
 
 
-def one_loop(folder: Path, before: str = "") -> str:
+def one_loop(folder: Path, before: str = "pass") -> str:
     """Import the first loop in a process of its own; the folder where it is kept."""
     first_loop, _ = Path(loops.__file__).read_text().split("@compiled(INT64S, INT64S, *ROWS", 1)
     (folder / "loops.py").write_text(first_loop)
@@ -120,12 +120,12 @@ def test_where_nothing_can_be_kept_loops_are_compiled_all_the_same(tmp_path: Pat
 
 
 def test_what_was_kept_and_is_cut_short_is_compiled_anew(tmp_path: Path) -> None:
-    assert one_loop(tmp_path, "import app").startswith(str(tmp_path / "kept"))
+    assert one_loop(tmp_path).startswith(str(tmp_path / "kept"))
     kept = [file for file in (tmp_path / "kept").rglob("*.nb*") if file.is_file()]
     assert len(kept) == 2
     for file in kept:
         file.write_bytes(file.read_bytes()[:-100])
-    assert one_loop(tmp_path, "import app") == "None"
+    assert one_loop(tmp_path) == "None"
 
 
 def test_who_answers_nothing_is_spared_the_compiler() -> None:

@@ -4,13 +4,13 @@ Stored factors answer for a known user of whom nothing new was seen, folding-in 
 everyone else, and for users who were merged since.
 """
 
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import ThreadpoolController
+from threadpoolctl import threadpool_limits
 
 from app.serve.arrays import mapped
 from app.serve.catalogue import Catalogue
@@ -71,7 +71,7 @@ class ImplicitALS:
     @cached_property
     def _gram(self) -> NDArray[np.float64]:
         """The products of all items' factors, regularized: (f, f)."""
-        with _libraries().limit(limits=1, user_api="blas"):  # requests and partitions already keep all cores busy
+        with threadpool_limits(1, "blas"):  # requests and partitions already keep all cores busy
             gram = (self.item_factors.T @ self.item_factors).astype(np.float64)
         return gram + self.regularization * np.eye(len(gram))
 
@@ -109,9 +109,3 @@ class ImplicitALS:
 
     def rate(self, users: NDArray[np.int32], items: NDArray[np.int32]) -> NDArray[np.float64]:
         return np.einsum("mf,mf->m", self.user_factors[users], self.item_factors[self._places[items]])
-
-
-@cache
-def _libraries() -> ThreadpoolController:
-    """The BLAS of this process; once, since looking for it takes as long as an answer."""
-    return ThreadpoolController()
