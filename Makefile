@@ -31,10 +31,10 @@ $(CLASSES): $(READY) app/core/class_archive.py | java
 	@scripts/make-class-archive $(BIN)/python
 
 # Else the first command to make a list would compile them; where they are kept is numba's business.
-$(LOOPS): $(READY) app/serve/compiled.py app/serve/loops.py app/serve/pool_loops.py
+$(LOOPS): $(READY) app/serve/compiled.py app/serve/loops.py app/serve/pool_loops.py app/serve/visit_loops.py
 	@echo "compiling the loops that lists are made by (half a minute)"
 	@rm -f app/serve/__pycache__/*.nb[ic]
-	@$(BIN)/python -c "import app.serve.loops, app.serve.pool_loops"
+	@$(BIN)/python -c "import app.serve.loops, app.serve.pool_loops, app.serve.visit_loops"
 	@mkdir -p $(@D) && touch $@
 
 demo: setup demo/shop.synthetic.csv ## Make a synthetic shop and train on it, into demo/

@@ -26,10 +26,12 @@ def kept(of: types.Type, dimensions: int = 1) -> types.Array:
 
 
 INT = types.int64
-INT8S, INT64S, FLOATS, DOUBLES = (given(of) for of in (types.int8, types.int64, types.float32, types.float64))
+INT8S, INT32S, INT64S, FLOATS, DOUBLES = (
+    given(of) for of in (types.int8, types.int32, types.int64, types.float32, types.float64)
+)
 #: starts, ends, items, values
 ROWS = (kept(types.int64), kept(types.int64), kept(types.int32), kept(types.float32))
-TABLE, INT32_TABLE = kept(types.float32, 2), kept(types.int32, 2)
+TABLE, DOUBLE_TABLE, INT32_TABLE = (kept(of, 2) for of in (types.float32, types.float64, types.int32))
 
 
 def compiled(*parameters: types.Type) -> Callable[[Callable], Any]:

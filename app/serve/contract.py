@@ -116,14 +116,6 @@ def best_per_row(
     return Candidates(best, (np.where(there, matrix, 0) >> 32).astype(np.int32).view(np.float32))
 
 
-def best_entries(
-    rows: NDArray[np.int64], items: NDArray[np.int64], scores: NDArray[np.float32], n: int, k: int
-) -> NDArray[np.int64]:
-    """Which entries, ascending, hold the k best items of each row; parameters as of `best_per_row`."""
-    packed = _packed(items, scores)
-    return np.flatnonzero(packed >= _highest(rows, packed, n, k).min(axis=1)[rows])
-
-
 def _packed(items: NDArray[np.int64], scores: NDArray[np.float32]) -> NDArray[np.int64]:
     """One integer an entry: the score's bits, which sort as it does, then the smaller item."""
     return np.ascontiguousarray(scores).view(np.int32).astype(np.int64) << 32 | (_LARGEST - items)

@@ -72,16 +72,14 @@ def exclusions(visits: Visits, catalogue: Catalogue, users: UserTable, bought_da
     bought_days
         Days during which a bought product is not recommended again.
     """
-    on_screen = np.flatnonzero(visits.on_screen != NONE)
-    bought = visits.session.kinds == PURCHASED
+    from app.serve import visit_loops
+
+    offsets, products, kinds, *_ = visits.session.arrays
     since = visits.now - bought_days * SECONDS_PER_DAY
-    recent_rows, recent = users.bought_since(visits.users, since)
+    keys = [
+        visit_loops.seen(visits.on_screen, offsets, products, kinds, PURCHASED),
+        users.bought_since(np.arange(len(visits)), visits.users, since),
+    ]
     if visits.others is not None:
-        rows = visits.others.shape.rows()
-        further_rows, further = users.bought_since(visits.others.users, since[rows])
-        recent_rows, recent = np.concatenate([recent_rows, rows[further_rows]]), np.concatenate([recent, further])
-    return Exclusions.of(
-        np.concatenate([on_screen, visits.session.shape.rows()[bought], recent_rows]),
-        np.concatenate([visits.on_screen[on_screen], visits.session.products[bought], recent]),
-        catalogue.available,
-    )
+        keys.append(users.bought_since(visits.others.shape.rows(), visits.others.users, since))
+    return Exclusions(np.sort(np.concatenate(keys)), catalogue.available)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from app.serve.contract import Candidates
-from app.serve.ragged import NONE, Ints, Ragged
+from app.serve.ragged import NONE, Ints, Ragged, as_int64
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class ItemRows:
     @classmethod
     def of_matrix(cls, matrix: csr_matrix) -> "ItemRows":
         """The rows of a matrix."""
-        offsets = matrix.indptr.astype(np.int64)
+        offsets = matrix.indptr.astype(np.int64, copy=False)
         items, values = matrix.indices.astype(np.int32, copy=False), matrix.data.astype(np.float32, copy=False)
         return cls(offsets[:-1], offsets[1:], items, values, matrix.shape[1])
 
@@ -51,7 +51,7 @@ class ItemRows:
 
         return Candidates(
             *loops.best_sums(
-                shape.offsets, rows.astype(np.int64), weights, self.starts, self.ends, self.items, self.values,
+                shape.offsets, as_int64(rows), weights, self.starts, self.ends, self.items, self.values,
                 self.products, k,
             )
         )  # fmt: skip
@@ -76,7 +76,7 @@ class ItemRows:
 
         left, right = factors or (np.empty((len(self.starts), 0), np.float32), np.empty((self.products, 0), np.float32))
         return loops.strongest(
-            shape.offsets, rows.astype(np.int64), weights, visits.astype(np.int64), items.astype(np.int64),
+            shape.offsets, as_int64(rows), weights, as_int64(visits), as_int64(items),
             self.starts, self.ends, self.items, self.values, left, right,
         )  # fmt: skip
 

@@ -6,7 +6,19 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from app.serve.compiled import FLOATS, INT, INT64S, ROWS, TABLE, compiled, inner, inner_sum, kept
+from app.serve.compiled import (
+    DOUBLE_TABLE,
+    FLOATS,
+    INT,
+    INT32S,
+    INT64S,
+    ROWS,
+    TABLE,
+    compiled,
+    inner,
+    inner_sum,
+    kept,
+)
 from app.serve.ragged import NONE
 
 _LOW, _LARGEST = 0xFFFFFFFF, 0x7FFFFFFF
@@ -183,15 +195,23 @@ def best_near(
     return best, scores
 
 
-@compiled(INT64S, INT64S, FLOATS, TABLE, kept(types.float64, 2))
-def folded_in(
-    offsets: NDArray, rows: NDArray, confidence: NDArray, factors: NDArray, gram: NDArray
-) -> NDArray[np.float32]:
-    """The vectors (n, f) that fit best what n visits touched: x of (gram + Σ (c - 1) y yᵀ) x = Σ c y, over the
-    `factors` (p, f) y of their `rows` with `confidence` c; 0 for a visit without any. `gram` (f, f): its lower half."""
+@compiled(INT32S, TABLE, INT64S, INT64S, FLOATS, TABLE, DOUBLE_TABLE)
+def user_vectors(
+    users: NDArray, user_factors: NDArray, offsets: NDArray, rows: NDArray, confidence: NDArray, factors: NDArray,
+    gram: NDArray,
+) -> NDArray[np.float32]:  # fmt: skip
+    """The vectors (n, f) of n visits: the `user_factors` (u, f) of users (n,) who are not `NONE`, for the others what
+    fits best what they touched, 0 for one without any.
+
+    That is x of (gram + Σ (c - 1) y yᵀ) x = Σ c y, over the `factors` (p, f) y of their `rows` with `confidence` c;
+    `gram` (f, f): its lower half.
+    """
     n, width = len(offsets) - 1, factors.shape[1]
     found, left, solved = np.zeros((n, width), np.float32), np.empty((width, width)), np.empty(width)
     for visit in range(n):
+        if users[visit] != NONE:
+            found[visit] = user_factors[users[visit]]
+            continue
         if offsets[visit] == offsets[visit + 1]:
             continue
         left[:], solved[:] = gram, 0

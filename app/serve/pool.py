@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,11 +48,18 @@ class Pool:
 
         items = np.concatenate([part.items for part in parts.values()], axis=1)
         own = np.concatenate([part.scores for part in parts.values()], axis=1)
-        column = Ragged.of_lengths(np.array([part.items.shape[1] for part in parts.values()]))
+        columns = _columns(*(part.items.shape[1] for part in parts.values()))
         available = ANY if exclusions.available is None else exclusions.available
-        found = pool_loops.pooled(items, own, column.rows(), column.places(), available, exclusions.keys, len(parts))
+        found = pool_loops.pooled(items, own, *columns, available, exclusions.keys, len(parts))
         return cls(len(items), tuple(parts), *found)
 
     def take(self, entries: NDArray[np.int64]) -> "Pool":
         """Some of the proposals, by ascending index."""
         return Pool(self.visits, self.generators, self.keys[entries], self.ranks[entries], self.scores[entries])
+
+
+@lru_cache
+def _columns(*widths: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Of lists of these widths, side by side: the list of each column, and the place in it."""
+    shape = Ragged.of_lengths(np.array(widths))
+    return shape.rows(), shape.places()

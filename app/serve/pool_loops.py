@@ -1,10 +1,22 @@
-"""Loops over what is proposed to visits: put together, described, and summed up by trees."""
+"""Loops over what is proposed to visits: put together, cut, described, summed up by trees, and ranked."""
 
 import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from app.serve.compiled import DOUBLES, FLOATS, INT, INT8S, INT32_TABLE, INT64S, TABLE, compiled, given, kept
+from app.serve.compiled import (
+    DOUBLE_TABLE,
+    DOUBLES,
+    FLOATS,
+    INT,
+    INT8S,
+    INT32_TABLE,
+    INT64S,
+    TABLE,
+    compiled,
+    given,
+    kept,
+)
 from app.serve.ragged import NONE
 
 _LOW = 0xFFFFFFFF
@@ -47,6 +59,66 @@ def pooled(
             ranks[count - 1, generator_of[column]] = place_of[column] + 1
             scores[count - 1, generator_of[column]] = own[visit, column]
     return keys[:count].copy(), ranks[:count].copy(), scores[:count].copy()
+
+
+@compiled(INT32_TABLE, DOUBLES, types.float64)
+def reciprocal(ranks: NDArray, weights: NDArray, offset: float) -> NDArray[np.float64]:
+    """What each generator (g,) adds to a proposal: its weight over offset and rank, 0 where it has none: (m, g)."""
+    found = np.zeros(ranks.shape)
+    for place in range(len(ranks)):
+        for number in range(len(weights)):
+            if ranks[place, number] > 0:
+                found[place, number] = weights[number] / (offset + ranks[place, number])
+    return found
+
+
+@compiled(INT64S, DOUBLE_TABLE, INT)
+def best_entries(keys: NDArray, terms: NDArray, depth: int) -> NDArray[np.int64]:
+    """Which proposals (m,), ascending, are the `depth` best of their visit, by the sum of their terms (m, g) in single
+    precision, of equal ones the smaller product; none of a sum of 0."""
+    proposed = len(keys)
+    totals, chosen, count = np.empty(proposed, np.float32), np.empty(proposed, np.int64), 0
+    bits, packed, first = totals.view(np.int32), np.empty(proposed, np.int64), 0
+    for place in range(proposed):
+        total = 0.0
+        for number in range(terms.shape[1]):
+            total += terms[place, number]
+        totals[place] = total
+        packed[place] = np.int64(bits[place]) << 32 | (_LOW - place)
+        if place + 1 == proposed or keys[place + 1] >> 32 != keys[place] >> 32:
+            theirs, least = packed[first : place + 1], np.int64(0)
+            if len(theirs) > depth:
+                least = np.partition(theirs, len(theirs) - depth)[len(theirs) - depth]
+            for entry in range(first, place + 1):
+                if totals[entry] > 0 and packed[entry] >= least:
+                    chosen[count] = entry
+                    count += 1
+            first = place + 1
+    return chosen[:count]
+
+
+@compiled(INT64S, FLOATS, DOUBLE_TABLE, INT, INT)
+def ranked(
+    keys: NDArray, scores: NDArray, terms: NDArray, visits: int, k: int
+) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.int8]]:
+    """The k products of each visit (n, k) with the best scores above 0, of equal ones the smaller; these scores; and of
+    each the generator with the largest term (m, g), the first of equal ones."""
+    items, best = np.full((visits, k), NONE, np.int32), np.zeros((visits, k), np.float32)
+    sources, single = np.full((visits, k), NONE, np.int8), scores.copy()
+    bits, packed, size, proposed = single.view(np.int32), np.empty(len(keys), np.int64), 0, len(keys)
+    for entry in range(proposed):
+        if single[entry] > 0:
+            packed[size] = np.int64(bits[entry]) << 32 | (_LOW - entry)
+            size += 1
+        if entry + 1 == proposed or keys[entry + 1] >> 32 != keys[entry] >> 32:
+            visit = keys[entry] >> 32
+            packed[:size].sort()
+            for place in range(min(k, size)):
+                chosen = _LOW - (packed[size - 1 - place] & _LOW)
+                items[visit, place], best[visit, place] = keys[chosen] & _LOW, single[chosen]
+                sources[visit, place] = np.argmax(terms[chosen])
+            size = 0
+    return items, best, sources
 
 
 @compiled(INT64S, INT64S, INT8S, FLOATS, DOUBLES, DOUBLES, INT64S)
@@ -107,7 +179,19 @@ def usual(offsets: NDArray, products: NDArray, price: NDArray) -> NDArray[np.flo
     return found
 
 
-@compiled(INT64S, INT32_TABLE, TABLE, kept(types.float64, 2))
+@compiled(INT64S, INT64S, TABLE, FLOATS)
+def of_products(rows: NDArray, items: NDArray, numbers: NDArray, usual: NDArray) -> NDArray[np.float32]:
+    """The `numbers` (p, q) of the product of each proposal (m,), and how its price, the last of them, differs from the
+    `usual` one of its visit (n,): (q + 1, m)."""
+    width = numbers.shape[1]
+    found = np.empty((width + 1, len(items)), np.float32)
+    for place in range(len(items)):
+        found[:width, place] = numbers[items[place]]
+        found[width, place] = found[width - 1, place] - usual[rows[place]]
+    return found
+
+
+@compiled(INT64S, INT32_TABLE, TABLE, DOUBLE_TABLE)
 def of_generators(proposals: NDArray, ranks: NDArray, scores: NDArray, terms: NDArray) -> NDArray[np.float32]:
     """What g generators say of each proposal: (2 g + 3, m). The reciprocal `ranks` (m, g), 0 where there is none; the
     `scores` (m, g) as a share of their visit's best; how many propose it; the sum of its `terms` (m, g), and that as a
@@ -137,7 +221,7 @@ def of_generators(proposals: NDArray, ranks: NDArray, scores: NDArray, terms: ND
 
 @compiled(
     TABLE, *(kept(of) for of in (types.int64, types.int64, types.float32, types.bool_, types.uint16)),
-    kept(types.float64, 2), kept(types.int8),
+    DOUBLE_TABLE, kept(types.int8),
 )  # fmt: skip
 def tree_sums(
     columns: NDArray, starts: NDArray, features: NDArray, thresholds: NDArray, missing_right: NDArray, left: NDArray,

@@ -124,6 +124,11 @@ def _running(counts: NDArray[Any]) -> NDArray[np.int64]:
     return sums
 
 
+def as_int64(integers: Ints) -> NDArray[np.int64]:
+    """The same, in the one kind that loops are compiled for."""
+    return integers.astype(np.int64, copy=False)
+
+
 def pair_keys(rows: Ints, items: Ints) -> NDArray[np.int64]:
     """One integer for each (row, item), by which they sort and compare."""
     return rows.astype(np.int64) << 32 | items.astype(np.int64)

@@ -4,13 +4,15 @@ What each session was about: its products, each once, by the last touch; of the 
 of their types the most committed.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.events.vocabulary import KINDS, MAX_RATING, RATING
-from app.serve.ragged import Ragged, first_of_each
+from app.serve.ragged import Ragged
 from app.serve.visits import Touches
 
 #: Weight of an event, by its code in `KINDS`.
@@ -40,31 +42,20 @@ class SessionEvents:
         max_products
             The latest so many are kept of each.
         """
-        shape, entries = Ragged.ranges(starts, ends - starts)
-        kinds = self.kinds[entries]
-        touches = folded(Touches(shape, self.products[entries], kinds, WEIGHTS[kinds], self.times[entries]))
-        return touches.keep(touches.shape.ages() < max_products)
+        weights = WEIGHTS[self.kinds]
+        return _folded(starts, ends, (self.products, self.kinds, weights, self.times), max_products)
 
 
 def folded(touched: Touches) -> Touches:
     """What was touched, each product of a visit once, from touches in any order in which a product may come again."""
-    rows, products, times = touched.shape.rows(), touched.products, touched.times
-    order = np.lexsort((times, products, rows))
-    first = first_of_each(rows[order], products[order])
-    row, product = rows[order][first], products[order][first]
-    last_touch = _reduced(np.maximum, times[order], first)
-    weight = np.minimum(_reduced(np.add, touched.weights[order], first), MAX_RATING)
-    kind = _reduced(np.maximum, touched.kinds[order], first)
-    by_touch = np.lexsort((product, last_touch, row))
-    return Touches(
-        Ragged.of_rows(row, len(touched)),
-        product[by_touch],
-        kind[by_touch],
-        weight[by_touch].astype(np.float32),
-        last_touch[by_touch],
-    )
+    offsets, *values = touched.arrays
+    return _folded(offsets[:-1], offsets[1:], values, len(touched.products))
 
 
-def _reduced(how: np.ufunc, values: NDArray, first: NDArray[np.int64]) -> NDArray:
-    """Values (m,) brought together from each of the `first` on, keeping their type."""
-    return how.reduceat(values, first) if len(first) else values[:0]
+def _folded(
+    starts: NDArray[np.int64], ends: NDArray[np.int64], values: Iterable[NDArray[Any]], max_products: int
+) -> Touches:
+    from app.serve import visit_loops
+
+    offsets, *found = visit_loops.folded(starts, ends, *values, MAX_RATING, max_products)
+    return Touches(Ragged(offsets), *found)

@@ -1,6 +1,7 @@
 """What a bundle knows of its users: segment, latest products and purchases."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from pyarrow import feather
 from app.events.ids import LARGEST
 from app.serve.arrays import mapped
 from app.serve.catalogue import positions
-from app.serve.ragged import NONE, Ragged
+from app.serve.ragged import NONE, Ints, Ragged, as_int64
 from app.serve.sessions import folded
 from app.serve.visits import OtherUsers, Touches, Visitors
 
@@ -109,18 +110,31 @@ class UserTable:
 
     def histories(self, users: NDArray[np.int32], others: OtherUsers | None) -> Touches:
         """What is remembered of each user (n,), with the histories of others who are one with them."""
-        theirs = self.history.take(users)
+        theirs = self._remembered(users)
         if others is None:
             return theirs
-        rows, further = others.shape.rows(), self.history.take(others.users)
+        rows, further = others.shape.rows(), self._remembered(others.users)
         moved = Ragged.of_rows(rows[further.shape.rows()], len(users))
         return folded(theirs.then(replace(further, shape=moved)))
 
-    def bought_since(
-        self, users: NDArray[np.integer[Any]], moments: NDArray[np.float64]
-    ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-        """Rows and products (m,) that the known ones of these users (n,) bought at or after a moment (n,)."""
-        shape, entries = self.bought.take(users)
-        rows = shape.rows()
-        recent = self.bought_at[entries] >= moments[rows]
-        return rows[recent], self.bought_items[entries[recent]]
+    def _remembered(self, users: Ints) -> Touches:
+        """What is remembered of each (n,); nothing of `NONE`."""
+        from app.serve import visit_loops
+
+        offsets, *values = visit_loops.of_users(as_int64(users), *self._history)
+        return Touches(Ragged(offsets), *values)
+
+    @cached_property
+    def _history(self) -> tuple[NDArray[Any], ...]:
+        """Offsets, products, kinds, weights and times, as loops read them: as they lie in their files."""
+        of = self.history
+        return of.shape.offsets, of.products.astype(np.int32, copy=False), of.kinds, of.weights, of.times
+
+    def bought_since(self, rows: NDArray[np.int64], users: Ints, since: NDArray[np.float64]) -> NDArray[np.int64]:
+        """`pair_keys` of a visit and each product that was bought at or after its moment `since` (n,), for the visits
+        `rows` (m,) of the `users` (m,)."""
+        from app.serve import visit_loops
+
+        return visit_loops.bought_since(
+            rows, as_int64(users), self.bought.offsets, self.bought_items, self.bought_at, since
+        )

@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from app.events.vocabulary import KINDS, PURCHASE, TOUCHES
-from app.serve.ragged import NONE, Ragged, Where, pair_keys
+from app.serve.ragged import NONE, Ragged, Where, as_int64
 
 PURCHASED = KINDS.index(PURCHASE)
 
@@ -70,6 +70,11 @@ class Touches:
             times.flatten().to_numpy(),
         )
 
+    @property
+    def arrays(self) -> tuple[NDArray[Any], ...]:
+        """Offsets, products (int64), kinds, weights and times, as loops read them."""
+        return self.shape.offsets, as_int64(self.products), self.kinds, self.weights, self.times
+
     def _values(self, entries: Where | slice) -> dict[str, Any]:
         return {field.name: getattr(self, field.name)[entries] for field in fields(self)[1:]}
 
@@ -98,8 +103,8 @@ class Touches:
 
     def placed(self, items: NDArray[np.int32]) -> "Touches":
         """With positions (m,) in place of the products, without those that have none."""
-        moved = Touches(self.shape, items, self.kinds, self.weights, self.times)
-        return moved.keep(items != NONE)
+        moved, there = Touches(self.shape, items, self.kinds, self.weights, self.times), items != NONE
+        return moved if there.all() else moved.keep(there)
 
 
 @dataclass(frozen=True)
@@ -196,11 +201,10 @@ class Visits:
             return self.session
         if len(self.session.products) == 0:
             return self.history
-        from app.serve.loops import among
+        from app.serve import visit_loops
 
-        in_session = pair_keys(self.session.shape.rows(), self.session.products)
-        remembered = pair_keys(self.history.shape.rows(), self.history.products)
-        return self.history.keep(~among(remembered, in_session)).then(self.session)
+        offsets, *values = visit_loops.followed(*self.history.arrays, *self.session.arrays)
+        return Touches(Ragged(offsets), *values)
 
     @cached_property
     def counted(self) -> Touches:

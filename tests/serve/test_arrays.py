@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from app.learn.users import read_users
 from app.serve.catalogue import Catalogue, positions
 from app.serve.contract import top_per_row
-from app.serve.ragged import NONE, Ragged
+from app.serve.ragged import NONE, Ragged, unpack_keys
 from app.serve.users import UserTable
 
 ENTRIES = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 6), st.integers(0, 8).map(lambda n: n / 4)), max_size=40)
@@ -156,5 +156,6 @@ def test_user_table_is_sorted_with_its_lists(users: UserTable) -> None:
 
 def test_bought_since_a_moment_of_each_row(users: UserTable) -> None:
     who = np.array([2, NONE, 0, 0], np.int32)
-    rows, items = users.bought_since(who, np.array([3000.0, 0, 1500, 0]))
+    found = users.bought_since(np.arange(4), who, np.array([3000.0, 0, 1500, 0]))
+    rows, items = unpack_keys(found)
     assert list(zip(rows.tolist(), items.tolist(), strict=True)) == [(0, 2), (2, 1), (3, 0), (3, 1)]

@@ -19,7 +19,7 @@ from app.registry.bundle import Bundle
 from app.registry.manifest import MANIFEST
 from app.registry.registry import Registry
 from app.results.run import RunResult
-from app.serve.ragged import NONE
+from app.serve.ragged import NONE, unpack_keys
 from tests.knowing import places_of
 from tests.registry.bundles import make
 from tests.train.shop import BROKEN, NOW, Shop
@@ -36,7 +36,7 @@ def bought(bundle: Bundle, user: int) -> set[int]:
     """The products that a bundle knows a user to have bought, by the shop's ids."""
     recommender = bundle.recommender
     positions = recommender.users.positions(np.array([user]))
-    _, items = recommender.users.bought_since(positions, np.zeros(1))
+    _, items = unpack_keys(recommender.users.bought_since(np.zeros(1, np.int64), positions, np.zeros(1)))
     return set(recommender.catalogue.product_ids[items].tolist())
 
 

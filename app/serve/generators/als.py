@@ -89,14 +89,13 @@ class ImplicitALS:
     def candidates(self, visits: Visits, k: int) -> Candidates:
         from app.serve import loops
 
-        learned = (visits.users != NONE) & ~visits.fresh & ~visits.joint
+        learned = np.where(visits.fresh | visits.joint, NONE, visits.users).astype(np.int32)
         # What was only removed from the cart counts as not seen; vectors of 0 find nothing.
         counted = visits.counted
-        confidence = counted.weights * np.float32(self.alpha)
-        vectors = loops.folded_in(
-            counted.shape.offsets, self._places[counted.products], confidence, self.item_factors, self._gram
-        )
-        vectors[learned] = self.user_factors[visits.users[learned]]
+        vectors = loops.user_vectors(
+            learned, self.user_factors, counted.shape.offsets, self._places[counted.products],
+            counted.weights * np.float32(self.alpha), self.item_factors, self._gram,
+        )  # fmt: skip
         return Candidates(*loops.best_products(vectors, self.item_factors, self.lengths, self.items, k))
 
     def because(self, visits: Visits, rows: NDArray[np.int64], items: NDArray[np.int32]) -> NDArray[np.int32]:

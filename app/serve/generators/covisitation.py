@@ -46,16 +46,20 @@ class CoVisitation:
         return ItemRows.of_table(self.neighbours, self.similarities, len(self.neighbours))
 
     def candidates(self, visits: Visits, k: int) -> Candidates:
-        latest, weights = _latest(visits)
-        return self._listed.best_sums(latest.shape, latest.products, weights, k)
+        touched = visits.touched
+        return self._listed.best_sums(touched.shape, touched.products, _weights(touched), k)
 
     def because(self, visits: Visits, rows: NDArray[np.int64], items: NDArray[np.int32]) -> NDArray[np.int32]:
         """The touched product that gives the item most of its score."""
-        latest, weights = _latest(visits)
-        return those(self._listed.strongest(latest.shape, latest.products, weights, rows, items), latest.products)
+        touched = visits.touched
+        entries = self._listed.strongest(touched.shape, touched.products, _weights(touched), rows, items)
+        return those(entries, touched.products)
 
 
-def _latest(visits: Visits) -> tuple[Touches, NDArray[np.float32]]:
-    """The latest products of each visit, and what each counts: nothing if it was only removed from the cart."""
-    latest = visits.touched.keep(visits.touched.shape.ages() < LATEST)
-    return latest, (RECENCY ** latest.shape.ages() * np.log1p(latest.weights)).astype(np.float32)
+#: How much a product counts by those touched after it, the last entry for all older ones.
+_BY_AGE = np.append(RECENCY ** np.arange(LATEST), 0.0)
+
+
+def _weights(touched: Touches) -> NDArray[np.float32]:
+    """What each touched product counts: nothing if it was only removed from the cart."""
+    return (_BY_AGE[np.minimum(touched.shape.ages(), LATEST)] * np.log1p(touched.weights)).astype(np.float32)

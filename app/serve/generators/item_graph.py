@@ -16,6 +16,7 @@ from app.serve.arrays import mapped
 from app.serve.catalogue import Catalogue
 from app.serve.contract import Candidates
 from app.serve.item_rows import ItemRows, those
+from app.serve.ragged import as_int64
 from app.serve.sparse import load_rows, save_rows
 from app.serve.visits import Visits
 
@@ -54,7 +55,7 @@ class ItemGraph:
         counted, near = visits.counted, self._near
         return Candidates(
             *loops.best_near(
-                counted.shape.offsets, counted.products.astype(np.int64), near.starts, near.ends, near.items,
+                counted.shape.offsets, as_int64(counted.products), near.starts, near.ends, near.items,
                 near.values, self.inward, self.outward, max(k, NEAREST), k,
             )
         )  # fmt: skip

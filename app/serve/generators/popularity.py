@@ -58,24 +58,17 @@ class Popularity:
         return ItemRows.of_table(of_each, np.ones(of_each.shape, np.float32), self.lists.shape[1] - 1)
 
     def candidates(self, visits: Visits, k: int) -> Candidates:
-        n, whole_shop = len(visits), self.lists.shape[1] - 1
-        everyone = self.lists.shape[0] - 1
-        segment = np.where(visits.segments == NONE, everyone, visits.segments)
+        from app.serve import visit_loops
+
+        everyone, whole_shop = self.lists.shape[0] - 1, self.lists.shape[1] - 1
         touched = visits.touched
         weights = (RECENCY ** touched.shape.ages() * touched.weights).astype(np.float32)
         interest = self._categories.best_sums(touched.shape, touched.products, weights, TOP_CATEGORIES)
-        share = interest.scores / np.maximum(interest.scores.sum(axis=1, keepdims=True), 1e-9)
-        # Of each visit the four levels, one after the other: whose list of which category, and how much it counts.
-        of, within, weight = (np.empty((n, 2 * TOP_CATEGORIES + 2), kind) for kind in (np.int64, np.int64, np.float32))
-        of[:, :TOP_CATEGORIES], of[:, TOP_CATEGORIES:] = segment[:, None], everyone
-        of[:, -2] = segment
-        within[:, :TOP_CATEGORIES] = within[:, TOP_CATEGORIES:-2] = interest.items
-        within[:, -2:] = whole_shop
-        weight[:, :TOP_CATEGORIES], weight[:, TOP_CATEGORIES:-2] = share, share * NEXT_LEVEL
-        weight[:, -2:] = NEXT_LEVEL**2, NEXT_LEVEL**3
-        there = within != NONE
-        cells = (of * (whole_shop + 1) + within)[there]
-        return self._cells.best_sums(Ragged.of_lengths(there.sum(axis=1)), cells, weight[there], k)
+        segments = np.where(visits.segments == NONE, everyone, visits.segments).astype(np.int64)
+        offsets, cells, counted = visit_loops.levels(
+            segments, interest.items, interest.scores, everyone, whole_shop, NEXT_LEVEL
+        )
+        return self._cells.best_sums(Ragged(offsets), cells, counted, k)
 
     def because(self, visits: Visits, rows: NDArray[np.int64], items: NDArray[np.int32]) -> NDArray[np.int32]:
         """No product: popular ones are popular for themselves."""

@@ -3,15 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self
+from typing import ClassVar, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.serve.catalogue import Catalogue
-from app.serve.contract import Candidates
 from app.serve.pool import Pool
-from app.serve.ragged import NONE, pair_keys
 from app.serve.visits import Visits
 
 
@@ -25,23 +23,20 @@ class Ranked:
     sources: NDArray[np.int8]
 
     @classmethod
-    def of(cls, best: Candidates, pool: Pool, terms: NDArray[np.floating[Any]]) -> "Ranked":
-        """Lists with their sources: of each place the generator with the largest term, the first of equal ones.
+    def of(cls, pool: Pool, scores: NDArray[np.float32], terms: NDArray[np.float64], k: int) -> "Ranked":
+        """The k best of a pool for each visit, of equal ones the smaller product, with their sources: of each place the
+        generator with the largest term, the first of equal ones.
 
         Parameters
         ----------
-        best
-            The lists (n, k).
-        pool
-            Holds every place of them.
+        scores
+            Of the pool's proposals (m,); what is not above 0 is in no list.
         terms
-            How much each generator speaks for each proposal of the pool: (m, g).
+            How much each generator speaks for each proposal: (m, g).
         """
-        row, place = np.nonzero(best.items != NONE)
-        entry = np.searchsorted(pool.keys, pair_keys(row, best.items[row, place]))
-        sources = np.full(best.items.shape, NONE, np.int8)
-        sources[row, place] = terms[entry].argmax(axis=1)
-        return cls(best.items, best.scores, sources)
+        from app.serve import pool_loops
+
+        return cls(*pool_loops.ranked(pool.keys, scores, terms, pool.visits, k))
 
 
 class Ranker(Protocol):

@@ -13,7 +13,7 @@ from app.events.vocabulary import UNKNOWN
 from app.serve.catalogue import LATELY, RECENT, Catalogue
 from app.serve.pool import Pool
 from app.serve.ragged import NONE, Ragged
-from app.serve.visits import Touches, Visits
+from app.serve.visits import Visits
 
 #: Beside rank and score of each generator; see docs/method.md.
 SHARED = (
@@ -71,8 +71,8 @@ class Attributes:
 
     @cached_property
     def numbers(self) -> NDArray[np.float32]:
-        """Those that are features as they are: (6, p), the price last."""
-        return np.stack([self.popularity, *self.popular_lately, *self.bought_lately, self.price])
+        """Those that are features as they are: (p, 6), the price last."""
+        return np.stack([self.popularity, *self.popular_lately, *self.bought_lately, self.price], axis=1)
 
     @cached_property
     def kinds(self) -> NDArray[np.int32]:
@@ -130,27 +130,15 @@ def features(pool: Pool, terms: NDArray[np.float64], visits: Visits, attributes:
 
     rows, items = pool.rows, pool.items
     proposals = Ragged.of_rows(rows, pool.visits).offsets
-    touched = visits.touched
-    offsets, products = touched.shape.offsets, touched.products.astype(np.int64)
-    numbers = attributes.numbers[:, items]
+    offsets, products, *_ = visits.touched.arrays
+    usual = pool_loops.usual(offsets, products, attributes.price)
     of_visit = np.stack([visits.session.shape.lengths, visits.history.shape.lengths, visits.users != NONE])
     known = [
         pool_loops.of_generators(proposals, pool.ranks, pool.scores, terms),
-        _touches_of(pool, visits.session, visits.now),
-        _touches_of(pool, visits.history, visits.now),
-        numbers,
-        [numbers[-1] - pool_loops.usual(offsets, products, attributes.price)[rows]],
+        pool_loops.touches_of(*visits.session.arrays, visits.now, pool.keys),
+        pool_loops.touches_of(*visits.history.arrays, visits.now, pool.keys),
+        pool_loops.of_products(rows, items, attributes.numbers, usual),
         pool_loops.alike(offsets, products, proposals, items, attributes.kinds),
         of_visit.astype(np.float32)[:, rows],
     ]
     return np.concatenate(known).T  # a column lies in one piece, as it is made here and as trees are summed
-
-
-def _touches_of(pool: Pool, touches: Touches, now: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Of each proposal that was touched: kind, weight, seconds since, and how many were touched after it: (4, m)."""
-    from app.serve import pool_loops
-
-    products = touches.products.astype(np.int64)
-    return pool_loops.touches_of(
-        touches.shape.offsets, products, touches.kinds, touches.weights, touches.times, now, pool.keys
-    )

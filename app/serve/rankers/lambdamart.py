@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.serve.catalogue import RECENT, Catalogue
-from app.serve.contract import best_per_row
 from app.serve.pool import Pool
 from app.serve.rankers.contract import Ranked
 from app.serve.rankers.features import Attributes, feature_names, features
@@ -29,6 +28,7 @@ if TYPE_CHECKING:  # takes longer to import than a bundle to open, so that only 
 FILE, MODEL = "lambdamart.json", "model.txt"
 #: Best places of reciprocal rank that are ordered anew; 99 % of ten are the same as of 100, which cost twice as much.
 DEPTH = 50
+LEAST = np.finfo(np.float32).tiny  #: a place's score, however bad: what has 0 would not be in the list
 OTHER_FEATURES = "its ranker was learned with other features; make a new one with vitrine train"
 
 
@@ -121,7 +121,7 @@ class LambdaMART:
     def _ordered(self, pool: Pool, visits: Visits, k: int) -> Ranked:
         head, terms = self.first.cut(pool, DEPTH)
         scores = self._scores(features(head, terms, visits, self.attributes))
-        ranked = Ranked.of(best_per_row(head.rows, head.items, scores, pool.visits, k), head, terms)
+        ranked = Ranked.of(head, scores, terms, k)
         return ranked if k <= DEPTH else self._with_the_rest(ranked, pool, visits, k)
 
     def _scores(self, known: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -131,7 +131,7 @@ class LambdaMART:
             sums = self._forest.sums(known)
         else:  # one thread: requests and partitions already keep all cores busy
             sums = np.asarray(self.booster.predict(known, raw_score=True, num_threads=1))
-        return (1 / (1 + np.exp(-sums))).astype(np.float32)
+        return np.maximum((1 / (1 + np.exp(-sums))).astype(np.float32), LEAST)
 
     def _with_the_rest(self, ranked: Ranked, pool: Pool, visits: Visits, k: int) -> Ranked:
         behind = self.first.rank(pool, visits, k)

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.serve.catalogue import Catalogue
-from app.serve.contract import Candidates, best_entries, best_per_row
 from app.serve.pool import Pool
 from app.serve.rankers.contract import Ranked
 from app.serve.visits import Visits
@@ -65,7 +64,7 @@ class ReciprocalRank:
             if lead:
                 theirs = led[pool.rows]
                 terms[theirs] = self._led_by(lead, pool, terms)[theirs]
-        return Ranked.of(_best(pool, terms, k), pool, terms)
+        return Ranked.of(pool, terms.sum(axis=1).astype(np.float32), terms, k)
 
     def _led_by(self, lead: str, pool: Pool, terms: NDArray[np.float64]) -> NDArray[np.float64]:
         """Terms (m, g) by which a generator's places come first, whatever its weight, and the others fill up."""
@@ -77,27 +76,15 @@ class ReciprocalRank:
 
     def terms(self, pool: Pool) -> NDArray[np.float64]:
         """What each generator adds to the score of each proposal: (m, g)."""
+        from app.serve import pool_loops
+
         weights = np.array([self.weights.get(name, 0.0) for name in pool.generators])
-        # Looked up, since there are few ranks: that of no proposal, 0, then 1, 2, …
-        of_rank = 1 + np.arange(pool.ranks.max(initial=0))[:, None]
-        terms = np.concatenate([np.zeros((1, len(weights))), weights / (self.offset + of_rank)])
-        return terms[pool.ranks, np.arange(len(weights))]
+        return pool_loops.reciprocal(pool.ranks, weights, self.offset)
 
     def cut(self, pool: Pool, depth: int) -> tuple[Pool, NDArray[np.float64]]:
         """The pool with the best `depth` proposals of each visit alone, and their terms."""
+        from app.serve import pool_loops
+
         terms = self.terms(pool)
-        speaks, scores = _scored(terms)
-        kept = speaks[best_entries(pool.rows[speaks], pool.items[speaks], scores, pool.visits, depth)]
+        kept = pool_loops.best_entries(pool.keys, terms, depth)
         return pool.take(kept), terms[kept]
-
-
-def _best(pool: Pool, terms: NDArray[np.float64], k: int) -> Candidates:
-    speaks, scores = _scored(terms)
-    return best_per_row(pool.rows[speaks], pool.items[speaks], scores, pool.visits, k)
-
-
-def _scored(terms: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """The proposals that a generator with a weight speaks for, and their scores."""
-    total = terms.sum(axis=1)
-    speaks = np.flatnonzero(total > 0)
-    return speaks, total[speaks].astype(np.float32)
