@@ -94,8 +94,21 @@ def _solve(left: NDArray[np.float64], right: NDArray[np.float64]) -> None:
 
 
 @inner_sum
+def _four(vector: NDArray[np.float32], rows: NDArray[np.float32], i: int, j: int, k: int, m: int) -> Any:
+    """The products of a vector (f,) with four rows: together they take half as long, near the processor or far."""
+    first = second = third = fourth = np.float32(0)
+    for place in range(len(vector)):
+        factor = vector[place]
+        first += factor * rows[i, place]
+        second += factor * rows[j, place]
+        third += factor * rows[k, place]
+        fourth += factor * rows[m, place]
+    return first, second, third, fourth
+
+
+@inner_sum
 def _dots(vector: NDArray[np.float32], rows: NDArray[np.float32], found: NDArray[np.float32]) -> None:
-    """The product of a vector (f,) with each row (r, f): four at a time, which takes less than half as long."""
+    """The product of a vector (f,) with each row (r, f): as `_four`, which takes longer for rows side by side."""
     fours = len(rows) // 4 * 4
     for row in range(0, fours, 4):
         first = second = third = fourth = np.float32(0)
@@ -171,7 +184,9 @@ def best_near(
     of their visit's rows of `inward` (p, f) with their own row of `outward` (p, f)."""
     n, products = len(offsets) - 1, len(outward)
     best, scores = np.full((n, k), NONE, np.int32), np.zeros((n, k), np.float32)
-    sums, heap, near = np.empty(products, np.float32), np.empty(k, np.int64), np.empty(nearest, np.int64)
+    sums, heap = np.empty(products, np.float32), np.empty(k, np.int64)
+    fours = np.empty(nearest + 3, np.int64)
+    near = fours[:nearest]
     reached, reached_by = np.empty(products, np.int32), np.full(products, NONE, np.int32)
     sum_bits, score_bits = sums.view(np.int32), scores.view(np.int32)
     ones, low_pass = np.ones(len(rows), np.float32), np.empty(inward.shape[1], np.float32)
@@ -185,12 +200,16 @@ def best_near(
         low_pass[:] = 0
         for row in rows[first:end]:
             low_pass += inward[row]
+        fours[close : close + 3] = fours[0]  # any: the last four may be fewer
         size = 0
-        for key in near[:close]:
-            item = _LARGEST - (key & _LOW)
-            sums[item] += _dot(low_pass, outward[item])
-            if sums[item] > 0:
-                size = _push(heap, size, _key(sum_bits[item], item))
+        for place in range(0, close, 4):
+            four = _LARGEST - (fours[place : place + 4] & _LOW)
+            more = _four(low_pass, outward, four[0], four[1], four[2], four[3])
+            for number in range(min(4, close - place)):
+                item = four[number]
+                sums[item] += more[number]
+                if sums[item] > 0:
+                    size = _push(heap, size, _key(sum_bits[item], item))
         _ranked(heap, size, best[visit], score_bits[visit])
     return best, scores
 
