@@ -23,6 +23,8 @@ from app.serve.ragged import NONE
 
 _LOW, _LARGEST = 0xFFFFFFFF, 0x7FFFFFFF
 IN_SIGHT = 256  #: products whose factors stay near the processor
+OTHER_BITS = 19  #: of a sum's 32, behind those that it is counted by: its exponent, and 4 of its fraction
+COUNTS = 1 << 31 - OTHER_BITS
 
 
 @inner
@@ -57,11 +59,35 @@ def _push(heap: NDArray[np.int64], size: int, key: int) -> int:
 
 
 @inner
-def _ranked(heap: NDArray[np.int64], size: int, items: NDArray[np.int32], score_bits: NDArray[np.int32]) -> None:
-    """Write the items and scores of a heap's keys, the highest first."""
-    heap[:size].sort()
-    for place in range(size):
-        key = heap[size - 1 - place]
+def _best(
+    products: NDArray[np.int32], sum_bits: NDArray[np.int32], k: int, counts: NDArray[np.int32], keys: NDArray[np.int64]
+) -> Any:
+    """Keys of the k of some products that have the largest sums (p,) above 0, ascending, in a part of `keys` (p + 1,).
+
+    A heap takes three times as long: what it is to do next cannot be foreseen. Here sums are counted (`COUNTS`,) by
+    their first bits, and those that may be among the best are sorted.
+    """
+    counts[:] = 0
+    for item in products:
+        if sum_bits[item] > 0:
+            counts[sum_bits[item] >> OTHER_BITS] += 1
+    first, missing = COUNTS, k
+    while first > 0 and missing > 0:
+        first -= 1
+        missing -= counts[first]
+    least, size = max(first << OTHER_BITS, 1), 0
+    for item in products:
+        keys[size] = _key(sum_bits[item], item)
+        size += sum_bits[item] >= least
+    keys[:size].sort()
+    return keys[max(size - k, 0) : size]
+
+
+@inner
+def _ranked(keys: NDArray[np.int64], items: NDArray[np.int32], score_bits: NDArray[np.int32]) -> None:
+    """Write the items and scores of ascending keys, the highest first."""
+    for place in range(len(keys)):
+        key = keys[len(keys) - 1 - place]
         items[place] = _LARGEST - (key & _LOW)
         score_bits[place] = key >> 32
 
@@ -159,19 +185,16 @@ def best_sums(
     """
     n = len(offsets) - 1
     best, scores = np.full((n, k), NONE, np.int32), np.zeros((n, k), np.float32)
-    sums, heap = np.empty(products, np.float32), np.empty(k, np.int64)
-    reached, reached_by = np.empty(products, np.int32), np.full(products, NONE, np.int32)
+    sums, reached = np.empty(products, np.float32), np.empty(products, np.int32)
+    reached_by, keys = np.full(products, NONE, np.int32), np.empty(products + 1, np.int64)
+    counts = np.empty(COUNTS, np.int32)
     sum_bits, score_bits = sums.view(np.int32), scores.view(np.int32)
     for visit in range(n):
         first, end = offsets[visit], offsets[visit + 1]
         count = _added(
             rows[first:end], weights[first:end], starts, ends, items, values, sums, reached, reached_by, visit
         )
-        size = 0
-        for item in reached[:count]:
-            if sums[item] > 0:
-                size = _push(heap, size, _key(sum_bits[item], item))
-        _ranked(heap, size, best[visit], score_bits[visit])
+        _ranked(_best(reached[:count], sum_bits, k, counts, keys), best[visit], score_bits[visit])
     return best, scores
 
 
@@ -184,33 +207,26 @@ def best_near(
     of their visit's rows of `inward` (p, f) with their own row of `outward` (p, f)."""
     n, products = len(offsets) - 1, len(outward)
     best, scores = np.full((n, k), NONE, np.int32), np.zeros((n, k), np.float32)
-    sums, heap = np.empty(products, np.float32), np.empty(k, np.int64)
-    fours = np.empty(nearest + 3, np.int64)
-    near = fours[:nearest]
-    reached, reached_by = np.empty(products, np.int32), np.full(products, NONE, np.int32)
+    sums, reached, near = np.empty(products, np.float32), np.empty(products, np.int32), np.empty(nearest + 3, np.int32)
+    reached_by, keys = np.full(products, NONE, np.int32), np.empty(products + 1, np.int64)
+    counts = np.empty(COUNTS, np.int32)
     sum_bits, score_bits = sums.view(np.int32), scores.view(np.int32)
     ones, low_pass = np.ones(len(rows), np.float32), np.empty(inward.shape[1], np.float32)
     for visit in range(n):
         first, end = offsets[visit], offsets[visit + 1]
         count = _added(rows[first:end], ones[first:end], starts, ends, items, values, sums, reached, reached_by, visit)
-        close = 0
-        for item in reached[:count]:
-            if sums[item] > 0:
-                close = _push(near, close, _key(sum_bits[item], item))
+        nearest_keys = _best(reached[:count], sum_bits, nearest, counts, keys)
+        close = len(nearest_keys)
+        near[:close], near[close : close + 3] = _LARGEST - (nearest_keys & _LOW), 0  # the last four may be fewer
         low_pass[:] = 0
         for row in rows[first:end]:
             low_pass += inward[row]
-        fours[close : close + 3] = fours[0]  # any: the last four may be fewer
-        size = 0
         for place in range(0, close, 4):
-            four = _LARGEST - (fours[place : place + 4] & _LOW)
+            four = near[place : place + 4]
             more = _four(low_pass, outward, four[0], four[1], four[2], four[3])
             for number in range(min(4, close - place)):
-                item = four[number]
-                sums[item] += more[number]
-                if sums[item] > 0:
-                    size = _push(heap, size, _key(sum_bits[item], item))
-        _ranked(heap, size, best[visit], score_bits[visit])
+                sums[four[number]] += more[number]
+        _ranked(_best(near[:close], sum_bits, k, counts, keys), best[visit], score_bits[visit])
     return best, scores
 
 
@@ -281,7 +297,8 @@ def best_products(
                         floor = last[0]
             sizes[visit], least[visit] = size, floor
     for visit in range(n):
-        _ranked(heaps[visit], sizes[visit], best[visit], score_bits[visit])
+        heaps[visit, : sizes[visit]].sort()
+        _ranked(heaps[visit, : sizes[visit]], best[visit], score_bits[visit])
     return best, scores
 
 
