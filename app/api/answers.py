@@ -1,23 +1,21 @@
 """Lists for what is asked: from requests to visits, and from answers of the recommender to lists with reasons."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from functools import cache
+from itertools import islice, pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
 from app.api.attribution.answered import Answered, Because
-from app.api.models import Ask, RankedProduct, ReasonKind, Recommendations, SimilarAsk, Touched
+from app.api.models import Ask, RankedProduct, Reason, ReasonKind, Recommendations, SimilarAsk, Touched
 from app.api.posted.sessions import PostedSessions, SessionEvent
-from app.api.reasons import Cause, reason
+from app.api.reasons import Cause, popular, reason
 from app.api.shop import Shop, main_category
 from app.api.variants import Variant
 from app.events.ids import number_of
 from app.events.vocabulary import KINDS
 from app.registry.identities import Identities
-from app.serve.loops import among
-from app.serve.ragged import NONE, Ragged, pair_keys
+from app.serve.ragged import NONE, Ints, Ragged
 from app.serve.recommender import Answer
 from app.serve.sessions import SessionEvents
 from app.serve.visits import Touches, Visitors
@@ -68,7 +66,7 @@ def recommendations(
             )
             wanted = shop.wanted([ask.filters for ask in chosen]) if filtered else None
             answer = shop.recommender.recommend(visitors, max(ask.count for ask in chosen), wanted)
-            found |= zip(rows, _Places(variant, shop, answer, chosen).lists(now, remember), strict=True)
+            found |= zip(rows, _lists(variant, answer, chosen, now, remember), strict=True)
     return [found[row] for row in range(len(asks))]
 
 
@@ -82,7 +80,7 @@ def _visitors(shop: Shop, sessions: PostedSessions, asks: Sequence[Ask], now: fl
         for ask, user in zip(asks, users, strict=True)
     ]
     moments = [visit[-1].at / MICROS if visit else now for visit in visits]
-    return Visitors.of(users, np.array(moments), _touches(visits, parameters.session_max_products))
+    return Visitors(np.array(users, np.int64), _touches(visits, parameters.session_max_products), np.array(moments))
 
 
 def _given(shop: Shop, ask: Ask, now: float, most: int) -> list[SessionEvent]:
@@ -116,7 +114,7 @@ def _answered(now: float, variant: Variant, ask: Ask, products: Sequence[RankedP
     causes = {pair: number for number, pair in enumerate(dict.fromkeys(pairs))}
     return Answered(
         at=now,
-        model_version=variant.shop.bundle.version,
+        model_version=variant.shop.version,
         variant=variant.name,
         experiment=variant.experiment_of(ask),
         products=tuple([product.product_id for product in products]),
@@ -131,90 +129,102 @@ def _because(source: str, kind: ReasonKind) -> Because:
     return Because(source=source, reason=kind)
 
 
-@dataclass(frozen=True)
-class _Places:
-    """The places of the lists of an answer, with what people are told of each."""
-
-    variant: Variant
-    shop: Shop
-    answer: Answer
-    asks: Sequence[Ask]
-
-    def lists(self, now: float, remember: Remember) -> list[Recommendations]:
-        counts = np.array([ask.count for ask in self.asks])
-        items = self.answer.lists.items
-        rows, places = np.nonzero((items != NONE) & (np.arange(items.shape[1]) < counts[:, None]))
-        products: list[list[RankedProduct]] = [[] for _ in self.asks]
-        for row, product in zip(rows.tolist(), self._products(rows, places), strict=True):
-            products[row].append(product)
-        return [
+def _lists(
+    variant: Variant, answer: Answer, asks: Sequence[Ask], now: float, remember: Remember
+) -> list[Recommendations]:
+    """The lists of an answer, with what people are told of each place."""
+    found = []
+    for ask, products in zip(asks, _products(variant.shop, answer, asks), strict=True):
+        recommendation_id = remember(_answered(now, variant, ask, products))
+        found.append(
             Recommendations(
-                recommendation_id=remember(_answered(now, self.variant, ask, of_list)),
-                model_version=self.shop.bundle.version,
-                variant=self.variant.name,
+                recommendation_id=recommendation_id,
+                model_version=variant.shop.version,
+                variant=variant.name,
                 user_id=ask.user_id,
-                products=of_list,
+                products=products,
             )
-            for ask, of_list in zip(self.asks, products, strict=True)
-        ]
-
-    def _products(self, rows: NDArray[np.int64], places: NDArray[np.int64]) -> list[RankedProduct]:
-        lists = self.answer.lists
-        items = lists.items[rows, places]
-        names = [*self.shop.recommender.generators, FALLBACK]  # that of `NONE` is the last
-        sources = [names[number] for number in lists.sources[rows, places].tolist()]
-        found = self.shop.attributes(items)
-        columns = (
-            found.ids,
-            found.titles,
-            found.categories,
-            found.brands,
-            found.prices,
-            (places + 1).tolist(),
-            lists.scores[rows, places].astype(np.float64).tolist(),
-            sources,
-            self._causes(rows, self.answer.because[rows, places]),
-            self._near(rows, items),
         )
-        return [
+    return found
+
+
+def _products(shop: Shop, answer: Answer, asks: Sequence[Ask]) -> Iterator[list[RankedProduct]]:
+    """The places of each list."""
+    lists, visits, category = answer.lists, answer.visits, shop.catalogue.category
+    names = [*shop.recommender.generators, FALLBACK]  # that of `NONE` is the last
+    counts = np.array([ask.count for ask in asks])
+    there = (lists.items != NONE) & (np.arange(lists.items.shape[1]) < counts[:, None])
+    items, because = lists.items[there], answer.because[there].tolist()
+    speaking = list({*because} - {NONE})
+    known = shop.attributes(np.concatenate([items, np.array(speaking, items.dtype)]))
+    causes = {item: (known.ids[place], known.name(place)) for place, item in enumerate(speaking, len(items))}
+    sessions = _sets(visits.session.shape, visits.session.products)
+    categories = _sets(visits.touched.shape, category[visits.touched.products])
+    places = zip(
+        known.ids,
+        known.titles,
+        known.categories,
+        known.brands,
+        known.prices,
+        (there.nonzero()[1] + 1).tolist(),
+        items.tolist(),
+        lists.scores[there].tolist(),
+        lists.sources[there].tolist(),
+        because,
+        category[items].tolist(),
+        strict=False,  # behind the places, `known` has the products that speak for them
+    )
+    for ask, length, session, theirs in zip(asks, there.sum(axis=1).tolist(), sessions, categories, strict=True):
+        reasons = _Reasons(ask, causes, session, theirs)
+        yield [
             RankedProduct(
                 rank=rank,
                 product_id=product,
                 title=title,
-                category=category,
+                category=path,
                 brand=brand,
                 price=price,
                 score=score,
-                source=source,
-                reason=reason(product, source, cause, main_category(category) if near else None),
+                source=names[source],
+                reason=reasons.popular(path, main) if by == NONE else reasons.because(names[source], by, by == item),
             )
-            for product, title, category, brand, price, rank, score, source, cause, near in zip(*columns, strict=True)
+            for product, title, path, brand, price, rank, item, score, source, by, main in islice(places, length)
         ]
 
-    def _causes(self, rows: NDArray[np.int64], because: NDArray[np.int32]) -> list[Cause | None]:
-        """The touched product that speaks for each place (m,)."""
-        session, there = self.answer.visits.session, because != NONE
-        in_session = among(pair_keys(rows, because), pair_keys(session.shape.rows(), session.products))
-        told, which = np.unique(because[there], return_inverse=True)  # a few products speak for most places
-        known = self.shop.attributes(told)
-        named = [*zip(known.ids, known.names(), strict=True)]
-        found: list[Cause | None] = [None] * len(rows)
-        for place, row, here, number in zip(
-            np.flatnonzero(there).tolist(),
-            rows[there].tolist(),
-            in_session[there].tolist(),
-            which.tolist(),
-            strict=True,
-        ):
-            where: Touched | None = "session" if here else "history"
-            product, name = named[number]
-            found[place] = Cause(product, name, None if isinstance(self.asks[row], SimilarAsk) else where)
-        return found
 
-    def _near(self, rows: NDArray[np.int64], items: NDArray[np.int32]) -> list[bool]:
-        """Whether each place (m,) is in a main category that its visit asked for, or has touched."""
-        category, touched = self.shop.catalogue.category, self.answer.visits.touched
-        theirs = pair_keys(touched.shape.rows(), category[touched.products])
-        near = among(pair_keys(rows, category[items]), theirs)
-        asked = np.array([ask.filters.category is not None for ask in self.asks])
-        return (near | asked[rows]).tolist()
+def _sets(shape: Ragged, values: Ints) -> list[set[int]]:
+    """The values (m,) of each row."""
+    offsets, flat = shape.offsets.tolist(), values.tolist()
+    return [set(flat[start:end]) for start, end in pairwise(offsets)]
+
+
+class _Reasons:
+    """Why products are in the list of one visit.
+
+    Parameters
+    ----------
+    causes
+        Ids and names of touched products, by position.
+    session
+        Products that were touched in it.
+    categories
+        Main categories of all that was touched, by position.
+    """
+
+    def __init__(self, ask: Ask, causes: Mapping[int, tuple[str, str]], session: Set[int], categories: Set[int]):
+        self._ask, self._causes, self._session, self._categories = ask, causes, session, categories
+        self._found: dict[tuple[str, int, bool], Reason] = {}  # a touched product speaks for several places
+
+    def popular(self, path: str | None, category: int) -> Reason:
+        """Of a place that nothing touched speaks for, by its category."""
+        near = category in self._categories or self._ask.filters.category is not None
+        return popular(main_category(path) if near else None)
+
+    def because(self, source: str, item: int, itself: bool) -> Reason:
+        """Of a place that a touched product speaks for; it may be that product's own."""
+        found = self._found.get((source, item, itself))
+        if found is None:
+            where: Touched = "session" if item in self._session else "history"
+            cause = Cause(*self._causes[item], None if isinstance(self._ask, SimilarAsk) else where)
+            found = self._found[source, item, itself] = reason(source, cause, itself)
+        return found

@@ -1,32 +1,50 @@
-"""The route that is asked most reads its body in one step: the framework takes 70 µs more for each request."""
+"""The route that is asked most is answered before the framework looks for it: that takes most of a request's time.
 
-from collections.abc import Callable, Coroutine
-from typing import Any
+What is right is answered at once; what is wrong, or is asked in any other way, is left to the framework, which says so.
+"""
 
-from fastapi import Request
-from fastapi.responses import Response
 from fastapi.routing import APIRoute
 from pydantic import ValidationError
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.api.gate import at_hand
 from app.api.models import Ask, NoQuery
+from app.api.problems import RefusedError
+from app.api.service import Service
 
 NOTHING = NoQuery()
 
 
-class AskRoute(APIRoute):
-    """What is right is answered at once, what is wrong is left to the framework, which says where it is."""
+class AskedMost:
+    """ASGI middleware right behind the gate.
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        by_framework, endpoint = super().get_route_handler(), self.endpoint
+    Parameters
+    ----------
+    app
+        Answers everything else.
+    route
+        The route; its function takes an `Ask`, no query, and the service.
+    service
+        What stands behind it.
+    """
 
-        async def handle(request: Request) -> Response:
-            if not request.scope["query_string"]:
-                try:
-                    ask = Ask.model_validate_json(await request.body())
-                except ValidationError:
-                    return await by_framework(request)
-                answer: Response = await endpoint(ask, NOTHING, request.app.state.service)
-                return answer
-            return await by_framework(request)
+    def __init__(self, app: ASGIApp, route: APIRoute, service: Service):
+        self._app, self._route, self._service = app, route, service
+        self._path, self._endpoint = route.path, route.endpoint
 
-        return handle
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] != self._path or scope["method"] != "POST" or scope["query_string"]:
+            await self._app(scope, receive, send)
+            return
+        body: bytes = (await receive())["body"]  # whole, as the gate hands it on
+        try:
+            ask = Ask.model_validate_json(body)
+        except ValidationError:
+            await self._app(scope, at_hand(body, receive), send)
+            return
+        scope["route"] = self._route  # the gate counts by it
+        try:
+            response = await self._endpoint(ask, NOTHING, self._service)
+        except RefusedError as refused:
+            response = refused.response()
+        await response(scope, receive, send)

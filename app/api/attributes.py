@@ -1,6 +1,5 @@
 """What is known of products, looked up for many at once: a list for each attribute."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from math import isnan
 
@@ -22,11 +21,11 @@ class Attributes:
     brands: list[str | None]
     prices: list[float | None]
 
-    def names(self) -> Iterator[str]:
-        """What people call each: its title, or brand and kind with the id."""
-        for product, title, category, brand in zip(self.ids, self.titles, self.categories, self.brands, strict=True):
-            kind = category.rpartition(".")[2] if category else "product"
-            yield title or " ".join(part for part in (brand, kind, product) if part)
+    def name(self, place: int) -> str:
+        """What people call one of them: its title, or brand and kind with the id."""
+        category = self.categories[place]
+        kind = category.rpartition(".")[2] if category else "product"
+        return self.titles[place] or " ".join(filter(None, (self.brands[place], kind, self.ids[place])))
 
 
 class Lookup:

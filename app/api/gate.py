@@ -5,6 +5,7 @@ import hmac
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from pydantic import SecretStr
 from starlette.routing import BaseRoute, Match
@@ -17,6 +18,7 @@ from app.core.settings import Settings
 GUARDED = "/v1/"  #: begins the paths that ask for a key
 EVENTS, USERS, LISTS = "/v1/events", "/v1/users/", "/recommendations"
 BODY_SECONDS = 10.0  #: in which a body must have come
+WHOLE = "vitrine.whole"  #: extension of a request whose body has come before it is answered: no time need be kept
 BURST_SECONDS = 2.0  #: a client may use up so much of its rate at once
 MOST_CLIENTS = 10_000
 BEARER = b"bearer "
@@ -98,8 +100,8 @@ class Gate:
         routes: Sequence[BaseRoute],
         stopping: Callable[[], bool],
     ):
-        self._app, self._metrics, self._largest, self._stopping = app, metrics, settings.request_bytes, stopping
-        self._routes = routes
+        self._app, self._largest, self._stopping, self._routes = app, settings.request_bytes, stopping, routes
+        self._requests, self._seconds = cache(metrics.requests.labels), cache(metrics.seconds.labels)
         self._keys = Keys(settings.read_key, settings.write_key)
         self._rates = Rates(settings.request_rate)
 
@@ -130,9 +132,9 @@ class Gate:
             await self._app(scope, receive, counted)
         finally:
             route = getattr(scope.get("route"), "path_format", "other")
-            self._metrics.requests.labels(route, _method(scope), status).inc()
+            self._requests(route, _method(scope), status).inc()
             if admitted:  # else a flood of quick refusals would hide that lists are slow
-                self._metrics.seconds.labels(route).observe(time.perf_counter() - begun)
+                self._seconds(route).observe(time.perf_counter() - begun)
 
     async def _admitted(self, scope: Scope, receive: Receive) -> Receive:
         """What the application receives from, with the whole body at hand."""
@@ -151,29 +153,34 @@ class Gate:
         kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
         if kind != b"application/json":
             raise RefusedError(415, "send JSON, and say so: 'Content-Type: application/json'")
-        return _at_hand(await self._body(headers, receive), receive)
+        return at_hand(await self._body(scope, headers, receive), receive)
 
-    async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
+    async def _body(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive) -> bytes:
         length = headers.get(b"content-length", b"0")
         if length.isdigit() and int(length) > self._largest:
             raise self._too_large()
+        if WHOLE in scope.get("extensions", ()):
+            return await self._joined(receive)
         try:
             async with asyncio.timeout(BODY_SECONDS):
-                parts, size = [], 0
-                while True:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        raise RefusedError(400, "the request ended before its body was complete")
-                    parts.append(message.get("body", b""))
-                    size += len(parts[-1])
-                    if size > self._largest:
-                        raise self._too_large()
-                    if not message.get("more_body", False):
-                        return b"".join(parts)
+                return await self._joined(receive)
         except TimeoutError:
             raise RefusedError(
                 408, f"the body did not come within {BODY_SECONDS:.0f} s", {"Connection": "close"}
             ) from None
+
+    async def _joined(self, receive: Receive) -> bytes:
+        parts, size = [], 0
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise RefusedError(400, "the request ended before its body was complete")
+            parts.append(message.get("body", b""))
+            size += len(parts[-1])
+            if size > self._largest:
+                raise self._too_large()
+            if not message.get("more_body", False):
+                return b"".join(parts)
 
     def _too_large(self) -> RefusedError:
         detail = f"the body is larger than {self._largest:,} bytes; send less at once"
@@ -193,7 +200,8 @@ def _writes(method: str, path: str) -> bool:
     return path.rstrip("/") == EVENTS or of_users
 
 
-def _at_hand(body: bytes, receive: Receive) -> Receive:
+def at_hand(body: bytes, receive: Receive) -> Receive:
+    """What gives a body that was received already, and then what comes after it."""
     given = False
 
     async def replay() -> Message:

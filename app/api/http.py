@@ -10,15 +10,17 @@ from pathlib import Path
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, Response
+from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.middleware import Middleware
 
+from app.api.asked import AskedMost
 from app.api.gate import Gate
 from app.api.heap import Heap
 from app.api.openapi import add_openapi
 from app.api.problems import RefusedError, add_handlers
-from app.api.routes import Behind, router
+from app.api.routes import Behind, recommend, router
 from app.api.service import Service
 
 #: Between two looks at the registry, at the log, and between two points of InfluxDB.
@@ -58,8 +60,10 @@ def application(service: Service, version: str) -> FastAPI:
                 metrics=service.metrics,
                 routes=router.routes,
                 stopping=lambda: not service.ready,
-            )
+            ),
+            Middleware(AskedMost, route=_asked_most(), service=service),
         ],
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # else each request looks for its settings
     )
     app.state.service = service
     add_handlers(app)
@@ -70,6 +74,11 @@ def application(service: Service, version: str) -> FastAPI:
     app.include_router(pages)
     app.mount("/page", StaticFiles(directory=PAGE), name="page")
     return app
+
+
+def _asked_most() -> APIRoute:
+    (route,) = [one for one in router.routes if isinstance(one, APIRoute) and one.endpoint is recommend]
+    return route
 
 
 @health.get("/health/live")

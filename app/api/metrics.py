@@ -1,6 +1,6 @@
 """Prometheus metrics of the API, by the same rules as the stream's (`app.monitor.prometheus`)."""
 
-from functools import partial
+from functools import cache, partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
@@ -30,6 +30,8 @@ class ApiMetrics:
             "vitrine_api_lists_total", "Lists answered, by the source of their first place.", ["source"]
         )
         self.places = counter("vitrine_api_places_total", "Places of lists answered.", ["variant", "source", "reason"])
+        #: Those of labels, kept: to find them takes prometheus-client longer than to count.
+        self.lists_from, self.places_of = cache(self.lists.labels), cache(self.places.labels)
         self.attributed = counter(
             "vitrine_api_attributed_events_total",
             "Events that name a list, counted by this replica for all, by what became of them.",

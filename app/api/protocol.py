@@ -3,9 +3,14 @@
 Bodies are bounded by `app.api.gate`; slow clients are sent away by `app.api.slow_clients`.
 """
 
+import asyncio
+from typing import cast
+
 from httptools import HttpParserError
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from app.api.gate import WHOLE
+from app.api.joined import Joined
 from app.api.problems import RefusedError
 
 MOST_HEAD_BYTES = 64 * 1024  #: of a request line with all headers, or of the trailers of a body
@@ -16,6 +21,9 @@ class Protocol(HttpToolsProtocol):
 
     _unfinished = 0  #: bytes since the last piece of a body, or the last whole request
     _too_large = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(cast(asyncio.Transport, Joined(transport, self.loop)))
 
     def data_received(self, data: bytes) -> None:
         self._unfinished += len(data)
@@ -35,6 +43,7 @@ class Protocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._unfinished = 0
+        self.scope["extensions"] = {WHOLE: {}}
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:

@@ -24,25 +24,26 @@ class Cause(NamedTuple):
     touched_in: Touched | None
 
 
-def reason(product_id: str, source: str, cause: Cause | None, category: str | None) -> Reason:
-    """The reason of one place.
+def reason(source: str, cause: Cause, itself: bool) -> Reason:
+    """The reason of a place that a touched product speaks for.
 
     Parameters
     ----------
-    product_id
-        Of the place.
     source
         Generator that contributed most to it.
     cause
-        None if no touched product speaks for it.
-    category
-        The place's main category, if the visit asked for it or has touched it.
+        The touched product.
+    itself
+        Whether the place is that product's own.
     """
-    if cause is None:
-        kind: ReasonKind = "category" if category else "shop"
-        return Reason(kind, f"popular in {category or 'the shop'}")
     text = WITH_PRODUCT.get(source, OTHERWISE).format(name=cause.name)
     if cause.touched_in is not None:
         where = WHERE[cause.touched_in]
-        text = where if cause.product_id == product_id else f"{text}, {where}"
+        text = where if itself else f"{text}, {where}"
     return Reason(cause.touched_in or "product", text, cause.product_id, cause.touched_in)
+
+
+def popular(category: str | None) -> Reason:
+    """The reason of a place that nothing touched speaks for: with its main category, if that is the visit's too."""
+    kind: ReasonKind = "category" if category else "shop"
+    return Reason(kind, f"popular in {category or 'the shop'}")

@@ -7,7 +7,6 @@ from fastapi.responses import Response
 from pydantic import BaseModel, Discriminator, Field, Tag
 from starlette.convertors import Convertor, register_url_convertor
 
-from app.api.asked import AskRoute
 from app.api.models import (
     MOST_EXCLUDED,
     MOST_PRODUCTS,
@@ -112,22 +111,13 @@ def answer(model: BaseModel) -> Response:
     return Response(model.model_dump_json(), media_type="application/json")
 
 
+@router.post("/recommendations", response_model=Recommendations, tags=["lists"])
 async def recommend(ask: Ask, _: Nothing, behind: Behind) -> Response:
     """A list for a user, for a session given in the request, or for both.
 
     Without a user and a session: popular products.
     """
     return answer((await behind.recommend(ask))[0])
-
-
-router.add_api_route(
-    "/recommendations",
-    recommend,
-    methods=["POST"],
-    response_model=Recommendations,
-    tags=["lists"],
-    route_class_override=AskRoute,
-)
 
 
 @router.post("/recommendations/batch", response_model=Lists, tags=["lists"])

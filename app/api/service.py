@@ -265,7 +265,7 @@ class Service:
         in_order = iter(found[place] for place in range(len(asks)))
         lists = [[next(in_order) for _ in part.asks] for part in requests]
         for one in found.values():
-            self.metrics.lists.labels(one.products[0].source if one.products else "none").inc()
+            self.metrics.lists_from(one.products[0].source if one.products else "none").inc()
         return lists
 
     def _of_survivor(self, ask: Ask) -> Ask:

@@ -35,7 +35,8 @@ class Variant:
 
     def experiment_of(self, ask: Ask) -> str:
         """The experiment that a list takes part in: only a user is told again, so "" without one."""
-        return "" if number_of(ask.user_id, self.shop.text_ids) is None else self.experiment
+        known = self.experiment and number_of(ask.user_id, self.shop.text_ids) is not None
+        return self.experiment if known else ""
 
 
 @dataclass(frozen=True)

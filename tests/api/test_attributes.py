@@ -49,4 +49,4 @@ def test_a_product_is_called_by_its_title_or_by_brand_kind_and_id() -> None:
         ["acme", "acme", "acme", None],
         [None] * 4,
     )
-    assert list(found.names()) == ["Red shoe", "acme red 2", "acme product 3", "shoes 4"]
+    assert [found.name(place) for place in range(4)] == ["Red shoe", "acme red 2", "acme product 3", "shoes 4"]

@@ -1,5 +1,6 @@
 """What comes over a socket: slow clients, heads without an end, what is no HTTP."""
 
+import asyncio
 import json
 import select
 import socket
@@ -14,6 +15,7 @@ import pytest
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.api import gate, slow_clients
+from app.api.joined import Joined
 from app.api.service import Service
 from app.core.settings import Settings
 from app.jobs import serve
@@ -35,6 +37,7 @@ def serving(output: Path) -> Iterator[tuple[str, int]]:
 
 
 LIVE = b"GET /health/live HTTP/1.1\r\nHost: shop\r\n"
+ASK = b"POST /v1/recommendations HTTP/1.1\r\nHost: shop\r\n"
 BODY = b"Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"
 #: What a client sends at once; whether it goes on, a byte at a time; and the status that it gets.
 SLOW = {
@@ -44,6 +47,8 @@ SLOW = {
     "a second head that does not end": (LIVE + b"\r\n" + LIVE, True, 200),
     "a body that does not end": (b"POST /v1/events HTTP/1.1\r\nHost: shop\r\n" + BODY, True, 408),
     "a body that stops": (b"POST /v1/events HTTP/1.1\r\nHost: shop\r\n" + BODY, False, 408),
+    "an ask that does not end": (ASK + BODY, True, 408),
+    "an ask that stops": (ASK + BODY, False, 408),
     "a body that nobody wants": (LIVE + BODY, True, 200),
 }
 
@@ -90,7 +95,7 @@ def test_slow_clients_are_sent_away_and_others_stay(output: Path, monkeypatch: p
 
 
 GET, END = b"GET /v1/popular?count=2", b" HTTP/1.1\r\nHost: shop\r\n"
-ASK = b"POST /v1/recommendations HTTP/1.1\r\nHost: shop\r\nContent-Type: application/json\r\n"
+ASK_JSON = ASK + b"Content-Type: application/json\r\n"
 CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n"
 MANY = b"".join(b"X-%d: %s\r\n" % (number, b"x" * 90) for number in range(10_000))
 #: What is sent, and the statuses of the answers.
@@ -100,9 +105,9 @@ HEADS = {
     "a header without an end": (GET + END + b"X: " + b"x" * 10_000_000, [431]),
     "many headers": (GET + END + MANY, [431]),
     "a long address": (GET + b"&exclude=1" * 1_000_000, [431]),
-    "many trailers": (ASK + CHUNKED + MANY, [431]),
+    "many trailers": (ASK_JSON + CHUNKED + MANY, [431]),
     "a large body, and another request": (
-        ASK + b"Content-Length: 200002\r\n\r\n{}" + b" " * 200_000 + GET + END + b"\r\n",
+        ASK_JSON + b"Content-Length: 200002\r\n\r\n{}" + b" " * 200_000 + GET + END + b"\r\n",
         [200, 200],
     ),
     "many requests at once": ((GET + END + b"X: " + b"x" * 1_000 + b"\r\n\r\n") * 200, [200] * 200),
@@ -148,3 +153,39 @@ def test_one_who_reads_nothing_is_cut_off() -> None:
     connection.transport.is_closing.return_value = True
     looks.close([connection], slow_clients.HEAD_SECONDS + 1)
     connection.transport.abort.assert_called_once_with()
+
+
+def test_a_body_that_is_waited_for_is_asked_for_and_read(output: Path) -> None:
+    with serving(output) as address, socket.create_connection(address, 20) as client:
+        client.sendall(ASK_JSON + b"Expect: 100-continue\r\nContent-Length: 2\r\n\r\n")
+        assert client.recv(65_536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        client.sendall(b"{")
+        time.sleep(0.05)
+        client.sendall(b"}")
+        assert client.recv(65_536).startswith(b"HTTP/1.1 200 ")
+
+
+def test_what_is_written_within_a_turn_goes_together() -> None:
+    transport = Mock(spec=asyncio.Transport)
+    transport.is_closing.return_value = False
+
+    async def scene() -> None:
+        joined = Joined(transport, asyncio.get_running_loop())
+        joined.write(b"head")
+        joined.write(b"body")
+        transport.writelines.assert_not_called()
+        await asyncio.sleep(0)
+        transport.writelines.assert_called_once_with([b"head", b"body"])
+        joined.write(b"last")
+        joined.close()
+        assert [name for name, *_ in transport.mock_calls if name != "is_closing"] == [
+            "writelines",
+            "writelines",
+            "close",
+        ]
+        transport.is_closing.return_value = True
+        joined.write(b"too late")
+        await asyncio.sleep(0)
+        assert transport.writelines.call_args.args == ([b"last"],)
+
+    asyncio.run(scene())

@@ -10,11 +10,12 @@ import pytest
 
 from app.api.gate import Rates
 from app.api.posted.intake import log_folder
-from tests.api.client import Answer, Api, event, landed
+from tests.api.client import Answer, Api, event, ids, landed
 from tests.api.conftest import MakeApi
 
 READ, WRITE = "reading-key-of-16+", "writing-key-of-16+"
 JSON = {"content-type": "application/json"}
+ASKED_MOST = "/v1/recommendations"  #: answered without the framework, where it can be
 
 
 def is_problem(answer: Answer, status: int) -> str:
@@ -81,7 +82,8 @@ def test_a_body_that_is_too_large_is_refused(make_api: MakeApi, output: Path) ->
     assert not landed(output / "landing")
 
 
-def test_a_body_that_comes_too_slowly_is_refused(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("path", ["/v1/events", ASKED_MOST])
+def test_a_body_that_comes_too_slowly_is_refused(path: str, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.api.gate.BODY_SECONDS", 0.05)
     sent: list[dict[str, Any]] = []
 
@@ -95,8 +97,8 @@ def test_a_body_that_comes_too_slowly_is_refused(api: Api, monkeypatch: pytest.M
     scope = {
         "type": "http",
         "method": "POST",
-        "path": "/v1/events",
-        "raw_path": b"/v1/events",
+        "path": path,
+        "raw_path": path.encode(),
         "query_string": b"",
         "root_path": "",
         "scheme": "http",
@@ -108,6 +110,7 @@ def test_a_body_that_comes_too_slowly_is_refused(api: Api, monkeypatch: pytest.M
     asyncio.run(asyncio.wait_for(api.app(scope, receive, send), 5))
     assert sent[0]["status"] == 408
     assert json.loads(sent[1]["body"])["status"] == 408
+    assert api.metric("vitrine_api_requests_total", route=path, method="POST", status="408") == 1
 
 
 @pytest.mark.parametrize(
@@ -124,6 +127,8 @@ def test_a_body_that_comes_too_slowly_is_refused(api: Api, monkeypatch: pytest.M
         ("GET", "/v1/products/none", 404),
         ("DELETE", "/v1/popular", 405),
         ("GET", "/v1/events", 405),
+        ("GET", ASKED_MOST, 405),
+        ("OPTIONS", ASKED_MOST, 405),
         ("GET", "/v1/popular?count=0", 422),
         ("GET", "/v1/popular?count=101", 422),
         ("GET", "/v1/popular?count=ten", 422),
@@ -141,7 +146,7 @@ def test_a_body_that_comes_too_slowly_is_refused(api: Api, monkeypatch: pytest.M
         ("GET", "/v1/users/" + "x" * 257 + "/recommendations", 422),
         ("GET", "/v1/products?offset=-1", 422),
         ("GET", "/v1/products?offset=99999999999999999999", 422),
-        ("POST", "/v1/recommendations", 415),
+        ("POST", ASKED_MOST, 415),
     ],
 )
 def test_a_wrong_request_gets_its_own_status(method: str, path: str, status: int, api: Api) -> None:
@@ -190,12 +195,41 @@ def test_a_thousand_malformed_bodies_are_refused_and_nothing_is_written(api: Api
     assert len(landed(output / "landing")) == taken < 100
 
 
-def test_what_fails_within_is_a_problem_without_its_trace(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("method", "path"), [("GET", "/v1/popular"), ("POST", ASKED_MOST)])
+def test_what_fails_within_is_a_problem_without_its_trace(
+    method: str, path: str, api: Api, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr("app.api.service.recommendations", lambda *_: 1 / 0)
-    detail = is_problem(api.get("/v1/popular"), 500)
+    detail = is_problem(api.ask(method, path, json={} if method == "POST" else None), 500)
     assert "division" not in detail
-    labels = {"route": "/v1/popular", "method": "GET", "status": "500"}
-    assert api.metric("vitrine_api_requests_total", **labels) == 1
+    assert "unexpected ZeroDivisionError" in [record.getMessage() for record in caplog.records]
+    assert api.metric("vitrine_api_requests_total", route=path, method=method, status="500") == 1
+
+
+def test_the_head_of_an_ask_is_no_method_of_it(api: Api) -> None:
+    answer = api.ask("HEAD", ASKED_MOST)
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+    assert api.metric("vitrine_api_requests_total", route=ASKED_MOST, method="HEAD", status="405") == 1
+
+
+def test_an_ask_may_come_in_pieces(api: Api) -> None:
+    async def pieces() -> Any:
+        for piece in (b'{"user', b'_id": "101", ', b'"count": 3}'):
+            yield piece
+
+    answer = api.ask("POST", ASKED_MOST, content=pieces(), headers=JSON)
+    assert ids(answer) == ids(api.post(ASKED_MOST, {"user_id": "101", "count": 3}))
+    assert api.metric("vitrine_api_requests_total", route=ASKED_MOST, method="POST", status="200") == 2
+    assert api.metric("vitrine_api_request_seconds_count", route=ASKED_MOST) == 2
+
+
+@pytest.mark.parametrize("body", [{}, {"user": 1}])
+def test_answers_close_their_connections_while_it_stops(body: dict[str, Any], api: Api) -> None:
+    assert "connection" not in api.post(ASKED_MOST, body).headers
+    api.service.ready = False
+    headers = api.post(ASKED_MOST, body).headers
+    assert headers["connection"] == "close"
+    assert headers["x-content-type-options"] == "nosniff"
 
 
 def test_what_is_refused_at_the_gate_is_counted_by_the_route_that_it_was_meant_for(make_api: MakeApi) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from app.api.models import Touched
-from app.api.reasons import Cause, reason
+from app.api.reasons import Cause, popular, reason
 
 
 @pytest.mark.parametrize(
@@ -17,11 +17,11 @@ from app.api.reasons import Cause, reason
     ],
 )
 def test_a_product_is_no_reason_for_itself(source: str, product: str, touched_in: Touched | None, text: str) -> None:
-    found = reason(product, source, Cause("1", "acme x 1", touched_in), None)
+    found = reason(source, Cause("1", "acme x 1", touched_in), product == "1")
     assert (found.text, found.product_id) == (text, "1")
     assert found.kind == (touched_in or "product")
 
 
 @pytest.mark.parametrize(("category", "text"), [("shoes", "popular in shoes"), (None, "popular in the shop")])
 def test_what_nothing_touched_speaks_for_is_popular(category: str | None, text: str) -> None:
-    assert reason("2", "popularity", None, category).text == text
+    assert popular(category).text == text

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import threading
 from asyncio import to_thread
-from collections import Counter as Tally
 from collections.abc import Callable
 
 from app.api.attribution.answered import HOUR, Answered, AnsweredLists
@@ -39,9 +38,9 @@ class Attribution:
 
     def remember(self, answered: Answered) -> str:
         """Keep a list, to be written down by `write`; its id."""
-        for cause, places in Tally(answered.because).items():
-            because = answered.causes[cause]
-            self._metrics.places.labels(answered.variant, because.source, because.reason).inc(places)
+        for cause, because in enumerate(answered.causes):
+            places = answered.because.count(cause)
+            self._metrics.places_of(answered.variant, because.source, because.reason).inc(places)
         return self._lists.add(answered)
 
     def write(self) -> None:
