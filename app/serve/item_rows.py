@@ -14,7 +14,7 @@ from app.serve.ragged import NONE, Ints, Ragged, as_int64
 class ItemRows:
     """Row r lists `items[starts[r]:ends[r]]` (int32, `NONE` where there is none) with their `values` (float32).
 
-    `products`: how many there are; items are below it.
+    `products`: how many there are; items are below it. `ascending`: whether each row lists its items so.
     """
 
     starts: NDArray[np.int64]
@@ -22,25 +22,26 @@ class ItemRows:
     items: NDArray[np.int32]
     values: NDArray[np.float32]
     products: int
+    ascending: bool
 
     @classmethod
     def of_matrix(cls, matrix: csr_matrix) -> "ItemRows":
-        """The rows of a matrix."""
+        """The rows of a canonical matrix."""
         offsets = matrix.indptr.astype(np.int64, copy=False)
         items, values = matrix.indices.astype(np.int32, copy=False), matrix.data.astype(np.float32, copy=False)
-        return cls(offsets[:-1], offsets[1:], items, values, matrix.shape[1])
+        return cls(offsets[:-1], offsets[1:], items, values, matrix.shape[1], True)
 
     @classmethod
     def of_table(cls, items: NDArray[np.int32], values: NDArray[np.float32], products: int) -> "ItemRows":
         """The rows of a table (r, w) of products, `NONE` where there are no more, and one of values."""
         starts = np.arange(len(items), dtype=np.int64) * items.shape[1]
-        return cls(starts, starts + items.shape[1], items.ravel(), values.ravel(), products)
+        return cls(starts, starts + items.shape[1], items.ravel(), values.ravel(), products, False)
 
     @classmethod
     def empty(cls, rows: int, products: int) -> "ItemRows":
         """Rows without products."""
         nowhere = np.zeros(rows, np.int64)
-        return cls(nowhere, nowhere, np.empty(0, np.int32), np.empty(0, np.float32), products)
+        return cls(nowhere, nowhere, np.empty(0, np.int32), np.empty(0, np.float32), products, True)
 
     def best_sums(self, shape: Ragged, rows: Ints, weights: NDArray[np.float32], k: int) -> Candidates:
         """The k products whose values, times the weights (m,) of the rows (m,) that each visit has, add up to most.
@@ -77,7 +78,7 @@ class ItemRows:
         left, right = factors or (np.empty((len(self.starts), 0), np.float32), np.empty((self.products, 0), np.float32))
         return loops.strongest(
             shape.offsets, as_int64(rows), weights, as_int64(visits), as_int64(items),
-            self.starts, self.ends, self.items, self.values, left, right,
+            self.starts, self.ends, self.items, self.values, self.ascending, left, right,
         )  # fmt: skip
 
 

@@ -302,27 +302,35 @@ def best_products(
     return best, scores
 
 
-@compiled(INT64S, INT64S, FLOATS, INT64S, INT64S, *ROWS, TABLE, TABLE)
+@inner
+def _value(item: int, start: int, end: int, items: NDArray, values: NDArray, ascending: bool) -> Any:
+    """The value of an item in a row, 0 if the row does not list it."""
+    if ascending:
+        found = start + np.searchsorted(items[start:end], item)
+        return values[found] if found < end and items[found] == item else np.float32(0)
+    for place in range(start, end):
+        if items[place] == item:
+            return values[place]
+    return np.float32(0)
+
+
+@compiled(INT64S, INT64S, FLOATS, INT64S, INT64S, *ROWS, types.boolean, TABLE, TABLE)
 def strongest(
-    offsets: NDArray, rows: NDArray, weights: NDArray, visits: NDArray, wanted: NDArray,
-    starts: NDArray, ends: NDArray, items: NDArray, values: NDArray, left: NDArray, right: NDArray,
+    offsets: NDArray, rows: NDArray, weights: NDArray, visits: NDArray, wanted: NDArray, starts: NDArray, ends: NDArray,
+    items: NDArray, values: NDArray, ascending: bool, left: NDArray, right: NDArray,
 ) -> NDArray[np.int64]:  # fmt: skip
     """Which of its visit's rows gives each wanted item (m,) most: its place among all, the first of equal ones;
     `NONE` if none gives anything.
 
     A row gives its weight times the sum of its value for the item, as in `best_sums`, and of the product of its `left`
-    (r, f) with the item's `right` (p, f).
+    (r, f) with the item's `right` (p, f). `ascending`: each row lists its items so.
     """
     found = np.full(len(wanted), NONE, np.int64)
     for place in range(len(wanted)):
         item, most = wanted[place], np.float32(0)
         for entry in range(offsets[visits[place]], offsets[visits[place] + 1]):
             row = rows[entry]
-            given = _dot(left[row], right[item])
-            for other in range(starts[row], ends[row]):
-                if items[other] == item:
-                    given += values[other]
-                    break
+            given = _dot(left[row], right[item]) + _value(item, starts[row], ends[row], items, values, ascending)
             if given * weights[entry] > most:
                 most = given * weights[entry]
                 found[place] = entry

@@ -121,6 +121,15 @@ def ranked(
     return items, best, sources
 
 
+@compiled(INT64S, INT)
+def begins(keys: NDArray, visits: int) -> NDArray[np.int64]:
+    """Where the proposals of each visit begin, and where the last end, by their sorted keys (m,): (visits + 1,)."""
+    offsets = np.zeros(visits + 1, np.int64)
+    for key in keys:
+        offsets[(key >> 32) + 1] += 1
+    return offsets.cumsum()
+
+
 @compiled(INT64S, INT64S, INT8S, FLOATS, DOUBLES, DOUBLES, INT64S)
 def touches_of(
     offsets: NDArray, products: NDArray, kinds: NDArray, weights: NDArray, times: NDArray, now: NDArray, keys: NDArray
@@ -188,6 +197,18 @@ def of_products(rows: NDArray, items: NDArray, numbers: NDArray, usual: NDArray)
     for place in range(len(items)):
         found[:width, place] = numbers[items[place]]
         found[width, place] = found[width - 1, place] - usual[rows[place]]
+    return found
+
+
+@compiled(INT64S, INT64S, INT64S, INT64S)
+def of_visits(rows: NDArray, session: NDArray, history: NDArray, users: NDArray) -> NDArray[np.float32]:
+    """Of the visit of each proposal (m,): how many products its session and its history have, by their offsets
+    (n + 1,), and whether its user (n,) is known: (3, m)."""
+    found = np.empty((3, len(rows)), np.float32)
+    for place in range(len(rows)):
+        row = rows[place]
+        found[0, place], found[1, place] = session[row + 1] - session[row], history[row + 1] - history[row]
+        found[2, place] = users[row] != NONE
     return found
 
 

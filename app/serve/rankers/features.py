@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from app.events.vocabulary import UNKNOWN
 from app.serve.catalogue import LATELY, RECENT, Catalogue
 from app.serve.pool import Pool
-from app.serve.ragged import NONE, Ragged
+from app.serve.ragged import NONE, as_int64
 from app.serve.visits import Visits
 
 #: Beside rank and score of each generator; see docs/method.md.
@@ -129,16 +129,15 @@ def features(pool: Pool, terms: NDArray[np.float64], visits: Visits, attributes:
     from app.serve import pool_loops
 
     rows, items = pool.rows, pool.items
-    proposals = Ragged.of_rows(rows, pool.visits).offsets
-    offsets, products, *_ = visits.touched.arrays
+    proposals = pool_loops.begins(pool.keys, pool.visits)
+    session, history, (offsets, products, *_) = visits.session.arrays, visits.history.arrays, visits.touched.arrays
     usual = pool_loops.usual(offsets, products, attributes.price)
-    of_visit = np.stack([visits.session.shape.lengths, visits.history.shape.lengths, visits.users != NONE])
     known = [
         pool_loops.of_generators(proposals, pool.ranks, pool.scores, terms),
-        pool_loops.touches_of(*visits.session.arrays, visits.now, pool.keys),
-        pool_loops.touches_of(*visits.history.arrays, visits.now, pool.keys),
+        pool_loops.touches_of(*session, visits.now, pool.keys),
+        pool_loops.touches_of(*history, visits.now, pool.keys),
         pool_loops.of_products(rows, items, attributes.numbers, usual),
         pool_loops.alike(offsets, products, proposals, items, attributes.kinds),
-        of_visit.astype(np.float32)[:, rows],
+        pool_loops.of_visits(rows, session[0], history[0], as_int64(visits.users)),
     ]
     return np.concatenate(known).T  # a column lies in one piece, as it is made here and as trees are summed
