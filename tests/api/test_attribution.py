@@ -11,7 +11,7 @@ import pytest
 
 from app.api.attribution import answered as answered_module
 from app.api.attribution import counter as counter_module
-from app.api.attribution.answered import Answered, AnsweredLists, Because, find, follow, prune
+from app.api.attribution.answered import Answered, AnsweredLists, Because, Shown, find, follow, prune
 from app.api.attribution.attribution import Attribution
 from app.api.attribution.counter import Counter, Folders
 from app.api.attribution.counts import FILE, Counts, Step
@@ -185,6 +185,10 @@ def a_list(at: float, *products: str) -> Answered:
     )
 
 
+def shown_of(answered: Answered) -> Shown:
+    return Shown(**answered.model_dump(exclude={"products"}))
+
+
 def test_a_list_is_found_by_its_id_in_any_process(tmp_path: Path) -> None:
     now = 1_800_000_000.0
     lists = [a_list(now + number * 1800, *map(str, range(number))) for number in range(6)]  # over three hours
@@ -200,8 +204,8 @@ def test_a_list_is_found_by_its_id_in_any_process(tmp_path: Path) -> None:
     assert len(set(ids)) == 6
     assert all(len(one) == 24 for one in ids)
     assert [find(tmp_path, one) for one in ids] == lists
-    read = [pair for lines in follow(tmp_path, {}, 10**6) for pair in lines.lists()]
-    assert sorted(read, key=lambda pair: pair[1].at) == list(zip(ids, lists, strict=True))
+    read = [shown for lines in follow(tmp_path, {}, 10**6) for shown in lines.shown()]
+    assert sorted(read, key=lambda shown: shown.at) == [shown_of(one) for one in lists]
 
 
 @pytest.mark.parametrize(
@@ -216,34 +220,35 @@ def test_an_id_that_is_none_of_ours_finds_nothing(tmp_path: Path, wrong: str) ->
 
 def test_reading_goes_on_where_it_was_and_leaves_a_cut_line(tmp_path: Path) -> None:
     writer = AnsweredLists(tmp_path, lambda: 0.0)
-    first = writer.add(a_list(1.0, "1"))
+    first = a_list(1.0, "1")
+    writer.add(first)
     writer.write()
     (path,) = tmp_path.iterdir()
     whole = path.read_bytes()
     second = a_list(2.0, "2")
     path.write_bytes(whole + second.line()[:-9])
     (lines,) = follow(tmp_path, {}, 10**6)
-    assert [one for one, _ in lines.lists()] == [first]
+    assert list(lines.shown()) == [shown_of(first)]
     assert list(follow(tmp_path, {lines.name: lines.end}, 10**6)) == []
     path.write_bytes(whole + second.line())
     (rest,) = follow(tmp_path, {lines.name: lines.end}, 10**6)
-    ((one, found),) = rest.lists()
-    assert found == find(tmp_path, one) == second
+    assert list(rest.shown()) == [shown_of(second)]
 
 
 def test_some_is_read_at_a_time(tmp_path: Path) -> None:
     writer = AnsweredLists(tmp_path, lambda: 0.0)
-    ids = [writer.add(a_list(float(number), "1")) for number in range(20)]
+    for number in range(20):
+        writer.add(a_list(float(number), "1"))
     writer.write()
     ends: dict[str, int] = {}
-    read: list[str] = []
+    read: list[float] = []
     rounds = 0
     while found := list(follow(tmp_path, ends, 300)):
         rounds += 1
         for lines in found:
-            read += [one for one, _ in lines.lists()]
+            read += [shown.at for shown in lines.shown()]
             ends[lines.name] = lines.end
-    assert read == ids
+    assert read == list(range(20))
     assert rounds > 5
 
 
@@ -329,8 +334,10 @@ def test_a_count_that_is_broken_off_is_done_again_and_counts_nothing_twice(
 
     settings = Settings(output=tmp_path)
     lists = AnsweredLists(Folders.of(settings).lists, lambda: 0.0)
-    for number in range(3 * answered_module.PORTION):
-        lists.add(a_list(float(number), "1"))
+    each = len(a_list(0.0, "1").line())
+    number = 3 * answered_module.PORTION // each
+    for _ in range(number):
+        lists.add(a_list(0.0, "1"))
     lists.write()
 
     async def breaks_off(attribution: Attribution) -> None:
@@ -349,7 +356,7 @@ def test_a_count_that_is_broken_off_is_done_again_and_counts_nothing_twice(
     asyncio.run(attribution.count())
     asyncio.run(attribution.count())
     attribution.close()
-    assert led_to(tmp_path, "lists")["answered"] == 3 * answered_module.PORTION
+    assert led_to(tmp_path, "lists")["answered"] == number
 
 
 def test_one_that_is_behind_goes_on_at_once_and_deletes_nothing_that_is_unread(
