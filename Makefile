@@ -32,7 +32,7 @@ $(CLASSES): $(READY) app/core/class_archive.py | java
 
 # Else the first command to make a list would compile them; where they are kept is numba's business.
 $(LOOPS): $(READY) app/serve/compiled.py app/serve/loops.py app/serve/pool_loops.py app/serve/visit_loops.py
-	@echo "compiling the loops that lists are made by (half a minute)"
+	@echo "compiling the loops that lists are made by (a minute)"
 	@rm -f app/serve/__pycache__/*.nb[ic]
 	@$(BIN)/python -c "import app.serve.loops, app.serve.pool_loops, app.serve.visit_loops"
 	@mkdir -p $(@D) && touch $@

@@ -1,5 +1,7 @@
 """HTTP as uvicorn speaks it, with a bound on heads, which it has no setting for, and with our errors.
 
+Head and body of an answer go in one packet, and a request says when it is whole before it is answered.
+
 Bodies are bounded by `app.api.gate`; slow clients are sent away by `app.api.slow_clients`.
 """
 
@@ -25,6 +27,10 @@ class Protocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(cast(asyncio.Transport, Joined(transport, self.loop)))
 
+    def eof_received(self) -> None:
+        cast(Joined, self.transport).flush()  # the transport closes now, but takes no more from a client
+        super().eof_received()
+
     def data_received(self, data: bytes) -> None:
         self._unfinished += len(data)
         super().data_received(data)
@@ -43,7 +49,7 @@ class Protocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._unfinished = 0
-        self.scope["extensions"] = {WHOLE: {}}
+        self.scope.setdefault("extensions", {})[WHOLE] = {}
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:

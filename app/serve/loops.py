@@ -25,6 +25,7 @@ _LOW, _LARGEST = 0xFFFFFFFF, 0x7FFFFFFF
 IN_SIGHT = 256  #: products whose factors stay near the processor
 OTHER_BITS = 19  #: of a sum's 32, behind those that it is counted by: its exponent, and 4 of its fraction
 COUNTS = 1 << 31 - OTHER_BITS
+INFINITE = 0x7F800000  #: the bits of infinity; what is no number has larger ones
 
 
 @inner
@@ -69,7 +70,7 @@ def _best(
     """
     counts[:] = 0
     for item in products:
-        if sum_bits[item] > 0:
+        if 0 < sum_bits[item] <= INFINITE:
             counts[sum_bits[item] >> OTHER_BITS] += 1
     first, missing = COUNTS, k
     while first > 0 and missing > 0:
@@ -78,7 +79,7 @@ def _best(
     least, size = max(first << OTHER_BITS, 1), 0
     for item in products:
         keys[size] = _key(sum_bits[item], item)
-        size += sum_bits[item] >= least
+        size += least <= sum_bits[item] <= INFINITE
     keys[:size].sort()
     return keys[max(size - k, 0) : size]
 

@@ -66,7 +66,7 @@ class Touches:
             Ragged.of_lists(products),
             products.flatten().to_numpy(),
             kinds.flatten().to_numpy().astype(np.int8),
-            weights.flatten().to_numpy(),
+            weights.flatten().to_numpy().astype(np.float32, copy=False),
             times.flatten().to_numpy(),
         )
 

@@ -11,7 +11,7 @@ import pytest
 
 from app.api.attribution import answered as answered_module
 from app.api.attribution import counter as counter_module
-from app.api.attribution.answered import Answered, AnsweredLists, Because, Shown, find, follow, prune
+from app.api.attribution.answered import Answered, AnsweredLists, Because, find, follow, prune
 from app.api.attribution.attribution import Attribution
 from app.api.attribution.counter import Counter, Folders
 from app.api.attribution.counts import FILE, Counts, Step
@@ -185,10 +185,6 @@ def a_list(at: float, *products: str) -> Answered:
     )
 
 
-def shown_of(answered: Answered) -> Shown:
-    return Shown(**answered.model_dump(exclude={"products"}))
-
-
 def test_a_list_is_found_by_its_id_in_any_process(tmp_path: Path) -> None:
     now = 1_800_000_000.0
     lists = [a_list(now + number * 1800, *map(str, range(number))) for number in range(6)]  # over three hours
@@ -204,8 +200,8 @@ def test_a_list_is_found_by_its_id_in_any_process(tmp_path: Path) -> None:
     assert len(set(ids)) == 6
     assert all(len(one) == 24 for one in ids)
     assert [find(tmp_path, one) for one in ids] == lists
-    read = [shown for lines in follow(tmp_path, {}, 10**6) for shown in lines.shown()]
-    assert sorted(read, key=lambda shown: shown.at) == [shown_of(one) for one in lists]
+    read = [one for lines in follow(tmp_path, {}, 10**6) for one in lines.lists()]
+    assert sorted(read, key=lambda one: one.at) == lists
 
 
 @pytest.mark.parametrize(
@@ -228,11 +224,11 @@ def test_reading_goes_on_where_it_was_and_leaves_a_cut_line(tmp_path: Path) -> N
     second = a_list(2.0, "2")
     path.write_bytes(whole + second.line()[:-9])
     (lines,) = follow(tmp_path, {}, 10**6)
-    assert list(lines.shown()) == [shown_of(first)]
+    assert list(lines.lists()) == [first]
     assert list(follow(tmp_path, {lines.name: lines.end}, 10**6)) == []
     path.write_bytes(whole + second.line())
     (rest,) = follow(tmp_path, {lines.name: lines.end}, 10**6)
-    assert list(rest.shown()) == [shown_of(second)]
+    assert list(rest.lists()) == [second]
 
 
 def test_some_is_read_at_a_time(tmp_path: Path) -> None:
@@ -246,7 +242,7 @@ def test_some_is_read_at_a_time(tmp_path: Path) -> None:
     while found := list(follow(tmp_path, ends, 300)):
         rounds += 1
         for lines in found:
-            read += [shown.at for shown in lines.shown()]
+            read += [one.at for one in lines.lists()]
             ends[lines.name] = lines.end
     assert read == list(range(20))
     assert rounds > 5

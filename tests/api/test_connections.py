@@ -13,9 +13,11 @@ from unittest.mock import Mock
 
 import pytest
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
 
 from app.api import gate, slow_clients
 from app.api.joined import Joined
+from app.api.protocol import Protocol
 from app.api.service import Service
 from app.core.settings import Settings
 from app.jobs import serve
@@ -187,5 +189,25 @@ def test_what_is_written_within_a_turn_goes_together() -> None:
         joined.write(b"too late")
         await asyncio.sleep(0)
         assert transport.writelines.call_args.args == ([b"last"],)
+
+    asyncio.run(scene())
+
+
+def test_a_request_says_when_it_is_whole_and_an_answer_goes_before_the_connection(output: Path) -> None:
+    server = serve.Server(Service(Settings(output=output), print))
+    server.config.load()
+    transport = Mock(spec=asyncio.Transport)
+    transport.is_closing.return_value, transport.get_extra_info.return_value = False, None
+
+    async def scene() -> None:
+        protocol = Protocol(server.config, ServerState(), {})
+        protocol.connection_made(transport)
+        protocol.data_received(ASK_JSON + b"Content-Length: 2\r\n\r\n{")
+        assert gate.WHOLE not in protocol.scope.get("extensions", {})
+        protocol.data_received(b"}")
+        assert gate.WHOLE in protocol.scope["extensions"]
+        protocol.transport.write(b"answer")
+        protocol.eof_received()  # the client says no more, but listens
+        transport.writelines.assert_called_once_with([b"answer"])
 
     asyncio.run(scene())

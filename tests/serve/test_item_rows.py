@@ -57,6 +57,12 @@ def test_a_table_may_have_empty_places() -> None:
     assert (found.items.tolist(), found.scores.tolist()) == ([[2, NONE]], [[3, 0]])
 
 
+def test_what_is_no_number_is_in_no_list() -> None:
+    table = ItemRows.of_table(np.array([[0, 1, 2]], np.int32), np.array([[np.nan, np.inf, 1]], np.float32), 3)
+    found = table.best_sums(Ragged.of_lengths(np.array([1])), np.array([0]), np.ones(1, np.float32), 3)
+    assert found.items.tolist() == [[1, 2, NONE]]
+
+
 @given(MATRICES, TOUCHED, st.integers(1, 9), st.integers(0, 3))
 @settings(deadline=None)
 def test_the_item_graph_is_the_sum_of_both_parts(

@@ -12,18 +12,16 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
-from pydantic import ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from app.api.models import ReasonKind
 from app.core.part import Part
 
 HOUR = 3600
-PORTION = 10_000  #: bytes that are handed out together: to count them takes half a millisecond, and nothing is answered
+PORTION = 10_000  #: bytes that are handed out together: while they are counted, nothing is answered
 NAME = re.compile(r"[0-9a-f]{6}-[0-9a-f]{8}\.jsonl")
 ID = re.compile(r"([0-9a-f]{6})([0-9a-f]{8})([0-9a-f]{10})")
-Read = TypeVar("Read", bound=Part)
 
 
 class Because(Part):
@@ -33,28 +31,16 @@ class Because(Part):
     reason: ReasonKind
 
 
-class Shown(Part):
-    """What a list showed, without its products: `because` is the place in `causes` of each.
-
-    To read this of a line takes half as long as to read it all, and it is read of every line.
-    """
-
-    model_config = ConfigDict(extra="ignore")
+class Answered(Part):
+    """A list as it was answered: `products` best first, `because` the place in `causes` of each."""
 
     at: float
     model_version: str
     variant: str
     experiment: str
+    products: tuple[str, ...]
     causes: tuple[Because, ...]
     because: tuple[int, ...]
-
-
-class Answered(Shown):
-    """A list as it was answered: `products` best first."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    products: tuple[str, ...]
 
     def line(self) -> bytes:
         """The list as a line of its file."""
@@ -143,7 +129,7 @@ def find(folder: Path, recommendation_id: str) -> Answered | None:
             file.seek(max(0, offset - 1))
             if offset and file.read(1) != b"\n":
                 return None
-            return _of_line(file.readline(), Answered)
+            return _of_line(file.readline())
     except FileNotFoundError:
         return None
 
@@ -160,10 +146,10 @@ class Lines:
     def end(self) -> int:
         return self.start + len(self.lines)
 
-    def shown(self) -> Iterator[Shown]:
-        """What each tells, but for those that are damaged."""
-        found = (_of_line(line, Shown) for line in self.lines.splitlines())
-        return (shown for shown in found if shown is not None)
+    def lists(self) -> Iterator[Answered]:
+        """Each, but for those that are damaged."""
+        found = map(_of_line, self.lines.splitlines())
+        return (answered for answered in found if answered is not None)
 
 
 def follow(folder: Path, ends: dict[str, int], most: int) -> Iterator[Lines]:
@@ -196,9 +182,9 @@ def follow(folder: Path, ends: dict[str, int], most: int) -> Iterator[Lines]:
             first = end
 
 
-def _of_line(line: bytes, kind: type[Read]) -> Read | None:
+def _of_line(line: bytes) -> Answered | None:
     try:
-        return kind.model_validate_json(line)
+        return Answered.model_validate_json(line)
     except ValidationError:  # cut off by a kill or a full disk
         return None
 

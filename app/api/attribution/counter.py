@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from app.api.attribution.answered import HOUR, Answered, Because, Lines, Shown, find, follow, prune
+from app.api.attribution.answered import HOUR, Answered, Because, Lines, find, follow, prune
 from app.api.attribution.counts import Counts, Key, Kind, Outcome, Step
 from app.api.posted.batches import AcceptedEvent, EventBatch
 from app.api.posted.intake import log_folder
@@ -132,8 +132,8 @@ class Counter:
 
     def show(self, lines: Lines, counting: Counting) -> None:
         """Count places shown, of one of the portions that are unread."""
-        for shown in lines.shown():
-            self._shown(shown, counting.step)
+        for answered in lines.lists():
+            self._shown(answered, counting.step)
             counting.counted.lists += 1
         counting.reached[lines.name] = lines.end
 
@@ -195,11 +195,11 @@ class Counter:
             found.append(batch)
         return found
 
-    def _shown(self, shown: Shown, step: Step) -> None:
-        of_list = self._key(shown)
+    def _shown(self, answered: Answered, step: Step) -> None:
+        of_list = self._key(answered)
         step.add("lists", of_list, "answered")
-        for number, because in enumerate(shown.causes):
-            step.add("places", _of_place(of_list, because), "shown", shown.because.count(number))
+        for number, because in enumerate(answered.causes):
+            step.add("places", _of_place(of_list, because), "shown", answered.because.count(number))
 
     def _event(self, event: AcceptedEvent, at: float, step: Step, counted: Counted) -> Outcome:
         """Count an event, posted at a moment, with the list that it names."""
@@ -240,8 +240,8 @@ class Counter:
         numbers = [number_of(shown, self._text_ids) for shown in answered.products]
         return numbers.index(product) if product in numbers else None
 
-    def _key(self, shown: Shown) -> Key:
-        return (self._window(shown.at), shown.experiment, shown.variant, shown.model_version)
+    def _key(self, answered: Answered) -> Key:
+        return (self._window(answered.at), answered.experiment, answered.variant, answered.model_version)
 
     def _window(self, moment: float) -> int:
         return int(moment // self._span) * self._span
