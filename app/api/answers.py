@@ -114,7 +114,7 @@ def _answered(now: float, variant: Variant, ask: Ask, products: Sequence[RankedP
     causes = {pair: number for number, pair in enumerate(dict.fromkeys(pairs))}
     return Answered(
         at=now,
-        model_version=variant.shop.version,
+        model_version=variant.shop.bundle.version,
         variant=variant.name,
         experiment=variant.experiment_of(ask),
         products=tuple([product.product_id for product in products]),
@@ -139,7 +139,7 @@ def _lists(
         found.append(
             Recommendations(
                 recommendation_id=recommendation_id,
-                model_version=variant.shop.version,
+                model_version=variant.shop.bundle.version,
                 variant=variant.name,
                 user_id=ask.user_id,
                 products=products,

@@ -5,7 +5,6 @@ import hmac
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
 
 from pydantic import SecretStr
 from starlette.routing import BaseRoute, Match
@@ -100,8 +99,8 @@ class Gate:
         routes: Sequence[BaseRoute],
         stopping: Callable[[], bool],
     ):
-        self._app, self._largest, self._stopping, self._routes = app, settings.request_bytes, stopping, routes
-        self._requests, self._seconds = cache(metrics.requests.labels), cache(metrics.seconds.labels)
+        self._app, self._metrics, self._largest, self._stopping = app, metrics, settings.request_bytes, stopping
+        self._routes = routes
         self._keys = Keys(settings.read_key, settings.write_key)
         self._rates = Rates(settings.request_rate)
 
@@ -132,9 +131,9 @@ class Gate:
             await self._app(scope, receive, counted)
         finally:
             route = getattr(scope.get("route"), "path_format", "other")
-            self._requests(route, _method(scope), status).inc()
+            self._metrics.requests_of(route, _method(scope), status).inc()
             if admitted:  # else a flood of quick refusals would hide that lists are slow
-                self._seconds(route).observe(time.perf_counter() - begun)
+                self._metrics.seconds_of(route).observe(time.perf_counter() - begun)
 
     async def _admitted(self, scope: Scope, receive: Receive) -> Receive:
         """What the application receives from, with the whole body at hand."""
@@ -160,16 +159,16 @@ class Gate:
         if length.isdigit() and int(length) > self._largest:
             raise self._too_large()
         if WHOLE in scope.get("extensions", ()):
-            return await self._joined(receive)
+            return await self._received(receive)
         try:
             async with asyncio.timeout(BODY_SECONDS):
-                return await self._joined(receive)
+                return await self._received(receive)
         except TimeoutError:
             raise RefusedError(
                 408, f"the body did not come within {BODY_SECONDS:.0f} s", {"Connection": "close"}
             ) from None
 
-    async def _joined(self, receive: Receive) -> bytes:
+    async def _received(self, receive: Receive) -> bytes:
         parts, size = [], 0
         while True:
             message = await receive()

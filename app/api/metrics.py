@@ -31,6 +31,7 @@ class ApiMetrics:
         )
         self.places = counter("vitrine_api_places_total", "Places of lists answered.", ["variant", "source", "reason"])
         #: Those of labels, kept: to find them takes prometheus-client longer than to count.
+        self.requests_of, self.seconds_of = cache(self.requests.labels), cache(self.seconds.labels)
         self.lists_from, self.places_of = cache(self.lists.labels), cache(self.places.labels)
         self.attributed = counter(
             "vitrine_api_attributed_events_total",

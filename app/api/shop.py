@@ -39,11 +39,6 @@ class Shop:
         self.category_mask = lru_cache(MOST_MASKS)(self._category_mask)
 
     @cached_property
-    def version(self) -> str:
-        """Of the bundle."""
-        return self.bundle.version
-
-    @cached_property
     def stranger(self) -> int:
         """A number that no user of the bundle has."""
         return stranger(self.recommender.users.ids)

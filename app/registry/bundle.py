@@ -6,6 +6,7 @@ use is the registry's business.
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from app.core.errors import BundleError
@@ -24,7 +25,7 @@ class Bundle:
     recommender: Recommender
     segments: SegmentModel
 
-    @property
+    @cached_property  # each list has it
     def version(self) -> str:
         return self.folder.name
 
